@@ -1,0 +1,123 @@
+# Everything here works alone from a fresh clone: with Python 3.11 or later, a C compiler and make,
+# each target sets up what it needs (.venv, the C programs) and nothing twice.
+#
+# Variables: PYTHON (to make .venv with), VENV, CC, ARGS (passed on: make test ARGS="-k child").
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+RESULT ?= latest
+
+# Always from the checkout: nothing of the project is installed, so nothing can be out of date.
+RUN := $(VENV)/bin/python
+# --quiet twice, for no warnings: pip warns about things that are not ours to change. Errors stay.
+PIP := $(RUN) -m pip --disable-pip-version-check --quiet --quiet
+
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: bench bench-quick test lint child compiled plot lock clean distclean help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
+	| awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+bench: compiled ## measure the default profile, print the table, draw the curves (5 minutes; ARGS=...)
+	@$(RUN) -m bench run --profile default --plot $(ARGS)
+
+bench-quick: compiled ## the same with the quick profile (45 seconds; ARGS=...)
+	@$(RUN) -m bench run --profile quick --plot $(ARGS)
+
+plot: $(RUNTIME) ## draw the curves of a result file (RESULT=path; the latest if not given)
+	@$(RUN) -m bench plot $(RESULT) $(ARGS)
+
+child: $(RUNTIME) ## compile the C programs and print their paths
+	@$(RUN) -m fake_redo_child.build
+
+# The same for those who only need them: nothing is compiled twice, so there is nothing to say.
+compiled: $(RUNTIME)
+	@$(RUN) -m fake_redo_child.build >/dev/null
+
+test: compiled $(DEV) ## run the tests (ARGS="-k name")
+	@$(RUN) -m pytest $(ARGS)
+
+# Each C file with $(CC), and with clang where there is one, as their warnings differ. Compiled for
+# real: some warnings come from the optimiser.
+C_WARNINGS := -std=c11 -O2 -Wall -Wextra -Werror
+lint: $(DEV) ## check style, types and C warnings
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@mkdir -p build/lint
+	@for compiler in "$(CC)" $$(command -v clang >/dev/null && echo clang); do \
+	    for source in fake_redo_child/*.c; do \
+	        $$compiler $(C_WARNINGS) -c -o build/lint/object.o "$$source" || exit 1; \
+	    done; \
+	    echo "$$compiler: no warnings"; \
+	done
+
+clean: ## remove build products and caches (results and .venv stay)
+	@rm -rf build fake_redo_child/build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path '*/.venv*/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv as well (results stay)
+	@rm -rf $(VENV)
+
+# --- setting up -----------------------------------------------------------------------------------
+
+# The locks hold every dependency with its hashes. uvloop is only tried: interpreters without a wheel
+# of it (free-threaded builds, a Python that has just come out) can do everything else.
+WITHOUT_UVLOOP := awk '/^[a-z0-9]/ { skip = /^uvloop==/ } !skip'
+ONLY_UVLOOP := awk '/^[a-z0-9]/ { keep = /^uvloop==/ } keep'
+
+# A .venv that does not work (its Python gone, or too old) is made anew. The messages name the way out.
+$(RUNTIME): requirements.lock
+	@echo "setting up $(VENV) ..."
+	@$(RUN) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    $(PYTHON) -c '' 2>/dev/null || { \
+	        echo "error: $(PYTHON) does not run: install Python 3.11 or later," \
+	             "or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	    $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	        echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1), but 3.11 or later is needed:" \
+	             "say make PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+	    $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	        echo "error: $(PYTHON) has no venv or no ensurepip module: install them (Debian, Ubuntu:" \
+	             "apt-get install python3-venv), or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	    $(PYTHON) -m venv --clear $(VENV); }
+	@$(WITHOUT_UVLOOP) $< > $(VENV)/runtime.lock
+	@$(PIP) install --require-hashes -r $(VENV)/runtime.lock
+	@$(ONLY_UVLOOP) $< > $(VENV)/uvloop.lock
+	@$(PIP) install --require-hashes --only-binary :all: -r $(VENV)/uvloop.lock 2>/dev/null || \
+	    echo "note: uvloop cannot be installed here, so the manager async-uvloop is not available"
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@echo "setting up $(VENV) for development ..."
+	@$(WITHOUT_UVLOOP) $< > $(VENV)/dev.lock
+	@$(PIP) install --require-hashes -r $(VENV)/dev.lock
+	@touch $@
+
+# --- refreshing the locks -------------------------------------------------------------------------
+
+# Made with the oldest Python that is supported, so that the versions it finds work on the later ones
+# too, and only from the public registry (no configuration, no local folder of wheels): the hashes
+# must be those of the files that everybody gets.
+LOCK_PYTHON ?= python3.11
+LOCK_TOOL := pip-tools==7.6.2
+LOCK_VENV := build/lock-venv
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= \
+	PIP_EXTRA_INDEX_URL= $(LOCK_VENV)/bin/python -m piptools compile --quiet --upgrade \
+	--generate-hashes --allow-unsafe --strip-extras --no-emit-options
+
+lock: ## renew requirements.lock and requirements-dev.lock from pyproject.toml
+	@$(LOCK_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	    echo "error: the locks are made with Python 3.11:" \
+	         "say make lock LOCK_PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(LOCK_PYTHON) -m venv --clear $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python -m pip --quiet --quiet install $(LOCK_TOOL)
+	@$(COMPILE) --extra uvloop -o requirements.lock pyproject.toml
+	@$(COMPILE) --extra uvloop --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@rm -rf $(LOCK_VENV)

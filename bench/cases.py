@@ -1,0 +1,95 @@
+"""What a case is and what it is called.
+
+A case is one point of the matrix. Its fields are the table of dimensions: a field with a default is
+a dimension that shows in a name only where it differs from that default, so adding a dimension is
+adding one field with its default and meaning, and every older name stays valid. Nothing here
+measures, and nothing here needs more than the standard library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from bench.errors import CaseError
+
+# No "/", "=" or blank: they separate the parts of a name.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+:-]*")
+_NAME = re.compile(
+    r"(?P<manager>[^/]+)/(?P<workload>[^/]+)/n=(?P<clients>[0-9]+)(?P<extra>(/[^/]+)*)"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Case:
+    """One point of the matrix; also the identity of a pyperf benchmark in a result file.
+
+    Raises CaseError when a value could not be read back out of the name.
+    """
+
+    manager: str = field(metadata={"meaning": "what the clients call"})
+    workload: str = field(metadata={"meaning": "the requests that are sent"})
+    clients: int = field(metadata={"meaning": "N, the number of concurrent clients"})
+    child: str = field(default="c", metadata={"meaning": "which redo child answers"})
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not (isinstance(value, int) or _WORD.fullmatch(value)):
+                raise CaseError(
+                    f"{item.name} {value!r} of a case: use letters, digits and _ . + : - only"
+                )
+        if self.clients < 1:
+            raise CaseError(f"clients {self.clients} of a case: use 1 or more")
+
+    @property
+    def name(self) -> str:
+        """As ``async/short/n=128``, with ``/child=python`` and the like where not the default."""
+        extra = "".join(f"/{key}={value}" for key, value in self.extra.items())
+        return f"{self.manager}/{self.workload}/n={self.clients}{extra}"
+
+    @property
+    def extra(self) -> Mapping[str, str | int]:
+        """The further dimensions that differ from their default, in the order of the fields."""
+        values = {key: getattr(self, key) for key in DEFAULTS}
+        return {key: value for key, value in values.items() if value != DEFAULTS[key]}
+
+    @classmethod
+    def parse(cls, name: str) -> Case:
+        """The case of a name as ``name`` gives it. Raises CaseError."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise CaseError(
+                f"case name {name!r}: expected MANAGER/WORKLOAD/n=N, as in async/short/n=128"
+            )
+        extra: dict[str, str | int] = {}
+        for part in match["extra"].split("/")[1:]:
+            key, equals, value = part.partition("=")
+            if key not in DEFAULTS or not equals or key in extra:
+                known = ", ".join(DEFAULTS)
+                raise CaseError(f"case name {name!r}: {part!r} is not one of {known}, given once")
+            extra[key] = _as_type_of(DEFAULTS[key], value, name)
+        dimensions: dict[str, object] = {
+            "manager": match["manager"],
+            "workload": match["workload"],
+            "clients": int(match["clients"]),
+        }
+        return cls(**(dimensions | extra))  # type: ignore[arg-type]
+
+
+def _as_type_of(default: str | int, text: str, name: str) -> str | int:
+    if isinstance(default, str):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise CaseError(f"case name {name!r}: {text!r} is not a whole number") from None
+
+
+DEFAULTS: Mapping[str, str | int] = {
+    item.name: default
+    for item in fields(Case)
+    if isinstance(default := item.default, str | int)  # and not dataclasses.MISSING
+}
+"""Every further dimension and the value that a name leaves out."""

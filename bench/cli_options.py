@@ -1,0 +1,65 @@
+"""What several commands take: dimensions and settings, and how a result file is named."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from bench.config import OPTIONS, Config, load_profile, option_name, override
+from bench.errors import BenchError
+from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+RESULTS: Final = ROOT / "results"
+
+_HELP: Final = {
+    "manager": ("LIST", f"of {', '.join(MANAGERS)}"),
+    "workload": ("LIST", f"of {', '.join(WORKLOADS)}"),
+    "clients": ("LIST", "numbers of concurrent clients, as 1,8,128"),
+    "child": ("LIST", f"of {', '.join(CHILDREN)}"),
+    "cost": ("NAME", f"CPU that the child burns besides: {', '.join(COSTS)}"),
+    "rounds": ("K", "runs of each case; lifts the profile's time budget"),
+    "slices": ("K", "slices of a run"),
+    "seconds": ("S", "measured in a run, over all its slices"),
+    "warmup_s": ("S", "before the first slice"),
+    "timeout_s": ("S", "deadline of a redo"),
+    "run_timeout_s": ("S", "a run that takes longer has failed"),
+    "budget_s": ("S", "no round starts that would end later; inf: no limit"),
+    "seed": ("K", "of the order of cases and the contents of requests"),
+}
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """``--profile`` and every dimension and setting that overrides it."""
+    parser.add_argument("--profile", metavar="NAME|PATH", help="default: default")
+    group = parser.add_argument_group("in place of the profile's (lists with commas)")
+    for option in OPTIONS:
+        metavar, text = _HELP[option]
+        group.add_argument(option_name(option), dest=option, metavar=metavar, help=text)
+
+
+def given_options(args: argparse.Namespace) -> dict[str, object]:
+    """The options that were given, as ``override`` takes them."""
+    given = {option: getattr(args, option) for option in OPTIONS}
+    if given["rounds"] is not None and given["budget_s"] is None:
+        given["budget_s"] = "inf"
+    return {option: value for option, value in given.items() if value is not None}
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The profile with the options on top. Raises ConfigError."""
+    return override(load_profile(args.profile or "default"), **given_options(args))
+
+
+def result_path(name: str) -> Path:
+    """The file that is meant: a path, or ``latest`` for the newest in results/.
+
+    Raises BenchError.
+    """
+    if name != "latest":
+        return Path(name)
+    newest = max(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is None:
+        raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
+    return newest

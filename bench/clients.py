@@ -1,0 +1,182 @@
+"""N clients and a barrier: the closed loop that is measured, for threads and for tasks.
+
+Standard library only. A client redoes, checks the page, yields to its executor, and again, until a
+redo ends past the deadline. One sample per redo: from just before the call to its page in hand.
+
+The two loops are alike line for line and stay apart: a shared one would put a call or an await that
+only one of them needs into every sample.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from array import array
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from bench.cpu_usage import Meter, Used
+from bench.worker_protocol import STRIDE
+
+Answer = TypeVar("Answer")
+
+_now_ns = time.perf_counter_ns
+
+
+class WrongPageError(Exception):
+    """A redo succeeded with a page that is not its own."""
+
+    def __init__(self, client: int, request: int) -> None:
+        super().__init__(f"wrong page: client {client}, request {request}")
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[Answer]):
+    """What there is to redo: ``calls[i]`` must give ``pages[i]``."""
+
+    calls: Sequence[Callable[[], Answer]]
+    pages: Sequence[bytes]
+
+
+@dataclass(slots=True)
+class _Client:
+    """What one client has done; times are perf_counter_ns."""
+
+    number: int
+    start_ns: int = 0
+    end_ns: int = 0
+    latency_ns: array[int] = field(default_factory=lambda: array("q"))
+
+    def first(self, count: int) -> int:
+        """The request that it begins with."""
+        return self.number * STRIDE % count
+
+
+@dataclass(slots=True)
+class _Slice:
+    """Times of the barrier, set when it opens."""
+
+    opened_ns: int = 0
+    deadline_ns: int = 0
+
+    def open(self, seconds: float) -> None:
+        self.opened_ns = _now_ns()
+        self.deadline_ns = self.opened_ns + round(seconds * 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceOutcome:
+    """``payload``: see ``worker_protocol``. ``used``: what each meter's process used meanwhile."""
+
+    payload: bytes
+    used: tuple[Used, ...]
+
+
+def run_threads(
+    work: Work[bytes], clients: int, seconds: float, meters: Sequence[Meter]
+) -> SliceOutcome:
+    """One slice with a thread per client. Raises what the first failing client raised."""
+    calls, pages = work.calls, work.pages
+    everybody_there = threading.Barrier(clients + 1)
+    gate = threading.Event()
+    this = _Slice()
+    errors: list[BaseException] = []
+
+    def redo_till_deadline(client: _Client) -> None:
+        index, count = client.first(len(calls)), len(calls)
+        sample = client.latency_ns.append
+        everybody_there.wait()
+        gate.wait()
+        deadline_ns = this.deadline_ns
+        client.start_ns = _now_ns()
+        while True:
+            before_ns = _now_ns()
+            page = calls[index]()
+            after_ns = _now_ns()
+            sample(after_ns - before_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            if after_ns >= deadline_ns:
+                break
+            index = index + 1 if index + 1 < count else 0
+            os.sched_yield()  # time.sleep(0) would wait for the kernel's timer slack, 50 us
+        client.end_ns = after_ns
+
+    def run(client: _Client) -> None:
+        try:
+            redo_till_deadline(client)
+        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
+            errors.append(error)
+
+    team = [_Client(number) for number in range(clients)]
+    threads = [threading.Thread(target=run, args=(client,), daemon=True) for client in team]
+    for thread in threads:
+        thread.start()
+    everybody_there.wait()
+    before = [meter.used() for meter in meters]
+    this.open(seconds)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    after = [meter.used() for meter in meters]
+    if errors:
+        raise errors[0]
+    return _outcome(this, team, before, after)
+
+
+async def run_tasks(
+    work: Work[Awaitable[bytes]], clients: int, seconds: float, meters: Sequence[Meter]
+) -> SliceOutcome:
+    """One slice with a task per client. Raises what the first failing client raised."""
+    calls, pages = work.calls, work.pages
+    gate = asyncio.Event()
+    this = _Slice()
+
+    async def redo_till_deadline(client: _Client) -> None:
+        index, count = client.first(len(calls)), len(calls)
+        sample = client.latency_ns.append
+        await gate.wait()
+        deadline_ns = this.deadline_ns
+        client.start_ns = _now_ns()
+        while True:
+            before_ns = _now_ns()
+            page = await calls[index]()
+            after_ns = _now_ns()
+            sample(after_ns - before_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            if after_ns >= deadline_ns:
+                break
+            index = index + 1 if index + 1 < count else 0
+            await asyncio.sleep(0)
+        client.end_ns = after_ns
+
+    team = [_Client(number) for number in range(clients)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for client in team:
+                group.create_task(redo_till_deadline(client))
+            await asyncio.sleep(0)  # everybody reaches the gate
+            before = [meter.used() for meter in meters]
+            this.open(seconds)
+            gate.set()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    after = [meter.used() for meter in meters]
+    return _outcome(this, team, before, after)
+
+
+def _outcome(
+    this: _Slice, team: Sequence[_Client], before: Sequence[Used], after: Sequence[Used]
+) -> SliceOutcome:
+    head = array("q")
+    for client in team:
+        head.append(client.start_ns - this.opened_ns)
+        head.append(client.end_ns - this.opened_ns)
+        head.append(len(client.latency_ns))
+    payload = b"".join((head.tobytes(), *(client.latency_ns.tobytes() for client in team)))
+    used = tuple(now.since(then) for now, then in zip(after, before, strict=True))
+    return SliceOutcome(payload, used)

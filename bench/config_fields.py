@@ -1,0 +1,180 @@
+"""The fields of a configuration: what each may be, and the one line that refuses anything else.
+
+Fields are flat here: ``child.kind`` is ``kind`` in the table [child]. This module knows no files
+and no ``Config``; `bench.config` reads, overrides and stores.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from bench.errors import BenchError
+from bench.names import CHILDREN, CLIENTS_MAX, COSTS, MANAGERS, WORKLOADS, unknown
+
+SEED_MAX: Final = 2**63 - 1
+SLICE_MIN_S: Final = 0.001
+"""A slice shorter than this measures the barrier, not the redos."""
+
+_SHOWN_CHARS = 60
+
+
+class ConfigError(BenchError):
+    """A profile, an option or a stored configuration is not valid; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a field may be. msgspec checks ``type``; ``expected`` tells the user the same.
+
+    Of a list, type, expected and names describe an item; a list has at least one, and none twice.
+    """
+
+    type: Any
+    expected: str
+    is_list: bool = False
+    noun: str = ""
+    names: tuple[str, ...] = ()
+
+
+def _one_of(noun: str, names: tuple[str, ...]) -> Rule:
+    return Rule(str, f"one of {', '.join(names)}", noun=noun, names=names)
+
+
+def _some_of(noun: str, names: tuple[str, ...]) -> Rule:
+    return Rule(str, f"any of {', '.join(names)}", is_list=True, noun=noun, names=names)
+
+
+_COUNT = Rule(Annotated[int, Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
+_SECONDS = Rule(Annotated[float, Meta(gt=0, le=86_400)], "seconds, more than 0, at most 86400")
+
+RULES: Final[Mapping[str, Rule]] = {
+    "title": Rule(
+        Annotated[str, Meta(max_length=120, pattern=r"\A[^\r\n]*\Z")],
+        "one line of at most 120 characters",
+    ),
+    "manager": _some_of("manager", MANAGERS),
+    "workload": _some_of("workload", WORKLOADS),
+    "clients": Rule(
+        Annotated[int, Meta(ge=1, le=CLIENTS_MAX)],
+        f"whole numbers from 1 to {CLIENTS_MAX}",
+        is_list=True,
+    ),
+    "rounds": _COUNT,
+    "slices": _COUNT,
+    "seconds": _SECONDS,
+    "warmup_s": Rule(Annotated[float, Meta(ge=0, le=86_400)], "seconds, from 0 to 86400"),
+    "timeout_s": _SECONDS,
+    "run_timeout_s": _SECONDS,
+    "budget_s": Rule(Annotated[float, Meta(gt=0)] | None, "seconds, more than 0 (inf: no limit)"),
+    "seed": Rule(Annotated[int, Meta(ge=0, le=SEED_MAX)], f"a whole number from 0 to {SEED_MAX}"),
+    "child.kind": _some_of("child", CHILDREN),
+    "child.cost": _one_of("cost", COSTS),
+}
+REQUIRED: Final = ("manager", "workload", "clients")
+TABLES: Final = ("child",)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How messages call a field: by the option it was given with, else by the file it stands in."""
+
+    where: str
+    options: Mapping[str, str] = field(default_factory=dict)  # field -> option, as "--clients"
+
+    def error(self, name: str, problem: str) -> ConfigError:
+        """``--manager: problem``, or ``profile quick.toml: problem`` (which names the field)."""
+        return ConfigError(f"{self.options.get(name, self.where)}: {problem}")
+
+    def wrong_value(self, name: str, value: object, expected: str) -> ConfigError:
+        """``profile quick.toml: rounds = 0: expected a whole number from 1 to 10000``."""
+        return ConfigError(f"{self.called(name)} = {shown(value)}: expected {expected}")
+
+    def called(self, name: str) -> str:
+        """``--rounds`` or ``profile quick.toml: rounds``."""
+        return self.options.get(name, f"{self.where}: {name}")
+
+
+def flat(table: Mapping[str, object], source: Source) -> dict[str, object]:
+    """The fields in what a file holds. Raises ConfigError at one that does not exist."""
+    fields: dict[str, object] = {}
+    for key, value in table.items():
+        if key not in TABLES:
+            fields[key] = value
+        elif isinstance(value, Mapping):
+            fields.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
+        else:
+            inside = [name.partition(".")[2] for name in RULES if name.startswith(f"{key}.")]
+            raise source.wrong_value(key, value, f"a table [{key}] with {' and '.join(inside)}")
+    for name in fields:
+        if name not in RULES:
+            raise source.error(name, unknown("field", name, RULES))
+    return fields
+
+
+def checked(fields: Mapping[str, object], source: Source) -> dict[str, Any]:
+    """The fields with their values checked, lists as tuples. Raises ConfigError."""
+    for name in REQUIRED:
+        if name not in fields:
+            expected = f"expected a list, {RULES[name].expected}"
+            raise source.error(name, f'field "{name}" is missing: {expected}')
+    return {name: _value(name, value, source) for name, value in fields.items()}
+
+
+def _value(name: str, value: object, source: Source) -> object:
+    rule = RULES[name]
+    # Only an option's value may be text for a number or a list: a file has types of its own.
+    is_text = name in source.options and isinstance(value, str)
+    if not rule.is_list:
+        return _item(name, value, source, is_text)
+    if is_text:
+        value = [part.strip() for part in str(value).split(",")] if value else []
+    if not isinstance(value, list | tuple):
+        raise source.wrong_value(name, value, f"a list, {rule.expected}")
+    if not value:
+        raise source.wrong_value(name, value, f"at least one, {rule.expected}")
+    items: list[object] = []
+    for given in value:
+        item = _item(name, given, source, is_text)
+        if item in items:
+            raise ConfigError(f"{source.called(name)}: {shown(item)} is listed twice")
+        items.append(item)
+    return tuple(items)
+
+
+def _item(name: str, value: object, source: Source, is_text: bool) -> object:
+    rule = RULES[name]
+    try:
+        item: object = msgspec.convert(value, rule.type, strict=not is_text)
+    except msgspec.ValidationError as error:
+        raise source.wrong_value(name, value, rule.expected) from error
+    if rule.names and item not in rule.names:
+        raise source.error(name, unknown(rule.noun, str(item), rule.names))
+    return item
+
+
+def check_durations(fields: Mapping[str, Any], source: Source) -> None:
+    """The rules over several fields, all of them given. Blames one that is an option, if any is."""
+
+    def blame(*names: str, expected: str) -> ConfigError:
+        blamed = next((name for name in names if name in source.options), names[0])
+        return source.wrong_value(blamed, fields[blamed], expected)
+
+    slice_s = fields["seconds"] / fields["slices"]
+    if slice_s < SLICE_MIN_S:
+        expected = f"slices (seconds / slices) of at least {SLICE_MIN_S:g} s, got {slice_s:g} s"
+        raise blame("slices", "seconds", expected=expected)
+    run_s = fields["warmup_s"] + fields["seconds"]
+    if fields["run_timeout_s"] <= run_s:
+        limit = f"run_timeout_s ({fields['run_timeout_s']:g})"
+        expected = f"{limit} above warmup_s + seconds ({run_s:g}), or no run can end in time"
+        raise blame("run_timeout_s", "seconds", "warmup_s", expected=expected)
+
+
+def shown(value: object) -> str:
+    """A value much as one would type it, on one line and not too long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."

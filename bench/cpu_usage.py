@@ -1,0 +1,87 @@
+"""What a process has used so far: CPU time and context switches, of this process or another.
+
+Standard library only; Linux's /proc. A worker reads it just before and just after a slice.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_CPU_CLOCK_OF_PROCESS = 2
+"""CPUCLOCK_SCHED in the kernel's include/linux/posix-timers.h: a process's CPU time in ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Totals since the process began. None: the process is gone."""
+
+    cpu_ns: int
+    voluntary_switches: int
+    involuntary_switches: int
+
+    def since(self, before: Used) -> Used:
+        return Used(
+            self.cpu_ns - before.cpu_ns,
+            self.voluntary_switches - before.voluntary_switches,
+            self.involuntary_switches - before.involuntary_switches,
+        )
+
+
+class Meter(Protocol):
+    """Reads one process's totals."""
+
+    def used(self) -> Used: ...
+
+    def user_share(self) -> float | None:
+        """User time / CPU time over the life of the process; None before there is any to tell."""
+
+
+class OwnMeter:
+    """This process, all its threads."""
+
+    def used(self) -> Used:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return Used(time.process_time_ns(), usage.ru_nvcsw, usage.ru_nivcsw)
+
+    def user_share(self) -> float | None:
+        times = os.times()
+        return _share(times.user, times.system)
+
+
+class ProcessMeter:
+    """Another, single-threaded process.
+
+    Its total is exact; how it splits into user and system is only known in clock ticks (10 ms), so
+    it is taken over the whole life of the process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._clock = ~pid << 3 | _CPU_CLOCK_OF_PROCESS
+        self._folder = Path(f"/proc/{pid}")
+
+    def used(self) -> Used:
+        switches = {}
+        for line in (self._folder / "status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.endswith("ctxt_switches"):
+                switches[name] = int(value)
+        return Used(
+            time.clock_gettime_ns(self._clock),
+            switches["voluntary_ctxt_switches"],
+            switches["nonvoluntary_ctxt_switches"],
+        )
+
+    def user_share(self) -> float | None:
+        # The fields after the program's name, which may hold blanks and brackets: utime and stime
+        # are the 12th and 13th of them (proc(5)).
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return _share(int(fields[11]), int(fields[12]))
+
+
+def _share(user: float, system: float) -> float | None:
+    return user / (user + system) if user + system > 0 else None

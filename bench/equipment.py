@@ -1,0 +1,110 @@
+"""What the runs of a suite need, made before the first of them: programs and traffic."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.config import Config
+from bench.errors import BenchError
+from bench.traffic import Traffic, write_traffic
+from fake_redo_child.build import (
+    Build,
+    BuildError,
+    CompilerMissing,
+    build_child,
+    build_floor,
+    child_command,
+    find_compiler,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """The traffic of each workload, the command of each child, and the floor's program (None if no
+    case needs it)."""
+
+    traffic: Mapping[str, Traffic]
+    child_commands: Mapping[str, tuple[str, ...]]
+    floor_program: Path | None
+
+
+def prepare(config: Config, folder: Path) -> tuple[Equipment, dict[str, str]]:
+    """Builds the programs that the cases need and writes the traffic into the folder.
+
+    Also returns what a result says of the programs. Raises BenchError.
+    """
+    builds: dict[str, Build] = {}
+    try:
+        if "c" in config.child.kind:
+            builds["c_child"] = build_child()
+        if "floor" in config.manager:
+            builds["floor"] = build_floor()
+        commands = {
+            kind: child_command(
+                kind,
+                cost=config.child.cost,
+                program=builds["c_child"].path if kind == "c" else None,
+            )
+            for kind in config.child.kind
+        }
+    except BuildError as error:
+        raise BenchError(str(error)) from error
+    floor = builds.get("floor")
+    equipment = Equipment(
+        traffic=write_traffic(folder, config.workload, config.seed),
+        child_commands=commands,
+        floor_program=None if floor is None else floor.path,
+    )
+    return equipment, _described(builds)
+
+
+def usable_managers(config: Config, *, asked_for: bool) -> tuple[tuple[str, ...], list[str]]:
+    """The configuration's managers that can run here, and why others are left out, a line each.
+
+    Managers that the command line asked for are not left out: BenchError. Neither is the floor
+    where the children need the compiler, too: that error comes with the building.
+    """
+    problems = {}
+    if "async-uvloop" in config.manager:
+        try:
+            library_path_of("async-uvloop")
+        except LookupError:
+            problems["async-uvloop"] = (
+                "uvloop is not installed: `make` installs it, or leave out async-uvloop"
+            )
+    if "floor" in config.manager and "c" not in config.child.kind:
+        try:
+            find_compiler()
+        except CompilerMissing as error:
+            problems["floor"] = str(error)
+    usable = tuple(name for name in config.manager if name not in problems)
+    if problems and (asked_for or not usable):
+        raise BenchError("; ".join(problems.values()))
+    return usable, [f"{name} is left out: {problem}" for name, problem in problems.items()]
+
+
+def library_path_of(manager: str) -> str | None:
+    """Where the library lies that the manager needs beside the standard one (uvloop).
+
+    Raises LookupError if it is not installed.
+    """
+    if manager != "async-uvloop":
+        return None
+    found = importlib.util.find_spec("uvloop")
+    if found is None or found.origin is None:
+        raise LookupError("uvloop")
+    return str(Path(found.origin).parent.parent)
+
+
+def _described(builds: Mapping[str, Build]) -> dict[str, str]:
+    if not builds:
+        return {}
+    compiler = next(iter(builds.values())).compiler.version
+    described = {"compiler": compiler.partition("\n")[0]}
+    for name, build in builds.items():
+        described[f"{name}_flags"] = " ".join(build.flags)
+        described[f"{name}_key"] = build.key
+    return described

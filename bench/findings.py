@@ -1,0 +1,166 @@
+"""What the rows of a group say, in plain words: the titles of figures, computed from the data.
+
+A difference counts only if it is there in nearly every round: the quartiles of the ratio, taken
+round by round, lie on one side of 1 and its median is 2 % away from it. This is a caption, not a
+statistical test; `compare` is for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from bench import units
+from bench.stats import CaseRow, Estimate, Group, paired_ratio
+
+BASE = "sync"
+CHALLENGER = "async"
+FLOOR = "floor"
+_SMALLEST_LEAD = 0.02
+
+
+class Measure(Enum):
+    """A measure that a figure shows: field of a row, and what being better in it is called.
+
+    A lower p50 is called just that, not "quicker": clients also wait for their turn between two
+    redos, which latency leaves out and throughput does not, so the two may point apart.
+    """
+
+    THROUGHPUT = ("throughput_per_s", "is ahead of", "is {times} ahead of")
+    LATENCY = ("latency_p50_s", "has a lower p50 than", "has a {times} lower p50 than")
+
+    def __init__(self, field: str, better: str, times_better: str) -> None:
+        self.field = field
+        self.better = better
+        self.times_better = times_better
+
+    def of(self, row: CaseRow | None) -> Estimate | None:
+        """The estimate in a row."""
+        estimate: Estimate | None = None if row is None else getattr(row, self.field)
+        return estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How far one manager leads another at N clients: ``ratio`` above 1 is a lead."""
+
+    clients: int
+    ratio: Estimate
+
+    @property
+    def side(self) -> int:
+        """1 if it leads, -1 if the other does, 0 if the runs do not tell them apart."""
+        if self.ratio.low > 1 and self.ratio.median >= 1 + _SMALLEST_LEAD:
+            return 1
+        if self.ratio.high < 1 and self.ratio.median <= 1 / (1 + _SMALLEST_LEAD):
+            return -1
+        return 0
+
+
+def leads(group: Group, measure: Measure, manager: str, base: str) -> list[Lead]:
+    """The lead of ``manager`` over ``base`` at every N where both were measured."""
+    found = []
+    for clients in group.clients:
+        own = measure.of(group.row(manager, clients))
+        other = measure.of(group.row(base, clients))
+        if measure is Measure.LATENCY:  # less is better
+            own, other = other, own
+        ratio = paired_ratio(own, other)
+        if ratio is not None:
+            found.append(Lead(clients, ratio))
+    return found
+
+
+def title(group: Group, measure: Measure) -> str:
+    """One line on what to see in the group's panel, as ``short: async is ahead of sync ...``."""
+    challenger = _challenger(group, measure)
+    if challenger is not None:
+        return f"{group.title}: {_verdict(challenger, BASE, measure)}"
+    return f"{group.title}: {_alone(group, measure)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Challenger:
+    manager: str
+    leads: Sequence[Lead]
+
+
+def _challenger(group: Group, measure: Measure) -> _Challenger | None:
+    """The manager that the suite is about, else the one that does best at the greatest N."""
+    found = []
+    for manager in group.managers:
+        if manager in (BASE, FLOOR):
+            continue
+        of_manager = leads(group, measure, manager, BASE)
+        if of_manager:
+            found.append(_Challenger(manager, of_manager))
+
+    def rank(one: _Challenger) -> tuple[bool, int, float]:
+        last = one.leads[-1]
+        return one.manager == CHALLENGER, last.clients, last.ratio.median
+
+    return max(found, key=rank, default=None)
+
+
+def _verdict(challenger: _Challenger, base: str, measure: Measure) -> str:
+    manager, all_leads = challenger.manager, challenger.leads
+    last = all_leads[-1]
+    at_last = f"N = {last.clients}"
+    better_by = measure.times_better.format(times=_times(last))
+    if len(all_leads) == 1:
+        if last.side == 0:
+            return f"{manager} and {base} are alike at {at_last}"
+        winner, loser = (manager, base) if last.side > 0 else (base, manager)
+        return f"{winner} {better_by} {loser} at {at_last}"
+    if all(lead.side == 0 for lead in all_leads):
+        return f"{manager} and {base} are alike at every N"
+    if last.side == 0:
+        return f"{manager} and {base} are alike at {at_last}; {_elsewhere(challenger, base)}"
+    winner, loser = (manager, base) if last.side > 0 else (base, manager)
+    start = _start_of_last_streak(all_leads)
+    if start == 0:
+        where = "at every N"
+    elif start == len(all_leads) - 1:
+        return f"{winner} {better_by} {loser} at {at_last} only"
+    else:
+        where = f"from N = {all_leads[start].clients} on"
+    return f"{winner} {measure.better} {loser} {where}, {_times(last)} at {at_last}"
+
+
+def _elsewhere(challenger: _Challenger, base: str) -> str:
+    """Who leads at the N where the two can be told apart."""
+    parts = []
+    for side, name in ((1, challenger.manager), (-1, base)):
+        led = [str(lead.clients) for lead in challenger.leads if lead.side == side]
+        if led:
+            parts.append(f"{name} leads at N = {', '.join(led)}")
+    return ", ".join(parts)
+
+
+def _start_of_last_streak(all_leads: Sequence[Lead]) -> int:
+    start = len(all_leads) - 1
+    while start > 0 and all_leads[start - 1].side == all_leads[-1].side:
+        start -= 1
+    return start
+
+
+def _times(lead: Lead) -> str:
+    ratio = max(lead.ratio.median, 1 / lead.ratio.median)
+    return f"{ratio:.2f}x" if ratio < 1.095 else f"{ratio:.1f}x"
+
+
+def _alone(group: Group, measure: Measure) -> str:
+    """Without a pair to compare: what each manager reaches at its greatest N."""
+    parts = []
+    for manager in group.managers:
+        known = [n for n in group.clients if measure.of(group.row(manager, n)) is not None]
+        if manager == FLOOR and len(group.managers) > 1:
+            continue
+        if not known:
+            continue
+        estimate = measure.of(group.row(manager, known[-1]))
+        if estimate is not None:
+            show = units.rate if measure is Measure.THROUGHPUT else units.seconds
+            parts.append(f"{manager} has {show(estimate.median)} at N = {known[-1]}")
+    return ", ".join(parts) or "no result"

@@ -1,0 +1,166 @@
+"""Every metadata key that the suite adds to a result file: its unit, its meaning, how to print it.
+
+One table, so that the writer, the tables that people read and docs/measures.md cannot disagree. A
+key ending in ``*`` stands for a family. This module knows no runs and no files but that page.
+
+History of the schema (``redo_schema_version``):
+
+1. First version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from bench import units
+from bench.cases import Case
+from bench.errors import BenchError
+
+SCHEMA_VERSION = 1
+PREFIX = "redo_"
+
+Value = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One metadata key. ``unit`` is ``text``, ``yes/no``, ``count``, ``s`` and the like."""
+
+    name: str
+    unit: str
+    meaning: str
+
+    def format(self, value: Value) -> str:
+        """The value as people read it, with its unit."""
+        formatter = _FORMATTERS.get(self.unit)
+        if formatter is None or isinstance(value, str):
+            return str(value)
+        return formatter(value)
+
+
+_FORMATTERS: dict[str, Callable[[float], str]] = {
+    "s": units.seconds,
+    "s/redo": units.seconds,
+    "1/s": units.rate,
+    "1/redo": units.number,
+    "ratio": units.number,
+    "yes/no": lambda value: "yes" if value else "no",
+}
+
+_DIMENSIONS = tuple(
+    Key(
+        PREFIX + item.name,
+        "count" if item.name == "clients" else "text",
+        f"dimension of the case: {item.metadata['meaning']}",
+    )
+    for item in fields(Case)
+)
+
+_RUN = (
+    Key("redo_schema_version", "count", "version of these keys"),
+    Key("redo_round", "count", "round that the run belongs to; runs of one round can be paired"),
+    Key("redo_redos", "count", "redos in all slices of the run"),
+    Key("redo_slices", "count", "slices of the run"),
+    Key("redo_time_per_redo", "s/redo", "sum of the clients' walls / redos, over all slices"),
+    Key("redo_throughput", "1/s", "redos / wall from the barrier to the last client's end"),
+    Key("redo_latency_p50", "s", "median latency; all samples of the run pooled, nearest rank"),
+    Key("redo_latency_p90", "s", "90th percentile of the same samples"),
+    Key("redo_latency_p99", "s", "99th percentile of the same samples"),
+    Key("redo_latency_p99_9", "s", "99.9th percentile; the maximum if under 1000 samples"),
+    Key("redo_latency_max", "s", "the longest latency"),
+    Key(
+        "redo_hdr_histogram",
+        "text",
+        "the samples in ns as an HdrHistogram (V2, zlib, base64), 1 ns to 60 s, 3 digits",
+    ),
+    Key("redo_client_redos_min", "count", "redos of the client that got the least (fairness)"),
+    Key("redo_client_redos_max", "count", "redos of the client that got the most (fairness)"),
+    Key("redo_self_check", "text", "ok, or by how much slices miss N = throughput x time per redo"),
+    Key("redo_littles_law", "ratio", "throughput x time per redo / N of the slice furthest off"),
+    Key("redo_littles_law_explained", "ratio", "share of N that the last redos of it explain"),
+)
+
+_USAGE = (
+    Key("redo_cpu_manager_user", "s/redo", "CPU time of the manager's process in user mode"),
+    Key("redo_cpu_manager_system", "s/redo", "CPU time of the manager's process in the kernel"),
+    Key("redo_cpu_child_user", "s/redo", "CPU time of the redo child in user mode"),
+    Key("redo_cpu_child_system", "s/redo", "CPU time of the redo child in the kernel"),
+    Key("redo_cpu_total", "s/redo", "the four CPU times added; absent if one of them is"),
+    Key("redo_switches_manager_voluntary", "1/redo", "the manager waited and gave up its CPU"),
+    Key("redo_switches_manager_involuntary", "1/redo", "the manager was taken off its CPU"),
+    Key("redo_switches_child_voluntary", "1/redo", "the child waited and gave up its CPU"),
+    Key("redo_switches_child_involuntary", "1/redo", "the child was taken off its CPU"),
+    Key("redo_read_calls", "1/redo", "read system calls of the manager"),
+    Key("redo_write_calls", "1/redo", "write system calls of the manager"),
+    Key("redo_poll_calls", "1/redo", "poll, epoll or select calls of the manager"),
+)
+
+_WORKER = (
+    Key("redo_loop", "text", "event loop that the clients ran on, with its version"),
+    Key("redo_counter_*", "count", "a counter of the manager since its launch, warm-up included"),
+    Key("redo_start_ns", "ns", "from the worker's first line to a child that answers"),
+    Key("redo_worker_*", "text", "a further fact that the worker reports of itself"),
+)
+
+_SUITE = (
+    Key("redo_git_commit", "text", "full hash of the commit that was measured"),
+    Key("redo_git_dirty", "yes/no", "whether the tree differed from that commit"),
+    Key("redo_kernel", "text", "name and release of the kernel"),
+    Key("redo_cpu_model", "text", "model of the CPU"),
+    Key("redo_cpu_count", "count", "CPUs of the machine"),
+    Key("redo_cpu_governor", "text", "frequency governor, or unknown"),
+    Key("redo_child_build_*", "text", "how the C programs were built"),
+    Key("redo_seed", "count", "seed of the order of the cases and of the requests"),
+    Key("redo_profile", "text", "name of the profile"),
+    Key("redo_config", "text", "the full configuration as JSON"),
+    Key("redo_suite_date", "text", "when the suite was started, UTC, ISO 8601"),
+    Key(
+        "redo_failed",
+        "text",
+        "runs that gave no result: JSON list of objects with case, round and reason",
+    ),
+)
+
+KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + _USAGE + _WORKER + _SUITE
+"""Every key, in the order in which it is documented."""
+
+_BY_NAME = {key.name: key for key in KEYS}
+_FAMILIES = tuple(key for key in KEYS if key.name.endswith("*"))
+
+
+def find(name: str) -> Key | None:
+    """The entry of a key, or of the family it belongs to; None if the table does not have it."""
+    family = (key for key in _FAMILIES if name.startswith(key.name[:-1]))
+    return _BY_NAME.get(name) or next(family, None)
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """The names with the suite's prefix that the table does not have, sorted."""
+    return sorted(name for name in names if name.startswith(PREFIX) and find(name) is None)
+
+
+TABLE_BEGIN = "<!-- keys: begin (written from bench/keys.py, do not edit) -->"
+TABLE_END = "<!-- keys: end -->"
+
+
+def markdown_table() -> str:
+    """The table of all keys as Markdown, ending in a newline."""
+    rows = (f"| `{key.name}` | {key.unit} | {key.meaning} |" for key in KEYS)
+    return "\n".join(("| key | unit | meaning |", "|---|---|---|", *rows)) + "\n"
+
+
+def with_table(page: str) -> str:
+    """The page with the table between its two markers brought up to date. Raises BenchError."""
+    before, begin, rest = page.partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    if not begin or not end:
+        raise BenchError(f"no place for the table of keys: put {TABLE_BEGIN} and {TABLE_END} in")
+    return f"{before}{begin}\n\n{markdown_table()}\n{end}{after}"
+
+
+def update_page(path: Path | str) -> None:
+    """Bring the table in a page (docs/measures.md) up to date. Raises BenchError, OSError."""
+    page = Path(path)
+    page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")

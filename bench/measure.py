@@ -1,0 +1,103 @@
+"""One run: a case in a fresh worker, from its launch to a RunRecord."""
+
+from __future__ import annotations
+
+from bench import measures
+from bench.cases import Case
+from bench.config import Config
+from bench.equipment import Equipment, library_path_of
+from bench.errors import SampleError
+from bench.records import RunRecord, Usage
+from bench.samples import SliceSamples
+from bench.worker_process import RunFailedError, WorkerProcess
+from bench.worker_protocol import WorkerSpec
+
+REDOS_PER_CLIENT = 30
+"""A slice is stretched until a client can finish so many redos in it: with fewer, what the last
+redo of each client adds after the deadline would weigh too much."""
+
+
+def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
+    """The case as its worker needs it."""
+    traffic = equipment.traffic[case.workload]
+    is_floor = case.manager == "floor"
+    return WorkerSpec(
+        manager=case.manager,
+        ping=case.workload == "ping",
+        clients=case.clients,
+        child_command=equipment.child_commands[case.child],
+        requests=str(traffic.requests),
+        pages=str(traffic.pages),
+        timeout_s=config.timeout_s,
+        floor_program=str(equipment.floor_program) if is_floor else None,
+        library_path=library_path_of(case.manager),
+    )
+
+
+def measure_run(case: Case, round_number: int, config: Config, equipment: Equipment) -> RunRecord:
+    """Runs the case: launch, warm-up, slices, report. Raises RunFailedError."""
+    try:
+        with WorkerProcess(worker_spec(case, config, equipment), config.run_timeout_s) as worker:
+            warmup, _ = _slice(worker, case, config.warmup_s)
+            warmup_s = measures.time_per_redo_s([warmup])
+            slice_s = max(config.slice_s, REDOS_PER_CLIENT * warmup_s)
+            slices, used = [], []
+            for _ in range(config.slices):
+                samples, usage = _slice(worker, case, slice_s)
+                slices.append(samples)
+                used.append(usage)
+            report = worker.report()
+            worker.stop()
+        return RunRecord(
+            case=case,
+            round=round_number,
+            slices=tuple(slices),
+            usage=_usage(used, report["manager_user_share"], report["child_user_share"]),
+            warmups=((max(1, measures.redos([warmup]) // case.clients), warmup_s),),
+            worker_metadata={
+                **report["facts"],
+                "redo_start_ns": worker.opened["start_ns"],
+                **{f"redo_counter_{name}": value for name, value in report["counters"].items()},
+            },
+        )
+    except SampleError as error:
+        raise RunFailedError(str(error)) from error
+
+
+def _slice(
+    worker: WorkerProcess, case: Case, seconds: float
+) -> tuple[SliceSamples, dict[str, int]]:
+    payload, usage = worker.slice(seconds)
+    deadline_ns = round(seconds * 1e9)
+    return SliceSamples.from_payload(payload, case.clients, deadline_ns), usage
+
+
+def _usage(
+    used: list[dict[str, int]], manager_user_share: float | None, child_user_share: float | None
+) -> Usage:
+    """The slices' sums; CPU time is split into modes by each process's share."""
+
+    def total(name: str) -> int | None:
+        return sum(one[name] for one in used) if all(name in one for one in used) else None
+
+    def split(name: str, user_share: float | None) -> tuple[float | None, float | None]:
+        cpu_ns = total(name)
+        if cpu_ns is None or user_share is None:
+            return None, None
+        return cpu_ns / 1e9 * user_share, cpu_ns / 1e9 * (1 - user_share)
+
+    manager_user_s, manager_system_s = split("manager_cpu_ns", manager_user_share)
+    child_user_s, child_system_s = split("child_cpu_ns", child_user_share)
+    return Usage(
+        manager_user_s=manager_user_s,
+        manager_system_s=manager_system_s,
+        child_user_s=child_user_s,
+        child_system_s=child_system_s,
+        manager_voluntary_switches=total("manager_voluntary_switches"),
+        manager_involuntary_switches=total("manager_involuntary_switches"),
+        child_voluntary_switches=total("child_voluntary_switches"),
+        child_involuntary_switches=total("child_involuntary_switches"),
+        read_calls=total("read_calls"),
+        write_calls=total("write_calls"),
+        poll_calls=total("poll_calls"),
+    )

@@ -1,0 +1,85 @@
+"""What a reader must know before trusting a result: marks with advice, as values.
+
+Tables print them, figures may count them; nothing here knows how they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.cases import Case
+from bench.stats import CaseRow, Summary
+
+_REASON_LENGTH = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing to know about a case: ``kind`` is self-check, failed, rounds or single-round.
+
+    ``case`` is None where the note is about the whole file.
+    """
+
+    kind: str
+    case: Case | None
+    text: str
+
+
+def notes(summary: Summary) -> tuple[Note, ...]:
+    """Every mark of a result, cases in the order of the tables."""
+    rows = [row for group in summary.groups() for row in group.rows]
+    found = [note for row in rows for note in _of_row(row, summary)]
+    found += _failed(summary)
+    if len(summary.rounds) == 1:
+        found.append(
+            Note(
+                "single-round",
+                None,
+                "one round only: there is no spread to judge a difference by; "
+                "run more rounds (--rounds 5)",
+            )
+        )
+    return tuple(found)
+
+
+def _of_row(row: CaseRow, summary: Summary) -> Iterable[Note]:
+    if row.missed:
+        _, text = row.missed[0]
+        yield Note(
+            "self-check",
+            row.case,
+            f"{row.case.name}: the self-check misses in {len(row.missed)} of {len(row.rounds)} "
+            f"runs ({text}); fewer than N clients were at work, so a low throughput may be the "
+            "machine's: run it again with less else going on, or with longer slices",
+        )
+    failed = {one.round for one in summary.failures if one.case == row.case}
+    if not set(summary.rounds) <= failed | set(row.rounds):
+        yield Note(
+            "rounds",
+            row.case,
+            f"{row.case.name}: only {len(row.rounds)} of {len(summary.rounds)} rounds; ratios use "
+            "the rounds that both sides have; resume the run to complete it",
+        )
+
+
+def _failed(summary: Summary) -> Iterable[Note]:
+    by_case: Mapping[Case, list[tuple[int, str]]] = {one.case: [] for one in summary.failures}
+    for one in summary.failures:
+        by_case[one.case].append((one.round, one.reason))
+    measured = {row.case for row in summary.rows if row.rounds}
+    for case, failures in sorted(by_case.items()):
+        number, reason = failures[0]
+        times = "once" if len(failures) == 1 else f"{len(failures)} times"
+        rest = "it has no result" if case not in measured else "its other runs stand"
+        yield Note(
+            "failed",
+            case,
+            f"{case.name}: failed {times}, first in round {number} with: {_short(reason)}; "
+            f"{rest}, find the cause before you trust the others",
+        )
+
+
+def _short(reason: str) -> str:
+    line = " ".join(reason.split())
+    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."

@@ -1,0 +1,241 @@
+"""The curves: latency and throughput by number of clients, one panel per workload.
+
+Everything drawn is in the rows of ``stats``, everything said in a title is computed in
+``findings``; how things look is in ``plot_style``. Nothing is shown on a screen, printed or shared:
+a figure is made, written and forgotten.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from PIL import Image
+
+from bench import plot_style as style
+from bench.errors import PictureError
+from bench.findings import FLOOR, Measure, title
+from bench.stats import Estimate, Group, Summary
+from bench.suite_file import write_atomically
+
+FORMATS = ("svg", "png")
+
+_FIGURE_NAMES = {Measure.LATENCY: "latency", Measure.THROUGHPUT: "throughput"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """One figure to draw: a measure, and the groups that are its panels."""
+
+    measure: Measure
+    groups: tuple[Group, ...]
+    suffix: str
+
+
+def draw(
+    summary: Summary,
+    stem: Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    force: bool = False,
+) -> list[Path]:
+    """Draw every figure of a result and return the files, in the order they were written.
+
+    ``stem`` is a folder that exists, for ``FOLDER/latency.svg``, or the start of the names, for
+    ``STEM-latency.svg``. A further dimension that differs from its default (child=python) has
+    figures of its own, ``...-latency-child-python.svg``. Raises PictureError for a format that is
+    not in FORMATS, when there is nothing to draw, and, before anything is drawn, when a file is
+    there already and ``force`` is not given. The same result gives the same SVG, byte for byte.
+    """
+    for one in formats:
+        if one not in FORMATS:
+            raise PictureError(f"picture format {one!r}: choose from {', '.join(FORMATS)}")
+    plan = [
+        (picture, _path(stem, picture, one), one)
+        for picture in _pictures(summary)
+        for one in formats
+    ]
+    if not plan:
+        raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
+    for _, path, _ in plan:
+        if path.exists() and not force:
+            raise PictureError(f"{path}: is there already: use --force, or another name")
+    for picture, path, one in plan:
+        write_atomically(path, _render(picture, summary, one))
+    return [path for _, path, _ in plan]
+
+
+def _pictures(summary: Summary) -> Iterable[_Picture]:
+    # A case that only failed has a row without numbers: nothing to draw, but its note says so.
+    groups = [
+        group
+        for group in summary.groups()
+        if any(row.throughput_per_s is not None for row in group.rows)
+    ]
+    for extra in dict.fromkeys(group.extra for group in groups):
+        panels = tuple(group for group in groups if group.extra == extra)
+        suffix = "".join(f"-{key}-{value}" for key, value in extra)
+        for measure in (Measure.LATENCY, Measure.THROUGHPUT):
+            yield _Picture(measure, panels, suffix)
+
+
+def _path(stem: Path, picture: _Picture, extension: str) -> Path:
+    name = f"{_FIGURE_NAMES[picture.measure]}{picture.suffix}.{extension}"
+    return stem / name if stem.is_dir() else stem.with_name(f"{stem.name}-{name}")
+
+
+def _render(picture: _Picture, summary: Summary, extension: str) -> bytes:
+    with mpl.rc_context(style.RC):
+        figure = _figure(picture, summary)
+        file = io.BytesIO()
+        # Neither date nor version of the library: the same result gives the same bytes.
+        metadata: dict[str, Any] = {"Date": None} if extension == "svg" else {"Software": None}
+        figure.savefig(file, format=extension, dpi=style.DPI, metadata=metadata)
+    return _with_palette(file) if extension == "png" else file.getvalue()
+
+
+def _with_palette(png: io.BytesIO) -> bytes:
+    small = io.BytesIO()
+    with Image.open(png) as image:
+        flat = image.convert("RGB").quantize(style.PNG_COLORS, dither=Image.Dither.NONE)
+        flat.save(small, format="PNG", optimize=True, dpi=(style.DPI, style.DPI))
+    return small.getvalue()
+
+
+def _figure(picture: _Picture, summary: Summary) -> Figure:
+    columns = min(len(picture.groups), style.MOST_COLUMNS)
+    rows = math.ceil(len(picture.groups) / columns)
+    height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
+    figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    # Bands for the legend above and the footer below; the panels share what is between.
+    top, bottom = style.LEGEND_HEIGHT / height, style.FOOTER_HEIGHT / height
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
+    panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    for panel, group in zip(panels, picture.groups, strict=False):
+        _panel(panel, group, picture.measure, columns)
+    for panel in panels[len(picture.groups) :]:
+        panel.set_axis_off()
+    for index in range(0, len(picture.groups), columns):
+        panels[index].set_ylabel(style.Y_LABELS[picture.measure])
+    managers = dict.fromkeys(name for group in picture.groups for name in group.managers)
+    figure.legend(
+        handles=_legend(managers, picture.measure),
+        loc="upper left",
+        bbox_to_anchor=(0.005, 1.0),
+        ncols=len(managers) + 3,
+    )
+    figure.text(0.01, 0.012, _footer(summary), color=style.FAINT, fontsize=style.FOOTER_SIZE)
+    return figure
+
+
+def _panel(panel: Axes, group: Group, measure: Measure, columns: int) -> None:
+    clients = group.clients
+    panel.set_xscale("log", base=2)
+    panel.set_yscale("log")
+    # Half a step of room on both sides, which also gives a single N a width.
+    panel.set_xlim(clients[0] / math.sqrt(2), clients[-1] * math.sqrt(2))
+    panel.xaxis.set_major_locator(FixedLocator(list(clients)))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
+    panel.set_xlabel("N, concurrent clients")
+    panel.set_title(_wrapped(title(group, measure), style.TITLE_COLUMNS // columns), loc="left")
+    for manager in reversed(group.managers):  # so that the first one lies on top
+        _curve(panel, group, manager, measure)
+    low, high = panel.get_ylim()
+    room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
+    panel.set_ylim(low / room, high * room)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """On lines of that width; ``N = 8`` stays together."""
+    return textwrap.fill(text.replace(" = ", "\0=\0"), width).replace("\0", " ")
+
+
+def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:
+    rows = [row for row in group.rows if row.case.manager == manager]
+    main = [(row.case.clients, one) for row in rows if (one := measure.of(row)) is not None]
+    look = style.look(manager)
+    _line(panel, main, look)
+    if manager == FLOOR:
+        return  # a yardstick: one thin line is enough
+    _band(panel, main, look.color)
+    if measure is Measure.LATENCY:
+        tail = [(row.case.clients, one) for row in rows if (one := row.latency_p99_s) is not None]
+        _line(panel, tail, replace(look, **style.TAIL))
+
+
+def _band(panel: Axes, points: Sequence[tuple[int, Estimate]], color: str) -> None:
+    clients = [n for n, _ in points]
+    low, high = [one.low for _, one in points], [one.high for _, one in points]
+    if len(points) == 1:  # an area needs two
+        panel.vlines(clients, low, high, color=color, alpha=style.BAND_ALPHA, lw=style.BAND_WIDTH)
+    else:
+        panel.fill_between(clients, low, high, color=color, alpha=style.BAND_ALPHA, linewidth=0)
+
+
+def _line(panel: Axes, points: Sequence[tuple[int, Estimate]], look: style.Look) -> None:
+    if len(points) == 1 and not look.marker:  # a line needs two
+        look = replace(look, **style.LONE_POINT)
+    panel.plot(
+        [clients for clients, _ in points],
+        [one.median for _, one in points],
+        color=look.color,
+        linestyle=look.linestyle,
+        linewidth=look.width,
+        marker=look.marker,
+        markersize=look.marker_size,
+    )
+
+
+def _legend(managers: Iterable[str], measure: Measure) -> list[Line2D]:
+    def entry(label: str, look: style.Look) -> Line2D:
+        return Line2D(
+            [],
+            [],
+            label=label,
+            color=look.color,
+            linestyle=look.linestyle,
+            linewidth=look.width,
+            marker=look.marker,
+            markersize=look.marker_size,
+        )
+
+    entries = [entry(manager, style.look(manager)) for manager in managers]
+    if measure is Measure.LATENCY:
+        plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
+        entries.append(entry("p50", plain))
+        entries.append(entry("p99", replace(plain, **style.TAIL)))
+    band = style.Look(style.BAND, "-", style.BAND_WIDTH, "", 0.0)
+    entries.append(entry("spread between runs", band))
+    return entries
+
+
+def _footer(summary: Summary) -> str:
+    environment = summary.environment
+    cpus = [] if environment.cpu_count is None else [f"{environment.cpu_count} CPUs"]
+    count = len(summary.rounds)
+    return "  |  ".join(
+        (
+            environment.version,
+            ", ".join([environment.cpu_model, *cpus, environment.kernel]),
+            environment.suite_date.partition("T")[0],
+            f"{count} round{'' if count == 1 else 's'}",
+        )
+    )

@@ -1,0 +1,74 @@
+"""What one run leaves behind, before it has a format: plain data, checked when made.
+
+The scheduler makes these, ``pyperf_run`` turns them into what a result file holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from bench.cases import Case
+from bench.samples import SliceSamples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Resources that the measured slices of a run took, summed; None where it is not known.
+
+    CPU times are seconds, the others are counts. ``manager`` is the process whose clients redo
+    (the C program for the floor), ``child`` the redo process. The calls are the manager's.
+    """
+
+    manager_user_s: float | None = None
+    manager_system_s: float | None = None
+    child_user_s: float | None = None
+    child_system_s: float | None = None
+    manager_voluntary_switches: int | None = None
+    manager_involuntary_switches: int | None = None
+    child_voluntary_switches: int | None = None
+    child_involuntary_switches: int | None = None
+    read_calls: int | None = None
+    write_calls: int | None = None
+    poll_calls: int | None = None
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"usage {item.name} is {value}, below 0")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRecord:
+    """One run: one case in one round, measured.
+
+    ``warmups`` are (redos, seconds per redo) as in pyperf. ``worker_metadata`` is merged into the
+    run's metadata as it is and wins over what the suite knows: what the worker says of its own
+    Python is the truth about it.
+    """
+
+    case: Case
+    round: int
+    slices: tuple[SliceSamples, ...]
+    usage: Usage = field(default_factory=Usage)
+    warmups: tuple[tuple[int, float], ...] = ()
+    worker_metadata: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.slices:
+            raise ValueError(f"run of {self.case.name} without a slice")
+        if self.round < 0:
+            raise ValueError(f"round {self.round} of {self.case.name} is below 0")
+        for one in self.slices:
+            if one.clients != self.case.clients:
+                raise ValueError(f"slice of {one.clients} clients in a run of {self.case.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """One run that gave no result, and why in one line."""
+
+    case: Case
+    round: int
+    reason: str

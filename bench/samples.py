@@ -1,0 +1,95 @@
+"""One slice as a worker measured it, checked when made.
+
+Only raw integers and the way they travel belong here; what they mean as numbers is in
+``measures``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import SampleError
+
+Int64s = NDArray[np.int64]
+
+_HEADER_FIELDS = 3
+"""start_ns, end_ns and redos of each client come before the samples."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceSamples:
+    """What N clients did in one slice. All arrays are int64 and cannot be written to.
+
+    ``start_ns[N]`` and ``end_ns[N]``: when each client began and when its last redo had ended, in
+    ns after the barrier opened. ``redos[N]``: how many redos each did. ``latency_ns[sum(redos)]``:
+    one sample per redo, client after client. ``deadline_ns``: when a client was to stop with the
+    redo that it was at.
+
+    Raises SampleError when the numbers cannot be a measurement.
+    """
+
+    start_ns: Int64s
+    end_ns: Int64s
+    redos: Int64s
+    latency_ns: Int64s
+    deadline_ns: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("start_ns", "end_ns", "redos", "latency_ns"):
+            array = getattr(self, name)
+            _require(array.ndim == 1, f"{name} has {array.ndim} dimensions, not 1")
+            _require(array.dtype == np.int64, f"{name} is {array.dtype}, not int64")
+            # A view, so that the caller's own array stays as it was.
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+        clients = self.start_ns.size
+        _require(clients >= 1, "a slice without a client")
+        _require(
+            self.end_ns.size == clients and self.redos.size == clients,
+            f"{clients} starts, {self.end_ns.size} ends and {self.redos.size} counts of redos",
+        )
+        _require(bool((self.redos >= 1).all()), "a client without a redo")
+        _require(
+            bool((self.end_ns >= self.start_ns).all()), "a client that ended before it started"
+        )
+        _require(bool((self.end_ns > 0).all()), "a client that ended before the barrier opened")
+        # Summed as Python's integers: garbage may well overflow 64 bits and come out right.
+        redos = sum(self.redos.tolist())
+        _require(self.latency_ns.size == redos, f"{self.latency_ns.size} samples of {redos} redos")
+        _require(bool((self.latency_ns > 0).all()), "a latency that is not above 0 ns")
+        _require(self.deadline_ns >= 0, f"a deadline of {self.deadline_ns} ns")
+
+    @property
+    def clients(self) -> int:
+        """N, the number of clients."""
+        return int(self.start_ns.size)
+
+    @classmethod
+    def from_payload(cls, payload: bytes, clients: int, deadline_ns: int = 0) -> SliceSamples:
+        """Decode native-endian int64: start_ns, end_ns, redos of each client, then the samples.
+
+        Raises SampleError when the payload is cut short, too long or garbage.
+        """
+        _require(clients >= 1, f"{clients} clients")
+        width = np.dtype(np.int64).itemsize
+        _require(len(payload) % width == 0, f"{len(payload)} bytes are no whole 64-bit integers")
+        numbers = np.frombuffer(payload, dtype=np.int64)
+        head = clients * _HEADER_FIELDS
+        _require(
+            numbers.size > head,
+            f"{numbers.size} integers are too few for {clients} clients and their samples",
+        )
+        start_ns, end_ns, redos = numbers[:head].reshape(clients, _HEADER_FIELDS).T
+        return cls(start_ns.copy(), end_ns.copy(), redos.copy(), numbers[head:], deadline_ns)
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise SampleError(
+            f"a worker sent impossible samples ({problem}): "
+            "worker and suite are probably of different versions, reinstall and run again"
+        )

@@ -1,0 +1,94 @@
+"""Rounds: every case once in each, in an order of its own, until the rounds or the time are up.
+
+It knows neither processes nor files nor the terminal: it calls ``measure`` for a run, ``save``
+after a round, and tells a listener what happens, so that it can be tested without a clock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.cases import Case
+from bench.records import FailedRun, RunRecord
+from bench.worker_process import RunFailedError
+
+
+class Listener(Protocol):
+    """Is told of a suite's events; shows progress. Times are seconds."""
+
+    def suite_started(self, runs: int, runs_done: int) -> None: ...
+    def run_started(self, case: Case, round_number: int) -> None: ...
+    def run_ended(self, case: Case, round_number: int, failure: FailedRun | None) -> None: ...
+    def round_saved(self, round_number: int, rounds: int) -> None: ...
+    def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None: ...
+
+
+class Results(Protocol):
+    """Where runs go (``results.ResultFile``)."""
+
+    def add(self, record: RunRecord) -> None: ...
+    def add_failure(self, failure: FailedRun) -> None: ...
+    def complete_rounds(self, cases: Sequence[Case]) -> tuple[int, ...]: ...
+    def drop_round(self, number: int) -> int: ...
+    def rounds(self) -> tuple[int, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. ``budget_s``: no round starts that would probably end later than that."""
+
+    cases: tuple[Case, ...]
+    rounds: int
+    seed: int
+    budget_s: float | None = None
+
+
+def order_of_round(plan: Plan, round_number: int) -> list[Case]:
+    """The cases of a round in their random order: the same for the same seed and round."""
+    cases = list(plan.cases)
+    random.Random(f"{plan.seed}/{round_number}").shuffle(cases)
+    return cases
+
+
+def run_rounds(
+    plan: Plan,
+    results: Results,
+    *,
+    measure: Callable[[Case, int], RunRecord],
+    save: Callable[[], None],
+    listener: Listener,
+    now_s: Callable[[], float],
+) -> None:
+    """Runs the rounds that the results do not hold yet, and saves after each.
+
+    A failed run is recorded and the others go on. An interruption (KeyboardInterrupt) passes
+    through; what was saved by then are whole rounds.
+    """
+    complete = results.complete_rounds(plan.cases)
+    for partial in set(results.rounds()) - set(complete):
+        results.drop_round(partial)
+    missing = [number for number in range(1, plan.rounds + 1) if number not in complete]
+    per_round = len(plan.cases)
+    listener.suite_started(per_round * plan.rounds, per_round * (plan.rounds - len(missing)))
+    started_s = now_s()
+    longest_s = 0.0
+    for done, number in enumerate(missing):
+        begun_s = now_s()
+        if plan.budget_s is not None and done and begun_s - started_s + longest_s > plan.budget_s:
+            listener.budget_spent(plan.rounds - len(missing) + done, plan.rounds, plan.budget_s)
+            return
+        for case in order_of_round(plan, number):
+            listener.run_started(case, number)
+            failure = None
+            try:
+                results.add(measure(case, number))
+            except RunFailedError as error:
+                failure = FailedRun(case, number, str(error))
+                results.add_failure(failure)
+            listener.run_ended(case, number, failure)
+        save()
+        listener.round_saved(number, plan.rounds)
+        longest_s = max(longest_s, now_s() - begun_s)

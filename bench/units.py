@@ -1,0 +1,56 @@
+"""Numbers as people read them: three significant digits and a unit that keeps them short.
+
+Used by tables, figures and the description of the result file's keys. Nothing here parses.
+"""
+
+from __future__ import annotations
+
+import math
+
+_TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+_SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_DIGITS = 3
+
+
+def seconds(value: float) -> str:
+    """Seconds as ``24.7 us``."""
+    scale, unit = _scale(value, _TIME)
+    return f"{_digits(value / scale)} {unit}"
+
+
+def rate(value: float) -> str:
+    """Events per second as ``40.4 k/s``."""
+    scale, unit = _scale(value, _SIZE)
+    return f"{_digits(value / scale)} {unit}/s"
+
+
+def factor(value: float) -> str:
+    """A ratio as ``3.10x`` or ``0.95x``: hundredths, where a third digit would only be noise."""
+    return f"{value:.2f}x" if 0.1 <= value < 9.995 else f"{_digits(value)}x"
+
+
+def number(value: float) -> str:
+    """A plain number as ``0.0123`` or ``4.50``."""
+    return _digits(value)
+
+
+def _scale(value: float, scales: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    size = abs(_rounded(value))
+    if size == 0.0:
+        return next(entry for entry in scales if entry[0] == 1.0)
+    # The margin keeps 1000 us, a float a little under 0.001 s, from staying 1000 us.
+    return next((entry for entry in scales if size >= entry[0] * (1 - 1e-9)), scales[-1])
+
+
+def _rounded(value: float) -> float:
+    if value == 0.0 or not math.isfinite(value):
+        return value
+    return round(value, _DIGITS - 1 - math.floor(math.log10(abs(value))))
+
+
+def _digits(value: float) -> str:
+    value = _rounded(value)
+    if value == 0.0:
+        return "0"
+    whole = math.floor(math.log10(abs(value)) + 1e-9) + 1
+    return f"{value:.{max(0, _DIGITS - whole)}f}"

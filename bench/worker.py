@@ -1,0 +1,116 @@
+"""The worker: one case in a fresh process, driven over its stdin and stdout.
+
+It runs on a bare interpreter (``python -I -S worker.py``): standard library, walredo and the parts
+of bench that need no more. What is said stands in ``worker_protocol``; it knows nothing of rounds,
+files of results or statistics.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+_STARTED_NS = time.perf_counter_ns()
+
+if __name__ == "__main__":
+    # Run as a file by an isolated interpreter, which looks for nothing beside it.
+    sys.path.insert(0, __file__.rpartition("/bench/")[0])
+
+import gc  # noqa: E402
+import platform  # noqa: E402
+import resource  # noqa: E402
+from typing import Any, BinaryIO  # noqa: E402
+
+from bench.subjects import Subject, open_subject  # noqa: E402
+from bench.worker_protocol import WorkerSpec, decode, encode  # noqa: E402
+
+
+def serve(commands: BinaryIO, replies: BinaryIO) -> None:
+    """Answers commands until ``stop`` or the end of input; leaves no process behind.
+
+    Raises whatever goes wrong; ``main`` says it to the suite.
+    """
+    subject: Subject | None = None
+    try:
+        for line in commands:
+            message = decode(line, "command", ("open", "slice", "report", "stop"))
+            command = message["command"]
+            if command == "stop":
+                break
+            if command == "open":
+                if subject is not None:
+                    raise ValueError("a case is open already")
+                subject = open_subject(WorkerSpec.from_message(message))
+                # The requests and pages live as long as the process: nothing for the collector.
+                gc.collect()
+                gc.freeze()
+                reply, payload = _opened(subject), b""
+            elif subject is None:
+                raise ValueError(f"{command} before a case is open")
+            elif command == "slice":
+                reply, payload = _slice(subject, float(message["seconds"]))
+            else:
+                reply, payload = _report(subject), b""
+            replies.write(encode(reply) + payload)
+            replies.flush()
+    finally:
+        if subject is not None:
+            subject.close()
+    replies.write(encode({"reply": "stopped"}))
+    replies.flush()
+
+
+def _opened(subject: Subject) -> dict[str, Any]:
+    return {
+        "reply": "opened",
+        "child_pid": subject.child_pid,
+        "start_ns": time.perf_counter_ns() - _STARTED_NS,
+    }
+
+
+def _slice(subject: Subject, seconds: float) -> tuple[dict[str, Any], bytes]:
+    before = subject.counters()
+    outcome = subject.run_slice(seconds)
+    counters = subject.counters()
+    manager, child = outcome.used
+    calls = ("read_calls", "write_calls", "poll_calls")
+    usage = {name: counters[name] - before[name] for name in calls if name in counters}
+    for name, used in (("manager", manager), ("child", child)):
+        usage[f"{name}_cpu_ns"] = used.cpu_ns
+        usage[f"{name}_voluntary_switches"] = used.voluntary_switches
+        usage[f"{name}_involuntary_switches"] = used.involuntary_switches
+    reply = {"reply": "slice", "payload_bytes": len(outcome.payload), "usage": usage}
+    return reply, outcome.payload
+
+
+def _report(subject: Subject) -> dict[str, Any]:
+    manager, child = subject.meters
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "reply": "report",
+        "manager_user_share": manager.user_share(),
+        "child_user_share": child.user_share(),
+        "counters": dict(subject.counters()),
+        "facts": {
+            **subject.facts(),
+            "redo_worker_peak_rss_bytes": peak_kib * 1024,
+            "python_version": f"{platform.python_version()} ({sys.maxsize.bit_length() + 1}-bit)",
+            "python_implementation": sys.implementation.name,
+        },
+    }
+
+
+def main() -> int:
+    """Serves the suite on stdin and stdout; the exit status."""
+    try:
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+    except Exception as error:  # noqa: BLE001 - the suite is told, whatever it is
+        reason = f"{type(error).__name__}: {error}"
+        sys.stdout.buffer.write(encode({"reply": "error", "reason": reason}))
+        sys.stdout.buffer.flush()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

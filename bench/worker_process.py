@@ -1,0 +1,189 @@
+"""The suite's side of one worker: start it, ask it, end it, whatever it does.
+
+A worker that dies, says what it must not, or takes longer than its time costs its run only: that is
+a RunFailedError with the tail of its stderr. No process is left behind: orphans of an ended worker
+come to the suite (see ``adopt_orphans``), which ends them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final
+
+from bench.worker_protocol import WorkerSpec, decode, encode
+
+WORKER: Final = Path(__file__).with_name("worker.py")
+STDERR_TAIL_BYTES: Final = 2000
+STOP_S: Final = 5.0
+"""How long a worker that has been told to stop may take to end its child and itself."""
+
+_READ_BYTES: Final = 1 << 20
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+class RunFailedError(Exception):
+    """A run that gave no result; its text is the reason, one line."""
+
+
+class WorkerProcess:
+    """One worker and its conversation. ``deadline_s``: when it must be done (time.monotonic).
+
+    A context manager; leaving it ends the worker and all that it started.
+    """
+
+    def __init__(self, spec: WorkerSpec, timeout_s: float) -> None:
+        """Starts the worker and opens its case. Raises RunFailedError."""
+        self._deadline_s = time.monotonic() + timeout_s
+        self._timeout_s = timeout_s
+        self._received = bytearray()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
+        self._process = subprocess.Popen(
+            (sys.executable, "-I", "-S", str(WORKER)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            bufsize=0,
+            # Ctrl-C is for the suite to decide on, and what a worker starts must end with it.
+            process_group=0,
+        )
+        _running.add(self._process.pid)
+        try:
+            self.opened = self._ask(spec.to_message(), "opened")
+        except BaseException:
+            self.end()
+            raise
+
+    def slice(self, seconds: float) -> tuple[bytes, dict[str, int]]:
+        """Measures one slice: its payload, and what was used meanwhile. Raises RunFailedError."""
+        reply = self._ask({"command": "slice", "seconds": seconds}, "slice")
+        return self._take(int(reply["payload_bytes"])), reply["usage"]
+
+    def report(self) -> dict[str, Any]:
+        """What the worker says of its run. Raises RunFailedError."""
+        return self._ask({"command": "report"}, "report")
+
+    def stop(self) -> None:
+        """Ends the case in good order. Raises RunFailedError."""
+        self._deadline_s = min(self._deadline_s, time.monotonic() + STOP_S)
+        self._ask({"command": "stop"}, "stopped")
+
+    def end(self) -> None:
+        """Ends the worker and whatever it has started, in whatever state they are."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        _running.discard(self._process.pid)
+        end_orphans()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            if stream is not None:
+                stream.close()
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def _ask(self, message: dict[str, Any], expected: str) -> dict[str, Any]:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(encode(message))
+        except BrokenPipeError:
+            raise self._failed("the worker ended") from None
+        line = self._take_line()
+        try:
+            reply = decode(line, "reply", (expected, "error"))
+        except ValueError as error:
+            raise self._failed(f"the worker talks nonsense ({error})") from error
+        if reply["reply"] == "error":
+            raise self._failed(str(reply.get("reason")))
+        return reply
+
+    def _take_line(self) -> bytes:
+        while (end := self._received.find(b"\n")) < 0:
+            if len(self._received) > _READ_BYTES:
+                raise self._failed("the worker talks nonsense (a line without an end)")
+            self._read_more()
+        return self._cut(end + 1)
+
+    def _take(self, size: int) -> bytes:
+        while len(self._received) < size:
+            self._read_more()
+        return self._cut(size)
+
+    def _cut(self, size: int) -> bytes:
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
+
+    def _read_more(self) -> None:
+        assert self._process.stdout
+        left_s = self._deadline_s - time.monotonic()
+        ready = select.poll()
+        ready.register(self._process.stdout, select.POLLIN)
+        if left_s <= 0 or not ready.poll(left_s * 1000):
+            raise self._failed(f"not done within {self._timeout_s:g} s (--run-timeout-s)")
+        data = os.read(self._process.stdout.fileno(), _READ_BYTES)
+        if not data:
+            status = self._process.wait()
+            how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+            raise self._failed(f"the worker ended with {how}")
+        self._received += data
+
+    def _failed(self, reason: str) -> RunFailedError:
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - STDERR_TAIL_BYTES))
+        lines = self._stderr.read().decode(errors="backslashreplace").splitlines()
+        tail = " | ".join(line.strip() for line in lines[-6:] if line.strip())
+        text = " ".join(reason.split())
+        return RunFailedError(f"{text}; its stderr ends: {tail}" if tail else text)
+
+
+_running: set[int] = set()
+_adopting = False
+
+
+def adopt_orphans() -> None:
+    """Lets processes whose parent (a worker) has ended become children of this one, which then ends
+    them. For a process that starts no others but workers.
+
+    Where the system cannot (not Linux), children that outlive a killed worker end by themselves
+    when they find their input closed.
+    """
+    global _adopting  # a property of the process
+    with contextlib.suppress(OSError, AttributeError):
+        _adopting = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def end_orphans() -> None:
+    """Kills and reaps every child of this process that is no running worker."""
+    if not _adopting:
+        return
+    while orphans := _children() - _running:
+        for pid in orphans:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def _children() -> set[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    except OSError:
+        return set()
+    return {int(pid) for pid in text.split()}

@@ -1,0 +1,252 @@
+"""Builds the C programs, each once, and gives the command line of either child.
+
+A program is kept under a name that carries a hash of all that went into it: sources, headers,
+compiler and flags. So a changed source is compiled anew, an unchanged one never, and programs of
+different flags (a sanitizer's, say) live side by side. Nothing here prints but ``main``, which
+``python -m fake_redo_child.build`` runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fake_redo_child.python_child import COST_PRESETS
+
+CHILD_KINDS = ("c", "python")
+"""The children there are, by the name that ``child_command`` takes."""
+
+FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
+"""Always given; a caller's own flags come after them and so may override them."""
+
+_HERE = Path(__file__).resolve().parent
+_PYTHON_CHILD = _HERE / "python_child.py"
+_CHILD_SOURCES = ("fake_redo_child.c", "redo_parser.c")
+_FLOOR_SOURCES = ("pipe_floor.c", "floor_slice.c", "floor_traffic.c")
+_COMPILERS = ("cc", "gcc", "clang")
+_KEY_DIGITS = 16
+
+
+class BuildError(Exception):
+    """A program could not be had."""
+
+
+class CompilerMissing(BuildError):  # noqa: N818 - reads as the fact that it states
+    """There is no C compiler. The message names what was looked for and the way out."""
+
+    def __init__(self, looked_for: Sequence[str]) -> None:
+        self.looked_for = tuple(looked_for)
+        super().__init__(
+            f"no C compiler: looked for {', '.join(looked_for)} on PATH; install one"
+            " (for example: apt-get install gcc), or use --child python, which needs none"
+        )
+
+
+class CompileFailed(BuildError):  # noqa: N818
+    """The compiler refused. ``stderr`` is what it said, ``command`` how it was called."""
+
+    def __init__(self, command: Sequence[str], status: int, stderr: str) -> None:
+        self.command = tuple(command)
+        self.status = status
+        self.stderr = stderr
+        super().__init__(f"{shlex.join(command)} ended with status {status}:\n{stderr.rstrip()}")
+
+
+class UnknownChild(BuildError, ValueError):  # noqa: N818
+    """No child, or no cost preset, of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A C compiler: how it is called (perhaps with words of its own, from $CC) and its version."""
+
+    command: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A built program and what it was built with, for the record of what was measured."""
+
+    path: Path
+    compiler: Compiler
+    flags: tuple[str, ...]
+    key: str
+
+
+def child_program(extra_flags: Sequence[str] = ()) -> Path:
+    """The C redo child, built if need be. Raises BuildError."""
+    return build_child(extra_flags).path
+
+
+def floor_program(extra_flags: Sequence[str] = ()) -> Path:
+    """The floor, built if need be. Raises BuildError."""
+    return build_floor(extra_flags).path
+
+
+def build_child(extra_flags: Sequence[str] = ()) -> Build:
+    """The C redo child with what it was built with. Raises BuildError."""
+    return build_program([_HERE / name for name in _CHILD_SOURCES], extra_flags)
+
+
+def build_floor(extra_flags: Sequence[str] = ()) -> Build:
+    """The floor with what it was built with. Raises BuildError."""
+    return build_program([_HERE / name for name in _FLOOR_SOURCES], extra_flags)
+
+
+def build_program(
+    sources: Sequence[Path], extra_flags: Sequence[str] = (), folder: Path | None = None
+) -> Build:
+    """Compile the sources into one program, named like the first one, unless that was done before.
+
+    ``folder`` is where programs are kept; by default the package's ``build`` folder or, where that
+    cannot be written, one of the user's own. Two processes may do this at once: each compiles to a
+    name of its own, and the last rename wins with the same bytes. Raises CompilerMissing or
+    CompileFailed.
+    """
+    compiler = find_compiler()
+    flags = (*FLAGS, *extra_flags)
+    key = _key(sources, compiler, flags)
+    name = f"{sources[0].stem}-{key}"
+    folders = (folder,) if folder is not None else (_HERE / "build", _user_folder())
+    for place in folders:
+        if os.access(place / name, os.X_OK):
+            return Build(place / name, compiler, flags, key)
+    target = _writable(folders) / name
+    _compile(sources, compiler, flags, target)
+    return Build(target, compiler, flags, key)
+
+
+def find_compiler() -> Compiler:
+    """$CC if set (then nothing else), or the first of cc, gcc, clang. Raises CompilerMissing."""
+    chosen = shlex.split(os.environ.get("CC", ""))
+    candidates = [tuple(chosen)] if chosen else [(name,) for name in _COMPILERS]
+    for program, *words in candidates:
+        path = shutil.which(program)
+        if path is not None:
+            command = (path, *words)
+            said = subprocess.run(
+                [*command, "--version"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            return Compiler(command, said.stdout.strip())
+    raise CompilerMissing([f"{chosen[0]} ($CC)"] if chosen else _COMPILERS)
+
+
+def child_command(
+    kind: str,
+    *,
+    sandbox: bool = True,
+    cost: str = "none",
+    cost_per_request_us: float | None = None,
+    cost_per_record_us: float | None = None,
+    program: Path | None = None,
+) -> tuple[str, ...]:
+    """The command line of a child of this kind ("c" or "python"), built if need be.
+
+    ``cost`` names a preset of added CPU cost; the two numbers, in microseconds, override its parts.
+    ``program`` is a C child that was built otherwise. Raises BuildError.
+    """
+    if kind == "c":
+        command = [str(program if program is not None else child_program())]
+    elif kind == "python":
+        # Alone and without site packages: what is installed must not change what is measured.
+        command = [sys.executable, "-I", "-S", str(_PYTHON_CHILD)]
+    else:
+        raise UnknownChild(f"no child {kind!r}: there are {', '.join(CHILD_KINDS)}")
+    if cost not in COST_PRESETS:
+        raise UnknownChild(f"no cost {cost!r}: there are {', '.join(COST_PRESETS)}")
+    if not sandbox:
+        command.append("--no-sandbox")
+    if cost != "none":
+        command += ["--cost", cost]
+    if cost_per_request_us is not None:
+        command += ["--cost-per-request-us", _decimal(cost_per_request_us)]
+    if cost_per_record_us is not None:
+        command += ["--cost-per-record-us", _decimal(cost_per_record_us)]
+    return tuple(command)
+
+
+def _decimal(us: float) -> str:
+    return f"{us:.6f}".rstrip("0").rstrip(".")  # the children take no exponents
+
+
+def _key(sources: Sequence[Path], compiler: Compiler, flags: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    headers = {header for source in sources for header in source.parent.glob("*.h")}
+    parts = [platform.machine(), *compiler.command, compiler.version, *flags]
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    for path in [*sources, *sorted(headers)]:
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:_KEY_DIGITS]
+
+
+def _user_folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "walredo-bench"
+
+
+def _writable(folders: Sequence[Path]) -> Path:
+    refusal: OSError | None = None
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Asked by doing it: access() says yes to root on a read-only file system, too.
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError as error:
+            refusal = error
+    raise BuildError(f"no folder for programs is writable: {refusal}") from refusal
+
+
+def _compile(
+    sources: Sequence[Path], compiler: Compiler, flags: Sequence[str], target: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        fresh = Path(folder) / target.name
+        command = [*compiler.command, *flags, "-o", str(fresh), *map(str, sources)]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CompileFailed(command, done.returncode, done.stdout)
+        fd = os.open(fresh, os.O_RDONLY)
+        try:
+            os.fsync(fd)  # before the rename: a crash must not leave an empty program for good
+        finally:
+            os.close(fd)
+        fresh.replace(target)
+
+
+def main() -> int:
+    """Build all there is and print the paths; the result is the exit status."""
+    try:
+        for program in (child_program(), floor_program()):
+            print(program)
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

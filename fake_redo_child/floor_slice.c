@@ -1,0 +1,258 @@
+/*
+ * The closed loop; the contract is in floor_slice.h.
+ *
+ * One turn: read what there is, cut it into pages, give each client whose page came its next
+ * request, and offer all of those to the pipe in one writev. The clock is read twice a turn: after
+ * the read, for all of its pages, and before the write, for all of its requests. A latency thus runs
+ * from just before the write call that first offers the request to just after the read call that
+ * brought the end of the page; what a request waits for room in the pipe is in it.
+ */
+#define _GNU_SOURCE
+
+#include "floor_slice.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* As much as a pipe can hold without privileges, and room for the page that is cut off. */
+#define INPUT_BYTES (1024u * 1024u + PAGE_BYTES)
+
+#define FIRST_SAMPLES (1024u * 1024u)
+
+/* Each client begins elsewhere in the requests, so that neighbours do not send the same ones. */
+#define CLIENT_STRIDE 17u
+
+#ifdef IOV_MAX
+#define MOST_IOVECS IOV_MAX
+#else
+#define MOST_IOVECS 1024
+#endif
+
+static int64_t now_ns(const struct slice *s)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - s->origin_ns;
+}
+
+static bool samples_grow(struct samples *samples)
+{
+    size_t old = samples->capacity;
+    size_t capacity = old > 0 ? 2 * old : FIRST_SAMPLES;
+    int64_t *latency_ns = realloc(samples->latency_ns, capacity * sizeof *latency_ns);
+    if (latency_ns == NULL)
+        return false;
+    samples->latency_ns = latency_ns;
+    uint32_t *client = realloc(samples->client, capacity * sizeof *client);
+    if (client == NULL)
+        return false;
+    samples->client = client;
+    samples->capacity = capacity;
+    /* Touched now, so that the timed part meets no fresh page. */
+    memset(latency_ns + old, 0, (capacity - old) * sizeof *latency_ns);
+    memset(client + old, 0, (capacity - old) * sizeof *client);
+    return true;
+}
+
+static bool sample(struct slice *s, uint32_t client, int64_t latency_ns)
+{
+    struct samples *samples = &s->samples;
+    if (samples->count == samples->capacity && !samples_grow(samples)) {
+        snprintf(s->error, sizeof s->error, "out of memory after %zu samples", samples->count);
+        return false;
+    }
+    samples->latency_ns[samples->count] = latency_ns;
+    samples->client[samples->count] = client;
+    samples->count++;
+    return true;
+}
+
+bool slice_prepare(struct slice *s, const struct traffic *traffic, size_t window, int to_child,
+                   int from_child)
+{
+    *s = (struct slice){
+        .traffic = traffic,
+        .to_child = to_child,
+        .from_child = from_child,
+        .window = window,
+        .clients = calloc(window, sizeof *s->clients),
+        .due = calloc(window, sizeof *s->due),
+        .unsent = calloc(2 * window, sizeof *s->unsent),
+        .input = malloc(INPUT_BYTES),
+    };
+    if (s->clients == NULL || s->due == NULL || s->unsent == NULL || s->input == NULL)
+        return false;
+    memset(s->input, 0, INPUT_BYTES);
+    return samples_grow(&s->samples);
+}
+
+/* Queues the client's request; `stamp` gives it its time once the whole batch is queued. */
+static void offer(struct slice *s, uint32_t client)
+{
+    const struct request *request = &s->traffic->requests[s->clients[client].request];
+    s->due[(s->due_first + s->due_count++) % s->window] = client;
+    s->due_new++;
+    if (s->unsent_first + s->unsent_count == 2 * s->window) {
+        memmove(s->unsent, s->unsent + s->unsent_first, s->unsent_count * sizeof *s->unsent);
+        s->unsent_first = 0;
+    }
+    s->unsent[s->unsent_first + s->unsent_count++] =
+        (struct iovec){.iov_base = request->bytes, .iov_len = request->size};
+}
+
+static void stamp(struct slice *s)
+{
+    if (s->due_new == 0)
+        return;
+    int64_t now = now_ns(s);
+    for (; s->due_new > 0; s->due_new--) {
+        size_t place = s->due_first + s->due_count - s->due_new;
+        struct client *client = &s->clients[s->due[place % s->window]];
+        client->offered_ns = now;
+        if (client->redos == 0)
+            client->start_ns = now;
+    }
+}
+
+/* What writev took is no longer unsent. */
+static void sent(struct slice *s, size_t size)
+{
+    while (size > 0) {
+        struct iovec *first = &s->unsent[s->unsent_first];
+        if (size < first->iov_len) {
+            first->iov_base = (uint8_t *)first->iov_base + size;
+            first->iov_len -= size;
+            return;
+        }
+        size -= first->iov_len;
+        s->unsent_first++;
+        s->unsent_count--;
+    }
+    if (s->unsent_count == 0)
+        s->unsent_first = 0;
+}
+
+/* Writes until the pipe is full or nothing is left. */
+static bool write_unsent(struct slice *s)
+{
+    while (s->unsent_count > 0) {
+        size_t count = s->unsent_count < MOST_IOVECS ? s->unsent_count : MOST_IOVECS;
+        ssize_t size = writev(s->to_child, s->unsent + s->unsent_first, (int)count);
+        if (size >= 0) {
+            sent(s, (size_t)size);
+        } else if (errno == EAGAIN) {
+            return true;
+        } else if (errno != EINTR) {
+            s->child_gone = true;
+            snprintf(s->error, sizeof s->error, "cannot write to the child: %s", strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Waits until pages have come or, while something is unsent, the pipe has room. Only then is a poll
+ * needed: otherwise a blocking read waits as well, with one system call less. */
+static bool wait_for_either(struct slice *s, bool *pages)
+{
+    *pages = true;
+    if (s->unsent_count == 0)
+        return true;
+    struct pollfd both[] = {
+        {.fd = s->from_child, .events = POLLIN},
+        {.fd = s->to_child, .events = POLLOUT},
+    };
+    while (poll(both, 2, -1) < 0) {
+        if (errno != EINTR) {
+            snprintf(s->error, sizeof s->error, "cannot poll: %s", strerror(errno));
+            return false;
+        }
+    }
+    *pages = both[0].revents != 0;
+    return true;
+}
+
+/* The client's page is there, at time `now`: check it, count it, ask for the next. */
+static bool take_page(struct slice *s, const uint8_t *page, int64_t now)
+{
+    if (s->due_count == 0) {
+        snprintf(s->error, sizeof s->error, "the child sent a page that nobody asked for");
+        return false;
+    }
+    uint32_t index = s->due[s->due_first];
+    s->due_first = (s->due_first + 1) % s->window;
+    s->due_count--;
+
+    struct client *client = &s->clients[index];
+    if (memcmp(page, s->traffic->pages + client->request * PAGE_BYTES, PAGE_BYTES) != 0) {
+        snprintf(s->error, sizeof s->error, "the child sent a wrong page for request %zu",
+                 client->request);
+        return false;
+    }
+    if (!sample(s, index, now - client->offered_ns))
+        return false;
+    client->redos++;
+    if (now >= s->duration_ns) {
+        client->end_ns = now;
+        return true;
+    }
+    client->request = (client->request + 1) % s->traffic->count;
+    offer(s, index);
+    return true;
+}
+
+static bool read_pages(struct slice *s)
+{
+    ssize_t size = read(s->from_child, s->input + s->input_size, INPUT_BYTES - s->input_size);
+    int64_t now = now_ns(s);
+    if (size < 0 && errno == EINTR)
+        return true;
+    if (size <= 0) {
+        s->child_gone = true;
+        snprintf(s->error, sizeof s->error, "%s",
+                 size == 0 ? "the child closed its output" : "cannot read from the child");
+        return false;
+    }
+    s->input_size += (size_t)size;
+    const uint8_t *page = s->input;
+    for (; s->input_size >= PAGE_BYTES; page += PAGE_BYTES, s->input_size -= PAGE_BYTES)
+        if (!take_page(s, page, now))
+            return false;
+    if (s->input_size > 0 && page != s->input)
+        memmove(s->input, page, s->input_size);
+    return true;
+}
+
+bool slice_run(struct slice *s, int64_t duration_ns)
+{
+    s->samples.count = 0;
+    s->duration_ns = duration_ns;
+    for (uint32_t i = 0; i < s->window; i++) {
+        s->clients[i] = (struct client){.request = (size_t)i * CLIENT_STRIDE % s->traffic->count};
+        offer(s, i);
+    }
+    s->origin_ns = 0;
+    s->origin_ns = now_ns(s);
+    for (;;) {
+        bool pages;
+        stamp(s);
+        if (!write_unsent(s))
+            return false;
+        if (s->due_count == 0)
+            break;
+        if (!wait_for_either(s, &pages) || (pages && !read_pages(s)))
+            return false;
+    }
+    if (s->input_size > 0) {
+        snprintf(s->error, sizeof s->error, "the child sent %zu bytes that nobody asked for",
+                 s->input_size);
+        return false;
+    }
+    return true;
+}

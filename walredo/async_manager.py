@@ -1,0 +1,172 @@
+"""The async redo manager: callers await their page, the event loop waits for the child.
+
+Its policy is ``lifecycle``'s; how callers share a child stands in ``async_session``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from time import monotonic_ns
+from types import TracebackType
+
+from walredo import wire
+from walredo.async_session import AsyncSession
+from walredo.child import Child
+from walredo.config import ManagerConfig
+from walredo.errors import FailedAttempt, LaunchError, QuiescedError, ShutDownError
+from walredo.lifecycle import Lifecycle, RetryState
+from walredo.pipeline import PING_RECORDS
+from walredo.request import RedoAttempt, RedoRequest
+from walredo.status import ManagerStatus
+
+
+class AsyncRedoManager:
+    """Redo manager for callers on an event loop (asyncio's own, uvloop).
+
+    The first redo binds it to the running loop; it is not thread-safe. Use it as an async context
+    manager, or call ``shutdown()`` before the loop ends.
+
+    Cancel safety: every method may be cancelled at any await. A cancelled redo that has not begun
+    to be sent is forgotten; one that has is finished by the child and its page dropped, so that it
+    costs other callers nothing. A cancelled ``shutdown`` has shut the manager down all the same.
+    """
+
+    def __init__(self, config: ManagerConfig) -> None:
+        self._config = config
+        self._life: Lifecycle[AsyncSession] = Lifecycle(config)
+        self._changed: asyncio.Future[LaunchError | None] | None = None
+
+    async def request_redo(
+        self, request: RedoRequest, attempt: RedoAttempt = RedoAttempt.READ_PAGE
+    ) -> bytes:
+        """The page (8,192 bytes) that the request describes, within ``timeout_s`` of this call.
+
+        Raises ShutDownError, RedoTimeoutError, LaunchError or ChildError; before that, a failed
+        attempt is tried again on a new child as often as ``attempt`` is worth.
+        """
+        return await self._answer(
+            request.serialise(), request.page_head, len(request.records), attempt
+        )
+
+    async def ping(self) -> bytes:
+        """The child's answer to a ping: a page of zeros. Launches a child if there is none."""
+        return await self._answer(wire.PING, wire.PING_HEAD, PING_RECORDS, RedoAttempt.READ_PAGE)
+
+    async def _answer(
+        self, message: bytes, head: bytes, records: int, attempt: RedoAttempt
+    ) -> bytes:
+        deadline_ns = monotonic_ns() + self._life.timeout_ns
+        state: RetryState | None = None
+        while True:
+            ticket = None
+            session = self._life.current
+            try:
+                if session is None:
+                    session = await self._launched_session(deadline_ns)
+                ticket = session.submit(message, head, records, deadline_ns)
+                return await ticket.owner
+            except FailedAttempt as error:
+                if state is None:
+                    state = RetryState(attempt, deadline_ns)
+                self._life.attempt_failed(state, error, ticket, monotonic_ns())
+            except asyncio.CancelledError:
+                if session is not None and ticket is not None:
+                    session.pipeline.abandon(ticket)
+                    if ticket.owner.done() and not ticket.owner.cancelled():
+                        ticket.owner.exception()  # seen, or asyncio would report it as lost
+                raise
+
+    async def quiesce(self, idle_s: float) -> bool:
+        """Ends the child if it has had nothing to do for so long. Whether it did."""
+        session = self._life.to_quiesce(round(idle_s * 1e9), monotonic_ns())
+        if session is None:
+            return False
+        session.fail(QuiescedError(session.child.pid, f"idle for {idle_s:g} s"))
+        return True
+
+    async def shutdown(self) -> bool:
+        """Ends the child; redos in flight and later ones raise ShutDownError.
+
+        Returns when no child is left, running or zombie: True to the first caller, False to others.
+        """
+        first = self._life.begin_shutdown()
+        self._wake_waiters()
+        if self._life.current is not None:
+            self._life.current.fail(ShutDownError())
+        while not self._life.childless:
+            await self._wait_for_change(None)
+        return first
+
+    async def status(self) -> ManagerStatus:
+        """A snapshot of state and counters."""
+        loop = asyncio.get_running_loop()
+        return self._life.status(type(loop).__module__.partition(".")[0])
+
+    async def __aenter__(self) -> AsyncRedoManager:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.shutdown()
+
+    async def _launched_session(self, deadline_ns: int) -> AsyncSession:
+        """The current session, once there is one; launches it if nobody else does."""
+        while True:
+            now_ns = monotonic_ns()
+            plan = self._life.plan(now_ns, deadline_ns)
+            if plan.session is not None:
+                return plan.session
+            if plan.launch:
+                self._start_launch()
+            error = await self._wait_for_change(min(deadline_ns - now_ns, plan.wait_ns or 1 << 62))
+            if error is not None:
+                raise LaunchError(error.command, error.reason) from error
+
+    def _start_launch(self) -> None:
+        """Launches in a thread of its own, so that the loop keeps its pace, and so that the launch
+        is everybody's: it goes on when the redo that began it is cancelled."""
+        loop = asyncio.get_running_loop()
+
+        def launch() -> None:
+            outcome: Child | LaunchError
+            try:
+                outcome = Child(self._config.child_command, self._config.pipe_bytes)
+            except LaunchError as error:
+                outcome = error
+            try:
+                loop.call_soon_threadsafe(self._launch_ended, loop, outcome)
+            except RuntimeError:  # the loop was closed without a shutdown: nobody is left to ask
+                if isinstance(outcome, Child):
+                    outcome.kill_and_reap()
+                    outcome.close_streams()
+
+        threading.Thread(target=launch, name="redo-child-launch", daemon=True).start()
+
+    def _launch_ended(self, loop: asyncio.AbstractEventLoop, outcome: Child | LaunchError) -> None:
+        if isinstance(outcome, LaunchError):
+            self._life.launch_failed(monotonic_ns())
+            self._wake_waiters(outcome)
+            return
+        session = AsyncSession(outcome, self._life, loop)
+        if not self._life.launched(session):
+            session.fail(ShutDownError())
+        self._wake_waiters()
+
+    async def _wait_for_change(self, timeout_ns: int | None) -> LaunchError | None:
+        """Waits until a launch has ended or the manager is shut down; the error of a failed launch
+        that was waited for."""
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        changed = self._changed
+        await asyncio.wait([changed], timeout=None if timeout_ns is None else timeout_ns / 1e9)
+        return changed.result() if changed.done() else None
+
+    def _wake_waiters(self, error: LaunchError | None = None) -> None:
+        if self._changed is not None:
+            self._changed.set_result(error)
+            self._changed = None

@@ -1,0 +1,149 @@
+"""The async session: one child on an event loop, one future per redo.
+
+Only the waiting is here: callbacks, futures, one timer. What is sent and whose page is whose is
+decided in ``pipeline``, what happens after a failure in ``lifecycle``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from time import monotonic_ns
+
+from walredo.child import Child
+from walredo.errors import FailedAttempt, RedoTimeoutError, UnexpectedOutputError
+from walredo.lifecycle import Lifecycle
+from walredo.pipeline import Ticket
+from walredo.session import Session
+
+PageFuture = asyncio.Future[bytes]
+
+
+class AsyncSession(Session[PageFuture]):
+    """One child on one event loop. Everything here runs on that loop."""
+
+    def __init__(
+        self,
+        child: Child,
+        lifecycle: Lifecycle[AsyncSession],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(child)
+        self._lifecycle = lifecycle
+        self._loop = loop
+        self._flush_due = False
+        self._awaiting_room = False
+        self._deadline_timer: asyncio.TimerHandle | None = None
+        self._timer_due_ns = 0
+        loop.add_reader(child.stdout, self._on_output)
+        loop.add_reader(child.stderr, self._on_stderr)
+
+    def submit(
+        self, message: bytes, head: bytes, records: int, deadline_ns: int
+    ) -> Ticket[PageFuture]:
+        """Sends the request now if the child is idle, else with the others of this loop turn."""
+        pipeline = self.pipeline
+        ticket = pipeline.submit(message, head, records, deadline_ns, self._loop.create_future())
+        if self._deadline_timer is None or deadline_ns < self._timer_due_ns:
+            self._arm_deadline_timer(deadline_ns)
+        if pipeline.in_flight == 1:
+            self._flush()
+        elif not (self._flush_due or self._awaiting_room):
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+        return ticket
+
+    def _flush(self) -> None:
+        """Writes what is due until it is out or the pipe is full."""
+        self._flush_due = False
+        pipeline = self.pipeline
+        if pipeline.failure is not None:
+            return
+        while chunks := pipeline.chunks_to_send():
+            try:
+                count = os.writev(self.child.stdin, chunks)
+            except BlockingIOError:
+                count = 0
+            except OSError as error:
+                pipeline.sent(0)
+                self.fail(self.refused(error))
+                return
+            pipeline.sent(count)
+            if not count:
+                break
+        if pipeline.has_unsent != self._awaiting_room:
+            self._awaiting_room = pipeline.has_unsent
+            if self._awaiting_room:
+                self._loop.add_writer(self.child.stdin, self._on_room)
+            else:
+                self._loop.remove_writer(self.child.stdin)
+
+    def _on_room(self) -> None:
+        self.pipeline.counters.poll_calls += 1
+        self._flush()
+
+    def _on_output(self) -> None:
+        pipeline = self.pipeline
+        pipeline.counters.poll_calls += 1
+        try:
+            count = os.readv(self.child.stdout, (pipeline.receive_space(),))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(self.refused(error))
+            return
+        if not count:
+            self.fail(self.output_ended())
+            return
+        try:
+            completed = pipeline.received(count)
+        except UnexpectedOutputError as error:
+            self.fail(error)
+            return
+        self.idle_since_ns = monotonic_ns()
+        for ticket in completed:
+            if not ticket.owner.done():
+                ticket.owner.set_result(ticket.page)  # type: ignore[arg-type]
+
+    def _on_stderr(self) -> None:
+        if self.read_stderr() == 0:
+            self._loop.remove_reader(self.child.stderr)
+
+    def _arm_deadline_timer(self, due_ns: int) -> None:
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        self._timer_due_ns = due_ns
+        delay_s = max(due_ns - monotonic_ns(), 0) / 1e9
+        self._deadline_timer = self._loop.call_later(delay_s, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        """One timer per child: mostly it finds that the redo it was set for is long done."""
+        self._deadline_timer = None
+        if self.pipeline.expired(monotonic_ns()):
+            timeout_s = self._lifecycle.config.timeout_s
+            self.fail(RedoTimeoutError(timeout_s, "a page", self.child.pid))
+            return
+        due_ns = self.pipeline.earliest_deadline_ns()
+        if due_ns is not None:
+            self._arm_deadline_timer(due_ns)
+
+    def fail(self, failure: FailedAttempt) -> None:
+        """Ends the child and answers everybody. Nothing is awaited: it cannot be left half done."""
+        if self.pipeline.failure is not None:
+            return
+        told = self.pipeline.fail(failure)
+        self._lifecycle.retire(self, failure, monotonic_ns())
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        self._loop.remove_writer(self.child.stdin)
+        self._loop.remove_reader(self.child.stdout)
+        self._loop.remove_reader(self.child.stderr)
+        self.child.kill_and_reap()
+        self.finish_stderr()
+        self.child.close_streams()
+        self.describe_end(failure)
+        self._lifecycle.reaped(self)
+        for ticket in told:
+            if not ticket.owner.done():
+                assert ticket.error is not None
+                ticket.owner.set_exception(ticket.error)

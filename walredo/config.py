@@ -1,0 +1,55 @@
+"""The settings of a redo manager, checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from walredo.errors import InvalidRequest
+
+
+class ManagerKind(StrEnum):
+    """How the manager waits for its child."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerConfig:
+    """What a manager is made from.
+
+    ``child_command``: argv of the child; the first is a path, since the child gets an empty
+    environment. ``timeout_s``: one absolute deadline per redo, from the call to its page, over all
+    its attempts. ``pipe_bytes``: the size that is asked for both pipes (the kernel may refuse: then
+    they stay as they are). After ``backoff_after`` children or launches in a row that gave no page,
+    each further launch waits, twice as long every time, from ``backoff_first_s`` to
+    ``backoff_most_s``.
+    """
+
+    child_command: tuple[str, ...]
+    kind: ManagerKind = ManagerKind.SYNC
+    timeout_s: float = 60.0
+    pipe_bytes: int = 1024 * 1024
+    backoff_after: int = 2
+    backoff_first_s: float = 0.01
+    backoff_most_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.child_command, str) or not self.child_command:
+            raise InvalidRequest(
+                f"child_command is {self.child_command!r}: it must be a non-empty sequence of words"
+            )
+        object.__setattr__(self, "child_command", tuple(self.child_command))
+        try:
+            object.__setattr__(self, "kind", ManagerKind(self.kind))
+        except ValueError:
+            kinds = ", ".join(ManagerKind)
+            raise InvalidRequest(f"kind is {self.kind!r}: it must be one of {kinds}") from None
+        for name in ("timeout_s", "backoff_first_s", "backoff_most_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InvalidRequest(f"{name} is {getattr(self, name)!r}: it must be above 0")
+        if self.pipe_bytes < 4096:
+            raise InvalidRequest(f"pipe_bytes is {self.pipe_bytes}: it must be at least 4096")
+        if self.backoff_after < 1:
+            raise InvalidRequest(f"backoff_after is {self.backoff_after}: it must be at least 1")

@@ -1,0 +1,133 @@
+"""What a caller asks for: a page, named by its tag, to be rebuilt from records over an image.
+
+Immutable values, checked when they are made, so that nothing malformed reaches a child. Their bytes
+are the business of ``wire``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from walredo import wire
+from walredo.errors import InvalidRequest
+from walredo.wire import MAX_RECORD_BYTES, MAX_U8, MAX_U32, MAX_U64, PAGE_SIZE
+
+
+class RedoAttempt(Enum):
+    """On whose behalf a redo is done, which decides how often it is tried again.
+
+    The value is a name and the number of further attempts after a failed one.
+    """
+
+    READ_PAGE = ("read_page", 2)
+    LEGACY_COMPACTION = ("legacy_compaction", 1)
+    GC_COMPACTION = ("gc_compaction", 0)
+
+    @property
+    def retries(self) -> int:
+        """How many further attempts a failed one is worth."""
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferTag:
+    """Which page: fork (u8), tablespace, database, relation and block (u32 each)."""
+
+    fork: int
+    tablespace: int
+    database: int
+    relation: int
+    block: int
+
+    def __post_init__(self) -> None:
+        _check_range("fork", self.fork, MAX_U8)
+        for name in ("tablespace", "database", "relation", "block"):
+            _check_range(name, getattr(self, name), MAX_U32)
+
+    @property
+    def fields(self) -> tuple[int, int, int, int, int]:
+        """In the order of the wire."""
+        return (self.fork, self.tablespace, self.database, self.relation, self.block)
+
+
+@dataclass(frozen=True, slots=True)
+class WalRecord:
+    """One WAL record and the LSN of its end. Its message is built once, here."""
+
+    end_lsn: int
+    data: bytes
+    message: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_range("end_lsn", self.end_lsn, MAX_U64)
+        if len(self.data) > MAX_RECORD_BYTES:
+            raise InvalidRequest(
+                f"a record of {len(self.data)} bytes: at most {MAX_RECORD_BYTES} are taken"
+            )
+        object.__setattr__(self, "message", wire.apply_record(self.end_lsn, self.data))
+
+
+@dataclass(frozen=True, slots=True)
+class RedoRequest:
+    """One redo: the records to apply, in order, to the base image (None: a page of zeros).
+
+    ``page_head``: how the page that answers it begins, which is with the last record's LSN (without
+    a record: as the base image). A manager checks it, so that a child that is out of step is found
+    out.
+    """
+
+    tag: BufferTag
+    records: tuple[WalRecord, ...]
+    base_image: bytes | None = None
+    page_head: bytes = field(init=False, repr=False, compare=False)
+    _record_messages: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.base_image is not None and len(self.base_image) != PAGE_SIZE:
+            raise InvalidRequest(
+                f"a base image of {len(self.base_image)} bytes: a page has {PAGE_SIZE}"
+            )
+        object.__setattr__(self, "records", tuple(self.records))
+        if self.records:
+            head = wire.page_head(self.records[-1].end_lsn)
+        else:
+            head = (self.base_image or wire.ZERO_PAGE)[: wire.PAGE_HEAD_BYTES]
+        object.__setattr__(self, "page_head", head)
+        object.__setattr__(self, "_record_messages", tuple(r.message for r in self.records))
+
+    def serialise(self) -> bytes:
+        """The whole request in wire format; built anew at each call (one join)."""
+        return wire.redo(self.tag.fields, self.base_image, self._record_messages)
+
+
+def parse_requests(stream: bytes) -> Iterator[RedoRequest]:
+    """The requests of a byte string in wire format, one after another: ``serialise`` undone.
+
+    Raises ValueError where the bytes are not a sequence of whole redos.
+    """
+    tag: BufferTag | None = None
+    base_image: bytes | None = None
+    records: list[WalRecord] = []
+    for kind, payload in wire.messages(stream):
+        if kind == b"B" and tag is None and len(payload) == wire.TAG.size:
+            tag = BufferTag(*wire.TAG.unpack(payload))
+        elif tag is None:
+            raise ValueError(f"message {kind!r} where a redo should begin")
+        elif kind == b"P" and len(payload) == wire.TAG.size + PAGE_SIZE:
+            base_image = payload[wire.TAG.size :]
+        elif kind == b"A":
+            records.append(WalRecord(*wire.apply_fields(payload)))
+        elif kind == b"G" and payload == wire.TAG.pack(*tag.fields):
+            yield RedoRequest(tag, tuple(records), base_image)
+            tag, base_image, records = None, None, []
+        else:
+            raise ValueError(f"message {kind!r} with {len(payload)} payload bytes inside a redo")
+    if tag is not None:
+        raise ValueError("ends inside a redo")
+
+
+def _check_range(name: str, value: int, highest: int) -> None:
+    if not 0 <= value <= highest:
+        raise InvalidRequest(f"{name} is {value}: it must be between 0 and {highest}")

@@ -1,0 +1,166 @@
+"""The sync redo manager: callers are threads that block until their page is there.
+
+Its policy is ``lifecycle``'s; how its threads share a child stands in ``sync_session``.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic_ns
+from types import TracebackType
+
+from walredo import wire
+from walredo.child import Child
+from walredo.config import ManagerConfig
+from walredo.errors import FailedAttempt, LaunchError, QuiescedError, ShutDownError
+from walredo.lifecycle import Lifecycle, RetryState
+from walredo.pipeline import PING_RECORDS
+from walredo.request import RedoAttempt, RedoRequest
+from walredo.status import ManagerStatus
+from walredo.sync_session import Sleeper, SyncSession
+
+
+class SyncRedoManager:
+    """Redo manager for callers that are threads.
+
+    Thread-safe: any number of threads may call any method; not from a signal handler. A caller
+    interrupted in a redo (KeyboardInterrupt) ends the child, since nobody would take its page; the
+    other callers are tried again on the next one. Use it as a context manager, or call
+    ``shutdown()``.
+    """
+
+    def __init__(self, config: ManagerConfig) -> None:
+        self._config = config
+        self._life: Lifecycle[SyncSession] = Lifecycle(config)
+        # Guards the life cycle; notified when a launch or a reaping has ended, or at shutdown.
+        self._changed = threading.Condition()
+        self._launch_error: LaunchError | None = None
+        self._launches_ended = 0
+        self._local = threading.local()
+
+    def request_redo(
+        self, request: RedoRequest, attempt: RedoAttempt = RedoAttempt.READ_PAGE
+    ) -> bytes:
+        """The page (8,192 bytes) that the request describes, within ``timeout_s`` of this call.
+
+        Raises ShutDownError, RedoTimeoutError, LaunchError or ChildError; before that, a failed
+        attempt is tried again on a new child as often as ``attempt`` is worth.
+        """
+        return self._answer(request.serialise(), request.page_head, len(request.records), attempt)
+
+    def ping(self) -> bytes:
+        """The child's answer to a ping: a page of zeros. Launches a child if there is none."""
+        return self._answer(wire.PING, wire.PING_HEAD, PING_RECORDS, RedoAttempt.READ_PAGE)
+
+    def _answer(self, message: bytes, head: bytes, records: int, attempt: RedoAttempt) -> bytes:
+        deadline_ns = monotonic_ns() + self._life.timeout_ns
+        state: RetryState | None = None
+        while True:
+            ticket = None
+            error: FailedAttempt | None
+            session = self._life.current
+            try:
+                if session is None:
+                    session = self._launched_session(deadline_ns)
+                ticket = session.redo(message, head, records, deadline_ns, self._sleeper())
+                if ticket.page is not None:
+                    return ticket.page
+                error = ticket.error
+            except FailedAttempt as raised:
+                error = raised
+            except BaseException:
+                self._local.sleeper = None  # may have a wake-up left that was meant for this redo
+                raise
+            assert error is not None
+            if state is None:
+                state = RetryState(attempt, deadline_ns)
+            with self._changed:
+                self._life.attempt_failed(state, error, ticket, monotonic_ns())
+
+    def quiesce(self, idle_s: float) -> bool:
+        """Ends the child if it has had nothing to do for so long. Whether it did."""
+        with self._changed:
+            session = self._life.to_quiesce(round(idle_s * 1e9), monotonic_ns())
+        if session is None:
+            return False
+        failure = QuiescedError(session.child.pid, f"idle for {idle_s:g} s")
+        return session.fail(failure, if_idle=True)
+
+    def shutdown(self) -> bool:
+        """Ends the child; redos in flight and later ones raise ShutDownError.
+
+        Returns when no child is left, running or zombie: True to the first caller, False to others.
+        """
+        with self._changed:
+            first = self._life.begin_shutdown()
+            self._changed.notify_all()
+            session = self._life.current
+        if session is not None:
+            session.fail(ShutDownError())
+        with self._changed:
+            self._changed.wait_for(lambda: self._life.childless)
+        return first
+
+    def status(self) -> ManagerStatus:
+        """A snapshot of state and counters."""
+        with self._changed:
+            return self._life.status(loop=None)
+
+    def __enter__(self) -> SyncRedoManager:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    def _sleeper(self) -> Sleeper:
+        sleeper: Sleeper | None = getattr(self._local, "sleeper", None)
+        if sleeper is None:
+            sleeper = self._local.sleeper = Sleeper()
+        return sleeper
+
+    def _launched_session(self, deadline_ns: int) -> SyncSession:
+        """The current session, once there is one; launches it if nobody else does."""
+        with self._changed:
+            while True:
+                now_ns = monotonic_ns()
+                plan = self._life.plan(now_ns, deadline_ns)
+                if plan.session is not None:
+                    return plan.session
+                if plan.launch:
+                    break
+                launches_ended = self._launches_ended
+                wait_ns = min(deadline_ns - now_ns, plan.wait_ns or 1 << 62)
+                self._changed.wait(wait_ns / 1e9)
+                error = self._launch_error
+                if launches_ended != self._launches_ended and error is not None:
+                    raise LaunchError(error.command, error.reason) from error
+        return self._launch()
+
+    def _launch(self) -> SyncSession:
+        session: SyncSession | None = None
+        error: LaunchError | None = None
+        try:
+            child = Child(self._config.child_command, self._config.pipe_bytes)
+            session = SyncSession(child, self._life, self._changed)
+        except LaunchError as raised:
+            error = raised
+            raise
+        finally:
+            with self._changed:
+                if session is None:
+                    self._life.launch_failed(monotonic_ns())
+                    in_rotation = False
+                else:
+                    in_rotation = self._life.launched(session)
+                self._launch_error = error
+                self._launches_ended += 1
+                self._changed.notify_all()
+        if not in_rotation:
+            session.fail(ShutDownError())
+            raise ShutDownError
+        return session
