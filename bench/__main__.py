@@ -2,7 +2,15 @@
 
 import sys
 
-from bench.cli import main
+try:
+    from bench.cli import main
+except ModuleNotFoundError as missing:
+    print(
+        f"walredo-bench: the library {missing.name} is not installed: run `make child` and use"
+        " .venv/bin/python, or pip install -r requirements.lock",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 if __name__ == "__main__":
     sys.exit(main())

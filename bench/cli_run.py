@@ -54,10 +54,12 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         _say(err, f"warning: {warning}")
     config = override(config, manager=list(managers))
     with tempfile.TemporaryDirectory(prefix="walredo-bench-") as folder:
-        equipment, child_build = prepare(config, Path(folder))
+        equipment = prepare(config, Path(folder))
+        for warning in equipment.warnings:
+            _say(err, f"warning: {warning}")
         environment = Environment.collect(
             ROOT,
-            child_build=child_build,
+            child_build=equipment.build_facts,
             seed=config.seed,
             profile=config.name,
             config_json=config.to_json() if older is None else older.environment.config_json,

@@ -18,33 +18,45 @@ from fake_redo_child.build import (
     build_floor,
     child_command,
     find_compiler,
+    sandbox_allowed,
+)
+
+_NO_SANDBOX = (
+    "the C child runs without its sandbox: this process has a seccomp filter already, as in a"
+    " container; the result says so"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
     """The traffic of each workload, the command of each child, and the floor's program (None if no
-    case needs it)."""
+    case needs it). ``build_facts``: what a result says of the programs. ``warnings``: what is not
+    as it should be, a line each."""
 
     traffic: Mapping[str, Traffic]
     child_commands: Mapping[str, tuple[str, ...]]
     floor_program: Path | None
+    build_facts: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
-def prepare(config: Config, folder: Path) -> tuple[Equipment, dict[str, str]]:
+def prepare(config: Config, folder: Path) -> Equipment:
     """Builds the programs that the cases need and writes the traffic into the folder.
 
-    Also returns what a result says of the programs. Raises BenchError.
+    Raises BenchError.
     """
     builds: dict[str, Build] = {}
+    sandbox = True
     try:
         if "c" in config.child.kind:
             builds["c_child"] = build_child()
+            sandbox = sandbox_allowed(builds["c_child"].path)
         if "floor" in config.manager:
             builds["floor"] = build_floor()
         commands = {
             kind: child_command(
                 kind,
+                sandbox=sandbox,
                 cost=config.child.cost,
                 program=builds["c_child"].path if kind == "c" else None,
             )
@@ -53,12 +65,13 @@ def prepare(config: Config, folder: Path) -> tuple[Equipment, dict[str, str]]:
     except BuildError as error:
         raise BenchError(str(error)) from error
     floor = builds.get("floor")
-    equipment = Equipment(
+    return Equipment(
         traffic=write_traffic(folder, config.workload, config.seed),
         child_commands=commands,
         floor_program=None if floor is None else floor.path,
+        build_facts=_described(builds, sandbox),
+        warnings=() if sandbox else (_NO_SANDBOX,),
     )
-    return equipment, _described(builds)
 
 
 def usable_managers(config: Config, *, asked_for: bool) -> tuple[tuple[str, ...], list[str]]:
@@ -99,11 +112,13 @@ def library_path_of(manager: str) -> str | None:
     return str(Path(found.origin).parent.parent)
 
 
-def _described(builds: Mapping[str, Build]) -> dict[str, str]:
+def _described(builds: Mapping[str, Build], sandbox: bool) -> dict[str, str]:
     if not builds:
         return {}
     compiler = next(iter(builds.values())).compiler.version
     described = {"compiler": compiler.partition("\n")[0]}
+    if "c_child" in builds:
+        described["c_child_sandbox"] = "on" if sandbox else "off"
     for name, build in builds.items():
         described[f"{name}_flags"] = " ".join(build.flags)
         described[f"{name}_key"] = build.key

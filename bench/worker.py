@@ -17,7 +17,6 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/bench/")[0])
 
 import gc  # noqa: E402
-import platform  # noqa: E402
 import resource  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
@@ -94,7 +93,7 @@ def _report(subject: Subject) -> dict[str, Any]:
         "facts": {
             **subject.facts(),
             "redo_worker_peak_rss_bytes": peak_kib * 1024,
-            "python_version": f"{platform.python_version()} ({sys.maxsize.bit_length() + 1}-bit)",
+            "python_version": f"{sys.version.split()[0]} ({sys.maxsize.bit_length() + 1}-bit)",
             "python_implementation": sys.implementation.name,
         },
     }

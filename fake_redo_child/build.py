@@ -25,6 +25,9 @@ from fake_redo_child.python_child import COST_PRESETS
 CHILD_KINDS = ("c", "python")
 """The children there are, by the name that ``child_command`` takes."""
 
+EXIT_SANDBOX = 3
+"""How the C child ends if it cannot enter its sandbox (PROTOCOL.md)."""
+
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
 """Always given; a caller's own flags come after them and so may override them."""
 
@@ -177,6 +180,17 @@ def child_command(
     if cost_per_record_us is not None:
         command += ["--cost-per-record-us", _decimal(cost_per_record_us)]
     return tuple(command)
+
+
+def sandbox_allowed(program: Path) -> bool:
+    """Whether this C child can enter its sandbox here.
+
+    Not where the process has a seccomp filter already, as in most containers.
+    """
+    ended = subprocess.run(
+        [str(program)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return ended.returncode != EXIT_SANDBOX
 
 
 def _decimal(us: float) -> str:

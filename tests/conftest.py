@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fake_redo_child.build import child_command
 from managers import AsyncDriver, Driver, SyncDriver, eventually, open_descriptors, own_children
+from test_child_harness import command_of
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -23,13 +23,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["c", "python"])
 def child(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The command of a child that behaves."""
-    return child_command(request.param)
+    return command_of(request.param)
 
 
 @pytest.fixture
 def c_child() -> tuple[str, ...]:
     """The command of the C child, where a test is not about the child."""
-    return child_command("c")
+    return command_of("c")
 
 
 @pytest.fixture
