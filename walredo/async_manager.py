@@ -94,6 +94,8 @@ class AsyncRedoManager:
         self._wake_waiters()
         if self._life.current is not None:
             self._life.current.fail(ShutDownError())
+        for failed in tuple(self._life.retiring):
+            failed.end()  # it was interrupted
         while not self._life.childless:
             await self._wait_for_change(None)
         return first
@@ -125,7 +127,7 @@ class AsyncRedoManager:
                 self._start_launch()
             error = await self._wait_for_change(min(deadline_ns - now_ns, plan.wait_ns or 1 << 62))
             if error is not None:
-                raise LaunchError(error.command, error.reason) from error
+                raise LaunchError.from_error(error.command, error)
 
     def _start_launch(self) -> None:
         """Launches in a thread of its own, so that the loop keeps its pace, and so that the launch
@@ -136,8 +138,8 @@ class AsyncRedoManager:
             outcome: Child | LaunchError
             try:
                 outcome = Child(self._config.child_command, self._config.pipe_bytes)
-            except LaunchError as error:
-                outcome = error
+            except Exception as error:  # noqa: BLE001 - told to those who wait
+                outcome = LaunchError.from_error(self._config.child_command, error)
             try:
                 loop.call_soon_threadsafe(self._launch_ended, loop, outcome)
             except RuntimeError:  # the loop was closed without a shutdown: nobody is left to ask
@@ -145,17 +147,29 @@ class AsyncRedoManager:
                     outcome.kill_and_reap()
                     outcome.close_streams()
 
-        threading.Thread(target=launch, name="redo-child-launch", daemon=True).start()
+        try:
+            threading.Thread(target=launch, name="redo-child-launch", daemon=True).start()
+        except RuntimeError as error:  # no thread to be had
+            failed = LaunchError.from_error(self._config.child_command, error)
+            loop.call_soon(self._launch_ended, loop, failed)
 
     def _launch_ended(self, loop: asyncio.AbstractEventLoop, outcome: Child | LaunchError) -> None:
+        session: AsyncSession | None = None
+        error: LaunchError | None = None
         if isinstance(outcome, LaunchError):
+            error = outcome
+        else:
+            try:
+                session = AsyncSession(outcome, self._life, loop)
+            except Exception as raised:  # noqa: BLE001 - told to those who wait
+                outcome.kill_and_reap()
+                outcome.close_streams()
+                error = LaunchError.from_error(self._config.child_command, raised)
+        if session is None:
             self._life.launch_failed(monotonic_ns())
-            self._wake_waiters(outcome)
-            return
-        session = AsyncSession(outcome, self._life, loop)
-        if not self._life.launched(session):
+        elif not self._life.launched(session):
             session.fail(ShutDownError())
-        self._wake_waiters()
+        self._wake_waiters(error)
 
     async def _wait_for_change(self, timeout_ns: int | None) -> LaunchError | None:
         """Waits until a launch has ended or the manager is shut down; the error of a failed launch

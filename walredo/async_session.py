@@ -35,6 +35,8 @@ class AsyncSession(Session[PageFuture]):
         self._awaiting_room = False
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._timer_due_ns = 0
+        self._told: list[Ticket[PageFuture]] = []
+        self._ended = False
         loop.add_reader(child.stdout, self._on_output)
         loop.add_reader(child.stderr, self._on_stderr)
 
@@ -131,19 +133,29 @@ class AsyncSession(Session[PageFuture]):
         """Ends the child and answers everybody. Nothing is awaited: it cannot be left half done."""
         if self.pipeline.failure is not None:
             return
-        told = self.pipeline.fail(failure)
+        self._told = self.pipeline.fail(failure)
         self._lifecycle.retire(self, failure, monotonic_ns())
-        if self._deadline_timer is not None:
-            self._deadline_timer.cancel()
-        self._loop.remove_writer(self.child.stdin)
-        self._loop.remove_reader(self.child.stdout)
-        self._loop.remove_reader(self.child.stderr)
-        self.child.kill_and_reap()
-        self.finish_stderr()
+        self.end()
+
+    def end(self) -> None:
+        """The second half of ``fail``: reaps the child and answers everybody.
+
+        May be called again if it was interrupted (KeyboardInterrupt on a loop that lets it pass).
+        """
+        if not self._ended:
+            if self._deadline_timer is not None:
+                self._deadline_timer.cancel()
+            self._loop.remove_writer(self.child.stdin)
+            self._loop.remove_reader(self.child.stdout)
+            self._loop.remove_reader(self.child.stderr)
+            self.child.kill_and_reap()
+            self.finish_stderr()
+            if self.pipeline.failure is not None:
+                self.describe_end(self.pipeline.failure)
+            self._ended = True
         self.child.close_streams()
-        self.describe_end(failure)
         self._lifecycle.reaped(self)
-        for ticket in told:
+        for ticket in self._told:
             if not ticket.owner.done():
                 assert ticket.error is not None
                 ticket.owner.set_exception(ticket.error)

@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 
+from walredo.config import MAX_PIPE_BYTES
 from walredo.errors import LaunchError
 
 
@@ -49,8 +50,7 @@ class Child:
                 process_group=0,
             )
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise LaunchError(command, reason) from error
+            raise LaunchError.from_error(command, error) from error
         self._process = process
         self._reap_lock = threading.Lock()
         self._closed = False
@@ -97,14 +97,15 @@ class Child:
     def __del__(self) -> None:
         process = getattr(self, "_process", None)
         if process is not None and process.returncode is None:
+            self.kill_and_reap()
+            self.close_streams()
+            # Last, since it raises where warnings are errors.
             warnings.warn(
                 f"redo child {self.pid} was not shut down",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
-            self.kill_and_reap()
-            self.close_streams()
 
 
 def _resize(fd: int, pipe_bytes: int) -> int:
@@ -113,6 +114,7 @@ def _resize(fd: int, pipe_bytes: int) -> int:
     Refused without privilege above /proc/sys/fs/pipe-max-size, or when the user's pipes hold too
     much already: then it stays as it is, which costs speed only.
     """
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, pipe_bytes)
+    if pipe_bytes <= MAX_PIPE_BYTES:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, pipe_bytes)
     return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)

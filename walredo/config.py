@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,16 +16,23 @@ class ManagerKind(StrEnum):
     ASYNC = "async"
 
 
+MAX_PIPE_BYTES = 1 << 30
+"""More than any kernel grants; beyond it the size no longer fits the call that asks for it."""
+
+MAX_TIMEOUT_S = 1_000_000.0
+"""Eleven days: what poll(2) can wait at once, and then some."""
+
+
 @dataclass(frozen=True, slots=True)
 class ManagerConfig:
     """What a manager is made from.
 
-    ``child_command``: argv of the child; the first is a path, since the child gets an empty
-    environment. ``timeout_s``: one absolute deadline per redo, from the call to its page, over all
-    its attempts. ``pipe_bytes``: the size that is asked for both pipes (the kernel may refuse: then
-    they stay as they are). After ``backoff_after`` children or launches in a row that gave no page,
-    each further launch waits, twice as long every time, from ``backoff_first_s`` to
-    ``backoff_most_s``.
+    ``child_command``: argv of the child, strings or paths; the first is a path, since the child
+    gets an empty environment. ``timeout_s``: one absolute deadline per redo, from the call to its
+    page, over all its attempts. ``pipe_bytes``: the size that is asked for both pipes (the kernel
+    may refuse: then they stay as they are). After ``backoff_after`` children or launches in a row
+    that gave no page, each further launch waits, twice as long every time, from
+    ``backoff_first_s`` to ``backoff_most_s``.
     """
 
     child_command: tuple[str, ...]
@@ -40,16 +48,25 @@ class ManagerConfig:
             raise InvalidRequest(
                 f"child_command is {self.child_command!r}: it must be a non-empty sequence of words"
             )
-        object.__setattr__(self, "child_command", tuple(self.child_command))
+        words = tuple(os.fspath(w) if isinstance(w, os.PathLike) else w for w in self.child_command)
+        for word in words:
+            if not isinstance(word, str) or "\0" in word:
+                raise InvalidRequest(f"child_command has {word!r}: it must be a string or a path")
+        object.__setattr__(self, "child_command", words)
         try:
             object.__setattr__(self, "kind", ManagerKind(self.kind))
         except ValueError:
             kinds = ", ".join(ManagerKind)
             raise InvalidRequest(f"kind is {self.kind!r}: it must be one of {kinds}") from None
         for name in ("timeout_s", "backoff_first_s", "backoff_most_s"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InvalidRequest(f"{name} is {getattr(self, name)!r}: it must be above 0")
-        if self.pipe_bytes < 4096:
-            raise InvalidRequest(f"pipe_bytes is {self.pipe_bytes}: it must be at least 4096")
+            if not 0 < getattr(self, name) <= MAX_TIMEOUT_S:
+                raise InvalidRequest(
+                    f"{name} is {getattr(self, name)!r}: it must be above 0 and at most"
+                    f" {MAX_TIMEOUT_S:g}"
+                )
+        if not 4096 <= self.pipe_bytes <= MAX_PIPE_BYTES:
+            raise InvalidRequest(
+                f"pipe_bytes is {self.pipe_bytes}: it must be between 4096 and {MAX_PIPE_BYTES}"
+            )
         if self.backoff_after < 1:
             raise InvalidRequest(f"backoff_after is {self.backoff_after}: it must be at least 1")

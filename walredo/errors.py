@@ -86,6 +86,18 @@ class LaunchError(FailedAttempt):
         self.command = command
         self.reason = reason
 
+    @classmethod
+    def from_error(cls, command: tuple[str, ...], error: Exception) -> LaunchError:
+        """The launch failed with that error, which is chained; a LaunchError is told again, since
+        each caller needs one of its own."""
+        if isinstance(error, LaunchError):
+            reason = error.reason
+        else:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        told = cls(command, reason)
+        told.__cause__ = error
+        return told
+
     def __str__(self) -> str:
         return f"cannot start the redo child {' '.join(self.command)!r}: {self.reason}"
 

@@ -63,7 +63,7 @@ class Lifecycle(Generic[AnySession]):
         self.timeout_ns = round(config.timeout_s * 1e9)
         self.current: AnySession | None = None
         self.launching = False
-        self.retiring = 0
+        self.retiring: set[AnySession] = set()
         self.shut_down = False
         self.counters = LifeCounters()
         self._ended = StreamCounters()
@@ -120,7 +120,7 @@ class Lifecycle(Generic[AnySession]):
         sees an old child's error must not hit its replacement. ``reaped`` follows."""
         if self.current is session:
             self.current = None
-        self.retiring += 1
+        self.retiring.add(session)
         self.counters.kills[failure.cause] += 1
         if session.pipeline.pages_answered:
             self._fruitless = 0
@@ -130,9 +130,10 @@ class Lifecycle(Generic[AnySession]):
         logger.log(level, "ending redo child %d: %s", session.child.pid, failure)
 
     def reaped(self, session: AnySession) -> None:
-        """The retired session's child is gone."""
-        self.retiring -= 1
-        self._ended.add(session.pipeline.counters)
+        """The retired session's child is gone. To say so again changes nothing."""
+        if session in self.retiring:
+            self.retiring.remove(session)
+            self._ended.add(session.pipeline.counters)
 
     def attempt_failed(
         self,
@@ -156,7 +157,7 @@ class Lifecycle(Generic[AnySession]):
         if isinstance(error, ShutDownError):
             raise error
         hopeless = self._fruitless >= HOPELESS_AFTER
-        suspect = ticket is not None and ticket.suspect
+        suspect = ticket is not None and ticket.suspect and error.cause not in _NOBODYS_FAULT
         if suspect or hopeless or isinstance(error, LaunchError):
             state.charged += 1
         name = state.attempt.name.lower()

@@ -115,7 +115,7 @@ def parse_requests(stream: bytes) -> Iterator[RedoRequest]:
             tag = BufferTag(*wire.TAG.unpack(payload))
         elif tag is None:
             raise ValueError(f"message {kind!r} where a redo should begin")
-        elif kind == b"P" and len(payload) == wire.TAG.size + PAGE_SIZE:
+        elif kind == b"P" and _is_image_of(payload, tag) and base_image is None and not records:
             base_image = payload[wire.TAG.size :]
         elif kind == b"A":
             records.append(WalRecord(*wire.apply_fields(payload)))
@@ -126,6 +126,11 @@ def parse_requests(stream: bytes) -> Iterator[RedoRequest]:
             raise ValueError(f"message {kind!r} with {len(payload)} payload bytes inside a redo")
     if tag is not None:
         raise ValueError("ends inside a redo")
+
+
+def _is_image_of(payload: bytes, tag: BufferTag) -> bool:
+    whole = len(payload) == wire.TAG.size + PAGE_SIZE
+    return whole and payload.startswith(wire.TAG.pack(*tag.fields))
 
 
 def _check_range(name: str, value: int, highest: int) -> None:

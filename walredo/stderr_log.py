@@ -18,8 +18,9 @@ READ_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4096
 TAIL_LINES = 5
 
-# A child says on stderr what it likes: its informational lines are not errors of ours.
-_SEVERITY = re.compile(rb"\b(?:(PANIC|FATAL|ERROR)|(WARNING))\b", re.IGNORECASE)
+# A child says on stderr what it likes: its informational lines are not errors of ours. The first
+# severity of the line counts, in the form that PostgreSQL and the fake child write it.
+_SEVERITY = re.compile(rb"\b(?:(PANIC|FATAL|ERROR)|(WARNING)|LOG|INFO|NOTICE|DEBUG\d?|HINT):")
 
 
 class StderrLog:
@@ -56,8 +57,10 @@ class StderrLog:
             piece = line[at : at + MAX_LINE_BYTES]
             severity = _SEVERITY.search(piece)
             level = logging.INFO
-            if severity:
-                level = logging.ERROR if severity[1] else logging.WARNING
+            if severity and severity[1]:
+                level = logging.ERROR
+            elif severity and severity[2]:
+                level = logging.WARNING
             text = piece.decode("utf-8", "backslashreplace").rstrip()
             if text:
                 self._tail.append(text)

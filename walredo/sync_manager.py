@@ -95,8 +95,11 @@ class SyncRedoManager:
             first = self._life.begin_shutdown()
             self._changed.notify_all()
             session = self._life.current
+            retiring = tuple(self._life.retiring)
         if session is not None:
             session.fail(ShutDownError())
+        for failed in retiring:
+            failed.end()  # somebody is at it, or was interrupted
         with self._changed:
             self._changed.wait_for(lambda: self._life.childless)
         return first
@@ -138,7 +141,7 @@ class SyncRedoManager:
                 self._changed.wait(wait_ns / 1e9)
                 error = self._launch_error
                 if launches_ended != self._launches_ended and error is not None:
-                    raise LaunchError(error.command, error.reason) from error
+                    raise LaunchError.from_error(error.command, error)
         return self._launch()
 
     def _launch(self) -> SyncSession:
@@ -146,10 +149,15 @@ class SyncRedoManager:
         error: LaunchError | None = None
         try:
             child = Child(self._config.child_command, self._config.pipe_bytes)
-            session = SyncSession(child, self._life, self._changed)
-        except LaunchError as raised:
-            error = raised
-            raise
+            try:
+                session = SyncSession(child, self._life, self._changed)
+            except BaseException:
+                child.kill_and_reap()
+                child.close_streams()
+                raise
+        except Exception as raised:
+            error = LaunchError.from_error(self._config.child_command, raised)
+            raise error from raised
         finally:
             with self._changed:
                 if session is None:

@@ -66,6 +66,8 @@ class SyncSession(Session[Sleeper]):
         self._writing = False
         self._reading = False
         self._ended = False
+        self._told: list[Ticket[Sleeper]] = []
+        self._ending = threading.Lock()
         self._writable = select.poll()
         self._writable.register(child.stdin, select.POLLOUT)
         self._readable = select.poll()
@@ -247,22 +249,38 @@ class SyncSession(Session[Sleeper]):
         with self._changed, self._lock:
             if self.pipeline.failure is not None or (if_idle and self.pipeline.in_flight):
                 return False
-            told = self.pipeline.fail(failure)
+            self._told = self.pipeline.fail(failure)
             self._lifecycle.retire(self, failure, monotonic_ns())
-        self.child.kill_and_reap()
-        os.eventfd_write(self._stop_stderr, 1)
-        self._stderr_thread.join()
-        os.close(self._stop_stderr)
-        self.describe_end(failure)
-        with self._lock:
-            self._ended = True
-            for ticket in told:
-                ticket.owner.wake()
+        try:
+            self.end()
+        except BaseException:
+            # Interrupted: nobody may be left waiting for an answer or for the child's end.
+            self.end()
+            raise
+        return True
+
+    def end(self) -> None:
+        """The second half of ``fail``: reaps the child and answers everybody.
+
+        May be called again, also by another thread, if it was interrupted.
+        """
+        with self._ending:
+            if not self._ended:
+                self.child.kill_and_reap()
+                if self._stderr_thread.is_alive():
+                    os.eventfd_write(self._stop_stderr, 1)
+                self._stderr_thread.join()
+                if self.pipeline.failure is not None:
+                    self.describe_end(self.pipeline.failure)
+                with self._lock:
+                    self._ended = True
+                    for ticket in self._told:
+                        ticket.owner.wake()
+                os.close(self._stop_stderr)
         self._close_if_ended()
         with self._changed:
             self._lifecycle.reaped(self)
             self._changed.notify_all()
-        return True
 
     def _close_if_ended(self) -> None:
         """Closes the streams of an ended child once no thread can be reading or writing them."""

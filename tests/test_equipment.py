@@ -1,0 +1,231 @@
+"""What the runs need, and what becomes of it where something is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.config import Config, load_profile, override
+from bench.equipment import library_path_of, prepare, usable_managers
+from bench.errors import BenchError
+from fake_redo_child import build
+from fake_redo_child.build import CompilerMissing, find_compiler
+from walredo import PAGE_SIZE
+
+
+def config(**options: object) -> Config:
+    chosen: dict[str, object] = {"manager": "sync", "workload": "short", "clients": "1"}
+    return override(load_profile("quick"), **(chosen | options))
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without a C compiler."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+
+
+@pytest.fixture
+def no_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine where uvloop is not installed."""
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, package=None: None if name == "uvloop" else find_spec(name, package),
+    )
+
+
+@pytest.fixture
+def compiler() -> None:
+    try:
+        find_compiler()
+    except CompilerMissing as missing:
+        pytest.skip(str(missing))
+
+
+# --- Programs and traffic -------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_the_cases_need_is_there(tmp_path: Path) -> None:
+    made = prepare(config(manager="sync,floor", workload="short,ping", child="c,python"), tmp_path)
+    assert set(made.traffic) == {"short", "ping"}
+    assert made.traffic["short"].pages.stat().st_size == 64 * PAGE_SIZE
+    assert set(made.child_commands) == {"c", "python"}
+    for command in made.child_commands.values():
+        assert os.access(command[0], os.X_OK)
+    assert made.child_commands["python"][0] == sys.executable
+    assert made.floor_program is not None
+    assert os.access(made.floor_program, os.X_OK)
+    facts = made.build_facts
+    assert "-O2" in facts["c_child_flags"]
+    assert "-O2" in facts["floor_flags"]
+    assert facts["compiler"]
+    assert facts["c_child_key"] != facts["floor_key"]
+    assert not any("\n" in fact for fact in facts.values())
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_no_case_needs_is_not_built(tmp_path: Path) -> None:
+    made = prepare(config(), tmp_path)
+    assert made.floor_program is None
+    assert "floor_key" not in made.build_facts
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("child", ["c", "python"])
+def test_the_cost_is_in_the_childs_command(child: str, tmp_path: Path) -> None:
+    plain = prepare(config(child=child), tmp_path).child_commands[child]
+    costly = prepare(config(child=child, cost="pg14"), tmp_path).child_commands[child]
+    assert costly == (*plain, "--cost", "pg14")
+
+
+def test_the_seed_is_that_of_the_configuration(tmp_path: Path) -> None:
+    sent = []
+    for seed in ("1", "2", "1"):
+        made = prepare(config(child="python", seed=seed), tmp_path)
+        sent.append(made.traffic["short"].requests.read_bytes())
+    assert sent[0] != sent[1]
+    assert sent[0] == sent[2]
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_the_python_child_needs_no_compiler(tmp_path: Path) -> None:
+    made = prepare(config(child="python"), tmp_path)
+    assert set(made.child_commands) == {"python"}
+    assert made.build_facts == {}
+    assert made.warnings == ()
+
+
+@pytest.mark.usefixtures("no_compiler")
+@pytest.mark.parametrize("manager", ["sync", "sync,floor"])
+def test_without_a_compiler_the_c_child_is_refused_with_the_way_out(
+    manager: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BenchError, match=r"--child python") as refused:
+        prepare(config(manager=manager), tmp_path)
+    assert "no C compiler" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_compiler_that_fails_is_a_single_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\necho broken 1.0; echo no room >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    with pytest.raises(BenchError, match="no room") as refused:
+        prepare(config(), tmp_path)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_child_without_its_sandbox_is_said(
+    allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.equipment.sandbox_allowed", lambda program: allowed)
+    made = prepare(config(), tmp_path)
+    assert ("--no-sandbox" in made.child_commands["c"]) == (not allowed)
+    assert made.build_facts["c_child_sandbox"] == ("on" if allowed else "off")
+    assert len(made.warnings) == (not allowed)
+    assert all("sandbox" in warning for warning in made.warnings)
+
+
+# --- Managers -------------------------------------------------------------------------------------
+
+
+def usable(
+    manager: str, child: str = "python", asked: bool = False
+) -> tuple[tuple[str, ...], list[str]]:
+    return usable_managers(config(manager=manager, child=child), asked_for=asked)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_is_there_is_used() -> None:
+    assert usable("sync,async,floor") == (("sync", "async", "floor"), [])
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_the_floor_is_left_out_with_a_warning() -> None:
+    managers, warnings = usable("floor,sync,async")
+    assert managers == ("sync", "async")
+    (warning,) = warnings
+    assert warning.startswith("floor is left out: no C compiler")
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_a_floor_that_was_asked_for_is_not_left_out() -> None:
+    with pytest.raises(BenchError, match="no C compiler") as refused:
+        usable("sync,floor", asked=True)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_the_advice_for_a_floor_without_a_compiler_is_not_the_child_that_is_used() -> None:
+    with pytest.raises(BenchError) as refused:
+        usable("sync,floor", child="python", asked=True)
+    assert "use --child python" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_where_the_children_need_the_compiler_too_that_is_the_error(tmp_path: Path) -> None:
+    # Nothing is gained by leaving the floor out: the C child cannot be built either.
+    assert usable("sync,floor", child="c,python") == (("sync", "floor"), [])
+    with pytest.raises(BenchError, match="--child python"):
+        prepare(config(manager="sync,floor", child="c,python"), tmp_path)
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_no_manager_is_left() -> None:
+    with pytest.raises(BenchError, match="no C compiler"):
+        usable("floor")
+
+
+@pytest.mark.usefixtures("no_uvloop")
+def test_without_uvloop_its_manager_is_left_out_with_a_warning() -> None:
+    managers, warnings = usable("sync,async-uvloop")
+    assert managers == ("sync",)
+    (warning,) = warnings
+    assert warning.startswith("async-uvloop is left out: uvloop is not installed")
+
+
+@pytest.mark.usefixtures("no_uvloop")
+def test_uvloop_that_was_asked_for_is_not_left_out() -> None:
+    with pytest.raises(BenchError, match="uvloop is not installed: `make` installs it"):
+        usable("sync,async-uvloop", asked=True)
+
+
+@pytest.mark.usefixtures("no_uvloop", "no_compiler")
+def test_all_that_is_missing_is_said_at_once() -> None:
+    managers, warnings = usable("floor,sync,async-uvloop")
+    assert managers == ("sync",)
+    assert len(warnings) == 2
+    with pytest.raises(BenchError, match=r"uvloop.*C compiler") as refused:
+        usable("floor,async-uvloop")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.usefixtures("no_uvloop")
+def test_where_a_library_lies() -> None:
+    assert [library_path_of(name) for name in ("sync", "async", "floor")] == [None] * 3
+    with pytest.raises(LookupError, match="uvloop"):
+        library_path_of("async-uvloop")
+
+
+def test_uvloop_can_be_imported_from_its_place() -> None:
+    if importlib.util.find_spec("uvloop") is None:
+        pytest.skip("uvloop is not installed")
+    place = library_path_of("async-uvloop")
+    assert place is not None
+    assert (Path(place) / "uvloop").is_dir()
+
+
+def test_the_children_are_those_that_can_be_chosen() -> None:
+    assert set(build.CHILD_KINDS) == {"c", "python"}

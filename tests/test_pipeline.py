@@ -1,0 +1,731 @@
+"""The sans-I/O core, without a child: every split of the bytes, every order of the calls.
+
+``PipelineMachine`` drives it at random next to a reference model; the rest is one rule per test.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from walredo.errors import (
+    ChildExitedError,
+    FailedAttempt,
+    QuiescedError,
+    RedoTimeoutError,
+    ShutDownError,
+    StreamsPoisonedError,
+    UnexpectedOutputError,
+    WalredoError,
+)
+from walredo.pipeline import MAX_CHUNKS, PING_RECORDS, Pipeline, Ticket
+from walredo.wire import PAGE_SIZE
+
+PID = 4711
+FOREVER_NS = 10**18
+HEADS = (bytes(8), b"head-one", b"head-two")
+
+
+def page(number: int, head: bytes = HEADS[0]) -> bytes:
+    """The page that answers request ``number``: different for each."""
+    return head + number.to_bytes(8, "big") * (PAGE_SIZE // 8 - 1)
+
+
+def submit(
+    pipeline: Pipeline[int], number: int, size: int = 100, deadline_ns: int = FOREVER_NS
+) -> Ticket[int]:
+    """Submits request ``number``, whose owner is its number."""
+    message = number.to_bytes(4, "big") * (size // 4)
+    return pipeline.submit(message, HEADS[0], 3, deadline_ns, number)
+
+
+def send(pipeline: Pipeline[int], most: int | None = None) -> bytes:
+    """One write that takes ``most`` bytes; what went out."""
+    data = b"".join(pipeline.chunks_to_send())[:most]
+    pipeline.sent(len(data))
+    return data
+
+
+def send_all(pipeline: Pipeline[int]) -> bytes:
+    data = b""
+    while pipeline.has_unsent:
+        data += send(pipeline)
+    return data
+
+
+def receive(pipeline: Pipeline[int], data: bytes) -> list[Ticket[int]]:
+    """One read that gives ``data``."""
+    pipeline.receive_space()[: len(data)] = data
+    return pipeline.received(len(data))
+
+
+def outcome(tickets: Sequence[Ticket[int]]) -> list[tuple[int, bytes | None]]:
+    return [(ticket.owner, ticket.page) for ticket in tickets]
+
+
+def make(receive_bytes: int = 65536) -> Pipeline[int]:
+    return Pipeline(PID, receive_bytes)
+
+
+# --- sending --------------------------------------------------------------------------------------
+
+
+def test_requests_leave_in_order_and_once() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(5)]
+    messages = b"".join(ticket.message for ticket in tickets)
+    assert pipeline.has_unsent
+    assert send_all(pipeline) == messages
+    assert pipeline.chunks_to_send() == []
+    assert not pipeline.has_unsent
+    assert pipeline.in_flight == 5
+
+
+@pytest.mark.parametrize("step", [1, 7, 100, 250])
+def test_a_partial_write_is_gone_on_with(step: int) -> None:
+    pipeline = make()
+    messages = b"".join(submit(pipeline, number).message for number in range(5))
+    data = b""
+    while pipeline.has_unsent:
+        data += send(pipeline, step)
+    assert data == messages
+    assert pipeline.counters.write_calls == -(-500 // step)
+    assert pipeline.counters.bytes_sent == 500
+
+
+def test_a_write_that_takes_nothing_is_offered_again() -> None:
+    pipeline = make()
+    message = submit(pipeline, 1).message
+    assert send(pipeline, 30) == message[:30]
+    assert send(pipeline, 0) == b""
+    assert b"".join(pipeline.chunks_to_send()) == message[30:]
+
+
+def test_one_write_is_offered_about_a_pipe_of_bytes() -> None:
+    pipeline = make(receive_bytes=4096)
+    for number in range(100):
+        submit(pipeline, number, size=1000)
+    assert len(pipeline.chunks_to_send()) == 5
+    pipeline.sent(999)  # the rest of the head counts as what it is
+    assert [len(chunk) for chunk in pipeline.chunks_to_send()] == [1, 1000, 1000, 1000, 1000, 1000]
+
+
+def test_a_request_larger_than_the_pipe_is_offered_alone() -> None:
+    pipeline = make(receive_bytes=4096)
+    for number in range(2):
+        submit(pipeline, number, size=100_000)
+    assert len(send(pipeline, 40_000)) == 40_000
+    assert [len(chunk) for chunk in pipeline.chunks_to_send()] == [60_000]
+
+
+def test_one_write_is_offered_as_many_chunks_as_writev_takes() -> None:
+    assert MAX_CHUNKS == 1024
+    pipeline = make(receive_bytes=1 << 20)
+    for number in range(MAX_CHUNKS + 10):
+        submit(pipeline, number, size=8)
+    assert len(pipeline.chunks_to_send()) == MAX_CHUNKS
+    pipeline.sent(8 * MAX_CHUNKS)
+    assert len(pipeline.chunks_to_send()) == 10
+
+
+def test_a_message_that_has_left_is_not_held() -> None:
+    pipeline = make()
+    ticket = submit(pipeline, 1, size=1000)
+    send(pipeline, 999)
+    assert ticket.message
+    send_all(pipeline)
+    assert not ticket.message
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def test_one_read_takes_as_many_pages_as_there_are() -> None:
+    pipeline = make()
+    for number in range(4):
+        submit(pipeline, number)
+    send_all(pipeline)
+    data = b"".join(page(number) for number in range(4))
+    first = receive(pipeline, data[: 3 * PAGE_SIZE + 5])
+    assert outcome(first) == [(number, page(number)) for number in range(3)]
+    assert outcome(receive(pipeline, data[3 * PAGE_SIZE + 5 :])) == [(3, page(3))]
+    assert pipeline.in_flight == 0
+    assert pipeline.counters.read_calls == 2
+    assert pipeline.pages_answered == 4
+
+
+@pytest.mark.parametrize("receive_bytes", [1, 4096, 65536])
+@pytest.mark.parametrize("filled", [0, 1, PAGE_SIZE - 1])
+def test_there_is_always_a_page_of_room(receive_bytes: int, filled: int) -> None:
+    pipeline = make(receive_bytes)
+    submit(pipeline, 1)
+    send_all(pipeline)
+    if filled:
+        receive(pipeline, page(1)[:filled])
+    assert len(pipeline.receive_space()) >= PAGE_SIZE - filled
+    assert len(pipeline.receive_space()) >= receive_bytes
+
+
+def test_a_page_is_a_copy_that_later_reads_do_not_touch() -> None:
+    pipeline = make()
+    for number in range(2):
+        submit(pipeline, number)
+    send_all(pipeline)
+    [first] = receive(pipeline, page(0))
+    receive(pipeline, page(1))
+    assert type(first.page) is bytes
+    assert first.page == page(0)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 99])
+@pytest.mark.parametrize("size", [1, PAGE_SIZE - 1, PAGE_SIZE])
+def test_no_answer_before_the_request_may_have_left(sent: int, size: int) -> None:
+    pipeline = make()
+    ticket = submit(pipeline, 0)
+    if sent:
+        send(pipeline, sent)
+    with pytest.raises(UnexpectedOutputError, match=f"sent {size} bytes where 0 were asked for"):
+        receive(pipeline, page(0)[:size])
+    assert ticket.page is None
+    assert pipeline.in_flight == 1
+
+
+def test_an_answer_may_come_before_the_write_call_has_returned() -> None:
+    pipeline = make()
+    for number in range(3):
+        submit(pipeline, number)
+    assert len(pipeline.chunks_to_send()) == 3
+    assert outcome(receive(pipeline, page(0) + page(1)[:10])) == [(0, page(0))]
+    pipeline.sent(250)
+    assert outcome(receive(pipeline, page(1)[10:])) == [(1, page(1))]
+    # Only half of the third has left.
+    with pytest.raises(UnexpectedOutputError):
+        receive(pipeline, page(2))
+
+
+def test_what_the_write_did_not_take_may_not_be_answered() -> None:
+    pipeline = make()
+    for number in range(2):
+        submit(pipeline, number)
+    send(pipeline, 100)
+    with pytest.raises(UnexpectedOutputError, match=f"{2 * PAGE_SIZE} bytes where {PAGE_SIZE}"):
+        receive(pipeline, page(0) + page(1))
+
+
+@pytest.mark.parametrize("surplus", [1, 8, PAGE_SIZE, PAGE_SIZE + 1])
+def test_surplus_bytes_deliver_nothing_of_their_read(surplus: int) -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(2)]
+    send_all(pipeline)
+    assert outcome(receive(pipeline, page(0))) == [(0, page(0))]
+    with pytest.raises(UnexpectedOutputError) as caught:
+        receive(pipeline, page(1) + (page(2) * 2)[:surplus])
+    assert caught.value.pid == PID
+    assert tickets[1].page is None
+    assert pipeline.counters.redos == 1
+    assert [t.owner for t in pipeline.fail(caught.value)] == [1]
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_output_of_an_idle_child_is_unexpected(asked: int) -> None:
+    pipeline = make()
+    for number in range(asked):
+        submit(pipeline, number)
+        send_all(pipeline)
+        receive(pipeline, page(number))
+    with pytest.raises(UnexpectedOutputError, match="sent 1 bytes where 0"):
+        receive(pipeline, b"x")
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_a_wrong_head_delivers_nothing_of_its_read(wrong: int) -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(3)]
+    send_all(pipeline)
+    heads = [HEADS[1] if number == wrong else HEADS[0] for number in range(3)]
+    with pytest.raises(UnexpectedOutputError, match=f"as that of redo {wrong}"):
+        receive(pipeline, b"".join(page(n, heads[n]) for n in range(3)))
+    assert [ticket.page for ticket in tickets] == [None] * 3
+    assert pipeline.pages_answered == 0
+
+
+def test_a_wrong_head_shows_before_the_page_is_whole() -> None:
+    pipeline = make()
+    submit(pipeline, 0)
+    send_all(pipeline)
+    assert receive(pipeline, HEADS[1][:7]) == []
+    with pytest.raises(UnexpectedOutputError, match="does not begin"):
+        receive(pipeline, HEADS[1][7:])
+
+
+def test_a_wrong_head_of_an_abandoned_redo_is_unexpected_too() -> None:
+    pipeline = make()
+    ticket = submit(pipeline, 0)
+    send_all(pipeline)
+    pipeline.abandon(ticket)
+    with pytest.raises(UnexpectedOutputError):
+        receive(pipeline, page(0, HEADS[1]))
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_split_gives_the_same_pages_to_the_same_owners(data: st.DataObject) -> None:
+    sizes = data.draw(st.lists(st.integers(2, 3000).map(lambda n: 4 * n), max_size=8))
+    heads = data.draw(st.lists(st.sampled_from(HEADS), min_size=len(sizes), max_size=len(sizes)))
+    pipeline: Pipeline[int] = make(data.draw(st.sampled_from([1, 4096, 65536])))
+    messages = [number.to_bytes(4, "big") * (size // 4) for number, size in enumerate(sizes)]
+    for number, message in enumerate(messages):
+        pipeline.submit(message, heads[number], 1, FOREVER_NS, number)
+    out = b""
+    while pipeline.has_unsent:
+        offered = b"".join(pipeline.chunks_to_send())
+        count = data.draw(st.integers(1, len(offered)))
+        pipeline.sent(count)
+        out += offered[:count]
+    assert out == b"".join(messages)
+    pages = [page(number, head) for number, head in enumerate(heads)]
+    answer, delivered = b"".join(pages), []
+    while answer:
+        space = pipeline.receive_space()
+        count = data.draw(st.integers(1, min(len(space), len(answer))))
+        delivered += outcome(receive(pipeline, answer[:count]))
+        answer = answer[count:]
+    assert delivered == list(enumerate(pages))
+
+
+# --- abandoning -----------------------------------------------------------------------------------
+
+
+def test_a_redo_abandoned_before_a_byte_has_left_leaves_no_trace() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(3)]
+    kept = tickets[0].message + tickets[2].message
+    pipeline.abandon(tickets[1])
+    assert pipeline.in_flight == 2
+    assert send_all(pipeline) == kept
+    assert outcome(receive(pipeline, page(0) + page(2))) == [(0, page(0)), (2, page(2))]
+    assert pipeline.counters.pages_dropped == 0
+    assert pipeline.counters.bytes_sent == 200
+
+
+def test_the_only_redo_abandoned_leaves_nothing_to_send() -> None:
+    pipeline = make()
+    pipeline.abandon(submit(pipeline, 0))
+    assert not pipeline.has_unsent
+    assert pipeline.chunks_to_send() == []
+    assert pipeline.in_flight == 0
+
+
+@pytest.mark.parametrize("sent", [1, 99, 100])
+def test_a_redo_abandoned_on_its_way_is_finished_and_its_page_dropped(sent: int) -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(2)]
+    messages = tickets[0].message + tickets[1].message
+    data = send(pipeline, sent)
+    pipeline.abandon(tickets[0])
+    assert pipeline.in_flight == 2
+    assert data + send_all(pipeline) == messages
+    assert outcome(receive(pipeline, page(0) + page(1))) == [(1, page(1))]
+    assert tickets[0].page is None
+    counters = pipeline.counters
+    assert (counters.pages_dropped, counters.redos, counters.records) == (1, 1, 3)
+
+
+def test_abandoning_what_is_over_changes_nothing() -> None:
+    pipeline = make()
+    answered, failed = (submit(pipeline, number) for number in range(2))
+    send_all(pipeline)
+    receive(pipeline, page(0))
+    pipeline.abandon(answered)
+    assert answered.page == page(0)
+    pipeline.fail(QuiescedError(PID, "over"))
+    pipeline.abandon(failed)
+    assert not answered.abandoned
+    assert not failed.abandoned
+    assert pipeline.counters.pages_dropped == 0
+
+
+def test_10_000_abandoned_redos_are_not_held() -> None:
+    pipeline = make()
+    first = submit(pipeline, 0)
+    send(pipeline, 50)
+    for number in range(1, 10_001):
+        pipeline.abandon(submit(pipeline, number, size=1000))
+        assert pipeline.in_flight == 1
+    assert [ticket.number for ticket in pipeline.pending] == [0]
+    assert sum(map(len, pipeline.chunks_to_send())) == 50
+    pipeline.sent(50)
+    assert receive(pipeline, page(0)) == [first]
+
+
+def test_pages_of_10_000_abandoned_redos_are_not_held() -> None:
+    pipeline = make()
+    room = len(pipeline.receive_space())
+    for number in range(10_000):
+        ticket = submit(pipeline, number)
+        send_all(pipeline)
+        pipeline.abandon(ticket)
+        assert not ticket.message
+        assert receive(pipeline, page(number)) == []
+        assert ticket.page is None
+        assert pipeline.in_flight == 0
+        assert len(pipeline.receive_space()) == room
+    assert pipeline.counters.pages_dropped == 10_000
+    assert pipeline.pages_answered == 10_000
+
+
+# --- failure --------------------------------------------------------------------------------------
+
+
+def test_fail_tells_everybody_once_and_the_oldest_last() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(4)]
+    send(pipeline, 150)
+    pipeline.abandon(tickets[2])
+    failure = ChildExitedError(PID, "gone")
+    told = pipeline.fail(failure)
+    assert [ticket.owner for ticket in told] == [1, 3, 0]
+    assert tickets[0].error is failure
+    for ticket in (tickets[1], tickets[3]):
+        assert isinstance(ticket.error, StreamsPoisonedError)
+        assert ticket.error.__cause__ is failure
+        assert (ticket.error.pid, ticket.error.ticket) == (PID, ticket.number)
+    assert tickets[2].error is None
+    assert [ticket.suspect for ticket in tickets] == [True, False, False, False]
+    assert pipeline.fail(ChildExitedError(PID, "again")) == []
+    assert pipeline.failure is failure
+
+
+def test_fail_tells_nobody_when_the_only_redo_was_abandoned() -> None:
+    pipeline = make()
+    ticket = submit(pipeline, 0)
+    send_all(pipeline)
+    pipeline.abandon(ticket)
+    assert pipeline.fail(ChildExitedError(PID, "gone")) == []
+    assert ticket.error is None
+
+
+def test_others_of_an_abandoned_oldest_redo_are_no_suspects() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(3)]
+    send_all(pipeline)
+    pipeline.abandon(tickets[0])
+    told = pipeline.fail(ChildExitedError(PID, "gone"))
+    assert [ticket.owner for ticket in told] == [1, 2]
+    assert not any(ticket.suspect for ticket in told)
+    assert all(isinstance(ticket.error, StreamsPoisonedError) for ticket in told)
+
+
+@pytest.mark.parametrize("sent", [1, 100])
+def test_the_oldest_is_suspect_if_the_child_had_a_byte_of_it(sent: int) -> None:
+    pipeline = make()
+    answered, oldest = (submit(pipeline, number) for number in range(2))
+    send(pipeline, 100)
+    receive(pipeline, page(0))
+    assert answered.page
+    send(pipeline, sent)
+    pipeline.fail(ChildExitedError(PID, "gone"))
+    assert oldest.suspect
+
+
+def test_the_oldest_is_suspect_if_a_write_under_way_offers_it() -> None:
+    pipeline = make()
+    submit(pipeline, 0)
+    send_all(pipeline)
+    receive(pipeline, page(0))
+    ticket = submit(pipeline, 1)
+    pipeline.chunks_to_send()
+    pipeline.fail(ChildExitedError(PID, "gone"))
+    assert ticket.suspect
+
+
+def test_a_redo_of_which_nothing_was_sent_is_no_suspect_on_a_child_that_answered() -> None:
+    """A child that died while idle is not the next redo's fault."""
+    pipeline = make()
+    submit(pipeline, 0)
+    send_all(pipeline)
+    receive(pipeline, page(0))
+    ticket = submit(pipeline, 1)
+    pipeline.chunks_to_send()
+    pipeline.sent(0)
+    failure = ChildExitedError(PID, "it closed its input")
+    assert pipeline.fail(failure) == [ticket]
+    assert not ticket.suspect
+    assert ticket.error is failure
+
+
+def test_the_oldest_is_suspect_on_a_child_that_never_answered_anything() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(2)]
+    pipeline.fail(ChildExitedError(PID, "gone"))
+    assert [ticket.suspect for ticket in tickets] == [True, False]
+
+
+def test_a_failure_that_is_not_the_childs_poisons_the_oldest_too() -> None:
+    pipeline = make()
+    ticket = submit(pipeline, 0)
+    failure = RedoTimeoutError(1.0, "a page", PID)
+    pipeline.fail(failure)
+    assert isinstance(ticket.error, StreamsPoisonedError)
+    assert ticket.error.__cause__ is failure
+
+
+def test_a_shut_down_gives_everybody_an_error_of_their_own() -> None:
+    pipeline = make()
+    for number in range(3):
+        submit(pipeline, number)
+    failure = ShutDownError()
+    errors = [ticket.error for ticket in pipeline.fail(failure)]
+    assert [type(error) for error in errors] == [ShutDownError] * 3
+    assert len({id(error) for error in (*errors, failure)}) == 4
+    with pytest.raises(ShutDownError) as caught:
+        submit(pipeline, 9)
+    assert caught.value is not failure
+
+
+def test_submit_after_fail_raises_the_poison() -> None:
+    pipeline = make()
+    failure = ChildExitedError(PID, "gone")
+    pipeline.fail(failure)
+    with pytest.raises(StreamsPoisonedError) as caught:
+        submit(pipeline, 0)
+    assert caught.value.__cause__ is failure
+    assert pipeline.in_flight == 0
+
+
+def test_after_fail_nothing_is_offered_and_nothing_delivered() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number) for number in range(2)]
+    send(pipeline, 150)
+    receive(pipeline, page(0)[:100])
+    pipeline.fail(ChildExitedError(PID, "gone"))
+    assert not pipeline.has_unsent
+    assert pipeline.chunks_to_send() == []
+    assert pipeline.in_flight == 0
+    assert receive(pipeline, page(0)[100:] + page(1)) == []
+    assert [ticket.page for ticket in tickets] == [None, None]
+    assert [ticket.message for ticket in tickets] == [b"", b""]
+    assert len(pipeline.receive_space()) >= PAGE_SIZE
+
+
+def test_a_write_that_ends_after_the_failure_only_counts() -> None:
+    pipeline = make()
+    submit(pipeline, 0)
+    assert pipeline.chunks_to_send()
+    pipeline.fail(ChildExitedError(PID, "gone"))
+    pipeline.sent(60)
+    assert pipeline.counters.bytes_sent == 60
+    assert pipeline.chunks_to_send() == []
+    assert receive(pipeline, page(0)) == []
+
+
+# --- deadlines and counters -----------------------------------------------------------------------
+
+
+def test_deadlines() -> None:
+    pipeline = make()
+    assert pipeline.earliest_deadline_ns() is None
+    assert pipeline.expired(FOREVER_NS) == []
+    first, second = submit(pipeline, 0, deadline_ns=20), submit(pipeline, 1, deadline_ns=10)
+    assert pipeline.earliest_deadline_ns() == 10
+    assert pipeline.expired(9) == []
+    assert pipeline.expired(10) == [second]
+    assert pipeline.expired(20) == [first, second]
+    pipeline.abandon(second)
+    assert pipeline.earliest_deadline_ns() == 20
+    pipeline.fail(QuiescedError(PID, "over"))
+    assert pipeline.earliest_deadline_ns() is None
+
+
+def test_counters() -> None:
+    pipeline = make()
+    pipeline.submit(b"redo", HEADS[0], 5, FOREVER_NS, 0)
+    pipeline.submit(b"ping", HEADS[0], PING_RECORDS, FOREVER_NS, 1)
+    pipeline.submit(b"none", HEADS[0], 0, FOREVER_NS, 2)
+    send_all(pipeline)
+    for part in (page(0)[:1000], page(0)[1000:] + page(1), page(2)):
+        receive(pipeline, part)
+    submit(pipeline, 3)
+    counters = pipeline.counters
+    assert (counters.redos, counters.records, counters.pings) == (2, 5, 1)
+    assert (counters.bytes_sent, counters.bytes_received) == (12, 3 * PAGE_SIZE)
+    assert (counters.write_calls, counters.read_calls) == (1, 3)
+    assert counters.in_flight_peak == 3
+
+
+# --- a machine next to a model --------------------------------------------------------------------
+
+
+class ModelRedo:
+    """A redo as the reference model sees it."""
+
+    def __init__(self, ticket: Ticket[int], message: bytes, head: bytes) -> None:
+        self.ticket = ticket
+        self.message = message
+        self.page = page(ticket.owner, head)
+        self.deadline_ns = ticket.deadline_ns
+        self.records = ticket.records
+        self.taken = 0  # bytes that are in the child's pipe
+        self.abandoned = False
+
+
+class PipelineMachine(RuleBasedStateMachine):
+    """Two pretended threads (a writer's offer and its end, a reader) and callers who come and go.
+
+    The child answers the moment it has a request whole, also while the write call has not returned.
+    """
+
+    @initialize(receive_bytes=st.sampled_from([1, 4096, 16384, 65536]))
+    def begin(self, receive_bytes: int) -> None:
+        self.send_limit = receive_bytes
+        self.pipeline: Pipeline[int] = Pipeline(PID, receive_bytes)
+        self.pending: deque[ModelRedo] = deque()
+        self.made = 0
+        self.offered: bytes | None = None
+        self.taken = 0
+        self.output = b""
+        self.read = self.written = self.redos = self.records = self.pings = self.dropped = 0
+        self.answered = 0
+        self.failed = False
+
+    @rule(
+        size=st.one_of(st.integers(4, 200), st.integers(4, 30_000)),
+        head=st.sampled_from(HEADS),
+        records=st.integers(PING_RECORDS, 4),
+        deadline_ns=st.integers(0, 100),
+    )
+    def submit(self, size: int, head: bytes, records: int, deadline_ns: int) -> None:
+        owner = self.made
+        message = owner.to_bytes(4, "big") + bytes(size - 4)
+        if self.failed:
+            with pytest.raises(WalredoError):
+                self.pipeline.submit(message, head, records, deadline_ns, owner)
+            return
+        ticket = self.pipeline.submit(message, head, records, deadline_ns, owner)
+        self.made += 1
+        self.pending.append(ModelRedo(ticket, message, head))
+
+    @precondition(lambda self: self.offered is None)
+    @rule(data=st.data())
+    def offer(self, data: st.DataObject) -> None:
+        """The writer takes what is due, and the kernel some of it; the call has not returned."""
+        chunks = self.pipeline.chunks_to_send()
+        unsent = [redo for redo in self.pending if redo.taken < len(redo.message)]
+        if self.failed:
+            assert chunks == []
+            return
+        offered = b"".join(chunks)
+        due = b"".join(redo.message[redo.taken :] for redo in unsent)
+        assert offered == due[: len(offered)]
+        assert bool(offered) == bool(due)
+        if not chunks:
+            return
+        assert len(offered) == len(due) or len(offered) >= self.send_limit
+        assert len(offered) - len(chunks[-1]) < self.send_limit
+        self.offered = offered
+        self.taken = data.draw(st.one_of(st.just(len(offered)), st.integers(0, len(offered))))
+        left = self.taken
+        for redo in unsent:
+            step = min(left, len(redo.message) - redo.taken)
+            redo.taken += step
+            left -= step
+            if step and redo.taken == len(redo.message):
+                self.output += redo.page
+
+    @precondition(lambda self: self.offered is not None)
+    @rule()
+    def confirm(self) -> None:
+        """The write call returns."""
+        self.pipeline.sent(self.taken)
+        self.written += self.taken
+        self.offered = None
+
+    @precondition(lambda self: self.output)
+    @rule(data=st.data())
+    def receive(self, data: st.DataObject) -> None:
+        most = min(len(self.pipeline.receive_space()), len(self.output))
+        count = data.draw(st.one_of(st.just(most), st.integers(1, most)))
+        chunk, self.output = self.output[:count], self.output[count:]
+        completed = receive(self.pipeline, chunk)
+        before, self.read = self.read, self.read + count
+        if self.failed:
+            assert completed == []
+            return
+        expected = []
+        for _ in range(self.read // PAGE_SIZE - before // PAGE_SIZE):
+            redo = self.pending.popleft()
+            self.answered += 1
+            if redo.abandoned:
+                self.dropped += 1
+                assert redo.ticket.page is None
+                continue
+            expected.append((redo.ticket.owner, redo.page))
+            if redo.records == PING_RECORDS:
+                self.pings += 1
+            else:
+                self.redos += 1
+                self.records += redo.records
+        assert outcome(completed) == expected
+
+    @precondition(lambda self: self.offered is None and any(not r.abandoned for r in self.pending))
+    @rule(data=st.data())
+    def abandon(self, data: st.DataObject) -> None:
+        waiting = [redo for redo in self.pending if not redo.abandoned]
+        redo = waiting[data.draw(st.integers(0, len(waiting) - 1))]
+        self.pipeline.abandon(redo.ticket)
+        redo.abandoned = True
+        if not redo.taken:
+            self.pending.remove(redo)
+
+    @precondition(lambda self: self.made > 3 and not self.failed)
+    @rule(failure=st.sampled_from([ChildExitedError(PID, "gone"), RedoTimeoutError(1, "a page")]))
+    def fail(self, failure: FailedAttempt) -> None:
+        told = self.pipeline.fail(failure)
+        waiting = [redo.ticket for redo in self.pending if not redo.abandoned]
+        if self.pending and not self.pending[0].abandoned:
+            waiting = [*waiting[1:], waiting[0]]
+            oldest = self.pending[0]
+            # What is offered to a write under way may have left.
+            had_bytes = oldest.taken > 0 or self.offered is not None
+            assert oldest.ticket.suspect == (had_bytes or not self.answered)
+        assert told == waiting
+        assert all(ticket.error is not None and ticket.page is None for ticket in told)
+        self.pending.clear()
+        self.failed = True
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.failed)
+    def fail_again(self, data: st.DataObject) -> None:
+        assert self.pipeline.fail(ShutDownError()) == []
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "pipeline"):
+            return
+        pipeline, counters = self.pipeline, self.pipeline.counters
+        assert [t.owner for t in pipeline.pending] == [r.ticket.owner for r in self.pending]
+        assert pipeline.in_flight == len(self.pending)
+        if self.offered is None:
+            unsent = any(redo.taken < len(redo.message) for redo in self.pending)
+            assert pipeline.has_unsent == unsent
+        deadlines = [redo.deadline_ns for redo in self.pending]
+        assert pipeline.earliest_deadline_ns() == min(deadlines, default=None)
+        late = [redo.ticket for redo in self.pending if redo.deadline_ns <= 50]
+        assert pipeline.expired(50) == late
+        assert pipeline.pages_answered == self.answered
+        assert (counters.redos, counters.records, counters.pings, counters.pages_dropped) == (
+            self.redos,
+            self.records,
+            self.pings,
+            self.dropped,
+        )
+        assert (counters.bytes_sent, counters.bytes_received) == (self.written, self.read)
+
+
+PipelineMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPipelineMachine = PipelineMachine.TestCase

@@ -1,0 +1,107 @@
+"""What is shown while a suite runs: plain lines in a file, a bar on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bench.cases import Case
+from bench.progress import ProgressListener
+from bench.records import FailedRun
+
+CASE = Case("async-uvloop", "medium+image", 128, "python")
+FAILURE = FailedRun(CASE, 2, "wrong page: client 1, request 17 [bold]/tmp[/bold]")
+
+
+def console(terminal: bool, width: int = 80) -> tuple[Console, io.StringIO]:
+    shown = io.StringIO()
+    made = Console(
+        file=shown,
+        force_terminal=terminal,
+        width=width,
+        color_system="standard" if terminal else None,
+        _environ={"TERM": "xterm"},
+    )
+    return made, shown
+
+
+def suite(listener: ProgressListener, runs_done: int = 0) -> None:
+    """The events of a suite of two runs in two rounds, the second of which fails."""
+    listener.suite_started(2, runs_done)
+    listener.run_started(CASE, 1)
+    listener.run_ended(CASE, 1, None)
+    listener.round_saved(1, 2)
+    listener.run_started(CASE, 2)
+    listener.run_ended(CASE, 2, FAILURE)
+    listener.round_saved(2, 2)
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    where, shown = console(terminal=False, width=40)
+    with ProgressListener(where) as listener:
+        suite(listener)
+    assert shown.getvalue().splitlines() == [
+        "2 runs",
+        "round 1 of 2 saved",
+        f"failed: {CASE.name} in round 2: {FAILURE.reason}",
+        "round 2 of 2 saved",
+    ]
+    assert "\x1b" not in shown.getvalue()
+
+
+def test_a_resumed_suite_says_what_is_done() -> None:
+    where, shown = console(terminal=False)
+    with ProgressListener(where) as listener:
+        listener.suite_started(30, 12)
+    assert shown.getvalue() == "30 runs, 12 of them done before\n"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_end_of_the_budget_is_said_with_the_way_out(terminal: bool) -> None:
+    where, shown = console(terminal, width=200)
+    with ProgressListener(where) as listener:
+        listener.suite_started(30, 0)
+        listener.budget_spent(3, 5, 270.0)
+    assert "stopped after 3 of 5 rounds" in shown.getvalue()
+    assert "270 s (--budget-s)" in shown.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_a_bar_on_a_terminal(width: int) -> None:
+    where, shown = console(terminal=True, width=width)
+    with ProgressListener(where) as listener:
+        suite(listener)
+    said = shown.getvalue()
+    assert "\x1b[" in said
+    if width == 200:
+        assert f"round 2: {CASE.name}" in said
+        assert "2/2" in said
+    assert FAILURE.reason in said
+    # The bar is taken down and the cursor is there again: both were switched in this order.
+    assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")
+
+
+def test_the_bar_counts_what_was_done_before() -> None:
+    where, shown = console(terminal=True, width=200)
+    with ProgressListener(where) as listener:
+        listener.suite_started(30, 12)
+        listener.run_started(CASE, 3)
+        listener.run_ended(CASE, 3, None)
+    assert "13/30" in shown.getvalue()
+
+
+def test_an_error_takes_the_bar_down() -> None:
+    where, shown = console(terminal=True)
+    with pytest.raises(KeyboardInterrupt), ProgressListener(where) as listener:
+        listener.suite_started(2, 0)
+        raise KeyboardInterrupt
+    assert shown.getvalue().rindex("\x1b[?25h") > shown.getvalue().rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_leaving_before_anything_began(terminal: bool) -> None:
+    where, _ = console(terminal)
+    with pytest.raises(ZeroDivisionError), ProgressListener(where):
+        raise ZeroDivisionError

@@ -1,0 +1,430 @@
+"""The worker, driven by hand over its pipes, on a bare interpreter as the suite runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from bench.cpu_usage import ProcessMeter
+from bench.equipment import library_path_of
+from bench.samples import SliceSamples
+from bench.traffic import Traffic, write_traffic
+from bench.worker_process import WORKER
+from bench.worker_protocol import PROTOCOL_VERSION, WorkerSpec, encode
+from fake_redo_child import build
+from managers import eventually, has_ended, is_gone
+from test_child_harness import LIMIT_S, command_of
+from walredo import PAGE_SIZE
+
+SUBJECTS = ("sync", "async", "async-uvloop", "floor")
+SLICE_S = 0.01
+USAGE = {
+    f"{process}_{what}"
+    for process in ("manager", "child")
+    for what in ("cpu_ns", "voluntary_switches", "involuntary_switches")
+}
+CALLS = {"read_calls", "write_calls", "poll_calls"}
+HEAVY = ("numpy", "matplotlib", "pyperf", "msgspec", "rich", "hdrh")
+
+
+class Worker:
+    """A worker and its pipes; leaving the context kills it if it is still there."""
+
+    def __init__(self, *interpreter_options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", *interpreter_options, str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        assert self.process.stderr
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.stderr = self.process.stderr
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            with suppress(BrokenPipeError):
+                stream.close()
+
+    def send(self, message: Mapping[str, Any] | bytes) -> None:
+        self.stdin.write(message if isinstance(message, bytes) else encode(dict(message)))
+        self.stdin.flush()
+
+    def reply(self) -> dict[str, Any]:
+        line = self.stdout.readline()
+        assert line.endswith(b"\n"), f"the worker ended: {self.stderr_at_end()}"
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def ask(self, message: Mapping[str, Any] | bytes, expected: str) -> dict[str, Any]:
+        self.send(message)
+        reply = self.reply()
+        assert reply["reply"] == expected, reply
+        return reply
+
+    def open(self, spec: WorkerSpec) -> dict[str, Any]:
+        return self.ask(spec.to_message(), "opened")
+
+    def slice(self, seconds: float = SLICE_S) -> tuple[bytes, dict[str, int]]:
+        reply = self.ask({"command": "slice", "seconds": seconds}, "slice")
+        size = reply["payload_bytes"]
+        payload = self.stdout.read(size)
+        assert len(payload) == size
+        return payload, reply["usage"]
+
+    def refuses(self, message: Mapping[str, Any] | bytes) -> str:
+        """The reason of its error reply, after which it has ended with status 1."""
+        reason: str = self.ask(message, "error")["reason"]
+        assert self.stdout.read() == b"", "an error is said once and last"
+        assert self.process.wait(LIMIT_S) == 1
+        return reason
+
+    def ends(self) -> None:
+        """It has nothing more to say and ends in good order."""
+        self.stdin.close()
+        assert self.reply() == {"reply": "stopped"}
+        assert self.stdout.read() == b""
+        assert self.process.wait(LIMIT_S) == 0
+
+    def stderr_at_end(self) -> str:
+        return self.stderr.read().decode()
+
+
+@pytest.fixture(scope="module")
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Traffic]:
+    return write_traffic(tmp_path_factory.mktemp("traffic"), ["short", "medium", "ping"], seed=1)
+
+
+Spec = Callable[..., WorkerSpec]
+
+
+@pytest.fixture
+def spec(traffic: Mapping[str, Traffic]) -> Spec:
+    """Makes the spec of a case, of what can run here."""
+
+    def make(
+        manager: str, child: str = "c", workload: str = "short", clients: int = 3
+    ) -> WorkerSpec:
+        if manager == "async-uvloop" and importlib.util.find_spec("uvloop") is None:
+            pytest.skip("uvloop is not installed")
+        try:
+            floor = str(build.floor_program()) if manager == "floor" else None
+        except build.CompilerMissing as missing:
+            pytest.skip(str(missing))
+        return WorkerSpec(
+            manager=manager,
+            ping=workload == "ping",
+            clients=clients,
+            child_command=command_of(child),
+            requests=str(traffic[workload].requests),
+            pages=str(traffic[workload].pages),
+            timeout_s=LIMIT_S,
+            floor_program=floor,
+            library_path=library_path_of(manager),
+        )
+
+    return make
+
+
+@pytest.fixture
+def wrong_pages(traffic: Mapping[str, Traffic], tmp_path: Path) -> Callable[[int], str]:
+    """Makes a file of pages in which one byte of that page is wrong."""
+
+    def make(page: int) -> str:
+        pages = bytearray(traffic["short"].pages.read_bytes())
+        pages[page * PAGE_SIZE + PAGE_SIZE - 1] ^= 1
+        path = tmp_path / "pages"
+        path.write_bytes(pages)
+        return str(path)
+
+    return make
+
+
+@pytest.mark.parametrize("child", build.CHILD_KINDS)
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_a_whole_run(manager: str, child: str, spec: Spec) -> None:
+    with Worker() as worker:
+        opened = worker.open(spec(manager, child))
+        assert opened["start_ns"] > 0
+        child_pid = opened["child_pid"]
+        redos = 0
+        for _ in range(2):
+            payload, usage = worker.slice()
+            samples = SliceSamples.from_payload(payload, 3)
+            redos += samples.latency_ns.size
+            assert set(usage) == USAGE | (set() if manager == "floor" else CALLS)
+            assert min(usage.values()) >= 0
+            assert usage["manager_cpu_ns"] > 0
+            assert usage["child_cpu_ns"] > 0
+        report = worker.ask({"command": "report"}, "report")
+        if manager == "floor":
+            assert report["counters"] == {}
+        else:
+            counters = report["counters"]
+            assert counters["redos"] == redos
+            assert counters["records"] == 2 * redos
+            assert counters["bytes_sent"] == 1132 * redos + 5
+            assert counters["bytes_received"] == PAGE_SIZE * (redos + 1)
+            assert (counters["launches"], counters["errors"], counters["kills"]) == (1, 0, 0)
+        assert report["facts"]["redo_worker_peak_rss_bytes"] > 0
+        for process in ("manager", "child"):
+            share = report[f"{process}_user_share"]
+            assert share is None or 0 <= share <= 1
+        assert worker.ask({"command": "stop"}, "stopped") == {"reply": "stopped"}
+        assert worker.process.wait(LIMIT_S) == 0
+        assert is_gone(child_pid)  # reaped by its manager, before the worker said so
+
+
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_pings(manager: str, spec: Spec) -> None:
+    with Worker() as worker:
+        worker.open(spec(manager, workload="ping", clients=2))
+        payload, _ = worker.slice()
+        pings = SliceSamples.from_payload(payload, 2).latency_ns.size
+        if manager != "floor":
+            counters = worker.ask({"command": "report"}, "report")["counters"]
+            assert (counters["redos"], counters["pings"]) == (0, pings + 1)
+        worker.ends()
+
+
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_what_it_is_is_said(manager: str, spec: Spec) -> None:
+    with Worker() as worker:
+        worker.open(spec(manager))
+        worker.slice(0.0)
+        facts = worker.ask({"command": "report"}, "report")["facts"]
+        worker.ends()
+    loops = {"async": "asyncio ", "async-uvloop": "uvloop "}
+    assert facts.get("redo_loop", "").startswith(loops.get(manager, ""))
+    assert ("redo_loop" in facts) == (manager in loops)
+    kind = None if manager == "floor" else manager.partition("-")[0]
+    assert facts.get("redo_worker_manager_kind") == kind
+
+
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_a_slice_of_no_time_is_one_redo_of_each_client(manager: str, spec: Spec) -> None:
+    with Worker() as worker:
+        worker.open(spec(manager, clients=130))
+        payload, usage = worker.slice(0.0)
+        assert SliceSamples.from_payload(payload, 130).redos.tolist() == [1] * 130
+        if manager != "floor":
+            assert usage["read_calls"] > 0
+        worker.ends()
+
+
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_end_of_input_ends_it_and_its_child(manager: str, spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec(manager))["child_pid"]
+        assert not has_ended(child_pid)
+        worker.ends()
+        assert is_gone(child_pid)
+
+
+def test_end_of_input_before_anything() -> None:
+    with Worker() as worker:
+        worker.ends()
+
+
+def test_end_of_input_inside_a_slice(spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec("async"))["child_pid"]
+        worker.send({"command": "slice", "seconds": 0.2})
+        worker.stdin.close()
+        reply = worker.reply()
+        assert len(worker.stdout.read(reply["payload_bytes"])) == reply["payload_bytes"]
+        assert worker.reply() == {"reply": "stopped"}
+        assert worker.process.wait(LIMIT_S) == 0
+        assert is_gone(child_pid)
+
+
+@pytest.mark.parametrize("version", [PROTOCOL_VERSION + 1, 0, None, "1"])
+def test_another_version_is_refused(version: object, spec: Spec) -> None:
+    message = spec("sync").to_message() | {"protocol": version}
+    with Worker() as worker:
+        reason = worker.refuses(message)
+    assert str(version) in reason
+    assert f"this worker {PROTOCOL_VERSION}" in reason
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (b"nonsense\n", "JSONDecodeError"),
+        (b"\n", "JSONDecodeError"),
+        (b"\xff\xfe\n", "Unicode"),
+        (b"[]\n", "expected a command of open, slice, report, stop, got b'[]"),
+        (b"7\n", "expected a command"),
+        (b'{"command":"dance"}\n', "expected a command"),
+        (b'{"reply":"opened"}\n', "expected a command"),
+        (b'{"command":"open"}\n', "protocol None"),
+        (b'{"command":"slice","seconds":0.01}\n', "slice before a case is open"),
+        (b'{"command":"report"}\n', "report before a case is open"),
+    ],
+)
+def test_a_command_that_makes_no_sense(command: bytes, reason: str) -> None:
+    with Worker() as worker:
+        assert reason in worker.refuses(command)
+        assert worker.stderr_at_end() == ""
+
+
+def test_a_field_that_is_missing_is_named(spec: Spec) -> None:
+    message = spec("sync").to_message()
+    del message["clients"]
+    with Worker() as worker:
+        assert "clients" in worker.refuses(message)
+
+
+def test_a_second_case_is_refused(spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec("sync"))["child_pid"]
+        assert "open already" in worker.refuses(spec("async").to_message())
+        assert is_gone(child_pid)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "x", None])
+def test_a_slice_of_no_length_is_refused(seconds: object, spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec("sync"))["child_pid"]
+        worker.refuses({"command": "slice", "seconds": seconds})
+        assert is_gone(child_pid)
+
+
+def test_an_unknown_manager_is_refused(spec: Spec) -> None:
+    with Worker() as worker:
+        reason = worker.refuses(replace(spec("async"), manager="asyncc").to_message())
+        assert "asyncc" in reason
+
+
+@pytest.mark.parametrize(("page", "client"), [(0, 0), (17, 1)])
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_a_wrong_page_is_named(
+    manager: str, page: int, client: int, spec: Spec, wrong_pages: Callable[[int], str]
+) -> None:
+    case = replace(spec(manager, clients=client + 1), pages=wrong_pages(page))
+    with Worker() as worker:
+        child_pid = worker.open(case)["child_pid"]
+        reason = worker.refuses({"command": "slice", "seconds": 0.0})
+        if manager == "floor":  # it says so itself, on the stderr that the suite shows
+            assert "the floor ended with status 1" in reason
+            assert f"wrong page for request {page}" in worker.stderr_at_end()
+        else:
+            assert f"wrong page: client {client}, request {page}" in reason
+        assert is_gone(child_pid)
+
+
+@pytest.mark.parametrize("manager", SUBJECTS)
+@pytest.mark.parametrize("command", [("/no/such/child",), ("false",)], ids=["missing", "exits"])
+def test_a_child_that_does_not_start(manager: str, command: tuple[str, ...], spec: Spec) -> None:
+    with Worker() as worker:
+        reason = worker.refuses(replace(spec(manager), child_command=command).to_message())
+        said = reason + worker.stderr_at_end()
+    assert re.search(r"/no/such/child|false|return code 1|status 1", said), said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("manager", ["sync", "async", "async-uvloop"])
+def test_a_child_that_dies_fails_the_run_and_is_named(manager: str, spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec(manager))["child_pid"]
+        worker.slice()
+        os.kill(child_pid, signal.SIGKILL)
+        # The manager would start another one; what was measured so far was not this child.
+        reason = worker.refuses({"command": "slice", "seconds": SLICE_S})
+    assert "child" in reason, reason
+
+
+def test_a_floor_that_dies_is_named(spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec("floor"))["child_pid"]
+        worker.slice()
+        (floor_pid,) = own_children_of(worker.process.pid)
+        os.kill(floor_pid, signal.SIGKILL)
+        assert eventually(lambda: has_ended(floor_pid))
+        reason = worker.refuses({"command": "slice", "seconds": SLICE_S})
+    assert "floor" in reason, reason
+    assert eventually(lambda: has_ended(child_pid))
+
+
+def test_a_floor_that_dies_inside_a_slice_is_named(spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec("floor"))["child_pid"]
+        (floor_pid,) = own_children_of(worker.process.pid)
+        floor = ProcessMeter(floor_pid)
+        before = floor.used().cpu_ns
+        worker.send({"command": "slice", "seconds": 20.0})
+        assert eventually(lambda: floor.used().cpu_ns - before > 10_000_000)
+        os.kill(floor_pid, signal.SIGKILL)
+        assert eventually(lambda: has_ended(floor_pid))
+        reply = worker.reply()
+        assert reply["reply"] == "error"
+        assert "floor" in reply["reason"], reply
+        assert worker.process.wait(LIMIT_S) == 1
+    assert eventually(lambda: has_ended(child_pid))
+
+
+def own_children_of(pid: int) -> set[int]:
+    """Child processes of a single-threaded process."""
+    return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_nothing_heavy_is_imported(manager: str, spec: Spec) -> None:
+    with Worker("-X", "importtime") as worker:
+        worker.open(spec(manager))
+        worker.slice(0.0)
+        worker.ask({"command": "report"}, "report")
+        worker.ends()
+        lines = worker.stderr_at_end().splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time")}
+    assert "bench.subjects" in imported, "the list of imports is read as it should be"
+    assert ("uvloop" in imported) == (manager == "async-uvloop")
+    assert not {name.partition(".")[0] for name in imported} & set(HEAVY)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("manager", SUBJECTS)
+def test_a_killed_worker_leaves_no_child(manager: str, busy: bool, spec: Spec) -> None:
+    with Worker() as worker:
+        pids = {worker.open(spec(manager))["child_pid"], *own_children_of(worker.process.pid)}
+        assert len(pids) == (2 if manager == "floor" else 1)
+        if busy:
+            worker.send({"command": "slice", "seconds": 0.5})
+        worker.process.kill()
+        worker.process.wait()
+        for pid in pids:
+            assert eventually(lambda pid=pid: has_ended(pid))  # type: ignore[misc]
+
+
+def test_a_suite_that_is_gone_leaves_no_process(spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(spec("sync"))["child_pid"]
+        worker.stdout.close()
+        worker.send({"command": "report"})
+        assert worker.process.wait(LIMIT_S) != 0
+        assert is_gone(child_pid)
