@@ -32,6 +32,7 @@ class Case:
     workload: str = field(metadata={"meaning": "the requests that are sent"})
     clients: int = field(metadata={"meaning": "N, the number of concurrent clients"})
     child: str = field(default="c", metadata={"meaning": "which redo child answers"})
+    cost: str = field(default="none", metadata={"meaning": "CPU that the child burns besides"})
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.metadata
 import os
 import signal
 import sys
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from rich.console import Console
@@ -27,6 +30,9 @@ COMMANDS: Final = {
     "dump-request": "one whole request of a workload, raw, on stdout",
 }
 
+EXIT_STATUS: Final = (
+    "Exit status: 0 success, 1 a failed run, 2 bad usage or input, 130 interrupted."
+)
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -57,12 +63,15 @@ def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
     parser = Parser(
         prog="walredo-bench",
         description="Measures synchronous and asynchronous waiting for a worker process.",
-        epilog="Exit status: 0 success, 1 a failed run, 2 bad usage or input, 130 interrupted.",
+        epilog=EXIT_STATUS,
     )
+    parser.add_argument("--version", action="version", version=f"walredo-bench {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     chosen: Parser | None = None
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=_sentence(summary))
+        sub = commands.add_parser(
+            name, help=summary, description=_sentence(summary), epilog=EXIT_STATUS
+        )
         if name == command:
             module = importlib.import_module(f"bench.cli_{name.replace('-', '_')}")
             module.add_arguments(sub)
@@ -90,8 +99,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
+    _open_missing_streams()
     out, err = Console(), Console(stderr=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         status: int = args.execute(args, out, err)
@@ -100,21 +111,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(err, f"walredo-bench: {error}")
         return EXIT_USAGE
     except KeyboardInterrupt as interrupt:
-        _say(err, f"walredo-bench: {interrupt or 'interrupted'}")
+        _say(err, f"walredo-bench: {str(interrupt) or 'interrupted'}")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing more to say, also not at exit.
+    except OSError as error:
+        # The reader of our output has gone (`| head`), or its disk is full. What is still to be
+        # written must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _say(err, f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}")
         return EXIT_FAILED
     return status
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt("terminated")
+    """The first interruption counts; what ends the suite's processes and files takes a moment, and
+    a second one must not keep it from that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _open_missing_streams() -> None:
+    """A program may be started with closed streams (`>&-`): what it says then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - till the end
 
 
 def _say(err: Console, text: str) -> None:
     err.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _version() -> str:
+    """That of the project: read from its pyproject.toml, as it usually runs from a checkout."""
+    try:
+        return importlib.metadata.version("walredo-bench")
+    except importlib.metadata.PackageNotFoundError:
+        text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+        return str(tomllib.loads(text)["project"]["version"])
 
 
 def _sentence(text: str) -> str:

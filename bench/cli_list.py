@@ -12,6 +12,7 @@ from bench.matrix import cases_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [--profiles | --profile NAME|PATH] [OPTION ...]"
     parser.add_argument("--profiles", action="store_true", help="list the profiles instead")
     add_config_options(parser)
 

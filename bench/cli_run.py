@@ -21,7 +21,7 @@ from bench.equipment import prepare, usable_managers
 from bench.errors import BenchError
 from bench.matrix import cases_of
 from bench.measure import measure_run
-from bench.plots import draw
+from bench.plots import check_free, draw
 from bench.progress import ProgressListener
 from bench.records import RunRecord
 from bench.results import ResultFile, default_name
@@ -30,6 +30,9 @@ from bench.stats import load_summary
 from bench.suite_file import check_place
 from bench.table import print_summary
 from bench.worker_process import adopt_orphans
+
+RUN_OVERHEAD_S = 0.2
+"""What a run takes beside its redos: a worker's start and end, and its report."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +52,13 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     adopt_orphans()
     older = _older(args)
     config = config_of(args) if older is None else _config_to_resume(args, older)
-    managers, left_out = usable_managers(config, asked_for=args.manager is not None)
+    # A suite that goes on must have all of its managers, as one that was asked for by name.
+    asked_for = args.manager is not None or older is not None
+    managers, left_out = usable_managers(config, asked_for=asked_for)
     for warning in left_out:
         _say(err, f"warning: {warning}")
+    if older is not None and managers != config.manager:
+        raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
     config = override(config, manager=list(managers))
     with tempfile.TemporaryDirectory(prefix="walredo-bench-") as folder:
         equipment = prepare(config, Path(folder))
@@ -70,6 +77,8 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
             result = older
             result.check_resumable(environment)
         check_place(result.path)
+        if args.plot and not args.force and older is None:
+            check_free(cases_of(config), result.path.with_suffix(""))
         _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
     return _conclude(args, result, out, err)
 
@@ -111,11 +120,20 @@ def _measure(
     err: Console,
 ) -> None:
     """Runs the rounds. An interruption leaves with the way to go on as its text."""
-    plan = Plan(cases_of(config), config.rounds, config.seed, config.budget_s)
+    plan = Plan(
+        cases=cases_of(config),
+        rounds=config.rounds,
+        seed=config.seed,
+        budget_s=config.budget_s,
+        run_s=config.seconds + config.warmup_s + RUN_OVERHEAD_S,
+    )
+    saved = bool(result.run_count)
 
     def save() -> None:
+        nonlocal saved
         if result.run_count:
             result.save()
+            saved = True
 
     try:
         with ProgressListener(err) as listener:
@@ -129,9 +147,12 @@ def _measure(
             )
     except KeyboardInterrupt as interrupt:
         # The round that was broken off is not saved, but the file holds those before it.
-        if not result.path.exists():
+        if not saved:
             raise KeyboardInterrupt("interrupted before the first round was saved") from interrupt
-        again = shlex.join(("python", "-m", "bench", "run", "--resume", str(result.path)))
+        words = ["python", "-m", "bench", "run", "--resume", str(result.path)]
+        if config.rounds != from_json(result.environment.config_json).rounds:
+            words += ["--rounds", str(config.rounds)]
+        again = shlex.join(words)
         raise KeyboardInterrupt(f"interrupted; to do the missing rounds: {again}") from interrupt
 
 

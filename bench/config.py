@@ -63,7 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     manager: tuple[str, ...]
     workload: tuple[str, ...]
     clients: tuple[int, ...]
-    rounds: int = 5
+    rounds: int = 7
     slices: int = 5
     seconds: float = 0.25
     warmup_s: float = 0.05

@@ -18,7 +18,7 @@ _CPU_CLOCK_OF_PROCESS = 2
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Totals since the process began. None: the process is gone."""
+    """Totals since the process began."""
 
     cpu_ns: int
     voluntary_switches: int
@@ -32,8 +32,15 @@ class Used:
         )
 
 
+class ProcessGoneError(Exception):
+    """A process that was to be metered has ended."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        super().__init__(f"the {name}, process {pid}, has ended")
+
+
 class Meter(Protocol):
-    """Reads one process's totals."""
+    """Reads one process's totals. Both methods raise ProcessGoneError."""
 
     def used(self) -> Used: ...
 
@@ -60,18 +67,23 @@ class ProcessMeter:
     it is taken over the whole life of the process.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, name: str = "process") -> None:
         self._clock = ~pid << 3 | _CPU_CLOCK_OF_PROCESS
         self._folder = Path(f"/proc/{pid}")
+        self._gone = ProcessGoneError(name, pid)
 
     def used(self) -> Used:
         switches = {}
-        for line in (self._folder / "status").read_text().splitlines():
+        for line in self._read("status").splitlines():
             name, _, value = line.partition(":")
             if name.endswith("ctxt_switches"):
                 switches[name] = int(value)
+        try:
+            cpu_ns = time.clock_gettime_ns(self._clock)
+        except OSError:
+            raise self._gone from None
         return Used(
-            time.clock_gettime_ns(self._clock),
+            cpu_ns,
             switches["voluntary_ctxt_switches"],
             switches["nonvoluntary_ctxt_switches"],
         )
@@ -79,8 +91,14 @@ class ProcessMeter:
     def user_share(self) -> float | None:
         # The fields after the program's name, which may hold blanks and brackets: utime and stime
         # are the 12th and 13th of them (proc(5)).
-        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        fields = self._read("stat").rpartition(")")[2].split()
         return _share(int(fields[11]), int(fields[12]))
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self._folder / name).read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            raise self._gone from None
 
 
 def _share(user: float, system: float) -> float | None:

@@ -127,13 +127,16 @@ def short_commit(commit: str | None, dirty: bool | None) -> str:
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:
-    """Hash and dirtiness; (None, None) without git, without a commit or in somebody else's tree."""
+    """Hash and dirtiness; (None, None) without git, without a commit or in somebody else's tree.
+
+    Files that git does not track do not count: a result file may be one of them.
+    """
     top = _git(root, "rev-parse", "--show-toplevel")
     # An installed copy may lie inside an unrelated checkout, whose commit says nothing.
     if top is None or Path(top).resolve() != root.resolve():
         return None, None
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    status = _git(root, "status", "--porcelain")
+    status = _git(root, "status", "--porcelain", "--untracked-files=no")
     return commit, None if commit is None or status is None else bool(status)
 
 

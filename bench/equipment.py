@@ -63,7 +63,9 @@ def prepare(config: Config, folder: Path) -> Equipment:
             for kind in config.child.kind
         }
     except BuildError as error:
-        raise BenchError(str(error)) from error
+        # A compiler has much to say; the user gets its beginning, on one line.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise BenchError(" | ".join(lines[:4])) from error
     floor = builds.get("floor")
     return Equipment(
         traffic=write_traffic(folder, config.workload, config.seed),
@@ -92,10 +94,13 @@ def usable_managers(config: Config, *, asked_for: bool) -> tuple[tuple[str, ...]
         try:
             find_compiler()
         except CompilerMissing as error:
-            problems["floor"] = str(error)
+            problems["floor"] = (
+                f"no C compiler (looked for {', '.join(error.looked_for)}): install one, or leave"
+                " out floor"
+            )
     usable = tuple(name for name in config.manager if name not in problems)
     if problems and (asked_for or not usable):
-        raise BenchError("; ".join(problems.values()))
+        raise BenchError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
     return usable, [f"{name} is left out: {problem}" for name, problem in problems.items()]
 
 

@@ -16,7 +16,13 @@ def cases_of(config: Config) -> tuple[Case, ...]:
     are the points of one curve, and consecutive curves are the ones to be compared.
     """
     return tuple(
-        Case(manager=manager, workload=workload, clients=clients, child=child)
+        Case(
+            manager=manager,
+            workload=workload,
+            clients=clients,
+            child=child,
+            cost=config.child.cost,
+        )
         for child, workload, manager, clients in itertools.product(
             config.child.kind, config.workload, config.manager, config.clients
         )

@@ -62,6 +62,10 @@ def measure_run(case: Case, round_number: int, config: Config, equipment: Equipm
         )
     except SampleError as error:
         raise RunFailedError(str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        # What a worker says is another process's word, down to the last field.
+        problem = f"{type(error).__name__}: {error}"
+        raise RunFailedError(f"the worker talks nonsense ({problem})") from error
 
 
 def _slice(
@@ -86,9 +90,15 @@ def _usage(
             return None, None
         return cpu_ns / 1e9 * user_share, cpu_ns / 1e9 * (1 - user_share)
 
+    def seconds(name: str) -> float | None:
+        cpu_ns = total(name)
+        return None if cpu_ns is None else cpu_ns / 1e9
+
     manager_user_s, manager_system_s = split("manager_cpu_ns", manager_user_share)
     child_user_s, child_system_s = split("child_cpu_ns", child_user_share)
     return Usage(
+        manager_cpu_s=seconds("manager_cpu_ns"),
+        child_cpu_s=seconds("child_cpu_ns"),
         manager_user_s=manager_user_s,
         manager_system_s=manager_system_s,
         child_user_s=child_user_s,

@@ -24,6 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from PIL import Image
 
 from bench import plot_style as style
+from bench.cases import Case
 from bench.errors import PictureError
 from bench.findings import FLOOR, Measure, title
 from bench.stats import Estimate, Group, Summary
@@ -62,18 +63,38 @@ def draw(
         if one not in FORMATS:
             raise PictureError(f"picture format {one!r}: choose from {', '.join(FORMATS)}")
     plan = [
-        (picture, _path(stem, picture, one), one)
+        (picture, _path(stem, picture.measure, picture.suffix, one), one)
         for picture in _pictures(summary)
         for one in formats
     ]
     if not plan:
         raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
-    for _, path, _ in plan:
-        if path.exists() and not force:
-            raise PictureError(f"{path}: is there already: use --force, or another name")
+    if not force:
+        _check_free(path for _, path, _ in plan)
     for picture, path, one in plan:
         write_atomically(path, _render(picture, summary, one))
     return [path for _, path, _ in plan]
+
+
+def check_free(cases: Iterable[Case], stem: Path) -> None:
+    """Raises PictureError if a picture that a result of these cases would get is there already."""
+    suffixes = {_suffix(tuple(case.extra.items())) for case in cases}
+    _check_free(
+        _path(stem, measure, suffix, one)
+        for suffix in sorted(suffixes)
+        for measure in _FIGURE_NAMES
+        for one in FORMATS
+    )
+
+
+def _check_free(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.exists():
+            raise PictureError(f"{path}: is there already: use --force, or another name")
+
+
+def _suffix(extra: Iterable[tuple[str, object]]) -> str:
+    return "".join(f"-{key}-{value}" for key, value in extra)
 
 
 def _pictures(summary: Summary) -> Iterable[_Picture]:
@@ -85,13 +106,13 @@ def _pictures(summary: Summary) -> Iterable[_Picture]:
     ]
     for extra in dict.fromkeys(group.extra for group in groups):
         panels = tuple(group for group in groups if group.extra == extra)
-        suffix = "".join(f"-{key}-{value}" for key, value in extra)
+        suffix = _suffix(extra)
         for measure in (Measure.LATENCY, Measure.THROUGHPUT):
             yield _Picture(measure, panels, suffix)
 
 
-def _path(stem: Path, picture: _Picture, extension: str) -> Path:
-    name = f"{_FIGURE_NAMES[picture.measure]}{picture.suffix}.{extension}"
+def _path(stem: Path, measure: Measure, suffix: str, extension: str) -> Path:
+    name = f"{_FIGURE_NAMES[measure]}{suffix}.{extension}"
     return stem / name if stem.is_dir() else stem.with_name(f"{stem.name}-{name}")
 
 

@@ -16,6 +16,7 @@ from rich.progress import (
 
 from bench.cases import Case
 from bench.records import FailedRun
+from bench.schedule import Plan
 
 
 class ProgressListener:
@@ -35,13 +36,18 @@ class ProgressListener:
                 transient=True,
             )
 
-    def suite_started(self, runs: int, runs_done: int) -> None:
+    def suite_started(self, plan: Plan, rounds_done: int) -> None:
+        cases, missing = len(plan.cases), plan.rounds - rounds_done
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("", total=runs, completed=runs_done)
+            self._task = self._bar.add_task(
+                "", total=cases * plan.rounds, completed=cases * rounds_done
+            )
         else:
-            done = f", {runs_done} of them done before" if runs_done else ""
-            self._say(f"{runs} runs{done}")
+            done = f", {rounds_done} done before" if rounds_done else ""
+            self._say(f"{_count(cases, 'case')}, {_count(plan.rounds, 'round')}{done}")
+        if missing:
+            self._say(f"this takes about {_duration(cases * missing * plan.run_s)}, or longer")
 
     def run_started(self, case: Case, round_number: int) -> None:
         if self._bar is not None:
@@ -53,9 +59,10 @@ class ProgressListener:
         if self._bar is not None:
             self._bar.advance(self._task)
 
-    def round_saved(self, round_number: int, rounds: int) -> None:
+    def round_saved(self, round_number: int, rounds: int, left_s: float) -> None:
         if self._bar is None:
-            self._say(f"round {round_number} of {rounds} saved")
+            left = f", about {_duration(left_s)} left" if left_s else ""
+            self._say(f"round {round_number} of {rounds} saved{left}")
 
     def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None:
         self._say(
@@ -77,3 +84,13 @@ class ProgressListener:
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min"

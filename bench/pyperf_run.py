@@ -99,15 +99,11 @@ def _usage_metadata(usage: Usage, redos: int) -> dict[str, Value | None]:
     def per_redo(total: float | None) -> float | None:
         return None if total is None else total / redos
 
-    cpu_s = (
-        usage.manager_user_s,
-        usage.manager_system_s,
-        usage.child_user_s,
-        usage.child_system_s,
-    )
-    known_s = [one for one in cpu_s if one is not None]
-    total_s = sum(known_s) if len(known_s) == len(cpu_s) else None
+    manager_s, child_s = usage.manager_cpu_s, usage.child_cpu_s
+    total_s = None if manager_s is None or child_s is None else manager_s + child_s
     return {
+        "redo_cpu_manager": per_redo(manager_s),
+        "redo_cpu_child": per_redo(child_s),
         "redo_cpu_manager_user": per_redo(usage.manager_user_s),
         "redo_cpu_manager_system": per_redo(usage.manager_system_s),
         "redo_cpu_child_user": per_redo(usage.child_user_s),

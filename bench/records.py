@@ -16,10 +16,14 @@ from bench.samples import SliceSamples
 class Usage:
     """Resources that the measured slices of a run took, summed; None where it is not known.
 
-    CPU times are seconds, the others are counts. ``manager`` is the process whose clients redo
-    (the C program for the floor), ``child`` the redo process. The calls are the manager's.
+    CPU times are seconds, the others are counts. A total is exact; how it splits into user and
+    system mode is only known in clock ticks, and not at all for a process that used less than one.
+    ``manager`` is the process whose clients redo (the C program for the floor), ``child`` the redo
+    process. The calls are the manager's.
     """
 
+    manager_cpu_s: float | None = None
+    child_cpu_s: float | None = None
     manager_user_s: float | None = None
     manager_system_s: float | None = None
     child_user_s: float | None = None

@@ -16,13 +16,25 @@ from bench.records import FailedRun, RunRecord
 from bench.worker_process import RunFailedError
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. ``budget_s``: no round starts that would probably end later than that.
+    ``run_s``: what a run takes at the least, for an estimate."""
+
+    cases: tuple[Case, ...]
+    rounds: int
+    seed: int
+    budget_s: float | None = None
+    run_s: float = 0.0
+
+
 class Listener(Protocol):
     """Is told of a suite's events; shows progress. Times are seconds."""
 
-    def suite_started(self, runs: int, runs_done: int) -> None: ...
+    def suite_started(self, plan: Plan, rounds_done: int) -> None: ...
     def run_started(self, case: Case, round_number: int) -> None: ...
     def run_ended(self, case: Case, round_number: int, failure: FailedRun | None) -> None: ...
-    def round_saved(self, round_number: int, rounds: int) -> None: ...
+    def round_saved(self, round_number: int, rounds: int, left_s: float) -> None: ...
     def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None: ...
 
 
@@ -34,16 +46,6 @@ class Results(Protocol):
     def complete_rounds(self, cases: Sequence[Case]) -> tuple[int, ...]: ...
     def drop_round(self, number: int) -> int: ...
     def rounds(self) -> tuple[int, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to run. ``budget_s``: no round starts that would probably end later than that."""
-
-    cases: tuple[Case, ...]
-    rounds: int
-    seed: int
-    budget_s: float | None = None
 
 
 def order_of_round(plan: Plan, round_number: int) -> list[Case]:
@@ -71,8 +73,7 @@ def run_rounds(
     for partial in set(results.rounds()) - set(complete):
         results.drop_round(partial)
     missing = [number for number in range(1, plan.rounds + 1) if number not in complete]
-    per_round = len(plan.cases)
-    listener.suite_started(per_round * plan.rounds, per_round * (plan.rounds - len(missing)))
+    listener.suite_started(plan, plan.rounds - len(missing))
     started_s = now_s()
     longest_s = 0.0
     for done, number in enumerate(missing):
@@ -90,5 +91,6 @@ def run_rounds(
                 results.add_failure(failure)
             listener.run_ended(case, number, failure)
         save()
-        listener.round_saved(number, plan.rounds)
         longest_s = max(longest_s, now_s() - begun_s)
+        mean_s = (now_s() - started_s) / (done + 1)
+        listener.round_saved(number, plan.rounds, mean_s * (len(missing) - done - 1))

@@ -7,6 +7,7 @@ after ``close`` no process is left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -81,7 +82,7 @@ class SyncSubject:
         except BaseException:
             self._manager.shutdown()
             raise
-        self.meters: tuple[Meter, Meter] = (OwnMeter(), ProcessMeter(self.child_pid))
+        self.meters: tuple[Meter, Meter] = (OwnMeter(), ProcessMeter(self.child_pid, "child"))
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         return run_threads(self._work, self._clients, seconds, self.meters)
@@ -116,7 +117,7 @@ class AsyncSubject:
         except BaseException:
             self.close()
             raise
-        self.meters: tuple[Meter, Meter] = (OwnMeter(), ProcessMeter(self.child_pid))
+        self.meters: tuple[Meter, Meter] = (OwnMeter(), ProcessMeter(self.child_pid, "child"))
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         return self._runner.run(run_tasks(self._work, self._clients, seconds, self.meters))
@@ -155,8 +156,8 @@ class FloorSubject:
             self.close()
             raise
         self.meters: tuple[Meter, Meter] = (
-            ProcessMeter(self._process.pid),
-            ProcessMeter(self.child_pid),
+            ProcessMeter(self._process.pid, "floor"),
+            ProcessMeter(self.child_pid, "child"),
         )
 
     def run_slice(self, seconds: float) -> SliceOutcome:
@@ -176,7 +177,8 @@ class FloorSubject:
     def close(self) -> None:
         # End of input is its signal to end its child and itself.
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, with a command not taken
+            self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
 

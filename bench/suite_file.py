@@ -70,6 +70,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def check_place(path: Path) -> None:
     """Raises ResultFileError if a file could not be written there: better before a long run."""
+    if path.exists() and not path.is_file():
+        raise ResultFileError(path, "is there and is not a file: choose another place")
     folder = Path(os.path.realpath(path)).parent
     probe = folder / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:

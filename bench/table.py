@@ -44,6 +44,9 @@ _COLUMNS = (
 )
 """Heading and least width of each column of numbers."""
 
+_WIDTH = 80
+"""What the table needs, in columns of the terminal."""
+
 _NOISY_SPREAD = 0.25
 """A spread above this is coloured: the machine did not keep its pace."""
 
@@ -55,7 +58,10 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(_heading(summary), highlight=False)
     for group in summary.groups():
         console.print()
-        console.print(_table(group, marked))
+        table = _table(group, marked)
+        # In a narrower window its lines wrap, but no column is lost.
+        table.width = _WIDTH if console.width < _WIDTH else None
+        console.print(table, crop=False)
     console.print()
     for note in marks:
         console.print(_hanging("! ", note.text, "yellow"), highlight=False)

@@ -27,6 +27,9 @@ STDERR_TAIL_BYTES: Final = 2000
 STOP_S: Final = 5.0
 """How long a worker that has been told to stop may take to end its child and itself."""
 
+END_S: Final = 1.0
+"""How long a worker may take to end once it has closed its output."""
+
 _READ_BYTES: Final = 1 << 20
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -66,7 +69,11 @@ class WorkerProcess:
     def slice(self, seconds: float) -> tuple[bytes, dict[str, int]]:
         """Measures one slice: its payload, and what was used meanwhile. Raises RunFailedError."""
         reply = self._ask({"command": "slice", "seconds": seconds}, "slice")
-        return self._take(int(reply["payload_bytes"])), reply["usage"]
+        try:
+            size, usage = max(0, int(reply["payload_bytes"])), reply["usage"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._nonsense(error) from error
+        return self._take(size), usage
 
     def report(self) -> dict[str, Any]:
         """What the worker says of its run. Raises RunFailedError."""
@@ -108,8 +115,8 @@ class WorkerProcess:
         line = self._take_line()
         try:
             reply = decode(line, "reply", (expected, "error"))
-        except ValueError as error:
-            raise self._failed(f"the worker talks nonsense ({error})") from error
+        except (ValueError, RecursionError) as error:
+            raise self._nonsense(error) from error
         if reply["reply"] == "error":
             raise self._failed(str(reply.get("reason")))
         return reply
@@ -140,10 +147,22 @@ class WorkerProcess:
             raise self._failed(f"not done within {self._timeout_s:g} s (--run-timeout-s)")
         data = os.read(self._process.stdout.fileno(), _READ_BYTES)
         if not data:
-            status = self._process.wait()
-            how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-            raise self._failed(f"the worker ended with {how}")
+            raise self._failed(f"the worker {self._end()}")
         self._received += data
+
+    def _nonsense(self, error: Exception) -> RunFailedError:
+        return self._failed(f"the worker talks nonsense ({type(error).__name__}: {error})")
+
+    def _end(self) -> str:
+        """How the worker ended, after its output did."""
+        try:
+            status = self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            return "closed its output and goes on"
+        if status >= 0:
+            return f"ended with status {status}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"ended with signal {names.get(-status, -status)}"
 
     def _failed(self, reason: str) -> RunFailedError:
         size = self._stderr.seek(0, os.SEEK_END)

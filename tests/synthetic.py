@@ -36,6 +36,8 @@ ENVIRONMENT = Environment(
 )
 
 USAGE = Usage(
+    manager_cpu_s=0.030,
+    child_cpu_s=0.020,
     manager_user_s=0.010,
     manager_system_s=0.020,
     child_user_s=0.005,

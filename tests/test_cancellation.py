@@ -666,7 +666,7 @@ def test_an_interrupted_shutdown_can_be_repeated(
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             with manager.manager._changed:
-                session.retiring = 0
+                session.retiring.clear()
                 manager.manager._changed.notify_all()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cpu_usage import Meter, OwnMeter, ProcessMeter, Used
+from bench.cpu_usage import Meter, OwnMeter, ProcessGoneError, ProcessMeter, Used
 from managers import SLACK_S, eventually
 
 BUSY = "while True: pass"
@@ -116,7 +116,7 @@ def test_a_process_that_is_gone_is_an_error() -> None:
     meter = ProcessMeter(process.pid)
     process.wait()
     for read in (meter.used, meter.user_share):
-        with pytest.raises(OSError, match=str(process.pid)):
+        with pytest.raises(ProcessGoneError, match=str(process.pid)):
             read()
 
 

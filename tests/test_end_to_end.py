@@ -348,12 +348,14 @@ def test_ctrl_c_keeps_the_finished_rounds_and_resume_does_the_rest(tmp_path: Pat
     ended = interrupted(tmp_path, path, signal.SIGINT)
     assert ended.status == 130
     assert "Traceback" not in ended.err
-    assert ended.err.splitlines() == [
-        "12 runs",
-        "round 1 of 4 saved",
+    started, estimate, saved, said = ended.err.splitlines()
+    assert started == "3 cases, 4 rounds"
+    assert estimate.startswith("this takes about ")
+    assert saved.startswith("round 1 of 4 saved, about ")
+    assert said == (
         "walredo-bench: interrupted; to do the missing rounds:"
-        f" python -m bench run --resume {path}",
-    ]
+        f" python -m bench run --resume {path}"
+    )
     assert ended.out == ""
     assert ResultFile.load(path).rounds() == (1,)
     first = ResultFile.load(path).run_count
@@ -361,7 +363,7 @@ def test_ctrl_c_keeps_the_finished_rounds_and_resume_does_the_rest(tmp_path: Pat
 
     resumed = run(tmp_path, *ended.last_line.partition("python -m bench ")[2].split())
     assert resumed.status == 0, resumed.err
-    assert "12 runs, 3 of them done before" in resumed.err
+    assert "3 cases, 4 rounds, 1 done before" in resumed.err
     result = ResultFile.load(path)
     assert result.rounds() == (1, 2, 3, 4)
     assert result.run_count == 12

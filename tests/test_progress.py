@@ -10,6 +10,7 @@ from rich.console import Console
 from bench.cases import Case
 from bench.progress import ProgressListener
 from bench.records import FailedRun
+from bench.schedule import Plan
 
 CASE = Case("async-uvloop", "medium+image", 128, "python")
 FAILURE = FailedRun(CASE, 2, "wrong page: client 1, request 17 [bold]/tmp[/bold]")
@@ -27,15 +28,19 @@ def console(terminal: bool, width: int = 80) -> tuple[Console, io.StringIO]:
     return made, shown
 
 
-def suite(listener: ProgressListener, runs_done: int = 0) -> None:
+def plan(rounds: int) -> Plan:
+    return Plan(cases=(CASE,), rounds=rounds, seed=1, run_s=0.5)
+
+
+def suite(listener: ProgressListener, rounds_done: int = 0) -> None:
     """The events of a suite of two runs in two rounds, the second of which fails."""
-    listener.suite_started(2, runs_done)
+    listener.suite_started(plan(2), rounds_done)
     listener.run_started(CASE, 1)
     listener.run_ended(CASE, 1, None)
-    listener.round_saved(1, 2)
+    listener.round_saved(1, 2, 130.0)
     listener.run_started(CASE, 2)
     listener.run_ended(CASE, 2, FAILURE)
-    listener.round_saved(2, 2)
+    listener.round_saved(2, 2, 0.0)
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
@@ -43,8 +48,9 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     with ProgressListener(where) as listener:
         suite(listener)
     assert shown.getvalue().splitlines() == [
-        "2 runs",
-        "round 1 of 2 saved",
+        "1 case, 2 rounds",
+        "this takes about 1 s, or longer",
+        "round 1 of 2 saved, about 2 min left",
         f"failed: {CASE.name} in round 2: {FAILURE.reason}",
         "round 2 of 2 saved",
     ]
@@ -54,15 +60,15 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 def test_a_resumed_suite_says_what_is_done() -> None:
     where, shown = console(terminal=False)
     with ProgressListener(where) as listener:
-        listener.suite_started(30, 12)
-    assert shown.getvalue() == "30 runs, 12 of them done before\n"
+        listener.suite_started(plan(30), 12)
+    assert shown.getvalue().splitlines()[0] == "1 case, 30 rounds, 12 done before"
 
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_the_end_of_the_budget_is_said_with_the_way_out(terminal: bool) -> None:
     where, shown = console(terminal, width=200)
     with ProgressListener(where) as listener:
-        listener.suite_started(30, 0)
+        listener.suite_started(plan(30), 0)
         listener.budget_spent(3, 5, 270.0)
     assert "stopped after 3 of 5 rounds" in shown.getvalue()
     assert "270 s (--budget-s)" in shown.getvalue()
@@ -86,7 +92,7 @@ def test_a_bar_on_a_terminal(width: int) -> None:
 def test_the_bar_counts_what_was_done_before() -> None:
     where, shown = console(terminal=True, width=200)
     with ProgressListener(where) as listener:
-        listener.suite_started(30, 12)
+        listener.suite_started(plan(30), 12)
         listener.run_started(CASE, 3)
         listener.run_ended(CASE, 3, None)
     assert "13/30" in shown.getvalue()
@@ -95,7 +101,7 @@ def test_the_bar_counts_what_was_done_before() -> None:
 def test_an_error_takes_the_bar_down() -> None:
     where, shown = console(terminal=True)
     with pytest.raises(KeyboardInterrupt), ProgressListener(where) as listener:
-        listener.suite_started(2, 0)
+        listener.suite_started(plan(2), 0)
         raise KeyboardInterrupt
     assert shown.getvalue().rindex("\x1b[?25h") > shown.getvalue().rindex("\x1b[?25l")
 

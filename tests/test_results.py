@@ -87,7 +87,13 @@ def test_what_is_not_known_is_absent_and_never_zero() -> None:
     record = RunRecord(ASYNC, 0, (steady_slice(8, 20, 50_000),), usage)
     metadata = metadata_of(record, Environment())
     assert metadata["redo_cpu_manager_user"] == 0.0
-    absent = {"redo_cpu_child_user", "redo_cpu_total", "redo_poll_calls", "redo_git_commit"}
+    absent = {
+        "redo_cpu_child_user",
+        "redo_cpu_child",
+        "redo_cpu_total",
+        "redo_poll_calls",
+        "redo_git_commit",
+    }
     assert not absent & metadata.keys()
 
 
@@ -458,7 +464,10 @@ def test_the_environment_knows_the_commit_and_whether_the_tree_differs(tmp_path:
     clean = collect(tmp_path)
     assert len(clean.git_commit or "") == 40
     assert clean.git_dirty is False
+    # A file that git does not track may well be the result of the suite itself.
     (tmp_path / "new").touch()
+    assert collect(tmp_path).git_dirty is False
+    git(tmp_path, "add", "new")
     dirty = collect(tmp_path)
     assert dirty.git_dirty is True
     assert dirty.version == f"{str(clean.git_commit)[:7]}-dirty"

@@ -58,8 +58,8 @@ class Stage:
         self.saved.append(self.result.rounds())
         self.result.save()
 
-    def suite_started(self, runs: int, runs_done: int) -> None:
-        self.events.append(f"suite {runs_done}/{runs}")
+    def suite_started(self, plan: Plan, rounds_done: int) -> None:
+        self.events.append(f"suite {rounds_done}/{plan.rounds}")
 
     def run_started(self, case: Case, round_number: int) -> None:
         self.events.append(f"start {round_number} {case.name}")
@@ -68,8 +68,8 @@ class Stage:
         why = "" if failure is None else f": {failure.reason}"
         self.events.append(f"end {round_number} {case.name}{why}")
 
-    def round_saved(self, round_number: int, rounds: int) -> None:
-        self.events.append(f"saved {round_number}/{rounds}")
+    def round_saved(self, round_number: int, rounds: int, left_s: float) -> None:
+        self.events.append(f"saved {round_number}/{rounds}, {left_s:g} s left")
 
     def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None:
         self.events.append(f"budget {budget_s:g}: {rounds_done}/{rounds}")
@@ -122,8 +122,8 @@ def test_what_a_listener_hears(stage: Stage) -> None:
     stage.run(2)
     assert stage.events == [
         "suite 0/2",
-        *(f"start 1 {name}", f"end 1 {name}", "saved 1/2"),
-        *(f"start 2 {name}", f"end 2 {name}", "saved 2/2"),
+        *(f"start 1 {name}", f"end 1 {name}", "saved 1/2, 1 s left"),
+        *(f"start 2 {name}", f"end 2 {name}", "saved 2/2, 0 s left"),
     ]
 
 
@@ -220,7 +220,7 @@ def test_resuming_runs_only_what_is_missing(stage: Stage) -> None:
     more.run(5)
     assert sorted({number for number, _ in more.runs}) == [3, 4, 5]
     assert all(same_set(more.of_round(number)) for number in (3, 4, 5))
-    assert more.events[0] == f"suite {2 * len(CASES)}/{5 * len(CASES)}"
+    assert more.events[0] == "suite 2/5"
     assert more.result.complete_rounds(CASES) == (1, 2, 3, 4, 5)
     # As if it had not been interrupted.
     plan = Plan(CASES, 5, stage.seed)

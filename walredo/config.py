@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,7 +47,7 @@ class ManagerConfig:
             raise InvalidRequest(
                 f"child_command is {self.child_command!r}: it must be a non-empty sequence of words"
             )
-        words = tuple(os.fspath(w) if isinstance(w, os.PathLike) else w for w in self.child_command)
+        words = tuple(w.__fspath__() if hasattr(w, "__fspath__") else w for w in self.child_command)
         for word in words:
             if not isinstance(word, str) or "\0" in word:
                 raise InvalidRequest(f"child_command has {word!r}: it must be a string or a path")
