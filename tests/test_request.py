@@ -138,7 +138,7 @@ def test_parse_requests_refuses_every_cut() -> None:
     stream = RedoRequest(tag(), (WalRecord(1, b"abc"),)).serialise()
     assert list(parse_requests(b"")) == []
     for end in range(1, len(stream)):
-        with pytest.raises(ValueError, match="ends inside|impossible length"):
+        with pytest.raises(ValueError, match=r"ends inside|impossible length"):
             list(parse_requests(stream[:end]))
 
 
