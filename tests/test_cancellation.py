@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -45,9 +46,12 @@ from walredo import (
     ManagerStatus,
     RedoAttempt,
     RedoRequest,
+    RedoTimeoutError,
     ShutDownError,
 )
 from walredo.child import Child
+from walredo.lifecycle import Plan
+from walredo.sync_session import SyncSession
 
 SMALL_PIPE = 4096
 LARGE = (100_000, 60_000)
@@ -655,19 +659,105 @@ def test_an_interrupted_shutdown_can_be_repeated(
         manager.shutdown()
     again = threading.Thread(target=manager.shutdown, daemon=True)
     again.start()
-    again.join(5)
+    again.join(SLACK_S / 4)
+    assert not again.is_alive()
+    assert is_gone(pid)
+
+
+def interrupt_main() -> None:
+    """As if Ctrl-C came just now."""
+    ident = threading.main_thread().ident
+    assert ident is not None
+    signal.pthread_kill(ident, signal.SIGUSR1)
+
+
+class InterruptingLock:
+    """A lock whose first release is followed by Ctrl-C."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._interrupted = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if not self._interrupted:
+            self._interrupted = True
+            interrupt_main()
+
+
+def in_another_thread(manager: SyncDriver, request: RedoRequest) -> bytes:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(manager.redo, request).result(SLACK_S)
+
+
+def test_interrupted_right_after_the_request_was_queued(
+    driver: Callable[..., SyncDriver],
+) -> None:
+    """Where the lock has been given back and the writing has not begun."""
+    manager = driver(timeout_s=2)
+    manager.ping()
+    session = manager.manager._life.current
+    assert session is not None
+    session._lock = InterruptingLock(session._lock)  # type: ignore[assignment, arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        manager.redo(make_request(1))
+    assert in_another_thread(manager, make_request(2)) == page_of(make_request(2))
+
+
+def test_interrupted_right_after_a_launch_was_planned(
+    driver: Callable[..., SyncDriver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the life cycle counts on a launch that has not begun."""
+    manager = driver(timeout_s=2)
+    life = manager.manager._life
+    original = life.plan
+
+    def interrupted(now_ns: int, deadline_ns: int) -> Plan[SyncSession]:
+        plan = original(now_ns, deadline_ns)
+        interrupt_main()
+        return plan
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(life, "plan", interrupted)
+        manager.redo(make_request(1))
+    if life.launching:
+        monkeypatch.setattr(life, "launching", True)  # put back, or the fixture waits for ever
+        with pytest.raises(RedoTimeoutError):
+            in_another_thread(manager, make_request(2))
+        life.launching = False
+        pytest.fail("the life cycle waits for a launch that nobody does")
+    assert in_another_thread(manager, make_request(2)) == page_of(make_request(2))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_interrupted_right_after_the_child_was_started(
+    driver: Callable[..., SyncDriver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the process is there and nobody holds its handle."""
+    manager = driver()
+    started: list[int] = []
+    original = subprocess.Popen.__init__
+
+    def interrupted(popen: subprocess.Popen[bytes], *words: Any, **options: Any) -> None:
+        original(popen, *words, **options)
+        started.append(popen.pid)
+        interrupt_main()
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(subprocess.Popen, "__init__", interrupted)
+        manager.redo(make_request(1))
+    manager.shutdown()
+    gc.collect()
     try:
-        assert not again.is_alive()
-        assert is_gone(pid)
+        assert own_children() == set()
     finally:
-        if again.is_alive():  # so that this failure is not the next test's too
-            session = manager.manager._life
-            with contextlib.suppress(ChildProcessError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            with manager.manager._changed:
-                session.retiring.clear()
-                manager.manager._changed.notify_all()
+        for pid in own_children() & set(started):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 # --- signals --------------------------------------------------------------------------------------

@@ -353,8 +353,8 @@ def test_ctrl_c_keeps_the_finished_rounds_and_resume_does_the_rest(tmp_path: Pat
     assert estimate.startswith("this takes about ")
     assert saved.startswith("round 1 of 4 saved, about ")
     assert said == (
-        "walredo-bench: interrupted; to do the missing rounds:"
-        f" python -m bench run --resume {path}"
+        "walredo-bench: interrupted; to do the missing rounds: python -m bench run --resume "
+        + str(path)
     )
     assert ended.out == ""
     assert ResultFile.load(path).rounds() == (1,)
