@@ -587,6 +587,7 @@ class PipelineMachine(RuleBasedStateMachine):
         self.pending: deque[ModelRedo] = deque()
         self.made = 0
         self.offered: bytes | None = None
+        self.offered_redos: list[ModelRedo] = []
         self.taken = 0
         self.output = b""
         self.read = self.written = self.redos = self.records = self.pings = self.dropped = 0
@@ -628,6 +629,7 @@ class PipelineMachine(RuleBasedStateMachine):
         assert len(offered) == len(due) or len(offered) >= self.send_limit
         assert len(offered) - len(chunks[-1]) < self.send_limit
         self.offered = offered
+        self.offered_redos = unsent[: len(chunks)]
         self.taken = data.draw(st.one_of(st.just(len(offered)), st.integers(0, len(offered))))
         left = self.taken
         for redo in unsent:
@@ -643,7 +645,7 @@ class PipelineMachine(RuleBasedStateMachine):
         """The write call returns."""
         self.pipeline.sent(self.taken)
         self.written += self.taken
-        self.offered = None
+        self.offered, self.offered_redos = None, []
 
     @precondition(lambda self: self.output)
     @rule(data=st.data())
@@ -691,7 +693,7 @@ class PipelineMachine(RuleBasedStateMachine):
             waiting = [*waiting[1:], waiting[0]]
             oldest = self.pending[0]
             # What is offered to a write under way may have left.
-            had_bytes = oldest.taken > 0 or self.offered is not None
+            had_bytes = oldest.taken > 0 or oldest in self.offered_redos
             assert oldest.ticket.suspect == (had_bytes or not self.answered)
         assert told == waiting
         assert all(ticket.error is not None and ticket.page is None for ticket in told)

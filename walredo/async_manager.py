@@ -118,9 +118,17 @@ class AsyncRedoManager:
 
     async def _launched_session(self, deadline_ns: int) -> AsyncSession:
         """The current session, once there is one; launches it if nobody else does."""
+        launches = self._life.counters.launches
         while True:
+            life = self._life
+            if launches != life.counters.launches and life.current is None and not life.shut_down:
+                # This redo waited for a child that ended before it could be given anything: that
+                # must count as an attempt, or a child that always does would be launched for ever.
+                raise LaunchError(
+                    self._config.child_command, "it ended before it could be given a redo"
+                )
             now_ns = monotonic_ns()
-            plan = self._life.plan(now_ns, deadline_ns)
+            plan = life.plan(now_ns, deadline_ns)
             if plan.session is not None:
                 return plan.session
             if plan.launch:

@@ -37,9 +37,13 @@ class Child:
         the manager only, and so that whatever it starts ends with it.
         """
         started_ns = time.monotonic_ns()
+        self._reap_lock = threading.Lock()
+        self._closed = False
+        # Made before it is started, so that an interruption meanwhile leaves a handle to end it by.
+        process = self._process = subprocess.Popen.__new__(subprocess.Popen)
         try:
             # No pre-exec function: only without one does subprocess use vfork.
-            process = subprocess.Popen(
+            process.__init__(  # type: ignore[misc]
                 command,
                 bufsize=0,
                 stdin=subprocess.PIPE,
@@ -51,9 +55,6 @@ class Child:
             )
         except (OSError, ValueError) as error:
             raise LaunchError.from_error(command, error) from error
-        self._process = process
-        self._reap_lock = threading.Lock()
-        self._closed = False
         assert process.stdin and process.stdout and process.stderr
         self.pid = process.pid
         self.stdin = process.stdin.fileno()
@@ -81,7 +82,7 @@ class Child:
             if self._process.returncode is None:
                 # The unreaped leader keeps the group's number ours.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.pid, signal.SIGKILL)
+                    os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
             return self._process.returncode
 
@@ -95,13 +96,15 @@ class Child:
                     stream.close()
 
     def __del__(self) -> None:
-        process = getattr(self, "_process", None)
-        if process is not None and process.returncode is None:
+        process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
+        if process is None or getattr(process, "pid", None) is None:  # it was never started
+            return
+        if process.returncode is None:
             self.kill_and_reap()
             self.close_streams()
             # Last, since it raises where warnings are errors.
             warnings.warn(
-                f"redo child {self.pid} was not shut down",
+                f"redo child {process.pid} was not shut down",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,

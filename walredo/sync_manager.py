@@ -36,6 +36,7 @@ class SyncRedoManager:
         self._changed = threading.Condition()
         self._launch_error: LaunchError | None = None
         self._launches_ended = 0
+        self._launcher: Sleeper | None = None
         self._local = threading.local()
 
     def request_redo(
@@ -69,7 +70,7 @@ class SyncRedoManager:
             except FailedAttempt as raised:
                 error = raised
             except BaseException:
-                self._local.sleeper = None  # may have a wake-up left that was meant for this redo
+                self._interrupted()
                 raise
             assert error is not None
             if state is None:
@@ -126,11 +127,21 @@ class SyncRedoManager:
             sleeper = self._local.sleeper = Sleeper()
         return sleeper
 
+    def _interrupted(self) -> None:
+        """The calling thread leaves in the middle of a redo: somebody else must be able to do what
+        it had begun."""
+        with self._changed:
+            if self._life.launching and self._launcher is self._sleeper():
+                self._launch_over(None)
+        self._local.sleeper = None  # may have a wake-up left that was meant for this redo
+
     def _launched_session(self, deadline_ns: int) -> SyncSession:
         """The current session, once there is one; launches it if nobody else does."""
         with self._changed:
             while True:
                 now_ns = monotonic_ns()
+                if not self._life.launching:
+                    self._launcher = self._sleeper()  # if the plan is to launch
                 plan = self._life.plan(now_ns, deadline_ns)
                 if plan.session is not None:
                     return plan.session
@@ -161,14 +172,19 @@ class SyncRedoManager:
         finally:
             with self._changed:
                 if session is None:
-                    self._life.launch_failed(monotonic_ns())
-                    in_rotation = False
+                    self._launch_over(error)
                 else:
                     in_rotation = self._life.launched(session)
-                self._launch_error = error
-                self._launches_ended += 1
-                self._changed.notify_all()
+                    self._launch_over(None)
         if not in_rotation:
             session.fail(ShutDownError())
             raise ShutDownError
         return session
+
+    def _launch_over(self, error: LaunchError | None) -> None:
+        """Tells those who wait for the launch. The life cycle's lock is held."""
+        if self._life.launching:
+            self._life.launch_failed(monotonic_ns())
+        self._launch_error = error
+        self._launches_ended += 1
+        self._changed.notify_all()

@@ -3,12 +3,12 @@
 Only the waiting is here: threads, locks, poll(2). What is sent and whose page is whose is decided
 in ``pipeline``, what happens after a failure in ``lifecycle``.
 
-There is a *writer* and a *reader* role, each held by one thread at most and never across a wait for
-the other's lock. Whoever submits a request while nobody writes becomes the writer and takes along
-what others submit meanwhile. Whoever has to wait for a page while nobody reads becomes the reader;
-it takes every page that is there, hands each to its owner and wakes that owner alone. Everybody
-else sleeps on a lock of its own. A thread that has its page passes its role on to a sleeper and
-leaves.
+There is a *reader*, one thread at most, and every other thread sleeps on a lock of its own. Whoever
+submits a request writes it (and what others submit meanwhile) as far as the pipe has room; what
+does not fit is the reader's to send. Whoever has to wait for a page while nobody reads becomes the
+reader: it waits in poll(2), takes every page that is there, hands each to its owner and wakes that
+owner alone. When its own page has come it makes the oldest sleeper the reader and leaves. So no
+thread works on for others once it has its page, and none wakes in vain.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from __future__ import annotations
 import os
 import select
 import threading
+from collections.abc import Iterable
 from time import monotonic_ns
 
 from walredo.child import Child
-from walredo.errors import FailedAttempt, RedoInterrupted, RedoTimeoutError, UnexpectedOutputError
+from walredo.errors import (
+    FailedAttempt,
+    RedoInterrupted,
+    RedoTimeoutError,
+    StreamsPoisonedError,
+    UnexpectedOutputError,
+)
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
-
-_READ, _WRITE = "read", "write"
 
 
 class Sleeper:
@@ -34,19 +39,17 @@ class Sleeper:
     only who finds ``parked`` set (and clears it) may release it.
     """
 
-    __slots__ = ("lock", "parked", "role")
+    __slots__ = ("lock", "parked")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.lock.acquire()
         self.parked = False
-        self.role: str | None = None
 
-    def wake(self, role: str | None = None) -> None:
+    def wake(self) -> None:
         """Wakes the thread if it sleeps. The session's lock is held."""
         if self.parked:
             self.parked = False
-            self.role = role
             self.lock.release()
 
 
@@ -63,15 +66,24 @@ class SyncSession(Session[Sleeper]):
         self._lifecycle = lifecycle
         self._changed = changed
         self._lock = threading.Lock()
-        self._writing = False
-        self._reading = False
-        self._ended = False
+        # Who reads, and who is in the middle of a write; somebody who is made the reader in his
+        # sleep is it before he wakes.
+        self._reader: Sleeper | None = None
+        self._writer: Sleeper | None = None
+        # The pipe to the child was full: the reader waits for room, too. It may have to be told.
+        self._awaiting_room = False
+        self._reader_awaits_room = False
+        self._nudge = os.eventfd(0)
         self._told: list[Ticket[Sleeper]] = []
         self._ending = threading.Lock()
-        self._writable = select.poll()
-        self._writable.register(child.stdin, select.POLLOUT)
-        self._readable = select.poll()
-        self._readable.register(child.stdout, select.POLLIN)
+        self._over = threading.Event()
+        self._closed = False
+        self._pages_ready = select.poll()
+        self._pages_or_room_ready = select.poll()
+        for ready in (self._pages_ready, self._pages_or_room_ready):
+            ready.register(child.stdout, select.POLLIN)
+            ready.register(self._nudge, select.POLLIN)
+        self._pages_or_room_ready.register(child.stdin, select.POLLOUT)
         self._stop_stderr = os.eventfd(0)
         self._stderr_thread = threading.Thread(
             target=self._drain_stderr, name=f"redo-child-{child.pid}-stderr", daemon=True
@@ -83,60 +95,47 @@ class SyncSession(Session[Sleeper]):
     ) -> Ticket[Sleeper]:
         """The ticket with its page or its error. Raises StreamsPoisonedError if it comes too late
         for this session; whatever else interrupts it poisons the streams."""
-        with self._lock:
-            ticket = self.pipeline.submit(message, head, records, deadline_ns, sleeper)
-            becomes_writer = not self._writing
-            self._writing = True
         try:
-            if becomes_writer:
-                self._write(ticket)
-            while self._work_or_sleep(ticket):
+            with self._lock:
+                ticket = self.pipeline.submit(message, head, records, deadline_ns, sleeper)
+                writes = self._claim_writing(sleeper)
+            if writes:
+                self._write(sleeper)
+            while self._read_or_sleep(ticket):
                 pass
+            if ticket.error is not None:
+                # Until the child is reaped, so that the error can tell how it ended.
+                self._over.wait(_left_s(deadline_ns))
+        except StreamsPoisonedError:
+            raise
         except BaseException as error:
-            interrupted = RedoInterrupted(self.child.pid, f"redo {ticket.number} was interrupted")
+            interrupted = RedoInterrupted(self.child.pid, "one of its redos was interrupted")
             interrupted.__cause__ = error
             self.fail(interrupted)
-            self._drop_role(sleeper)
+            self._drop_roles(sleeper)
             raise
         return ticket
 
-    def _work_or_sleep(self, ticket: Ticket[Sleeper]) -> bool:
-        """Does what has to be done for the page to come: reads, writes, or sleeps till woken.
-
-        False when the redo is over and no role is left with it.
-        """
+    def _read_or_sleep(self, ticket: Ticket[Sleeper]) -> bool:
+        """Waits for the page, as the reader if there is none. False when the redo is over."""
         sleeper = ticket.owner
         with self._lock:
-            role, sleeper.role = sleeper.role, None
-            if role is None:
-                if ticket.page is not None or ticket.error is not None:
-                    return False
-                if not self._reading:
-                    self._reading = True
-                    role = _READ
-            sleeper.parked = role is None
-        if role == _READ:
+            answered = ticket.page is not None or ticket.error is not None
+            if answered and self._reader is not sleeper:
+                return False
+            if self._reader is None:
+                self._reader = sleeper
+            reads = self._reader is sleeper
+            sleeper.parked = not reads
+        if reads:
             self._read(ticket)
-        elif role == _WRITE:
-            self._write(ticket)
         else:
             self._sleep(ticket)
         return True
 
-    def _drop_role(self, sleeper: Sleeper) -> None:
-        """Takes back a role that an interrupted thread was given and has not begun."""
-        with self._lock:
-            role, sleeper.role = sleeper.role, None
-            if role == _READ:
-                self._reading = False
-            elif role == _WRITE:
-                self._writing = False
-        self._close_if_ended()
-
     def _sleep(self, ticket: Ticket[Sleeper]) -> None:
         sleeper = ticket.owner
-        wait_ns = max(ticket.deadline_ns - monotonic_ns(), 0)
-        if sleeper.lock.acquire(timeout=wait_ns / 1e9):
+        if sleeper.lock.acquire(timeout=_left_s(ticket.deadline_ns)):
             return
         with self._lock:
             nobody_woke_us = sleeper.parked
@@ -146,25 +145,24 @@ class SyncSession(Session[Sleeper]):
         else:
             sleeper.lock.acquire()
 
-    def _write(self, ticket: Ticket[Sleeper]) -> None:
-        """Holds the writer role: writes what is queued, whoever queued it, until nothing is left or
-        the own page has come and somebody else can go on."""
+    def _claim_writing(self, sleeper: Sleeper) -> bool:
+        """Whether the caller is to write now: not while somebody does, who takes its bytes along,
+        nor while the pipe is full. The lock is held."""
+        if self._writer is not None or self._awaiting_room:
+            return False
+        self._writer = sleeper
+        return True
+
+    def _write(self, sleeper: Sleeper) -> None:
+        """Writes what is queued, whoever queued it, until nothing is left or the pipe is full."""
         pipeline = self.pipeline
-        polls = 0
-        kept = True
         try:
             while True:
                 with self._lock:
-                    pipeline.counters.poll_calls += polls
-                    answered = ticket.page is not None or ticket.error is not None
-                    if answered and pipeline.has_unsent and self._pass_on(_WRITE):
-                        kept = False
-                        return
                     chunks = pipeline.chunks_to_send()
                     if not chunks:
-                        self._writing = kept = False
+                        self._writer = None
                         return
-                    due_ns = pipeline.earliest_deadline_ns() if answered else ticket.deadline_ns
                 try:
                     count = os.writev(self.child.stdin, chunks)
                 except BlockingIOError:
@@ -176,66 +174,81 @@ class SyncSession(Session[Sleeper]):
                     return
                 with self._lock:
                     pipeline.sent(count)
-                polls = 0
-                if not count:
-                    polls = 1
-                    if not self._writable.poll(_poll_ms(due_ns)):
-                        self._time_out()
+                    if not count:
+                        self._writer = None
+                        self._awaiting_room = True
+                        if self._reader is not None and not self._reader_awaits_room:
+                            os.eventfd_write(self._nudge, 1)
+                        return
         finally:
-            if kept:
-                with self._lock:
-                    self._writing = False
-            self._close_if_ended()
+            self._drop_roles(sleeper, reader=False)
 
     def _read(self, ticket: Ticket[Sleeper]) -> None:
-        """Holds the reader role: takes pages, everybody's, until the own one has come."""
-        pipeline = self.pipeline
-        kept = True
+        """Is the reader until the own page has come: takes pages, everybody's, and sends what had
+        no room."""
+        pipeline, stdin, stdout = self.pipeline, self.child.stdin, self.child.stdout
+        sleeper = ticket.owner
+        polls = 0
         try:
             while True:
                 with self._lock:
+                    pipeline.counters.poll_calls += polls
+                    self._reader_awaits_room = False
                     if ticket.page is not None or pipeline.failure is not None:
-                        self._reading = self._pass_on(_READ)
-                        kept = False
+                        # The oldest sleeper's page comes first.
+                        self._reader = _wake_first(pipeline.pending)
                         return
-                if not self._readable.poll(_poll_ms(ticket.deadline_ns)):
+                    ready = self._pages_ready
+                    if self._awaiting_room:
+                        self._reader_awaits_room = True
+                        ready = self._pages_or_room_ready
+                polls = 1
+                found = [fd for fd, _ in ready.poll(_poll_ms(ticket.deadline_ns))]
+                if not found:
                     self._time_out()
                     return
-                try:
-                    count = os.readv(self.child.stdout, (pipeline.receive_space(),))
-                except BlockingIOError:
-                    continue
-                except OSError as error:
-                    self.fail(self.refused(error))
-                    return
-                if not count:
-                    self.fail(self.output_ended())
-                    return
-                with self._lock:
-                    pipeline.counters.poll_calls += 1
-                    for completed in pipeline.received(count):
-                        completed.owner.wake()
-                    self.idle_since_ns = monotonic_ns()
+                if stdout in found:
+                    self._receive()
+                if self._nudge in found:
+                    os.eventfd_read(self._nudge)
+                if stdin in found:
+                    with self._lock:
+                        self._awaiting_room = False
+                        writes = self._claim_writing(sleeper)
+                    if writes:
+                        self._write(sleeper)
+        finally:
+            self._drop_roles(sleeper)
+
+    def _receive(self) -> None:
+        """Takes the pages that are there and wakes their owners. The caller is the reader."""
+        pipeline = self.pipeline
+        try:
+            count = os.readv(self.child.stdout, (pipeline.receive_space(),))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(self.refused(error))
+            return
+        if not count:
+            self.fail(self.output_ended())
+            return
+        try:
+            with self._lock:
+                for completed in pipeline.received(count):
+                    completed.owner.wake()
+                self.idle_since_ns = monotonic_ns()
         except UnexpectedOutputError as error:
             self.fail(error)
-        finally:
-            if kept:
-                with self._lock:
-                    self._reading = False
-            self._close_if_ended()
 
-    def _pass_on(self, role: str) -> bool:
-        """Gives the role to a sleeper; False if nobody sleeps. The lock is held.
-
-        The reader is the oldest, whose page comes first; the writer the youngest, who is needed as
-        a writer for the longest time.
-        """
-        pending = self.pipeline.pending
-        for ticket in pending if role == _READ else reversed(pending):
-            if ticket.owner.parked:
-                ticket.owner.wake(role)
-                return True
-        return False
+    def _drop_roles(self, sleeper: Sleeper, *, reader: bool = True) -> None:
+        """Whatever happened to the thread, it neither writes nor (if so) reads any more."""
+        with self._lock:
+            if self._writer is sleeper:
+                self._writer = None
+            if reader and self._reader is sleeper:
+                self._reader = None
+        self._close_if_ended()
 
     def _time_out(self) -> None:
         timeout_s = self._lifecycle.config.timeout_s
@@ -265,18 +278,17 @@ class SyncSession(Session[Sleeper]):
         May be called again, also by another thread, if it was interrupted.
         """
         with self._ending:
-            if not self._ended:
+            if not self._over.is_set():
                 self.child.kill_and_reap()
                 if self._stderr_thread.is_alive():
                     os.eventfd_write(self._stop_stderr, 1)
                 self._stderr_thread.join()
                 if self.pipeline.failure is not None:
                     self.describe_end(self.pipeline.failure)
-                with self._lock:
-                    self._ended = True
-                    for ticket in self._told:
-                        ticket.owner.wake()
-                os.close(self._stop_stderr)
+                self._over.set()
+        with self._lock:
+            for ticket in self._told:
+                ticket.owner.wake()
         self._close_if_ended()
         with self._changed:
             self._lifecycle.reaped(self)
@@ -284,8 +296,14 @@ class SyncSession(Session[Sleeper]):
 
     def _close_if_ended(self) -> None:
         """Closes the streams of an ended child once no thread can be reading or writing them."""
-        if self._ended and not self._reading and not self._writing:
-            self.child.close_streams()
+        with self._lock:
+            roles_taken = self._reader is not None or self._writer is not None
+            if self._closed or roles_taken or not self._over.is_set():
+                return
+            self._closed = True
+        self.child.close_streams()
+        os.close(self._nudge)
+        os.close(self._stop_stderr)
 
     def _drain_stderr(self) -> None:
         """The stderr thread: nothing that the child says there may ever block it."""
@@ -301,8 +319,20 @@ class SyncSession(Session[Sleeper]):
         self.finish_stderr()
 
 
-def _poll_ms(due_ns: int | None) -> int:
+def _wake_first(tickets: Iterable[Ticket[Sleeper]]) -> Sleeper | None:
+    """Wakes the first sleeper among the owners, for a role that it is given; None if nobody sleeps.
+    The session's lock is held."""
+    for ticket in tickets:
+        if ticket.owner.parked:
+            ticket.owner.wake()
+            return ticket.owner
+    return None
+
+
+def _left_s(deadline_ns: int) -> float:
+    return max(0, deadline_ns - monotonic_ns()) / 1e9
+
+
+def _poll_ms(due_ns: int) -> int:
     """Milliseconds until then for poll(2), rounded up so that it does not wake up too early."""
-    if due_ns is None:
-        return 0
     return max(0, -(-(due_ns - monotonic_ns()) // 1_000_000))
