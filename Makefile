@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: bench bench-quick test lint child compiled plot lock clean distclean help
+.PHONY: bench bench-quick test lint child compiled plot fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -58,6 +58,19 @@ lint: $(DEV) ## check style, types and C warnings
 	    done; \
 	    echo "$$compiler: no warnings"; \
 	done
+
+# What the fuzzer found on its way is kept in build/fuzz/corpus and used by the next run; an input that
+# crashes the parser is left in build/fuzz, and fake_redo_child/fuzz_replay.c runs it again.
+SECONDS ?= 60
+FUZZ_SOURCES := fake_redo_child/fuzz_redo_parser.c fake_redo_child/redo_parser.c
+fuzz: ## feed the redo parser with inputs that libFuzzer makes up (SECONDS=60; needs clang)
+	@command -v clang >/dev/null || { \
+	    echo "error: clang is missing, and libFuzzer is a part of it: apt-get install clang" >&2; exit 2; }
+	@mkdir -p build/fuzz/corpus
+	@clang -std=c11 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o build/fuzz/fuzz_redo_parser $(FUZZ_SOURCES)
+	@build/fuzz/fuzz_redo_parser -max_total_time=$(SECONDS) -max_len=20000 -timeout=10 \
+	    -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus tests/corpus/redo_parser
 
 clean: ## remove build products and caches (results and .venv stay)
 	@rm -rf build fake_redo_child/build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,8 +18,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
+from fake_redo_child.faults import FAULTS as FAULTS
+from fake_redo_child.faults import FaultError, parse_fault
 from fake_redo_child.python_child import COST_PRESETS
 
 CHILD_KINDS = ("c", "python")
@@ -33,7 +36,14 @@ FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 _HERE = Path(__file__).resolve().parent
 _PYTHON_CHILD = _HERE / "python_child.py"
-_CHILD_SOURCES = ("fake_redo_child.c", "redo_parser.c")
+_CHILD_SOURCES = (
+    "fake_redo_child.c",
+    "redo_parser.c",
+    "child_io.c",
+    "spin.c",
+    "fault.c",
+    "misbehave.c",
+)
 _FLOOR_SOURCES = ("pipe_floor.c", "floor_slice.c", "floor_traffic.c")
 _COMPILERS = ("cc", "gcc", "clang")
 _KEY_DIGITS = 16
@@ -66,6 +76,16 @@ class CompileFailed(BuildError):  # noqa: N818
 
 class UnknownChild(BuildError, ValueError):  # noqa: N818
     """No child, or no cost preset, of that name."""
+
+
+class UnknownFault(BuildError, ValueError):  # noqa: N818
+    """Not a fault. ``nearest`` is the valid name or key that was perhaps meant, or None."""
+
+    def __init__(self, error: FaultError) -> None:
+        near = get_close_matches(error.given, error.choices, n=1)
+        self.nearest = near[0] if near else None
+        hint = "" if self.nearest is None else f" (did you mean {self.nearest}?)"
+        super().__init__(f"{error}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +175,14 @@ def child_command(
     cost: str = "none",
     cost_per_request_us: float | None = None,
     cost_per_record_us: float | None = None,
+    fault: str | None = None,
     program: Path | None = None,
 ) -> tuple[str, ...]:
     """The command line of a child of this kind ("c" or "python"), built if need be.
 
     ``cost`` names a preset of added CPU cost; the two numbers, in microseconds, override its parts.
-    ``program`` is a C child that was built otherwise. Raises BuildError.
+    ``fault``, in the notation of ``check_fault``, makes it misbehave, without its sandbox if the
+    fault needs that. ``program`` is a C child that was built otherwise. Raises BuildError.
     """
     if kind == "c":
         command = [str(program if program is not None else child_program())]
@@ -171,7 +193,7 @@ def child_command(
         raise UnknownChild(f"no child {kind!r}: there are {', '.join(CHILD_KINDS)}")
     if cost not in COST_PRESETS:
         raise UnknownChild(f"no cost {cost!r}: there are {', '.join(COST_PRESETS)}")
-    if not sandbox:
+    if not sandbox or (fault is not None and fault_needs_no_sandbox(fault)):
         command.append("--no-sandbox")
     if cost != "none":
         command += ["--cost", cost]
@@ -179,7 +201,26 @@ def child_command(
         command += ["--cost-per-request-us", _decimal(cost_per_request_us)]
     if cost_per_record_us is not None:
         command += ["--cost-per-record-us", _decimal(cost_per_record_us)]
+    if fault is not None:
+        command += ["--fault", fault]
     return tuple(command)
+
+
+def check_fault(text: str) -> str:
+    """The text, if it is a fault: ``NAME[:KEY=VALUE[,KEY=VALUE]...]``, with a name and keys of
+    ``FAULTS``. Raises UnknownFault, which tells what is valid and what was perhaps meant.
+    """
+    try:
+        parse_fault(text)
+    except FaultError as error:
+        raise UnknownFault(error) from error
+    return text
+
+
+def fault_needs_no_sandbox(text: str) -> bool:
+    """Whether the C child runs this fault outside its sandbox. Raises UnknownFault."""
+    name = check_fault(text).partition(":")[0]
+    return not FAULTS[name].sandboxed
 
 
 def sandbox_allowed(program: Path) -> bool:

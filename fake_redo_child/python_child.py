@@ -2,7 +2,8 @@
 
 Same messages, same pages, same options as the C child (PROTOCOL.md), without its sandbox. Run it as
 ``python -I -S python_child.py``: it stands alone, imports the standard library only, and little of
-that, since it is started often. ``redo_page`` is the page as a function; the child itself computes
+that, since it is started often. Only a child that is given a fault loads more: the two files beside
+this one that know faults. ``redo_page`` is the page as a function; the child itself computes
 its pages with the same code.
 
 Made to be quick for Python: one read takes all there is, a record costs one unpack, one slice and
@@ -20,7 +21,11 @@ from time import perf_counter_ns
 TYPE_CHECKING = False  # typing's own would cost an import at every start
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
     from typing import NoReturn
+
+    from fake_redo_child.faults import Fault
+    from fake_redo_child.misbehave import Misbehaviour
 
 PAGE_SIZE = 8192
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -340,6 +345,8 @@ Reads redo requests on standard input, answers pages on standard output (PROTOCO
                            pg14 (9 us per request, 0.5 us per record)
   --cost-per-request-us X  added CPU cost of a redo, in microseconds
   --cost-per-record-us Y   added CPU cost of each record, in microseconds
+  --fault NAME[:KEY=VALUE[,KEY=VALUE]...]
+                           misbehave on purpose; PROTOCOL.md has the names and keys
   --help                   this text
 """
 
@@ -348,33 +355,54 @@ class UsageError(Exception):
     """A bad option; the text is the line for standard error."""
 
 
-def parse_options(arguments: Sequence[str]) -> tuple[float, float] | None:
-    """Microseconds per request and per record; None if help is asked for. Raises UsageError."""
-    request_us, record_us = COST_PRESETS["none"]
+class Options:
+    """What the command line asks for; its words, from the left, are taken one by one."""
+
+    __slots__ = ("fault", "help", "record_us", "request_us")
+
+    def __init__(self) -> None:
+        self.request_us, self.record_us = COST_PRESETS["none"]
+        self.fault: Fault | None = None
+        self.help = False
+
+    def take(self, name: str, value: str) -> None:
+        """An option with a value. Raises UsageError."""
+        if name == "--cost":
+            if value not in COST_PRESETS:
+                presets = ", ".join(COST_PRESETS)
+                raise UsageError(f"unknown cost, not one of {presets}: {value[:80]}")
+            self.request_us, self.record_us = COST_PRESETS[value]
+        elif name == "--cost-per-request-us":
+            self.request_us = _cost_us(value)
+        elif name == "--cost-per-record-us":
+            self.record_us = _cost_us(value)
+        else:
+            self.fault = _fault(value)
+
+
+_WITH_VALUE = ("--cost", "--cost-per-request-us", "--cost-per-record-us", "--fault")
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """The options; those after ``--help`` are not looked at. Raises UsageError."""
+    options = Options()
     rest = iter(arguments)
     for argument in rest:
         if argument == "--no-sandbox":
             continue
         if argument == "--help":
-            return None
+            options.help = True
+            break
         name, equals, value = argument.partition("=")
-        if name not in ("--cost", "--cost-per-request-us", "--cost-per-record-us"):
+        if name not in _WITH_VALUE:
             raise UsageError(f"unknown option: {argument[:80]}")
         if not equals:
             given = next(rest, None)
             if given is None:
                 raise UsageError(f"option needs a value: {name}")
             value = given
-        if name == "--cost":
-            if value not in COST_PRESETS:
-                presets = ", ".join(COST_PRESETS)
-                raise UsageError(f"unknown cost, not one of {presets}: {value[:80]}")
-            request_us, record_us = COST_PRESETS[value]
-        elif name == "--cost-per-request-us":
-            request_us = _cost_us(value)
-        else:
-            record_us = _cost_us(value)
-    return request_us, record_us
+        options.take(name, value)
+    return options
 
 
 def _cost_us(text: str) -> float:
@@ -385,39 +413,101 @@ def _cost_us(text: str) -> float:
     return float(text)
 
 
+def _fault(text: str) -> Fault:
+    faults = _load_beside("faults")
+    try:
+        fault: Fault = faults.parse_fault(text)
+    except faults.FaultError as error:
+        raise UsageError(str(error)) from error
+    return fault
+
+
+def _load_beside(name: str) -> ModuleType:
+    """The module of the file NAME.py beside this one: isolated, the child has no path to it."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = f"{__file__.rpartition('/')[0] or '.'}/{name}.py"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--fault needs {name}.py beside the child: {path}")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except OSError as error:
+        raise UsageError(f"--fault needs {name}.py beside the child: {path}") from error
+    return module
+
+
 def _write_all(fd: int, data: bytes) -> None:
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, data[written:])
 
 
-def _tell(text: str) -> None:
+def _write_errors(data: bytes) -> None:
     try:
-        _write_all(2, f"{text}\n".encode(errors="backslashreplace"))
+        _write_all(2, data)
     except OSError:
         return  # nobody listens
 
 
-def _serve(request_us: float, record_us: float) -> int:
+def _tell(text: str) -> None:
+    _write_errors(f"{text}\n".encode(errors="backslashreplace"))
+
+
+def _write_page(data: bytes) -> None:
+    try:
+        written = os.write(1, data)
+        if written < len(data):  # seldom: a call less for every page
+            _write_all(1, data[written:])
+    except OSError as error:
+        raise ProtocolError(f"cannot write a page: output is gone (errno {error.errno})") from error
+
+
+def _misbehaviour(fault: Fault) -> Misbehaviour:
+    module = _load_beside("misbehave")
+    made: Misbehaviour = module.Misbehaviour(
+        fault, write_page=_write_page, tell=_tell, make_noise=_write_errors
+    )
+    return made
+
+
+def _answerer(
+    options: Options, write_redo: Callable[[bytes], None]
+) -> Callable[[bytes, int | None], None]:
+    """What answers with a page; ``write_redo`` writes that of a redo."""
+    request_us, record_us = options.request_us, options.record_us
     rounds_per_us = _calibrate_rounds_per_us() if request_us or record_us else 0.0
 
     def answer(page: bytes, records: int | None) -> None:
-        if records is not None and rounds_per_us:
+        if records is None:
+            _write_page(page)
+            return
+        if rounds_per_us:
             _spin(int((request_us + record_us * records) * rounds_per_us))
-        try:
-            _write_all(1, page)
-        except OSError as error:
-            raise ProtocolError(
-                f"cannot write a page: output is gone (errno {error.errno})"
-            ) from error
+        write_redo(page)
 
-    def warn(text: str) -> None:
-        _tell(f"WARNING: {text}")
+    return answer
 
-    stream = RedoStream(answer, warn)
+
+def _warn(text: str) -> None:
+    _tell(f"WARNING: {text}")
+
+
+def _serve(options: Options) -> int:
+    """Answer until the input ends; the result is the exit status."""
+    misbehaviour = None if options.fault is None else _misbehaviour(options.fault)
+    write_redo = _write_page if misbehaviour is None else misbehaviour.in_reply
+    stream = RedoStream(_answerer(options, write_redo), _warn)
+    if misbehaviour is not None and not misbehaviour.at_start():
+        _tell("FATAL: fault fail-to-start")
+        return EXIT_FATAL
     try:
         while data := os.read(0, _READ_BYTES):
             stream.feed(data)
+        if misbehaviour is not None:
+            misbehaviour.at_end()
         stream.end()
     except ProtocolError as error:
         _tell(f"FATAL: {error}")
@@ -431,15 +521,15 @@ def _serve(request_us: float, record_us: float) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Be a redo child; the result is the exit status."""
     try:
-        costs = parse_options(arguments)
+        options = parse_options(arguments)
     except UsageError as error:
         _tell(f"python_child: {error} (--help tells the options)")
         return EXIT_USAGE
-    if costs is None:
+    if options.help:
         _write_all(1, _HELP.encode())
         return 0
     os.closerange(3, 65536)
-    return _serve(*costs)
+    return _serve(options)
 
 
 def _run() -> NoReturn:

@@ -1,0 +1,211 @@
+"""The faults of PROTOCOL.md: their names and keys, what ``--fault`` asks for, and when it is due.
+
+The one table of them in Python; ``fault.c`` has it for the C child, and a test compares the two.
+The Python child loads this file by its path, and only if it is given a fault, so it stands alone
+and imports the standard library only. What a fault does is ``misbehave.py``'s business: nothing
+here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+MAX_NUMBER = 1_000_000_000
+"""The largest K of ``at=K`` and ``every=K``."""
+
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_TRIGGERS = ("at", "every", "p")
+_SHOWN = 80  # characters of an argument, in an error
+
+
+class FaultError(ValueError):
+    """Not a fault. The text is one line that names what is wrong and tells what is valid.
+
+    ``given`` is the name, key or value that is wrong, ``choices`` the names or keys it might have
+    been (empty for a value).
+    """
+
+    def __init__(self, text: str, given: str, choices: Sequence[str] = ()) -> None:
+        self.given = given
+        self.choices = tuple(choices)
+        super().__init__(f"{text}: {given[:_SHOWN]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """The number that a fault takes under a key of its own, with its limits."""
+
+    key: str
+    usual: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One line of the table. ``at_redo``: it has a trigger (a fault of the start or end has none).
+    ``sandboxed``: the C child can do it in its sandbox; otherwise it runs without."""
+
+    description: str
+    amount: Amount | None = None
+    at_redo: bool = True
+    sandboxed: bool = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What may stand before a ``=``."""
+        own = () if self.amount is None else (self.amount.key,)
+        return (*own, *_TRIGGERS, "seed") if self.at_redo else own
+
+
+_LONGEST_MS = 3_600_000
+
+FAULTS: dict[str, FaultKind] = {
+    "exit-before-reply": FaultKind("exits with status 4 instead of a page"),
+    "exit-in-reply": FaultKind("exits with status 4 after half of the page"),
+    "exit-after-reply": FaultKind("exits with status 4 after the page"),
+    "killed": FaultKind("is killed by SIGKILL instead of a page"),
+    "hang": FaultKind(
+        "does not answer and reads no more; ends only by a signal",
+        sandboxed=False,
+    ),
+    "late": FaultKind("answers late, busy until then", Amount("ms", 50, 0, _LONGEST_MS)),
+    "drip": FaultKind(
+        "writes the page byte by byte, busy between bytes", Amount("us", 1000, 0, 1_000_000)
+    ),
+    "short-reply": FaultKind(
+        "leaves out the last bytes of the page and goes on", Amount("bytes", 100, 1, 8192)
+    ),
+    "extra-page": FaultKind("writes the page twice and goes on"),
+    "close-stdout": FaultKind(
+        "closes its output instead of a page and stays; ends only by a signal", sandboxed=False
+    ),
+    "close-stdin": FaultKind(
+        "closes its input after the page and stays; ends only by a signal", sandboxed=False
+    ),
+    "stderr-lines": FaultKind("writes 1 MiB of lines to standard error before the page"),
+    "stderr-blob": FaultKind("writes 1 MiB without a line end to standard error before the page"),
+    "open-file": FaultKind("opens a file before the page, which the C child's sandbox forbids"),
+    "start-slowly": FaultKind(
+        "waits before it reads a byte", Amount("ms", 200, 0, _LONGEST_MS), at_redo=False
+    ),
+    "fail-to-start": FaultKind("exits with status 1 before it reads a byte", at_redo=False),
+    "ignore-eof": FaultKind(
+        "stays at the end of input; ends only by a signal", at_redo=False, sandboxed=False
+    ),
+}
+"""Every fault by its name, in the order of PROTOCOL.md."""
+
+
+@dataclass(slots=True)
+class Trigger:
+    """At which redos a fault is due: a count, and for a probability a generator, so not frozen."""
+
+    kind: str | None  # at, every or p; None: at no redo
+    number: int = 1
+    chance: float = 0.0
+    random: int = 0  # the state of splitmix64; the seed to begin with
+    _redos: int = field(default=0, init=False)
+
+    def is_due(self) -> bool:
+        """To be asked once for each redo, in order."""
+        self._redos += 1
+        if self.kind == "at":
+            return self._redos == self.number
+        if self.kind == "every":
+            return self._redos % self.number == 0
+        return self.kind == "p" and self._draw() < self.chance
+
+    def _draw(self) -> float:
+        """splitmix64, of which the upper 53 bits make a float from 0 to below 1."""
+        self.random = z = self.random + 0x9E37_79B9_7F4A_7C15 & _MASK
+        z = (z ^ z >> 30) * 0xBF58_476D_1CE4_E5B9 & _MASK
+        z = (z ^ z >> 27) * 0x94D0_49BB_1331_11EB & _MASK
+        z ^= z >> 31
+        return (z >> 11) * 2.0**-53
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What ``--fault`` asks for. ``amount`` is in the unit that its key names; 0 if it has none."""
+
+    name: str
+    amount: int
+    trigger: Trigger
+
+
+def parse_fault(text: str) -> Fault:
+    """``NAME[:KEY=VALUE[,KEY=VALUE]...]``. Raises FaultError."""
+    name, colon, rest = text.partition(":")
+    kind = FAULTS.get(name)
+    if kind is None:
+        raise FaultError(f"unknown fault, not one of {', '.join(FAULTS)}", name, list(FAULTS))
+    values: dict[str, str] = {}
+    for part in rest.split(",") if colon else ():
+        key, _, value = part.partition("=")
+        _check_key(name, kind, key, values)
+        _check_value(name, kind, key, value)
+        values[key] = value
+    return Fault(name, _amount(kind, values), _trigger(name, kind, values, text))
+
+
+def _check_key(name: str, kind: FaultKind, key: str, before: dict[str, str]) -> None:
+    if not kind.keys:
+        raise FaultError(f"fault {name} takes no keys", key)
+    if key not in kind.keys:
+        keys = ", ".join(kind.keys)
+        raise FaultError(f"unknown key of fault {name}, not one of {keys}", key, kind.keys)
+    if key in before:
+        raise FaultError(f"key of fault {name} given twice", key)
+
+
+def _check_value(name: str, kind: FaultKind, key: str, value: str) -> None:
+    if key == "p":
+        if not _is_chance(value):
+            raise FaultError(f"p of fault {name} is not a decimal from 0 to 1", value)
+        return
+    least, most = _limits(kind, key)
+    if not _is_whole(value, least, most):
+        raise FaultError(
+            f"{key} of fault {name} is not a whole number from {least} to {most}", value
+        )
+
+
+def _limits(kind: FaultKind, key: str) -> tuple[int, int]:
+    if kind.amount is not None and key == kind.amount.key:
+        return kind.amount.least, kind.amount.most
+    return (0, _MASK) if key == "seed" else (1, MAX_NUMBER)
+
+
+def _is_whole(text: str, least: int, most: int) -> bool:
+    if not (text.isascii() and text.isdigit()):
+        return False
+    # Python refuses to read numbers of thousands of digits: with another error than this one.
+    return len(text.lstrip("0")) <= len(str(most)) and least <= int(text.lstrip("0") or "0") <= most
+
+
+def _is_chance(text: str) -> bool:
+    # Plain decimals only: float() alone would take infinity, exponents, blanks and more.
+    digits = text.replace(".", "", 1)
+    return digits.isascii() and digits.isdigit() and float(text) <= 1.0
+
+
+def _amount(kind: FaultKind, values: dict[str, str]) -> int:
+    if kind.amount is None:
+        return 0
+    return int(values.get(kind.amount.key, kind.amount.usual))
+
+
+def _trigger(name: str, kind: FaultKind, values: dict[str, str], text: str) -> Trigger:
+    given = [key for key in _TRIGGERS if key in values]
+    if len(given) > 1:
+        raise FaultError(f"fault {name} takes only one of {', '.join(_TRIGGERS)}", text)
+    if "seed" in values and "p" not in values:
+        raise FaultError(f"seed of fault {name} needs p", text)
+    if not kind.at_redo:
+        return Trigger(None)
+    chosen = given[0] if given else "at"
+    if chosen == "p":
+        return Trigger("p", chance=float(values["p"]), random=int(values.get("seed", "0")))
+    return Trigger(chosen, number=int(values.get(chosen, "1")))
