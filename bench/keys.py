@@ -63,6 +63,12 @@ _RUN = (
     Key("redo_round", "count", "round that the run belongs to; runs of one round can be paired"),
     Key("redo_redos", "count", "redos in all slices of the run"),
     Key("redo_slices", "count", "slices of the run"),
+    Key(
+        "redo_slice_throughputs",
+        "text",
+        "JSON list: throughput of each slice, in the order of the run's values, each of which is"
+        " its time per redo: their product is N",
+    ),
     Key("redo_time_per_redo", "s/redo", "sum of the clients' walls / redos, over all slices"),
     Key("redo_throughput", "1/s", "redos / wall from the barrier to the last client's end"),
     Key("redo_latency_p50", "s", "median latency; all samples of the run pooled, nearest rank"),

@@ -5,6 +5,7 @@ The only place that fills these keys in; ``keys`` describes them. No file is tou
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -63,6 +64,9 @@ def _latency_metadata(record: RunRecord) -> dict[str, Value]:
     shares = measures.fairness(slices)
     return {
         "redo_redos": measures.redos(slices),
+        "redo_slice_throughputs": json.dumps(
+            [float(f"{measures.throughput_per_s([one]):.6g}") for one in slices]
+        ),
         "redo_slices": len(slices),
         "redo_time_per_redo": measures.time_per_redo_s(slices),
         "redo_throughput": measures.throughput_per_s(slices),

@@ -141,6 +141,7 @@ class FloorSubject:
 
     def __init__(self, spec: WorkerSpec) -> None:
         assert spec.floor_program is not None
+        self._counters = {"read_calls": 0, "write_calls": 0, "poll_calls": 0}
         self._process = subprocess.Popen(
             (
                 *(spec.floor_program, "--requests", spec.requests, "--pages", spec.pages),
@@ -151,7 +152,7 @@ class FloorSubject:
             stdout=subprocess.PIPE,
         )
         try:
-            self.child_pid = self._number_after("ready")
+            (self.child_pid,) = self._numbers_after("ready", 1)
         except BaseException:
             self.close()
             raise
@@ -163,13 +164,16 @@ class FloorSubject:
     def run_slice(self, seconds: float) -> SliceOutcome:
         before = [meter.used() for meter in self.meters]
         self._send(f"slice {round(seconds * 1e9)}")
-        payload = self._read(self._number_after("slice"))
+        size, reads, writes, polls = self._numbers_after("slice", 4)
+        payload = self._read(size)
+        for name, calls in (("read_calls", reads), ("write_calls", writes), ("poll_calls", polls)):
+            self._counters[name] += calls
         after = [meter.used() for meter in self.meters]
         used = tuple(now.since(then) for now, then in zip(after, before, strict=True))
         return SliceOutcome(payload, used)
 
     def counters(self) -> Mapping[str, int]:
-        return {}
+        return dict(self._counters)
 
     def facts(self) -> Mapping[str, Fact]:
         return {}
@@ -190,13 +194,13 @@ class FloorSubject:
         except BrokenPipeError as error:
             raise self._ended() from error
 
-    def _number_after(self, word: str) -> int:
+    def _numbers_after(self, word: str, count: int) -> list[int]:
         assert self._process.stdout
         line = self._process.stdout.readline()
-        name, _, number = line.decode().strip().partition(" ")
-        if name != word or not number.isdecimal():
+        name, *numbers = line.decode().split() or [""]
+        if name != word or len(numbers) != count or not all(n.isdecimal() for n in numbers):
             raise self._ended() if not line else SubjectError(f"the floor said {line!r}")
-        return int(number)
+        return [int(number) for number in numbers]
 
     def _read(self, size: int) -> bytes:
         assert self._process.stdout

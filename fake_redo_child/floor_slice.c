@@ -144,6 +144,7 @@ static bool write_unsent(struct slice *s)
     while (s->unsent_count > 0) {
         size_t count = s->unsent_count < MOST_IOVECS ? s->unsent_count : MOST_IOVECS;
         ssize_t size = writev(s->to_child, s->unsent + s->unsent_first, (int)count);
+        s->write_calls++;
         if (size >= 0) {
             sent(s, (size_t)size);
         } else if (errno == EAGAIN) {
@@ -168,6 +169,7 @@ static bool wait_for_either(struct slice *s, bool *pages)
         {.fd = s->from_child, .events = POLLIN},
         {.fd = s->to_child, .events = POLLOUT},
     };
+    s->poll_calls++;
     while (poll(both, 2, -1) < 0) {
         if (errno != EINTR) {
             snprintf(s->error, sizeof s->error, "cannot poll: %s", strerror(errno));
@@ -211,6 +213,7 @@ static bool read_pages(struct slice *s)
 {
     ssize_t size = read(s->from_child, s->input + s->input_size, INPUT_BYTES - s->input_size);
     int64_t now = now_ns(s);
+    s->read_calls++;
     if (size < 0 && errno == EINTR)
         return true;
     if (size <= 0) {
@@ -232,6 +235,7 @@ static bool read_pages(struct slice *s)
 bool slice_run(struct slice *s, int64_t duration_ns)
 {
     s->samples.count = 0;
+    s->read_calls = s->write_calls = s->poll_calls = 0;
     s->duration_ns = duration_ns;
     for (uint32_t i = 0; i < s->window; i++) {
         s->clients[i] = (struct client){.request = (size_t)i * CLIENT_STRIDE % s->traffic->count};

@@ -53,6 +53,7 @@ struct slice {
 
     int64_t origin_ns;
     int64_t duration_ns;
+    size_t read_calls, write_calls, poll_calls; /* system calls in this slice */
     char error[200];
     bool child_gone; /* beside `error`: its streams ended, it need not be killed at once */
 };

@@ -7,8 +7,8 @@
  * in the same order. Prints `ready PID` (the child's) on standard output once the child has answered
  * a ping, then obeys standard input, line by line:
  *
- *     slice NANOSECONDS   measure for that long; answers `slice BYTES`, then that many bytes of
- *                         native int64: start_ns, end_ns (since the slice's start) and redos of each
+ *     slice NANOSECONDS   measure for that long; answers `slice BYTES READS WRITES POLLS` (the last
+ *                         three are system calls), then that many bytes of native int64: start_ns, end_ns (since the slice's start) and redos of each
  *                         client, then every latency in ns, client after client
  *     stop                end; so does the end of input
  *
@@ -307,8 +307,9 @@ static void answer_slice(const struct slice *slice)
     for (size_t k = 0; k < slice->samples.count; k++)
         payload[next[slice->samples.client[k]]++] = slice->samples.latency_ns[k];
 
-    char line[64];
-    int size = snprintf(line, sizeof line, "slice %zu\n", values * sizeof *payload);
+    char line[128];
+    int size = snprintf(line, sizeof line, "slice %zu %zu %zu %zu\n", values * sizeof *payload,
+                        slice->read_calls, slice->write_calls, slice->poll_calls);
     answer(line, (size_t)size);
     answer(payload, values * sizeof *payload);
 }

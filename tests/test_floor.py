@@ -46,6 +46,13 @@ class Client:
     latencies_ns: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Calls:
+    reads: int
+    writes: int
+    polls: int
+
+
 def traffic(folder: Path, sizes: Sequence[int] = SHORT, count: int = 40) -> Traffic:
     source = random.Random(count)
     requests, pages = b"", b""
@@ -84,8 +91,9 @@ class Floor:
 
     def slice(self, duration_ns: int = SLICE_NS) -> list[Client]:
         self.command(f"slice {duration_ns}")
-        word, size = self.stdout.readline().split()
+        word, size, *calls = self.stdout.readline().split()
         assert word == b"slice"
+        self.calls = Calls(*map(int, calls))
         payload = self.stdout.read(int(size))
         assert len(payload) == int(size)
         values = list(struct.unpack(f"={len(payload) // 8}q", payload))
@@ -167,6 +175,9 @@ def test_slices(kind: str, window: int, tmp_path: Path) -> None:
 def test_a_slice_of_no_time_is_one_redo_each(tmp_path: Path) -> None:
     with floor(traffic(tmp_path), 5, command_of("c")) as running:
         assert [len(client.latencies_ns) for client in running.slice(0)] == [1] * 5
+        assert running.calls.writes == 1
+        assert 1 <= running.calls.reads <= 5
+        assert running.calls.polls == 0
 
 
 @each_kind
@@ -479,5 +490,5 @@ def test_commands_that_come_together(tmp_path: Path) -> None:
         running.stdin.write(b"slice 0\nslice 0\nstop\n")
         running.stdin.flush()
         # One client of one redo: three numbers and one latency.
-        assert running.stdout.read().count(b"slice 32\n") == 2
+        assert running.stdout.read().count(b"slice 32 1 1 0\n") == 2
         running.ends(0)
