@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, fields
 
 from bench.errors import CaseError
 
-# No "/", "=" or blank: they separate the parts of a name.
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+:-]*")
+# No "/" or blank: they separate the parts of a name. (A fault has "=" in it: the first one counts.)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+:=,-]*")
 _NAME = re.compile(
     r"(?P<manager>[^/]+)/(?P<workload>[^/]+)/n=(?P<clients>[0-9]+)(?P<extra>(/[^/]+)*)"
 )
@@ -33,13 +33,14 @@ class Case:
     clients: int = field(metadata={"meaning": "N, the number of concurrent clients"})
     child: str = field(default="c", metadata={"meaning": "which redo child answers"})
     cost: str = field(default="none", metadata={"meaning": "CPU that the child burns besides"})
+    fault: str = field(default="none", metadata={"meaning": "how the child misbehaves"})
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
             if not (isinstance(value, int) or _WORD.fullmatch(value)):
                 raise CaseError(
-                    f"{item.name} {value!r} of a case: use letters, digits and _ . + : - only"
+                    f"{item.name} {value!r} of a case: use letters, digits and _ . + : = , - only"
                 )
         if self.clients < 1:
             raise CaseError(f"clients {self.clients} of a case: use 1 or more")

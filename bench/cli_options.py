@@ -19,6 +19,7 @@ _HELP: Final = {
     "clients": ("LIST", "numbers of concurrent clients, as 1,8,128"),
     "child": ("LIST", f"of {', '.join(CHILDREN)}"),
     "cost": ("NAME", f"CPU that the child burns besides: {', '.join(COSTS)}"),
+    "fault": ("FAULT", "how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none"),
     "rounds": ("K", "runs of each case; lifts the profile's time budget"),
     "slices": ("K", "slices of a run"),
     "seconds": ("S", "measured in a run, over all its slices"),

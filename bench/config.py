@@ -28,7 +28,7 @@ from bench.config_fields import (
     flat,
     shown,
 )
-from bench.names import unknown
+from bench.names import NO_FAULT, unknown
 
 __all__ = [
     "OPTIONS",
@@ -45,10 +45,12 @@ __all__ = [
 
 
 class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The redo process: which programs, and how much CPU each burns on top of its own work."""
+    """The redo process: which programs, how much CPU each burns on top of its own work, and how it
+    misbehaves (PROTOCOL.md lists the faults)."""
 
     kind: tuple[str, ...] = ("c",)
     cost: str = "none"
+    fault: str = NO_FAULT
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ _FIELD_OF_OPTION: Final[Mapping[str, str]] = {
     **{name: name for name in RULES if name != "title" and "." not in name},
     "child": "child.kind",
     "cost": "child.cost",
+    "fault": "child.fault",
 }
 OPTIONS: Final = tuple(_FIELD_OF_OPTION)
 """What ``override`` takes."""
@@ -211,5 +214,9 @@ def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:
     if values["budget_s"] == math.inf:
         values["budget_s"] = None  # a single way to say "no limit", and one that JSON has
     check_durations(values, source)
-    child = ChildConfig(kind=values.pop("child.kind"), cost=values.pop("child.cost"))
+    child = ChildConfig(
+        kind=values.pop("child.kind"),
+        cost=values.pop("child.cost"),
+        fault=values.pop("child.fault"),
+    )
     return Config(name=name, child=child, **values)

@@ -5,7 +5,7 @@ and no ``Config``; `bench.config` reads, overrides and stores.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from bench.errors import BenchError
-from bench.names import CHILDREN, CLIENTS_MAX, COSTS, MANAGERS, WORKLOADS, unknown
+from bench.names import CHILDREN, CLIENTS_MAX, COSTS, MANAGERS, NO_FAULT, WORKLOADS, unknown
+from fake_redo_child.build import FAULTS, BuildError, check_fault
 
 SEED_MAX: Final = 2**63 - 1
 SLICE_MIN_S: Final = 0.001
@@ -38,6 +39,8 @@ class Rule:
     is_list: bool = False
     noun: str = ""
     names: tuple[str, ...] = ()
+    check: Callable[[str], None] | None = None
+    """For text with a notation of its own: raises ValueError or BuildError."""
 
 
 def _one_of(noun: str, names: tuple[str, ...]) -> Rule:
@@ -46,6 +49,14 @@ def _one_of(noun: str, names: tuple[str, ...]) -> Rule:
 
 def _some_of(noun: str, names: tuple[str, ...]) -> Rule:
     return Rule(str, f"any of {', '.join(names)}", is_list=True, noun=noun, names=names)
+
+
+def _check_fault(text: str) -> None:
+    name = text.partition(":")[0]
+    if name not in (NO_FAULT, *FAULTS):
+        raise ValueError(unknown("fault", name, (NO_FAULT, *FAULTS)))
+    if text != NO_FAULT:
+        check_fault(text)
 
 
 _COUNT = Rule(Annotated[int, Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
@@ -73,6 +84,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "seed": Rule(Annotated[int, Meta(ge=0, le=SEED_MAX)], f"a whole number from 0 to {SEED_MAX}"),
     "child.kind": _some_of("child", CHILDREN),
     "child.cost": _one_of("cost", COSTS),
+    "child.fault": Rule(
+        str,
+        "none, or a fault as NAME:KEY=VALUE",
+        check=_check_fault,
+    ),
 }
 REQUIRED: Final = ("manager", "workload", "clients")
 TABLES: Final = ("child",)
@@ -153,6 +169,11 @@ def _item(name: str, value: object, source: Source, is_text: bool) -> object:
         raise source.wrong_value(name, value, rule.expected) from error
     if rule.names and item not in rule.names:
         raise source.error(name, unknown(rule.noun, str(item), rule.names))
+    if rule.check is not None:
+        try:
+            rule.check(str(item))
+        except (BuildError, ValueError) as error:
+            raise source.error(name, str(error)) from error
     return item
 
 

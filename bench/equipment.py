@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.config import Config
 from bench.errors import BenchError
+from bench.names import NO_FAULT
 from bench.traffic import Traffic, write_traffic
 from fake_redo_child.build import (
     Build,
@@ -58,6 +59,7 @@ def prepare(config: Config, folder: Path) -> Equipment:
                 kind,
                 sandbox=sandbox,
                 cost=config.child.cost,
+                fault=None if config.child.fault == NO_FAULT else config.child.fault,
                 program=builds["c_child"].path if kind == "c" else None,
             )
             for kind in config.child.kind

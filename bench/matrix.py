@@ -22,6 +22,7 @@ def cases_of(config: Config) -> tuple[Case, ...]:
             clients=clients,
             child=child,
             cost=config.child.cost,
+            fault=config.child.fault,
         )
         for child, workload, manager, clients in itertools.product(
             config.child.kind, config.workload, config.manager, config.clients

@@ -13,6 +13,8 @@ MANAGERS: Final = ("sync", "async", "async-uvloop", "floor")
 WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image")
 CHILDREN: Final = ("c", "python")
 COSTS: Final = ("none", "pg14")
+NO_FAULT: Final = "none"
+"""A child that behaves; the faults that it can be given are ``fake_redo_child``'s."""
 
 CLIENTS_MAX: Final = 4096
 """The most concurrent clients of a case: the sync manager needs a thread for each."""

@@ -5,6 +5,7 @@ Outside its sandbox, since valgrind makes system calls of its own.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -23,7 +24,11 @@ def under_valgrind(data: bytes, *options: str) -> subprocess.CompletedProcess[by
     command = command_of("c", "--no-sandbox", *options)
     valgrind = shutil.which("valgrind")
     if valgrind is None:
-        pytest.fail("valgrind is missing: install it (for example: apt-get install valgrind)")
+        missing = "valgrind is missing: install it (for example: apt-get install valgrind)"
+        # A machine with Python, a compiler and make is enough for all else; CI must have it.
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     return subprocess.run(
         [
             valgrind,

@@ -169,7 +169,7 @@ def test_not_toml(profile: Path) -> None:
         ("timeout = 3.0", 'unknown field "timeout": did you mean "timeout_s"?'),
         ("name = 'x'", 'unknown field "name": did you mean "manager"?'),
         ("[child]\nknd = ['c']", 'unknown field "child.knd": did you mean "child.kind"?'),
-        ("child = 'c'", 'child = "c": expected a table [child] with kind and cost'),
+        ("child = 'c'", 'child = "c": expected a table [child] with kind and cost and fault'),
         ("title = 'a\\nb'", None),
         ('title = "a\\nb"', 'title = "a\\nb": expected one line of at most 120 characters'),
         ("rounds = 0", "rounds = 0: expected a whole number from 1 to 10000"),
@@ -295,6 +295,7 @@ def test_options_may_be_text_as_typed() -> None:
         "seed": 7,
         "child": ["c", "python"],
         "cost": "pg14",
+        "fault": "late:ms=5",
     }
     assert set(typed) == set(OPTIONS)
     text = {
@@ -324,6 +325,11 @@ def test_the_budget_can_be_lifted() -> None:
         ),
         ("child", "rust", '--child: unknown child "rust": (c, python)'),
         ("cost", "free", '--cost: unknown cost "free": (none, pg14)'),
+        (
+            "fault",
+            "lat:ms=5",
+            '--fault: unknown fault "lat": did you mean "late"?',
+        ),
         ("rounds", "0", '--rounds = "0": expected a whole number from 1 to 10000'),
         ("warmup_s", "soon", '--warmup-s = "soon": expected seconds, from 0 to 86400'),
         (
@@ -381,7 +387,11 @@ def test_json_there_and_back(name: str) -> None:
     config = load_profile(name)
     text = config.to_json()
     assert "\n" not in text
-    assert json.loads(text)["child"] == {"kind": list(config.child.kind), "cost": "none"}
+    assert json.loads(text)["child"] == {
+        "kind": list(config.child.kind),
+        "cost": "none",
+        "fault": "none",
+    }
     assert from_json(text) == config
 
 
