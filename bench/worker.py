@@ -17,6 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/bench/")[0])
 
 import gc  # noqa: E402
+import logging  # noqa: E402
 import resource  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
@@ -101,6 +102,8 @@ def _report(subject: Subject) -> dict[str, Any]:
 
 def main() -> int:
     """Serves the suite on stdin and stdout; the exit status."""
+    # The end of a worker's stderr is shown with a run that failed.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         serve(sys.stdin.buffer, sys.stdout.buffer)
     except Exception as error:  # noqa: BLE001 - the suite is told, whatever it is

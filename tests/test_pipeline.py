@@ -345,6 +345,10 @@ def test_abandoning_what_is_over_changes_nothing() -> None:
     assert answered.page == page(0)
     pipeline.fail(QuiescedError(PID, "over"))
     pipeline.abandon(failed)
+    twice = submit(other := make(), 7)
+    other.abandon(twice)
+    other.abandon(twice)
+    assert other.in_flight == 0
     assert not answered.abandoned
     assert not failed.abandoned
     assert pipeline.counters.pages_dropped == 0

@@ -4,8 +4,11 @@
     async with create_manager(config) as manager:
         page = await manager.request_redo(RedoRequest(tag, records))
 
-Standard library only.
+Standard library only. What the managers and their children have to say goes to the logger
+``walredo`` (and ``walredo.child`` below it), which is silent unless the program listens.
 """
+
+import logging
 
 from walredo.async_manager import AsyncRedoManager
 from walredo.config import ManagerConfig, ManagerKind
@@ -30,6 +33,8 @@ from walredo.request import BufferTag, RedoAttempt, RedoRequest, WalRecord, pars
 from walredo.status import ManagerStatus
 from walredo.sync_manager import SyncRedoManager
 from walredo.wire import PAGE_SIZE
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 READ_PAGE = RedoAttempt.READ_PAGE
 LEGACY_COMPACTION = RedoAttempt.LEGACY_COMPACTION

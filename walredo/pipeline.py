@@ -181,7 +181,7 @@ class Pipeline(Generic[Owner]):
 
     def abandon(self, ticket: Ticket[Owner]) -> None:
         """The owner does not wait any more. Not to be called between chunks_to_send and sent."""
-        if ticket.page is not None or ticket.error is not None:
+        if ticket.page is not None or ticket.error is not None or ticket.abandoned:
             return
         ticket.abandoned = True
         untouched = ticket.message and not (self._head_sent and self._unsent[0] is ticket)

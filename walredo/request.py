@@ -134,5 +134,5 @@ def _is_image_of(payload: bytes, tag: BufferTag) -> bool:
 
 
 def _check_range(name: str, value: int, highest: int) -> None:
-    if not 0 <= value <= highest:
-        raise InvalidRequest(f"{name} is {value}: it must be between 0 and {highest}")
+    if not isinstance(value, int) or not 0 <= value <= highest:
+        raise InvalidRequest(f"{name} is {value!r}: it must be a whole number from 0 to {highest}")
