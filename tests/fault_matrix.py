@@ -25,7 +25,7 @@ from fake_redo_child.build import FAULTS, child_command, child_program, sandbox_
 from managers import AsyncDriver, Driver, SyncDriver, in_parallel, make_request, page_of
 from walredo import FailedAttempt, RedoAttempt
 
-TIMEOUT_S: Final = 0.5
+TIMEOUT_S: Final = 0.4
 """Deadline of a redo: short for a test, long for a child that answers in microseconds."""
 
 GRACE_S: Final = 20.0
@@ -55,11 +55,11 @@ class Cell:
 
     @property
     def option(self) -> str:
-        """The fault as the child takes it: at the second redo of each of its processes, so that a
-        first one has shown that it works."""
+        """The fault as the child takes it: late enough in each of its processes that it has shown
+        that it works, and in the middle of the redos of many clients."""
         keys = [_KEYS[self.fault]] if self.fault in _KEYS else []
         if self.fault not in _WITHOUT_TRIGGER:
-            keys.append("at=2")
+            keys.append("at=2" if self.clients == 1 else "at=20")
         return self.fault + (":" + ",".join(keys) if keys else "")
 
 
@@ -74,7 +74,7 @@ class Outcome:
     next_redo: str
 
     def __str__(self) -> str:
-        found = [f"{self.pages} pages"] if self.pages else []
+        found = [f"{self.pages} page{'' if self.pages == 1 else 's'}"] if self.pages else []
         found += [f"{count} {name}" for name, count in sorted(self.errors.items())]
         return ", ".join(found)
 

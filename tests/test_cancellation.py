@@ -41,6 +41,7 @@ from walredo import (
     READ_PAGE,
     AsyncRedoManager,
     Cause,
+    ChildExitedError,
     LaunchError,
     ManagerConfig,
     ManagerKind,
@@ -280,7 +281,7 @@ def test_cancelled_when_its_child_has_just_failed(drive: Drive) -> None:
             session = manager._life.current
             assert session is not None
             # In one turn of the loop, so that the redo is cancelled before it can see its error.
-            session.fail(session.output_ended())
+            session.fail(ChildExitedError(pid, "it closed its output"))
             assert is_gone(pid)
             await cancelled(task)
         assert (await manager.status()).errors == {}

@@ -7,11 +7,10 @@ decided in ``pipeline``, what happens after a failure in ``lifecycle``.
 from __future__ import annotations
 
 import asyncio
-import os
 from time import monotonic_ns
 
 from walredo.child import Child
-from walredo.errors import FailedAttempt, RedoTimeoutError, UnexpectedOutputError
+from walredo.errors import ChildError, FailedAttempt, RedoTimeoutError
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
@@ -63,12 +62,10 @@ class AsyncSession(Session[PageFuture]):
             return
         while chunks := pipeline.chunks_to_send():
             try:
-                count = os.writev(self.child.stdin, chunks)
-            except BlockingIOError:
-                count = 0
-            except OSError as error:
+                count = self.write_input(chunks)
+            except ChildError as failure:
                 pipeline.sent(0)
-                self.fail(self.refused(error))
+                self.fail(failure)
                 return
             pipeline.sent(count)
             if not count:
@@ -88,19 +85,12 @@ class AsyncSession(Session[PageFuture]):
         pipeline = self.pipeline
         pipeline.counters.poll_calls += 1
         try:
-            count = os.readv(self.child.stdout, (pipeline.receive_space(),))
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self.fail(self.refused(error))
-            return
-        if not count:
-            self.fail(self.output_ended())
-            return
-        try:
+            count = self.read_output()
+            if count is None:
+                return
             completed = pipeline.received(count)
-        except UnexpectedOutputError as error:
-            self.fail(error)
+        except ChildError as failure:
+            self.fail(failure)
             return
         self.idle_since_ns = monotonic_ns()
         for ticket in completed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Generic
 
 from walredo.child import Child
@@ -40,19 +41,37 @@ class Session(Generic[Owner]):
                 break
         self._stderr_log.close()
 
-    def output_ended(self) -> ChildExitedError:
-        """The failure where a read finds the end of the child's stdout."""
-        return ChildExitedError(self.child.pid, "it closed its output")
+    def write_input(self, chunks: Sequence[bytes | memoryview]) -> int:
+        """One write to the child: how many bytes went out, 0 if the pipe is full.
 
-    def refused(self, error: OSError) -> FailedAttempt:
-        """The failure where the kernel refuses a write or a read."""
-        failure: FailedAttempt
-        if isinstance(error, BrokenPipeError):
-            failure = ChildExitedError(self.child.pid, "it closed its input")
-        else:
-            failure = ChildIOError(self.child.pid, f"{error.strerror} (errno {error.errno})")
-        failure.__cause__ = error
-        return failure
+        Raises ChildError if the child has closed its input or the kernel refuses; then none did.
+        """
+        try:
+            return os.writev(self.child.stdin, chunks)
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError as error:
+            raise ChildExitedError(self.child.pid, "it closed its input") from error
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def read_output(self) -> int | None:
+        """One read of pages into the pipeline's space: how many bytes, None if none are there.
+
+        Raises ChildError at the end of the child's output, or where the kernel refuses.
+        """
+        try:
+            count = os.readv(self.child.stdout, (self.pipeline.receive_space(),))
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self._refused(error) from error
+        if not count:
+            raise ChildExitedError(self.child.pid, "it closed its output")
+        return count
+
+    def _refused(self, error: OSError) -> ChildIOError:
+        return ChildIOError(self.child.pid, f"{error.strerror} (errno {error.errno})")
 
     def describe_end(self, failure: FailedAttempt) -> None:
         """Adds to the failure how the child ended, which is known once it is reaped."""

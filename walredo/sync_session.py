@@ -21,11 +21,11 @@ from time import monotonic_ns
 
 from walredo.child import Child
 from walredo.errors import (
+    ChildError,
     FailedAttempt,
     RedoInterrupted,
     RedoTimeoutError,
     StreamsPoisonedError,
-    UnexpectedOutputError,
 )
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
@@ -33,7 +33,7 @@ from walredo.session import Session
 
 
 class Sleeper:
-    """What a thread sleeps on. ``parked`` and ``role`` are guarded by the session's lock.
+    """What a thread sleeps on. ``parked`` is guarded by the session's lock.
 
     ``lock`` is held by nobody in particular: acquiring it is sleeping, releasing it is waking, and
     only who finds ``parked`` set (and clears it) may release it.
@@ -164,13 +164,11 @@ class SyncSession(Session[Sleeper]):
                         self._writer = None
                         return
                 try:
-                    count = os.writev(self.child.stdin, chunks)
-                except BlockingIOError:
-                    count = 0
-                except OSError as error:
+                    count = self.write_input(chunks)
+                except ChildError as failure:
                     with self._lock:
                         pipeline.sent(0)
-                    self.fail(self.refused(error))
+                    self.fail(failure)
                     return
                 with self._lock:
                     pipeline.sent(count)
@@ -222,24 +220,16 @@ class SyncSession(Session[Sleeper]):
 
     def _receive(self) -> None:
         """Takes the pages that are there and wakes their owners. The caller is the reader."""
-        pipeline = self.pipeline
         try:
-            count = os.readv(self.child.stdout, (pipeline.receive_space(),))
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self.fail(self.refused(error))
-            return
-        if not count:
-            self.fail(self.output_ended())
-            return
-        try:
+            count = self.read_output()
+            if count is None:
+                return
             with self._lock:
-                for completed in pipeline.received(count):
+                for completed in self.pipeline.received(count):
                     completed.owner.wake()
                 self.idle_since_ns = monotonic_ns()
-        except UnexpectedOutputError as error:
-            self.fail(error)
+        except ChildError as failure:
+            self.fail(failure)
 
     def _drop_roles(self, sleeper: Sleeper, *, reader: bool = True) -> None:
         """Whatever happened to the thread, it neither writes nor (if so) reads any more."""
