@@ -84,21 +84,21 @@ def _usage(
     def total(name: str) -> int | None:
         return sum(one[name] for one in used) if all(name in one for one in used) else None
 
-    def split(name: str, user_share: float | None) -> tuple[float | None, float | None]:
-        cpu_ns = total(name)
-        if cpu_ns is None or user_share is None:
-            return None, None
-        return cpu_ns / 1e9 * user_share, cpu_ns / 1e9 * (1 - user_share)
-
     def seconds(name: str) -> float | None:
         cpu_ns = total(name)
         return None if cpu_ns is None else cpu_ns / 1e9
 
-    manager_user_s, manager_system_s = split("manager_cpu_ns", manager_user_share)
-    child_user_s, child_system_s = split("child_cpu_ns", child_user_share)
+    def split(cpu_s: float | None, user_share: float | None) -> tuple[float | None, float | None]:
+        if cpu_s is None or user_share is None:
+            return None, None
+        return cpu_s * user_share, cpu_s * (1 - user_share)
+
+    manager_cpu_s, child_cpu_s = seconds("manager_cpu_ns"), seconds("child_cpu_ns")
+    manager_user_s, manager_system_s = split(manager_cpu_s, manager_user_share)
+    child_user_s, child_system_s = split(child_cpu_s, child_user_share)
     return Usage(
-        manager_cpu_s=seconds("manager_cpu_ns"),
-        child_cpu_s=seconds("child_cpu_ns"),
+        manager_cpu_s=manager_cpu_s,
+        child_cpu_s=child_cpu_s,
         manager_user_s=manager_user_s,
         manager_system_s=manager_system_s,
         child_user_s=child_user_s,

@@ -152,8 +152,7 @@ class AsyncRedoManager:
                 loop.call_soon_threadsafe(self._launch_ended, loop, outcome)
             except RuntimeError:  # the loop was closed without a shutdown: nobody is left to ask
                 if isinstance(outcome, Child):
-                    outcome.kill_and_reap()
-                    outcome.close_streams()
+                    outcome.discard()
 
         try:
             threading.Thread(target=launch, name="redo-child-launch", daemon=True).start()
@@ -170,8 +169,7 @@ class AsyncRedoManager:
             try:
                 session = AsyncSession(outcome, self._life, loop)
             except Exception as raised:  # noqa: BLE001 - told to those who wait
-                outcome.kill_and_reap()
-                outcome.close_streams()
+                outcome.discard()
                 error = LaunchError.from_error(self._config.child_command, raised)
         if session is None:
             self._life.launch_failed(monotonic_ns())

@@ -140,8 +140,7 @@ class AsyncSession(Session[PageFuture]):
             self._loop.remove_reader(self.child.stderr)
             self.child.kill_and_reap()
             self.finish_stderr()
-            if self.pipeline.failure is not None:
-                self.describe_end(self.pipeline.failure)
+            self.describe_end()
             self._ended = True
         self.child.close_streams()
         self._lifecycle.reaped(self)

@@ -95,13 +95,17 @@ class Child:
                     assert stream
                     stream.close()
 
+    def discard(self) -> None:
+        """Ends a child that nobody uses: both of the above."""
+        self.kill_and_reap()
+        self.close_streams()
+
     def __del__(self) -> None:
         process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
         if process is None or getattr(process, "pid", None) is None:  # it was never started
             return
         if process.returncode is None:
-            self.kill_and_reap()
-            self.close_streams()
+            self.discard()
             # Last, since it raises where warnings are errors.
             warnings.warn(
                 f"redo child {process.pid} was not shut down",

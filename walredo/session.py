@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Generic
 
 from walredo.child import Child
-from walredo.errors import ChildExitedError, ChildIOError, FailedAttempt
+from walredo.errors import ChildExitedError, ChildIOError
 from walredo.pipeline import Owner, Pipeline
 from walredo.stderr_log import READ_BYTES, StderrLog
 
@@ -73,8 +73,9 @@ class Session(Generic[Owner]):
     def _refused(self, error: OSError) -> ChildIOError:
         return ChildIOError(self.child.pid, f"{error.strerror} (errno {error.errno})")
 
-    def describe_end(self, failure: FailedAttempt) -> None:
-        """Adds to the failure how the child ended, which is known once it is reaped."""
+    def describe_end(self) -> None:
+        """Adds to the pipeline's failure how the child ended, which is known once it is reaped."""
+        failure = self.pipeline.failure
         if isinstance(failure, ChildExitedError):
             failure.returncode = self.child.returncode
             failure.stderr_tail = self._stderr_log.tail

@@ -163,8 +163,7 @@ class SyncRedoManager:
             try:
                 session = SyncSession(child, self._life, self._changed)
             except BaseException:
-                child.kill_and_reap()
-                child.close_streams()
+                child.discard()
                 raise
         except Exception as raised:
             error = LaunchError.from_error(self._config.child_command, raised)

@@ -273,8 +273,7 @@ class SyncSession(Session[Sleeper]):
                 if self._stderr_thread.is_alive():
                     os.eventfd_write(self._stop_stderr, 1)
                 self._stderr_thread.join()
-                if self.pipeline.failure is not None:
-                    self.describe_end(self.pipeline.failure)
+                self.describe_end()
                 self._over.set()
         with self._lock:
             for ticket in self._told:
@@ -286,9 +285,10 @@ class SyncSession(Session[Sleeper]):
 
     def _close_if_ended(self) -> None:
         """Closes the streams of an ended child once no thread can be reading or writing them."""
+        if not self._over.is_set():
+            return  # without the lock, as in every redo; ``end`` looks again once it is over
         with self._lock:
-            roles_taken = self._reader is not None or self._writer is not None
-            if self._closed or roles_taken or not self._over.is_set():
+            if self._closed or self._reader is not None or self._writer is not None:
                 return
             self._closed = True
         self.child.close_streams()
