@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 _CPU_CLOCK_OF_PROCESS = 2
 """CPUCLOCK_SCHED in the kernel's include/linux/posix-timers.h: a process's CPU time in ns."""
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,13 @@ class Used:
     cpu_ns: int
     voluntary_switches: int
     involuntary_switches: int
+
+    def plus(self, other: Used) -> Used:
+        return Used(
+            self.cpu_ns + other.cpu_ns,
+            self.voluntary_switches + other.voluntary_switches,
+            self.involuntary_switches + other.involuntary_switches,
+        )
 
     def since(self, before: Used) -> Used:
         return Used(
@@ -89,16 +99,47 @@ class ProcessMeter:
         )
 
     def user_share(self) -> float | None:
+        return _share(*self.times_s())
+
+    def times_s(self) -> tuple[float, float]:
+        """User and system time, in clock ticks. Raises ProcessGoneError."""
         # The fields after the program's name, which may hold blanks and brackets: utime and stime
         # are the 12th and 13th of them (proc(5)).
         fields = self._read("stat").rpartition(")")[2].split()
-        return _share(int(fields[11]), int(fields[12]))
+        return int(fields[11]) / _TICKS_PER_S, int(fields[12]) / _TICKS_PER_S
 
     def _read(self, name: str) -> str:
         try:
             return (self._folder / name).read_text()
         except (FileNotFoundError, ProcessLookupError):
             raise self._gone from None
+
+
+class ChildMeter:
+    """The child of this process that ``pid`` tells (None: there is none now), and those before it.
+
+    A child counts as one before as soon as it is reaped: to be read while none is being replaced.
+    """
+
+    def __init__(self, pid: Callable[[], int | None]) -> None:
+        self._pid = pid
+
+    def used(self) -> Used:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ended = Used(
+            round((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw, usage.ru_nivcsw
+        )
+        pid = self._pid()
+        return ended if pid is None else ended.plus(ProcessMeter(pid, "child").used())
+
+    def user_share(self) -> float | None:
+        times = os.times()
+        user, system = times.children_user, times.children_system
+        pid = self._pid()
+        if pid is not None:
+            own_user, own_system = ProcessMeter(pid, "child").times_s()
+            user, system = user + own_user, system + own_system
+        return _share(user, system)
 
 
 def _share(user: float, system: float) -> float | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bench.clients import SliceOutcome, Work, run_tasks, run_threads
-from bench.cpu_usage import Meter, OwnMeter, ProcessMeter
+from bench.cpu_usage import ChildMeter, Meter, OwnMeter, ProcessMeter
 from bench.worker_protocol import WorkerSpec
 from walredo import (
     PAGE_SIZE,
@@ -39,7 +39,8 @@ class SubjectError(Exception):
 
 
 class Subject(Protocol):
-    """One thing under test. ``child_pid`` and ``meters`` (manager, child) hold after opening."""
+    """One thing under test. ``meters`` (manager, child) and ``child_pid`` (of the first child) hold
+    after opening."""
 
     child_pid: int
     meters: tuple[Meter, Meter]
@@ -82,7 +83,10 @@ class SyncSubject:
         except BaseException:
             self._manager.shutdown()
             raise
-        self.meters: tuple[Meter, Meter] = (OwnMeter(), ProcessMeter(self.child_pid, "child"))
+        self.meters: tuple[Meter, Meter] = (
+            OwnMeter(),
+            ChildMeter(lambda: self._manager.child_pid),
+        )
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         return run_threads(self._work, self._clients, seconds, self.meters)
@@ -117,7 +121,10 @@ class AsyncSubject:
         except BaseException:
             self.close()
             raise
-        self.meters: tuple[Meter, Meter] = (OwnMeter(), ProcessMeter(self.child_pid, "child"))
+        self.meters: tuple[Meter, Meter] = (
+            OwnMeter(),
+            ChildMeter(lambda: self._manager.child_pid),
+        )
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         return self._runner.run(run_tasks(self._work, self._clients, seconds, self.meters))

@@ -21,6 +21,7 @@ import logging  # noqa: E402
 import resource  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
+from bench.cpu_usage import ProcessGoneError  # noqa: E402
 from bench.subjects import Subject, open_subject  # noqa: E402
 from bench.worker_protocol import WorkerSpec, decode, encode  # noqa: E402
 
@@ -30,6 +31,7 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
 
     Raises whatever goes wrong; ``main`` says it to the suite.
     """
+    spec: WorkerSpec | None = None
     subject: Subject | None = None
     try:
         for line in commands:
@@ -40,15 +42,18 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
             if command == "open":
                 if subject is not None:
                     raise ValueError("a case is open already")
-                subject = open_subject(WorkerSpec.from_message(message))
+                spec = WorkerSpec.from_message(message)
+                subject = open_subject(spec)
                 # The requests and pages live as long as the process: nothing for the collector.
                 gc.collect()
                 gc.freeze()
                 reply, payload = _opened(subject), b""
-            elif subject is None:
+            elif subject is None or spec is None:
                 raise ValueError(f"{command} before a case is open")
             elif command == "slice":
                 reply, payload = _slice(subject, float(message["seconds"]))
+                if not spec.child_may_end and subject.counters().get("kills"):
+                    raise ProcessGoneError("child", subject.child_pid)
             else:
                 reply, payload = _report(subject), b""
             replies.write(encode(reply) + payload)

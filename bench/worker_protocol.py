@@ -31,7 +31,8 @@ STRIDE: Final = 17
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
     """One case as a worker needs it. ``requests`` and ``pages`` are files (see ``traffic``);
-    ``floor_program`` is set for the floor only, ``library_path`` where uvloop is found."""
+    ``child_may_end`` where the case has a fault; ``floor_program`` is set for the floor only,
+    ``library_path`` where uvloop is found."""
 
     manager: str
     ping: bool
@@ -40,6 +41,7 @@ class WorkerSpec:
     requests: str
     pages: str
     timeout_s: float
+    child_may_end: bool = False
     floor_program: str | None = None
     library_path: str | None = None
     protocol: int = PROTOCOL_VERSION

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cpu_usage import Meter, OwnMeter, ProcessGoneError, ProcessMeter, Used
+from bench.cpu_usage import ChildMeter, Meter, OwnMeter, ProcessGoneError, ProcessMeter, Used
 from managers import SLACK_S, eventually
 
 BUSY = "while True: pass"
@@ -118,6 +118,34 @@ def test_a_process_that_is_gone_is_an_error() -> None:
     for read in (meter.used, meter.user_share):
         with pytest.raises(ProcessGoneError, match=str(process.pid)):
             read()
+
+
+def test_children_are_counted_when_they_have_ended_too() -> None:
+    current: list[int] = []
+    meter = ChildMeter(lambda: current[-1] if current else None)
+    seen = [meter.used().cpu_ns]
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY]) as process:
+            current.append(process.pid)
+            assert burnt_elsewhere(meter, TICK_NS)
+            share = meter.user_share()
+            assert share is not None
+            assert 0 <= share <= 1
+            process.kill()
+        current.clear()
+        seen.append(meter.used().cpu_ns)
+    assert seen[1] - seen[0] >= TICK_NS
+    assert seen[2] - seen[1] >= TICK_NS
+
+
+def test_a_child_that_has_ended_and_is_not_reaped_is_counted_once() -> None:
+    before = ChildMeter(lambda: None).used()
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", "sum(range(10**6))"]) as process:
+        assert eventually(lambda: state_of(process.pid) == "Z")
+        as_zombie = ChildMeter(lambda: process.pid).used()
+    reaped = ChildMeter(lambda: None).used()
+    assert as_zombie.cpu_ns > before.cpu_ns
+    assert abs(reaped.cpu_ns - as_zombie.cpu_ns) < TICK_NS
 
 
 def test_a_share_before_there_is_any_time() -> None:

@@ -360,6 +360,21 @@ def test_a_child_that_dies_fails_the_run_and_is_named(manager: str, spec: Spec) 
     assert "child" in reason, reason
 
 
+@pytest.mark.parametrize("manager", ["sync", "async", "async-uvloop"])
+def test_children_that_are_expected_to_end_are_measured_all(manager: str, spec: Spec) -> None:
+    command = build.child_command("python", fault="exit-after-reply:every=20")
+    with Worker() as worker:
+        worker.open(replace(spec(manager), child_command=command, child_may_end=True))
+        usage = [worker.slice()[1] for _ in range(2)]
+        report = worker.ask({"command": "report"}, "report")
+    launches = report["counters"]["launches"]
+    assert launches > 2
+    # An interpreter needs milliseconds to start: each child's time is in the sum.
+    assert sum(one["child_cpu_ns"] for one in usage) > (launches - 1) * 1_000_000
+    assert report["counters"]["kills"] >= launches - 1
+    assert 0 <= report["child_user_share"] <= 1
+
+
 def test_a_floor_that_dies_is_named(spec: Spec) -> None:
     with Worker() as worker:
         child_pid = worker.open(spec("floor"))["child_pid"]

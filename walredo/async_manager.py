@@ -100,6 +100,12 @@ class AsyncRedoManager:
             await self._wait_for_change(None)
         return first
 
+    @property
+    def child_pid(self) -> int | None:
+        """The process id of the child in use, None if there is none."""
+        session = self._life.current
+        return None if session is None else session.child.pid
+
     async def status(self) -> ManagerStatus:
         """A snapshot of state and counters."""
         loop = asyncio.get_running_loop()

@@ -105,6 +105,12 @@ class SyncRedoManager:
             self._changed.wait_for(lambda: self._life.childless)
         return first
 
+    @property
+    def child_pid(self) -> int | None:
+        """The process id of the child in use, None if there is none."""
+        session = self._life.current
+        return None if session is None else session.child.pid
+
     def status(self) -> ManagerStatus:
         """A snapshot of state and counters."""
         with self._changed:
