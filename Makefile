@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: bench bench-quick test test-faults lint child compiled plot fuzz lock clean distclean help
+.PHONY: bench bench-quick test test-faults soak lint child compiled plot fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -44,12 +44,16 @@ compiled: $(RUNTIME)
 test: compiled $(DEV) ## run the tests (ARGS="-k name")
 	@$(RUN) -m pytest $(ARGS)
 
-# Each C file with $(CC), and with clang where there is one, as their warnings differ. Compiled for
-# real: some warnings come from the optimiser.
-C_WARNINGS := -std=c11 -O2 -Wall -Wextra -Werror
 test-faults: compiled $(DEV) ## print what callers get under every fault of the child, as in docs/fault-matrix.md
 	@$(RUN) tests/fault_matrix.py
 
+REDOS ?= 1000000
+soak: compiled $(DEV) ## redo while the child is killed and stopped all the time (REDOS=1000000; ARGS=...)
+	@$(RUN) tests/soak.py --redos $(REDOS) $(ARGS)
+
+# Each C file with $(CC), and with clang where there is one, as their warnings differ. Compiled for
+# real: some warnings come from the optimiser.
+C_WARNINGS := -std=c11 -O2 -Wall -Wextra -Werror
 lint: $(DEV) ## check style, types and C warnings
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .

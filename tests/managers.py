@@ -85,7 +85,7 @@ class SyncDriver:
             return wrong
 
         with ThreadPoolExecutor(clients) as pool:
-            return sum(pool.map(client, _shares(redos, clients)))
+            return sum(pool.map(client, shares(redos, clients)))
 
     def close(self) -> None:
         self.manager.shutdown()
@@ -131,7 +131,7 @@ class AsyncDriver:
             return wrong
 
         async def everybody() -> int:
-            return sum(await asyncio.gather(*map(client, _shares(redos, clients))))
+            return sum(await asyncio.gather(*map(client, shares(redos, clients))))
 
         return self.run(everybody())
 
@@ -145,7 +145,7 @@ class AsyncDriver:
 Driver = SyncDriver | AsyncDriver
 
 
-def _shares(redos: int, clients: int) -> list[int]:
+def shares(redos: int, clients: int) -> list[int]:
     """Every redo is somebody's: the first clients do one more where it does not divide."""
     each, more = divmod(redos, clients)
     return [each + (number < more) for number in range(clients)]
