@@ -6,7 +6,6 @@ Whatever the moment, the others get their own pages, nothing is held, and no chi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -775,87 +774,3 @@ def test_interrupted_right_after_the_child_was_started() -> None:
         check=True,
     )
     assert done.stdout == "interrupted\ngone\n"
-
-
-# --- signals --------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def storm() -> Iterator[list[int]]:
-    """A signal with a handler that does nothing, to every thread, again and again.
-
-    What it gives counts the signals that were handled. (No interval timer: pytest-timeout's.)
-    """
-    handled = [0]
-    over = threading.Event()
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        handled[0] += 1
-
-    def blow() -> None:
-        while not over.wait(0.0005):
-            for thread in threading.enumerate():
-                if thread.ident is not None and thread is not threading.current_thread():
-                    with contextlib.suppress(ProcessLookupError):  # it has just ended
-                        signal.pthread_kill(thread.ident, signal.SIGUSR2)
-
-    signal.signal(signal.SIGUSR2, handler)
-    blower = threading.Thread(target=blow)
-    blower.start()
-    try:
-        yield handled
-    finally:
-        over.set()
-        blower.join()
-        # A thread may have one pending still, whose default would end the process: this drops it.
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-        # Not the default action: one that is still under way would end the test run.
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-
-
-def storm_requests() -> list[RedoRequest]:
-    return [make_request(number, LARGE if number % 4 == 0 else (90, 40)) for number in range(200)]
-
-
-def test_a_storm_of_signals_is_no_error_to_threads(driver: Callable[..., SyncDriver]) -> None:
-    manager = driver(pipe_bytes=SMALL_PIPE)
-    requests = storm_requests()
-    pages = [page_of(request) for request in requests]
-    with ThreadPoolExecutor(6) as pool, storm() as handled:
-        others = [pool.submit(manager.redo, request) for request in requests]
-        assert [manager.redo(request) for request in requests] == pages
-        assert [other.result(SLACK_S) for other in others] == pages
-        assert eventually(lambda: handled[0] > 0)
-    status = manager.status()
-    assert (status.errors, status.launches) == ({}, 1)
-
-
-def test_a_storm_of_signals_is_no_error_to_a_thread_that_waits(
-    driver: Callable[..., SyncDriver],
-) -> None:
-    manager = driver()
-    pid = stopped_child(manager)
-    with storm() as handled:
-
-        def resume() -> None:
-            assert eventually(lambda: handled[0] > 100)
-            os.kill(pid, signal.SIGCONT)
-
-        resuming = threading.Thread(target=resume)
-        resuming.start()
-        assert manager.redo(make_request(1)) == page_of(make_request(1))
-        resuming.join()
-    assert manager.status().errors == {}
-    assert manager.status().pid == pid
-
-
-def test_a_storm_of_signals_is_no_error_on_a_loop(drive: Drive) -> None:
-    requests = storm_requests()
-
-    async def body(manager: AsyncRedoManager) -> None:
-        await right([begin(manager, request) for request in requests], requests)
-        status = await manager.status()
-        assert (status.errors, status.launches) == ({}, 1)
-
-    with storm():
-        drive(body, pipe_bytes=SMALL_PIPE)

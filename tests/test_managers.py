@@ -17,7 +17,6 @@ from managers import (
     SLACK_S,
     Driver,
     eventually,
-    has_ended,
     in_parallel,
     is_gone,
     make_request,
@@ -31,7 +30,6 @@ from walredo import (
     ChildExitedError,
     LaunchError,
     RedoAttempt,
-    RedoTimeoutError,
     ShutDownError,
     StreamsPoisonedError,
 )
@@ -166,113 +164,11 @@ def test_a_failure_is_survived_by_all_callers(
     assert driver.status().launches == 2
 
 
-@pytest.mark.parametrize("fault", ["hang", "half-then-hang", "drip"])
-def test_one_absolute_deadline(start: Start, fault: str) -> None:
-    driver = start(child_command=misbehaving(fault, at=2), timeout_s=0.6)
-    driver.redo(make_request(1))
-    pid = driver.status().pid
-    assert pid is not None
-    with pytest.raises(RedoTimeoutError, match=r"no page within 0\.6 s"):
-        driver.redo(make_request(2))
-    assert is_gone(pid)
-    status = driver.status()
-    assert status.kills == {Cause.TIMEOUT: 1}
-    assert status.errors == {Cause.TIMEOUT: 1}
-    assert driver.redo(make_request(3)) == page_of(make_request(3))
-
-
-def test_a_stopped_child_times_out_in_the_middle_of_a_large_request(
-    start: Start, c_child: tuple[str, ...]
-) -> None:
-    driver = start(child_command=c_child, timeout_s=0.3, pipe_bytes=4096)
-    driver.ping()
-    pid = driver.status().pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(RedoTimeoutError):
-        driver.redo(make_request(1, sizes=(1_000_000,)))
-    assert is_gone(pid)
-    assert driver.redo(make_request(2)) == page_of(make_request(2))
-
-
-def test_a_child_killed_while_idle_costs_no_attempt(start: Start, c_child: tuple[str, ...]) -> None:
-    driver = start(child_command=c_child)
-    driver.redo(make_request(1))
-    pid = driver.status().pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: has_ended(pid))
-    assert driver.redo(make_request(2), GC_COMPACTION) == page_of(make_request(2))
-    assert driver.status().launches == 2
-
-
-def test_one_bad_request_does_not_use_up_the_retries_of_good_ones(start: Start) -> None:
-    driver = start(child_command=misbehaving("poison", at=0))
-    requests = [make_request(number) for number in range(9)]
-    pages = in_parallel([lambda r=r: driver.redo(r) for r in requests])  # type: ignore[misc]
-    assert isinstance(pages[0], ChildExitedError)
-    assert pages[1:] == [page_of(request) for request in requests[1:]]
-
-
 def test_a_child_that_never_works_is_given_up_by_everybody(start: Start) -> None:
     driver = start(child_command=misbehaving("exit"), backoff_first_s=0.001)
     outcomes = in_parallel([lambda n=n: driver.redo(make_request(n)) for n in range(16)])  # type: ignore[misc]
     assert {type(outcome) for outcome in outcomes} <= {ChildExitedError, StreamsPoisonedError}
     assert driver.status().launches <= 12
-
-
-def test_stderr_never_delays_a_redo(start: Start) -> None:
-    driver = start(child_command=misbehaving("stderr-flood"), timeout_s=SLACK_S)
-    assert driver.redo(make_request(1)) == page_of(make_request(1))
-    assert driver.status().launches == 1
-
-
-def test_the_child_gets_no_environment_and_no_descriptor(
-    start: Start, caplog: pytest.LogCaptureFixture
-) -> None:
-    reader, writer = os.pipe()
-    os.set_inheritable(writer, True)
-    try:
-        with caplog.at_level(logging.INFO, "walredo.child"):
-            driver = start(child_command=misbehaving("environment"))
-            driver.redo(make_request(1))
-            driver.shutdown()
-        assert "env [] fds [0, 1, 2]" in caplog.text
-    finally:
-        os.close(reader)
-        os.close(writer)
-
-
-def test_quiesce_ends_an_idle_child(start: Start, child: tuple[str, ...]) -> None:
-    driver = start(child_command=child)
-    assert driver.quiesce(0) is False
-    driver.redo(make_request(1))
-    pid = driver.status().pid
-    assert pid is not None
-    assert driver.quiesce(3600) is False
-    assert driver.quiesce(0) is True
-    assert is_gone(pid)
-    assert driver.status().pid is None
-    assert driver.status().kills == {Cause.QUIESCE: 1}
-    assert driver.redo(make_request(2)) == page_of(make_request(2))
-    assert driver.status().launches == 2
-
-
-def test_quiesce_spares_a_redo_in_flight(start: Start, c_child: tuple[str, ...]) -> None:
-    driver = start(child_command=c_child)
-    driver.ping()
-    pid = driver.status().pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    pages: list[bytes] = []
-    caller = threading.Thread(target=lambda: pages.append(driver.redo(make_request(1))))
-    caller.start()
-    assert eventually(lambda: driver.status().in_flight == 1)
-    assert driver.quiesce(0) is False
-    os.kill(pid, signal.SIGCONT)
-    caller.join(SLACK_S)
-    assert pages == [page_of(make_request(1))]
-    assert driver.status().pid == pid
 
 
 def test_shutdown_is_final(start: Start, child: tuple[str, ...]) -> None:
