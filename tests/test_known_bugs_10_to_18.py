@@ -193,6 +193,32 @@ def test_bug_13_a_child_with_a_redo_in_flight_is_spared(
     assert pid_of(driver) == pid
 
 
+def test_bug_13_a_child_is_not_idle_before_the_redo_that_launched_it(
+    start: Start, c_child: tuple[str, ...]
+) -> None:
+    """13: a child that had just been launched for a redo was idle until that redo took its turn."""
+    driver = start(child_command=c_child)
+    request = make_request(1)
+    if isinstance(driver, AsyncDriver):
+        manager = driver.manager
+
+        async def quiesced_all_the_time() -> bytes:
+            redo = asyncio.ensure_future(manager.request_redo(request, GC_COMPACTION))
+            while not redo.done():
+                await manager.quiesce(0)
+                await asyncio.sleep(0)
+            return redo.result()
+
+        page = driver.run(quiesced_all_the_time())
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            redo = pool.submit(driver.redo, request, GC_COMPACTION)
+            while not redo.done():
+                driver.quiesce(0)
+            page = redo.result()
+    assert page == page_of(request)
+
+
 def test_bug_13_a_redo_that_begins_just_then_is_spared(
     start: Start, c_child: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,9 @@ import os
 import signal
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,7 @@ from test_known_bugs_1_to_9 import pid_of, stopped_child
 from walredo import (
     GC_COMPACTION,
     PAGE_SIZE,
+    READ_PAGE,
     BufferTag,
     Cause,
     RedoRequest,
@@ -39,6 +41,7 @@ from walredo import (
     ShutDownError,
     WalRecord,
 )
+from walredo.session import Session
 
 Start = Callable[..., Driver]
 
@@ -182,6 +185,47 @@ def test_bug_l4_the_last_pages_of_a_child_that_ends_are_taken(start: Start) -> N
             assert [redo.result(SLACK_S) for redo in redos] == list(map(page_of, requests))
         assert eventually(lambda pid=pid: has_ended(pid))  # type: ignore[misc]
     assert driver.status().launches == 5
+
+
+def test_bug_l4_a_page_is_not_lost_to_anothers_broken_write(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L4: a write that failed ended the child's streams, with the last page still in them."""
+    requests = [make_request(1), make_request(2)]
+    driver = start(child_command=command_of("c", "--fault", "exit-after-reply:at=1"))
+    driver.ping()
+    pid = pid_of(driver)
+    write_input, read_output = Session.write_input, Session.read_output
+    writes: list[int] = []
+
+    def and_the_child_ends(session: Session[Any], chunks: Sequence[bytes | memoryview]) -> int:
+        writes.append(session.child.pid)
+        count = write_input(session, chunks)
+        assert session.child.pid != pid or eventually(lambda: has_ended(pid))
+        return count
+
+    def not_before_the_second_write(session: Session[Any]) -> int | None:
+        return None if writes == [pid] else read_output(session)
+
+    monkeypatch.setattr(Session, "write_input", and_the_child_ends)
+    monkeypatch.setattr(Session, "read_output", not_before_the_second_write)
+    if isinstance(driver, AsyncDriver):
+        manager = driver.manager
+
+        async def both() -> list[bytes]:
+            attempts = (GC_COMPACTION, READ_PAGE)
+            return await asyncio.gather(*map(manager.request_redo, requests, attempts))
+
+        pages = driver.run(both())
+    else:
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(driver.redo, requests[0], GC_COMPACTION)
+            assert eventually(lambda: bool(writes))
+            second = pool.submit(driver.redo, requests[1])
+            pages = [first.result(SLACK_S), second.result(SLACK_S)]
+    assert pages == list(map(page_of, requests))
+    assert writes[:2] == [pid, pid]
+    assert driver.status().launches == 2
 
 
 def test_bug_l5_one_absolute_deadline(start: Start) -> None:

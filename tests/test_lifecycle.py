@@ -103,7 +103,7 @@ def held_back_s(life: Life, now_ns: int = 0) -> float:
     if plan.launch:
         life.launching = False
         return 0.0
-    assert plan.wait_ns is not None
+    assert type(plan.wait_ns) is int
     return plan.wait_ns / SECOND_NS
 
 
@@ -159,6 +159,19 @@ def test_launches_are_counted_and_timed() -> None:
     assert status.launch_ns_total == sum(session.child.launch_ns for session in sessions)
 
 
+def test_a_launch_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "walredo"):
+        session = launch(make())
+    assert [record.message for record in caplog.records] == [
+        f"launched redo child {session.child.pid}"
+    ]
+
+
+def test_the_timeout_is_in_whole_nanoseconds() -> None:
+    life = make(timeout_s=2.5)
+    assert (life.timeout_ns, type(life.timeout_ns)) == (2_500_000_000, int)
+
+
 # --- back-off -------------------------------------------------------------------------------------
 
 
@@ -184,6 +197,7 @@ def test_the_wait_counts_from_the_failure() -> None:
     life = make(backoff_after=1, backoff_first_s=2.0)
     fail_launch(life, 5 * SECOND_NS)
     assert life.plan(6 * SECOND_NS, LATE_NS) == Plan(wait_ns=SECOND_NS)
+    assert life.plan(7 * SECOND_NS - 1, LATE_NS) == Plan(wait_ns=1)
     assert life.plan(7 * SECOND_NS, LATE_NS) == Plan(launch=True)
 
 
@@ -228,6 +242,8 @@ def test_a_launch_held_back_past_the_deadline_is_an_error_at_once() -> None:
     with pytest.raises(LaunchError, match=r"1 in a row.*held back for 2 s") as caught:
         life.plan(0, 2 * SECOND_NS)
     assert caught.value.command == COMMAND
+    with pytest.raises(LaunchError, match=r"held back for 1 s"):
+        life.plan(SECOND_NS, 2 * SECOND_NS)
     assert not life.launching
 
 
@@ -314,10 +330,11 @@ def test_failed_launches_are_charged() -> None:
     assert life.status(None).errors == {Cause.LAUNCH: 3}
 
 
-def test_a_timeout_is_never_tried_again() -> None:
+@pytest.mark.parametrize("deadline_ns", [5, LATE_NS])
+def test_a_timeout_is_never_tried_again(deadline_ns: int) -> None:
     life, error = make(), RedoTimeoutError(1, "a page", 7)
     with pytest.raises(RedoTimeoutError) as caught:
-        life.attempt_failed(state(), error, ticket(suspect=False), 0)
+        life.attempt_failed(state(deadline_ns=deadline_ns), error, ticket(suspect=False), 5)
     assert caught.value is error
 
 
@@ -399,6 +416,14 @@ def test_a_child_with_a_redo_in_flight_is_not_quiesced() -> None:
     assert life.to_quiesce(0, LATE_NS) is session
 
 
+def test_a_child_that_redos_wait_for_is_not_quiesced() -> None:
+    life = make()
+    with life.awaiting_child(), life.awaiting_child():
+        session = launch(life)
+        assert life.to_quiesce(0, 10**15) is None
+    assert life.to_quiesce(0, 10**15) is session
+
+
 def test_nothing_is_quiesced_while_launching_or_after_shutdown() -> None:
     life = make()
     assert life.plan(0, LATE_NS).launch
@@ -464,15 +489,27 @@ def test_status_sums_over_children() -> None:
             session.answer()
         end(life, session, gone())
     session = launch(life)
+    session.answer()
     waiting = [session.submit() for _ in range(2)]
     status = life.status("asyncio")
-    assert (status.redos, status.records) == (4, 8)
-    assert (status.bytes_sent, status.bytes_received) == (4 * 7, 4 * PAGE_SIZE)
-    assert (status.read_calls, status.write_calls) == (4, 4)
+    assert (status.redos, status.records) == (5, 10)
+    assert (status.bytes_sent, status.bytes_received) == (5 * 7, 5 * PAGE_SIZE)
+    assert (status.read_calls, status.write_calls) == (5, 5)
     assert (status.in_flight, status.in_flight_peak) == (len(waiting), 2)
     assert (status.pid, status.pipe_bytes) == (session.child.pid, (8192, 16384))
     assert (status.launches, status.kills) == (3, {Cause.CHILD_EXIT: 2})
     assert status.loop == "asyncio"
+    assert life.status("asyncio") == status
+
+
+def test_a_child_reaped_twice_is_counted_once() -> None:
+    life = make()
+    session = launch(life)
+    session.answer()
+    end(life, session, gone())
+    life.reaped(session)
+    assert life.childless
+    assert life.status(None).redos == 1
 
 
 def test_the_peak_is_that_of_one_child() -> None:
@@ -499,4 +536,5 @@ def test_status_is_a_snapshot() -> None:
     before = life.status(None)
     session.answer()
     end(life, session, gone())
-    assert (before.redos, before.kills) == (0, {})
+    life.attempt_failed(state(), gone(), ticket(suspect=True), 0)
+    assert (before.redos, before.kills, before.errors) == (0, {}, {})

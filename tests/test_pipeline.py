@@ -24,11 +24,14 @@ from walredo.errors import (
     WalredoError,
 )
 from walredo.pipeline import MAX_CHUNKS, PING_RECORDS, Pipeline, Ticket
-from walredo.wire import PAGE_SIZE
+from walredo.wire import PAGE_HEAD_BYTES, PAGE_SIZE
 
 PID = 4711
 FOREVER_NS = 10**18
 HEADS = (bytes(8), b"head-one", b"head-two")
+
+# Fewer where the profile says so (test_core_mutations).
+EXAMPLES = min(60, settings().max_examples)
 
 
 def page(number: int, head: bytes = HEADS[0]) -> bytes:
@@ -54,7 +57,9 @@ def send(pipeline: Pipeline[int], most: int | None = None) -> bytes:
 def send_all(pipeline: Pipeline[int]) -> bytes:
     data = b""
     while pipeline.has_unsent:
-        data += send(pipeline)
+        part = send(pipeline)
+        assert part, "it says that there is more and offers nothing"
+        data += part
     return data
 
 
@@ -93,9 +98,19 @@ def test_a_partial_write_is_gone_on_with(step: int) -> None:
     data = b""
     while pipeline.has_unsent:
         data += send(pipeline, step)
+        assert len(data) <= 500
     assert data == messages
     assert pipeline.counters.write_calls == -(-500 // step)
     assert pipeline.counters.bytes_sent == 500
+
+
+@pytest.mark.parametrize("sizes", [(1000, 100), (100, 1000)])
+def test_a_request_has_left_when_as_many_bytes_as_it_has_did(sizes: tuple[int, int]) -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number, size) for number, size in enumerate(sizes)]
+    send(pipeline, 500)
+    assert [bool(ticket.message) for ticket in tickets] == [sizes[0] > 500, True]
+    assert sum(map(len, pipeline.chunks_to_send())) == 600
 
 
 def test_a_write_that_takes_nothing_is_offered_again() -> None:
@@ -104,6 +119,7 @@ def test_a_write_that_takes_nothing_is_offered_again() -> None:
     assert send(pipeline, 30) == message[:30]
     assert send(pipeline, 0) == b""
     assert b"".join(pipeline.chunks_to_send()) == message[30:]
+    assert (pipeline.counters.write_calls, pipeline.counters.bytes_sent) == (2, 30)
 
 
 def test_one_write_is_offered_about_a_pipe_of_bytes() -> None:
@@ -113,6 +129,13 @@ def test_one_write_is_offered_about_a_pipe_of_bytes() -> None:
     assert len(pipeline.chunks_to_send()) == 5
     pipeline.sent(999)  # the rest of the head counts as what it is
     assert [len(chunk) for chunk in pipeline.chunks_to_send()] == [1, 1000, 1000, 1000, 1000, 1000]
+
+
+def test_one_write_is_offered_no_more_than_a_pipe_that_it_fills_to_the_byte() -> None:
+    pipeline = make(receive_bytes=4000)
+    for number in range(5):
+        submit(pipeline, number, size=1000)
+    assert len(send(pipeline)) == 4000
 
 
 def test_a_request_larger_than_the_pipe_is_offered_alone() -> None:
@@ -254,6 +277,17 @@ def test_a_wrong_head_delivers_nothing_of_its_read(wrong: int) -> None:
     assert pipeline.pages_answered == 0
 
 
+@pytest.mark.parametrize("at", range(PAGE_HEAD_BYTES))
+def test_every_byte_of_the_head_counts(at: int) -> None:
+    pipeline = make()
+    submit(pipeline, 0)
+    send_all(pipeline)
+    head = bytearray(HEADS[0])
+    head[at] ^= 1
+    with pytest.raises(UnexpectedOutputError, match="does not begin"):
+        receive(pipeline, page(0, bytes(head)))
+
+
 def test_a_wrong_head_shows_before_the_page_is_whole() -> None:
     pipeline = make()
     submit(pipeline, 0)
@@ -270,32 +304,6 @@ def test_a_wrong_head_of_an_abandoned_redo_is_unexpected_too() -> None:
     pipeline.abandon(ticket)
     with pytest.raises(UnexpectedOutputError):
         receive(pipeline, page(0, HEADS[1]))
-
-
-@given(data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_any_split_gives_the_same_pages_to_the_same_owners(data: st.DataObject) -> None:
-    sizes = data.draw(st.lists(st.integers(2, 3000).map(lambda n: 4 * n), max_size=8))
-    heads = data.draw(st.lists(st.sampled_from(HEADS), min_size=len(sizes), max_size=len(sizes)))
-    pipeline: Pipeline[int] = make(data.draw(st.sampled_from([1, 4096, 65536])))
-    messages = [number.to_bytes(4, "big") * (size // 4) for number, size in enumerate(sizes)]
-    for number, message in enumerate(messages):
-        pipeline.submit(message, heads[number], 1, FOREVER_NS, number)
-    out = b""
-    while pipeline.has_unsent:
-        offered = b"".join(pipeline.chunks_to_send())
-        count = data.draw(st.integers(1, len(offered)))
-        pipeline.sent(count)
-        out += offered[:count]
-    assert out == b"".join(messages)
-    pages = [page(number, head) for number, head in enumerate(heads)]
-    answer, delivered = b"".join(pages), []
-    while answer:
-        space = pipeline.receive_space()
-        count = data.draw(st.integers(1, min(len(space), len(answer))))
-        delivered += outcome(receive(pipeline, answer[:count]))
-        answer = answer[count:]
-    assert delivered == list(enumerate(pages))
 
 
 # --- abandoning -----------------------------------------------------------------------------------
@@ -551,15 +559,51 @@ def test_counters() -> None:
     pipeline.submit(b"redo", HEADS[0], 5, FOREVER_NS, 0)
     pipeline.submit(b"ping", HEADS[0], PING_RECORDS, FOREVER_NS, 1)
     pipeline.submit(b"none", HEADS[0], 0, FOREVER_NS, 2)
+    pipeline.submit(b"one.", HEADS[0], 1, FOREVER_NS, 3)
+    pipeline.submit(b"ping", HEADS[0], PING_RECORDS, FOREVER_NS, 4)
     send_all(pipeline)
-    for part in (page(0)[:1000], page(0)[1000:] + page(1), page(2)):
+    for part in (page(0)[:1000], page(0)[1000:] + page(1), page(2), page(3) + page(4)):
         receive(pipeline, part)
-    submit(pipeline, 3)
+    submit(pipeline, 5)
     counters = pipeline.counters
-    assert (counters.redos, counters.records, counters.pings) == (2, 5, 1)
-    assert (counters.bytes_sent, counters.bytes_received) == (12, 3 * PAGE_SIZE)
-    assert (counters.write_calls, counters.read_calls) == (1, 3)
-    assert counters.in_flight_peak == 3
+    assert (counters.redos, counters.records, counters.pings) == (3, 6, 2)
+    assert (counters.bytes_sent, counters.bytes_received) == (20, 5 * PAGE_SIZE)
+    assert (counters.write_calls, counters.read_calls) == (1, 4)
+    assert counters.in_flight_peak == 5
+
+
+# --- any split of the bytes -----------------------------------------------------------------------
+
+
+def parts(most: int) -> st.SearchStrategy[int]:
+    """How much of so many bytes one call takes: often all, as many small parts are slow."""
+    return st.one_of(st.just(most), st.integers(1, most))
+
+
+@given(data=st.data())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_any_split_gives_the_same_pages_to_the_same_owners(data: st.DataObject) -> None:
+    sizes = data.draw(st.lists(st.integers(2, 3000).map(lambda n: 4 * n), max_size=8))
+    heads = data.draw(st.lists(st.sampled_from(HEADS), min_size=len(sizes), max_size=len(sizes)))
+    pipeline: Pipeline[int] = make(data.draw(st.sampled_from([1, 4096, 65536])))
+    messages = [number.to_bytes(4, "big") * (size // 4) for number, size in enumerate(sizes)]
+    for number, message in enumerate(messages):
+        pipeline.submit(message, heads[number], 1, FOREVER_NS, number)
+    out = b""
+    while pipeline.has_unsent:
+        offered = b"".join(pipeline.chunks_to_send())
+        count = data.draw(parts(len(offered)))
+        pipeline.sent(count)
+        out += offered[:count]
+    assert out == b"".join(messages)
+    pages = [page(number, head) for number, head in enumerate(heads)]
+    answer, delivered = b"".join(pages), []
+    while answer:
+        space = pipeline.receive_space()
+        count = data.draw(parts(min(len(space), len(answer))))
+        delivered += outcome(receive(pipeline, answer[:count]))
+        answer = answer[count:]
+    assert delivered == list(enumerate(pages))
 
 
 # --- a machine next to a model --------------------------------------------------------------------
@@ -733,5 +777,7 @@ class PipelineMachine(RuleBasedStateMachine):
         assert (counters.bytes_sent, counters.bytes_received) == (self.written, self.read)
 
 
-PipelineMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+PipelineMachine.TestCase.settings = settings(
+    max_examples=EXAMPLES, stateful_step_count=40, deadline=None
+)
 TestPipelineMachine = PipelineMachine.TestCase

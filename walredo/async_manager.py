@@ -63,7 +63,8 @@ class AsyncRedoManager:
             session = self._life.current
             try:
                 if session is None:
-                    session = await self._launched_session(deadline_ns)
+                    with self._life.awaiting_child():
+                        session = await self._launched_session(deadline_ns)
                 ticket = session.submit(message, head, records, deadline_ns)
                 return await ticket.owner
             except FailedAttempt as error:

@@ -65,6 +65,9 @@ class AsyncSession(Session[PageFuture]):
                 count = self.write_input(chunks)
             except ChildError as failure:
                 pipeline.sent(0)
+                # Who was answered before the child left has a page.
+                while self._receive():
+                    pass
                 self.fail(failure)
                 return
             pipeline.sent(count)
@@ -82,20 +85,24 @@ class AsyncSession(Session[PageFuture]):
         self._flush()
 
     def _on_output(self) -> None:
-        pipeline = self.pipeline
-        pipeline.counters.poll_calls += 1
+        self.pipeline.counters.poll_calls += 1
+        self._receive()
+
+    def _receive(self) -> bool:
+        """Takes the pages that are there, for their owners; whether there was anything."""
         try:
             count = self.read_output()
             if count is None:
-                return
-            completed = pipeline.received(count)
+                return False
+            completed = self.pipeline.received(count)
         except ChildError as failure:
             self.fail(failure)
-            return
+            return False
         self.idle_since_ns = monotonic_ns()
         for ticket in completed:
             if not ticket.owner.done():
                 ticket.owner.set_result(ticket.page)  # type: ignore[arg-type]
+        return True
 
     def _on_stderr(self) -> None:
         if self.read_stderr() == 0:

@@ -8,6 +8,8 @@ method is called with the manager's lock held, or on its event loop.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
@@ -64,6 +66,7 @@ class Lifecycle(Generic[AnySession]):
         self.current: AnySession | None = None
         self.launching = False
         self.retiring: set[AnySession] = set()
+        self._awaiting_child = 0
         self.shut_down = False
         self.counters = LifeCounters()
         self._ended = StreamCounters()
@@ -71,6 +74,15 @@ class Lifecycle(Generic[AnySession]):
         self._no_launch_before_ns = 0
 
     # -- launching
+
+    @contextmanager
+    def awaiting_child(self) -> Iterator[None]:
+        """Around what a redo does to get a session: as long, the child that it gets is not idle."""
+        self._awaiting_child += 1
+        try:
+            yield
+        finally:
+            self._awaiting_child -= 1
 
     def plan(self, now_ns: int, deadline_ns: int) -> Plan[AnySession]:
         """What to do for a redo; a plan to launch binds the caller to report the launch's end.
@@ -175,6 +187,8 @@ class Lifecycle(Generic[AnySession]):
         session = self.current
         if session is None or self.shut_down or session.pipeline.in_flight:
             return None
+        if self._awaiting_child:
+            return None  # it was launched for them a moment ago
         return session if now_ns - session.idle_since_ns >= idle_ns else None
 
     def begin_shutdown(self) -> bool:

@@ -143,7 +143,7 @@ class SyncRedoManager:
 
     def _launched_session(self, deadline_ns: int) -> SyncSession:
         """The current session, once there is one; launches it if nobody else does."""
-        with self._changed:
+        with self._changed, self._life.awaiting_child():
             while True:
                 now_ns = monotonic_ns()
                 if not self._life.launching:

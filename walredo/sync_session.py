@@ -73,6 +73,8 @@ class SyncSession(Session[Sleeper]):
         # The pipe to the child was full: the reader waits for room, too. It may have to be told.
         self._awaiting_room = False
         self._reader_awaits_room = False
+        # The child's input is broken: the reader takes the pages that are left, and ends it.
+        self._input_failure: ChildError | None = None
         self._nudge = os.eventfd(0)
         self._told: list[Ticket[Sleeper]] = []
         self._ending = threading.Lock()
@@ -148,7 +150,7 @@ class SyncSession(Session[Sleeper]):
     def _claim_writing(self, sleeper: Sleeper) -> bool:
         """Whether the caller is to write now: not while somebody does, who takes its bytes along,
         nor while the pipe is full. The lock is held."""
-        if self._writer is not None or self._awaiting_room:
+        if self._writer is not None or self._awaiting_room or self._input_failure is not None:
             return False
         self._writer = sleeper
         return True
@@ -168,18 +170,25 @@ class SyncSession(Session[Sleeper]):
                 except ChildError as failure:
                     with self._lock:
                         pipeline.sent(0)
-                    self.fail(failure)
+                        self._writer = None
+                        self._input_failure = failure
+                        self._nudge_reader()
                     return
                 with self._lock:
                     pipeline.sent(count)
                     if not count:
                         self._writer = None
                         self._awaiting_room = True
-                        if self._reader is not None and not self._reader_awaits_room:
-                            os.eventfd_write(self._nudge, 1)
+                        if not self._reader_awaits_room:
+                            self._nudge_reader()
                         return
         finally:
             self._drop_roles(sleeper, reader=False)
+
+    def _nudge_reader(self) -> None:
+        """Tells a reader that waits in poll(2) to look at what has changed. The lock is held."""
+        if self._reader is not None:
+            os.eventfd_write(self._nudge, 1)
 
     def _read(self, ticket: Ticket[Sleeper]) -> None:
         """Is the reader until the own page has come: takes pages, everybody's, and sends what had
@@ -196,10 +205,17 @@ class SyncSession(Session[Sleeper]):
                         # The oldest sleeper's page comes first.
                         self._reader = _wake_first(pipeline.pending)
                         return
+                    input_failure = self._input_failure
                     ready = self._pages_ready
                     if self._awaiting_room:
                         self._reader_awaits_room = True
                         ready = self._pages_or_room_ready
+                if input_failure is not None:
+                    # Who was answered before the child left has a page.
+                    while self._receive():
+                        pass
+                    self.fail(input_failure)
+                    return
                 polls = 1
                 found = [fd for fd, _ in ready.poll(_poll_ms(ticket.deadline_ns))]
                 if not found:
@@ -218,18 +234,23 @@ class SyncSession(Session[Sleeper]):
         finally:
             self._drop_roles(sleeper)
 
-    def _receive(self) -> None:
-        """Takes the pages that are there and wakes their owners. The caller is the reader."""
+    def _receive(self) -> bool:
+        """Takes the pages that are there and wakes their owners; whether there was anything.
+
+        The caller is the reader.
+        """
         try:
             count = self.read_output()
             if count is None:
-                return
+                return False
             with self._lock:
                 for completed in self.pipeline.received(count):
                     completed.owner.wake()
                 self.idle_since_ns = monotonic_ns()
         except ChildError as failure:
             self.fail(failure)
+            return False
+        return True
 
     def _drop_roles(self, sleeper: Sleeper, *, reader: bool = True) -> None:
         """Whatever happened to the thread, it neither writes nor (if so) reads any more."""
