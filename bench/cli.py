@@ -10,7 +10,6 @@ import argparse
 import importlib
 import importlib.metadata
 import os
-import signal
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, Final, NoReturn
 
 from rich.console import Console
 
+from bench import interrupts
 from bench.errors import BenchError
 from bench.names import unknown
 
@@ -101,8 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     _open_missing_streams()
     out, err = Console(), Console(stderr=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupts.install()
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         status: int = args.execute(args, out, err)
@@ -121,14 +120,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(err, f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}")
         return EXIT_FAILED
     return status
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    """The first interruption counts; what ends the suite's processes and files takes a moment, and
-    a second one must not keep it from that."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _open_missing_streams() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import shlex
-import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,11 +16,13 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.cases import Case
+from bench.claim import claimed
 from bench.cli_options import RESULTS, ROOT, add_config_options, config_of, given_options
 from bench.config import Config, differences, from_json, override
 from bench.environment import Environment
-from bench.equipment import prepare, usable_managers
-from bench.errors import BenchError
+from bench.equipment import prepare, scratch_folder, usable_managers
+from bench.errors import BenchError, ResultFileError, ResultTakenError
+from bench.interrupts import held_back
 from bench.matrix import cases_of
 from bench.measure import measure_run
 from bench.plots import check_free, draw
@@ -29,7 +33,7 @@ from bench.schedule import Plan, run_rounds
 from bench.stats import load_summary
 from bench.suite_file import check_place
 from bench.table import print_summary
-from bench.worker_process import adopt_orphans
+from bench.worker_process import adopt_orphans, end_all
 
 RUN_OVERHEAD_S = 0.2
 """What a run takes beside its redos: a worker's start and end, and its report."""
@@ -50,7 +54,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     adopt_orphans()
-    older = _older(args)
+    try:
+        with contextlib.ExitStack() as stack:
+            result = _run(args, err, stack)
+            return _conclude(args, result, out, err)
+    finally:
+        end_all()
+
+
+def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) -> ResultFile:
+    """All that is measured. The file is claimed until the stack is left. Raises BenchError."""
+    older = _older(args, stack)
     config = config_of(args) if older is None else _config_to_resume(args, older)
     # A suite that goes on must have all of its managers, as one that was asked for by name.
     asked_for = args.manager is not None or older is not None
@@ -60,36 +74,40 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if older is not None and managers != config.manager:
         raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
     config = override(config, manager=list(managers))
-    with tempfile.TemporaryDirectory(prefix="walredo-bench-") as folder:
-        equipment = prepare(config, Path(folder))
-        for warning in equipment.warnings:
-            _say(err, f"warning: {warning}")
-        environment = Environment.collect(
-            ROOT,
-            child_build=equipment.build_facts,
-            seed=config.seed,
-            profile=config.name,
-            config_json=config.to_json() if older is None else older.environment.config_json,
-        )
-        if older is None:
-            result = ResultFile(_place(args, environment), environment, overwrite=args.force)
-        else:
-            result = older
-            result.check_resumable(environment)
-        check_place(result.path)
-        if args.plot and not args.force and older is None:
-            check_free(cases_of(config), result.path.with_suffix(""))
-        _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
-    return _conclude(args, result, out, err)
+    environment = Environment.collect(
+        ROOT,
+        child_build={},
+        seed=config.seed,
+        profile=config.name,
+        config_json=config.to_json() if older is None else older.environment.config_json,
+    )
+    path = _place(args, environment, stack) if older is None else older.path
+    check_place(path)
+    if args.plot and not args.force and older is None:
+        check_free(cases_of(config), path.with_suffix(""))
+    equipment = prepare(config, stack.enter_context(scratch_folder()))
+    for warning in equipment.warnings:
+        _say(err, f"warning: {warning}")
+    environment = replace(environment, child_build=equipment.build_facts)
+    if older is None:
+        result = ResultFile(path, environment, overwrite=args.force)
+    else:
+        result = older
+        result.check_resumable(environment)
+    _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
+    return result
 
 
-def _older(args: argparse.Namespace) -> ResultFile | None:
-    """The file to resume. Raises BenchError."""
+def _older(args: argparse.Namespace, stack: contextlib.ExitStack) -> ResultFile | None:
+    """The file to resume, claimed. Raises BenchError."""
     if args.resume is None:
         return None
     for option in ("profile", "output"):
         if getattr(args, option) is not None:
             raise BenchError(f"--resume goes on with a file as it was begun: leave out --{option}")
+    if args.resume.is_file():
+        # Before it is read: another suite would go on to add to it.
+        stack.enter_context(claimed(args.resume))
     return ResultFile.load(args.resume)
 
 
@@ -105,12 +123,22 @@ def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
     return config
 
 
-def _place(args: argparse.Namespace, environment: Environment) -> Path:
+def _place(args: argparse.Namespace, environment: Environment, stack: contextlib.ExitStack) -> Path:
+    """The file of a new suite, claimed. Raises ResultFileError."""
     if args.output is not None:
         place: Path = args.output
+        stack.enter_context(claimed(place))
         return place
-    commit, dirty = environment.git_commit, environment.git_dirty
-    return RESULTS / default_name(datetime.now(UTC), commit, dirty)
+    now_utc = datetime.now(UTC)
+    for number in itertools.count(1):
+        commit, dirty = environment.git_commit, environment.git_dirty
+        path: Path = RESULTS / default_name(now_utc, commit, dirty, number)
+        # The name of another suite that began in the same second is not an error.
+        with contextlib.suppress(ResultTakenError):
+            stack.enter_context(claimed(path))
+            if not path.exists():
+                return path
+    raise AssertionError("there is always a next number")
 
 
 def _measure(
@@ -132,8 +160,10 @@ def _measure(
     def save() -> None:
         nonlocal saved
         if result.run_count:
-            result.save()
-            saved = True
+            # Saved whole or not at all: what an interruption says rests on it.
+            with held_back():
+                _save(config, result, has_rounds=saved)
+                saved = True
 
     try:
         with ProgressListener(err) as listener:
@@ -149,11 +179,31 @@ def _measure(
         # The round that was broken off is not saved, but the file holds those before it.
         if not saved:
             raise KeyboardInterrupt("interrupted before the first round was saved") from interrupt
-        words = ["python", "-m", "bench", "run", "--resume", str(result.path)]
-        if config.rounds != from_json(result.environment.config_json).rounds:
-            words += ["--rounds", str(config.rounds)]
-        again = shlex.join(words)
+        again = _to_go_on(config, result, result.path)
         raise KeyboardInterrupt(f"interrupted; to do the missing rounds: {again}") from interrupt
+
+
+def _save(config: Config, result: ResultFile, *, has_rounds: bool) -> None:
+    """Saves the file; ``has_rounds``: it holds earlier ones. Raises ResultFileError with the way to
+    go on without what can still be kept being lost."""
+    try:
+        result.save()
+    except ResultFileError as error:
+        if rescued := result.rescue():
+            kept = f"all is kept in {rescued}, for {_to_go_on(config, result, rescued)}"
+        elif has_rounds:
+            kept = f"its earlier rounds are kept, for {_to_go_on(config, result, result.path)}"
+        else:
+            kept = "what was measured is lost"
+        raise ResultFileError(result.path, f"{error.problem}; {kept}") from error
+
+
+def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
+    """The command that does the missing rounds of the file."""
+    words = ["python", "-m", "bench", "run", "--resume", str(path)]
+    if config.rounds != from_json(result.environment.config_json).rounds:
+        words += ["--rounds", str(config.rounds)]
+    return shlex.join(words)
 
 
 def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: Console) -> int:

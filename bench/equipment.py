@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +44,24 @@ class Equipment:
     warnings: tuple[str, ...] = ()
 
 
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for the traffic, for as long as the suite runs. Raises BenchError."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="walredo-bench-")
+    except OSError as error:
+        raise _no_scratch(os.environ.get("TMPDIR") or "/tmp", error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _no_scratch(folder: Path | str, error: OSError) -> BenchError:
+    return BenchError(
+        f"{folder}: cannot take temporary files ({error.strerror or error}): make room there, or"
+        " name another folder in the environment variable TMPDIR"
+    )
+
+
 def prepare(config: Config, folder: Path) -> Equipment:
     """Builds the programs that the cases need and writes the traffic into the folder.
 
@@ -68,9 +89,13 @@ def prepare(config: Config, folder: Path) -> Equipment:
         # A compiler has much to say; the user gets its beginning, on one line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise BenchError(" | ".join(lines[:4])) from error
+    try:
+        traffic = write_traffic(folder, config.workload, config.seed)
+    except OSError as error:
+        raise _no_scratch(folder, error) from error
     floor = builds.get("floor")
     return Equipment(
-        traffic=write_traffic(folder, config.workload, config.seed),
+        traffic=traffic,
         child_commands=commands,
         floor_program=None if floor is None else floor.path,
         build_facts=_described(builds, sandbox),

@@ -39,5 +39,9 @@ class ResultFileError(BenchError):
         return type(self), (self.path, self.problem)
 
 
+class ResultTakenError(ResultFileError):
+    """Another suite is writing this result file."""
+
+
 class PictureError(BenchError):
     """A figure cannot be drawn or may not be written where it was asked for."""

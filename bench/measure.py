@@ -64,6 +64,10 @@ def measure_run(case: Case, round_number: int, config: Config, equipment: Equipm
         )
     except SampleError as error:
         raise RunFailedError(str(error)) from error
+    except MemoryError as error:
+        raise RunFailedError(
+            "the suite has no memory for the samples: measure for fewer --seconds"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         # What a worker says is another process's word, down to the last field.
         problem = f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ in the metadata that all runs share.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,16 +42,18 @@ _FAILED = "redo_failed"
 _FREE_TO_DIFFER = frozenset({"redo_suite_date"})
 
 
-def default_name(now_utc: datetime, commit: str | None, dirty: bool | None) -> str:
+def default_name(now_utc: datetime, commit: str | None, dirty: bool | None, number: int = 1) -> str:
     """Name of a result file: ``20261123T120542Z-1a2b3c4.json``, so that names sort by date.
 
     ``-dirty`` follows the commit if the tree differed from it; ``nocommit`` stands for no commit.
+    ``number``, from 2 on, ends the name of a further suite of the same second: ``...-2.json``.
     ``now_utc`` must know its time zone (ValueError).
     """
     if now_utc.tzinfo is None:
         raise ValueError(f"{now_utc} has no time zone")
     stamp = now_utc.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"{stamp}-{short_commit(commit, dirty)}.json"
+    further = "" if number == 1 else f"-{number}"
+    return f"{stamp}-{short_commit(commit, dirty)}{further}.json"
 
 
 class ResultFile:
@@ -199,6 +202,23 @@ class ResultFile:
         """
         write_suite(self._path, self.suite())
         return self._path
+
+    def rescue(self) -> Path | None:
+        """Write the file, which cannot be saved in its place, to a new folder for temporary files.
+
+        None if that takes it neither.
+        """
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="walredo-bench-rescued-"))
+        except OSError:
+            return None
+        path = folder / self._path.name
+        try:
+            write_suite(path, self.suite())
+        except ResultFileError:
+            folder.rmdir()
+            return None
+        return path
 
     def _attempted(self) -> set[tuple[Case, int]]:
         ran = {(case, number) for case, runs in self._runs.items() for number in runs}

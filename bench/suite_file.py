@@ -7,6 +7,7 @@ suite's own and how not to damage one. Every error is a ResultFileError that nam
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import io
 import json
@@ -29,6 +30,8 @@ _PROBE_BYTES = 1 << 20
 """More than a result file of a few rounds: a disk without room for it is full."""
 
 _GZIP = ".gz"  # pyperf itself goes by this suffix
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def write_suite(path: Path, suite: pyperf.BenchmarkSuite) -> None:
@@ -63,9 +66,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
         _sync_folder(target.parent)
     except OSError as error:
-        raise ResultFileError(
-            path, f"cannot be written ({error.strerror or error}): choose another place for it"
-        ) from error
+        raise cannot_be_written(path, error) from error
 
 
 def check_place(path: Path) -> None:
@@ -81,9 +82,15 @@ def check_place(path: Path) -> None:
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        raise ResultFileError(
-            path, f"cannot be written ({error.strerror or error}): choose another place for it"
-        ) from error
+        raise cannot_be_written(path, error) from error
+
+
+def cannot_be_written(path: Path, error: OSError) -> ResultFileError:
+    """The error that names the file, the cause and the way out."""
+    remedy = "make room there, or choose" if error.errno in _NO_ROOM else "choose"
+    return ResultFileError(
+        path, f"cannot be written ({error.strerror or error}): {remedy} another place for it"
+    )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -30,7 +31,19 @@ STOP_S: Final = 5.0
 END_S: Final = 1.0
 """How long a worker may take to end once it has closed its output."""
 
+MOST_REDOS_PER_S: Final = 10_000_000
+"""Nobody does as many pages of 8 KiB in a second: a worker that claims more talks nonsense, and
+must not fill the suite's memory with it."""
+
+STDERR_LIMIT_BYTES: Final = 64 << 20
+"""What a worker may write to files, which is its stderr alone: it must not fill the disk."""
+
 _READ_BYTES: Final = 1 << 20
+_WAIT_S: Final = 1.0
+"""A signal that comes just before a wait is not seen until it is over: none is longer."""
+
+_SAMPLE_BYTES: Final = 8
+_CLIENT_BYTES: Final = 4 * _SAMPLE_BYTES  # its head and the redo that ends past the deadline
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -49,16 +62,19 @@ class WorkerProcess:
         self._deadline_s = time.monotonic() + timeout_s
         self._timeout_s = timeout_s
         self._received = bytearray()
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
-        self._process = subprocess.Popen(
-            (sys.executable, "-I", "-S", str(WORKER)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            bufsize=0,
-            # Ctrl-C is for the suite to decide on, and what a worker starts must end with it.
-            process_group=0,
-        )
+        self._clients = spec.clients
+        try:
+            self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
+            try:
+                self._process = _start(self._stderr)
+            except BaseException:
+                self._stderr.close()
+                raise
+        except OSError as error:
+            # No memory for another process, no room on the disk: the next run may have it.
+            raise RunFailedError(
+                f"the worker cannot be started ({error.strerror or error})"
+            ) from error
         _running.add(self._process.pid)
         try:
             self.opened = self._ask(spec.to_message(), "opened")
@@ -71,7 +87,10 @@ class WorkerProcess:
         reply = self._ask({"command": "slice", "seconds": seconds}, "slice")
         try:
             size, usage = max(0, int(reply["payload_bytes"])), reply["usage"]
-        except (KeyError, TypeError, ValueError) as error:
+            most = round(seconds * MOST_REDOS_PER_S) * _SAMPLE_BYTES
+            if size > most + self._clients * _CLIENT_BYTES + _READ_BYTES:
+                raise ValueError(f"{size} bytes of samples in {seconds:g} s")  # noqa: TRY301
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._nonsense(error) from error
         return self._take(size), usage
 
@@ -139,12 +158,15 @@ class WorkerProcess:
         return data
 
     def _read_more(self) -> None:
+        """Takes what comes within a short time. Raises RunFailedError."""
         assert self._process.stdout
         left_s = self._deadline_s - time.monotonic()
         ready = select.poll()
         ready.register(self._process.stdout, select.POLLIN)
-        if left_s <= 0 or not ready.poll(left_s * 1000):
+        if left_s <= 0:
             raise self._failed(f"not done within {self._timeout_s:g} s (--run-timeout-s)")
+        if not ready.poll(min(left_s, _WAIT_S) * 1000):
+            return
         data = os.read(self._process.stdout.fileno(), _READ_BYTES)
         if not data:
             raise self._failed(f"the worker {self._end()}")
@@ -162,15 +184,34 @@ class WorkerProcess:
         if status >= 0:
             return f"ended with status {status}"
         names = {number.value: number.name for number in signal.Signals}
-        return f"ended with signal {names.get(-status, -status)}"
+        # Nobody in the suite has killed it yet; the kernel does, when memory runs out.
+        hint = " (out of memory?)" if -status == signal.SIGKILL else ""
+        return f"ended with signal {names.get(-status, -status)}{hint}"
 
     def _failed(self, reason: str) -> RunFailedError:
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - STDERR_TAIL_BYTES))
         lines = self._stderr.read().decode(errors="backslashreplace").splitlines()
         tail = " | ".join(line.strip() for line in lines[-6:] if line.strip())
-        text = " ".join(reason.split())
+        text = " ".join(reason.split()).removesuffix(":")  # as of a MemoryError, which says no more
         return RunFailedError(f"{text}; its stderr ends: {tail}" if tail else text)
+
+
+def _start(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        (sys.executable, "-I", "-S", str(WORKER)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        bufsize=0,
+        # Ctrl-C is for the suite to decide on, and what a worker starts must end with it.
+        process_group=0,
+    )
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = STDERR_LIMIT_BYTES if most == resource.RLIM_INFINITY else min(STDERR_LIMIT_BYTES, most)
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    return process
 
 
 _running: set[int] = set()
@@ -198,6 +239,15 @@ def end_orphans() -> None:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+
+
+def end_all() -> None:
+    """Kills and reaps every child of this process, before it ends.
+
+    An interruption can come where a process has been started and nobody knows of it yet.
+    """
+    _running.clear()
+    end_orphans()
 
 
 def _children() -> set[int]:

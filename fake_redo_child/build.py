@@ -8,17 +8,20 @@ different flags (a sanitizer's, say) live side by side. Nothing here prints but 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from fake_redo_child.faults import FAULTS as FAULTS
@@ -30,6 +33,9 @@ CHILD_KINDS = ("c", "python")
 
 EXIT_SANDBOX = 3
 """How the C child ends if it cannot enter its sandbox (PROTOCOL.md)."""
+
+EXIT_INTERRUPTED = 130
+"""How ``main`` ends on Ctrl-C."""
 
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
 """Always given; a caller's own flags come after them and so may override them."""
@@ -47,6 +53,7 @@ _CHILD_SOURCES = (
 _FLOOR_SOURCES = ("pipe_floor.c", "floor_slice.c", "floor_traffic.c")
 _COMPILERS = ("cc", "gcc", "clang")
 _KEY_DIGITS = 16
+_WAIT_S = 0.2
 
 
 class BuildError(Exception):
@@ -145,7 +152,12 @@ def build_program(
         if os.access(place / name, os.X_OK):
             return Build(place / name, compiler, flags, key)
     target = _writable(folders) / name
-    _compile(sources, compiler, flags, target)
+    try:
+        _compile(sources, compiler, flags, target)
+    except OSError as error:
+        raise BuildError(
+            f"{target}: cannot be built ({error.strerror or error}): make room in its folder"
+        ) from error
     return Build(target, compiler, flags, key)
 
 
@@ -274,22 +286,59 @@ def _compile(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         fresh = Path(folder) / target.name
         command = [*compiler.command, *flags, "-o", str(fresh), *map(str, sources)]
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise CompileFailed(command, done.returncode, done.stdout)
+        status, said = _call(command, folder)
+        if status != 0:
+            raise CompileFailed(command, status, said)
         fd = os.open(fresh, os.O_RDONLY)
         try:
             os.fsync(fd)  # before the rename: a crash must not leave an empty program for good
         finally:
             os.close(fd)
         fresh.replace(target)
+
+
+def _call(command: Sequence[str], temporary: str) -> tuple[int, str]:
+    """Exit status and output. An interruption ends it with all that it has started.
+
+    A compiler is a driver: killed alone, it leaves the programs that it has called, and their
+    temporary files. So these have a folder of ours, and the group is killed as a whole.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=os.environ | {"TMPDIR": temporary},
+        process_group=0,
+    ) as process:
+        try:
+            said = _output_of(process, lambda: None)
+        except BaseException:
+            # The end of their output is the end of the last of them.
+            _output_of(process, partial(_kill_group, process.pid))
+            raise
+        return process.returncode, said
+
+
+def _output_of(process: subprocess.Popen[str], again: Callable[[], None]) -> str:
+    """Its output to the end; calls ``again`` first and after each short wait.
+
+    Short, as a signal that comes just before a wait is not seen until it is over.
+    """
+    while True:
+        again()
+        try:
+            said, _ = process.communicate(timeout=_WAIT_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return said
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def main() -> int:
@@ -300,6 +349,8 @@ def main() -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     return 0
 
 

@@ -1,14 +1,20 @@
-"""Fixtures that hold what every test of a manager must leave behind: nothing."""
+"""Fixtures that several test modules use; those of a manager hold what it must leave: nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import cli_options, cli_run, interrupts
+from made_up_runs import Bench
 from managers import AsyncDriver, Driver, SyncDriver, eventually, open_descriptors, own_children
 from test_child_harness import command_of
 
@@ -51,3 +57,39 @@ def start(kind: str) -> Iterator[Callable[..., Driver]]:
     assert own_children() == set()
     assert eventually(lambda: threading.active_count() <= threads)
     assert len(open_descriptors()) == len(before)
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """What becomes of signals and of lost exceptions is afterwards as before."""
+    before = [(number, signal.getsignal(number)) for number in interrupts.NUMBERS]
+    hook = sys.unraisablehook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """For a test that changes them."""
+    with handlers_kept():
+        yield
+
+
+@pytest.fixture
+def bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Bench]:
+    """The command line in an empty folder, with runs that are made up."""
+    made = Bench(tmp_path, capsys)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(cli_run, "measure_run", made.measure)
+    monkeypatch.setattr(cli_run, "adopt_orphans", lambda: None)  # a property of the process
+    monkeypatch.setattr(cli_run, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(cli_options, "RESULTS", tmp_path / "results")
+    with handlers_kept():
+        yield made

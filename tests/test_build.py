@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fake_redo_child import build
+from managers import eventually
 
 HELLO = '#include "answer.h"\nint main(void) { return ANSWER; }\n'
 ROOT = Path(build.__file__).resolve().parent.parent
@@ -108,6 +109,50 @@ def test_builds_at_once(source: Path, tmp_path: Path) -> None:
     (made,) = builds
     assert status_of(made.path) == 42
     assert list((tmp_path / "out").iterdir()) == [made.path]
+
+
+def test_half_a_program_is_nobody_elses(
+    source: Path, tmp_path: Path, compiler: build.Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first compiler stops with half of its output written, and the second one does not."""
+    program, half, release = tmp_path / "slow-cc", tmp_path / "half", tmp_path / "release"
+    os.mkfifo(release)
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *--version*) exec echo slow ;; esac\n'
+        f'if mkdir "{half}.begun" 2>/dev/null; then\n'
+        '    for word; do [ "$last" = -o ] && out=$word; last=$word; done\n'
+        '    printf "#!/bin/sh\\nexit 1" >"$out"; chmod +x "$out"\n'
+        f"    touch {half}; read _ <{release}\n"
+        "fi\n"
+        f'exec {" ".join(compiler.command)} "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("CC", str(program))
+    out = tmp_path / "out"
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(build.build_program, [source], (), out)
+        try:
+            assert eventually(half.exists)
+            second = build.build_program([source], (), out)
+            assert status_of(second.path) == 42
+        finally:
+            release.write_text("go on\n")
+        assert first.result() == second
+    assert status_of(second.path) == 42
+    assert list(out.iterdir()) == [second.path]
+
+
+def test_a_disk_that_is_full_is_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(build.BuildError, match=r"hello-\w+: cannot be built \(No space left"):
+        build.build_program([source], folder=tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_compile_failure(source: Path, tmp_path: Path) -> None:
@@ -223,6 +268,14 @@ def test_as_a_program(compiler: build.Compiler) -> None:
         build.child_program(),
         build.floor_program(),
     ]
+
+
+def test_as_a_program_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "child_program", interrupt)
+    assert build.main() == 130
 
 
 def test_as_a_program_without_compiler(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -25,75 +25,16 @@ from bench.cases import Case
 from bench.cli import COMMANDS, main
 from bench.config import OPTIONS, Config, load_profile, option_name
 from bench.matrix import cases_of
-from bench.records import FailedRun, RunRecord
+from bench.records import FailedRun
 from bench.results import ResultFile
 from bench.worker_process import RunFailedError
 from bench.workloads import WORKLOADS, make_requests
+from made_up_runs import RUN, Bench
 from synthetic import modelled_records, save, steady_record
 from test_child_harness import LIMIT_S
 
 ROOT = Path(cli_options.ROOT)
-CASE = "--manager sync --workload short --clients 1 --child python"
-RUN = f"run --profile quick {CASE}"
 PROFILE = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n[child]\nkind = ["python"]\n'
-
-
-class Bench:
-    """The command line in a folder of its own. Runs are made up; ``ran`` notes them."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._capsys = capsys
-        self.ran: list[tuple[int, Case]] = []
-        self.error: Mapping[int, BaseException] = {}
-        """What the run with that number, from 1, raises."""
-
-    def __call__(self, command: str | Sequence[str]) -> tuple[int, str, str]:
-        """Status, stdout and stderr."""
-        status = main(command.split() if isinstance(command, str) else command)
-        said = self._capsys.readouterr()
-        return status, said.out, said.err
-
-    def measure(self, case: Case, number: int, **_: object) -> RunRecord:
-        self.ran.append((number, case))
-        if error := self.error.get(len(self.ran)):
-            raise error
-        return steady_record(case, number)
-
-    def files(self) -> dict[str, bytes]:
-        """Everything below the folder."""
-        return {
-            str(path.relative_to(self.folder)): b"" if path.is_dir() else path.read_bytes()
-            for path in self.folder.rglob("*")
-            if not path.is_fifo()
-        }
-
-    def refuses(self, command: str | Sequence[str]) -> str:
-        """The one line on stderr with which it exits 2; nothing is launched or written."""
-        before = self.files()
-        status, out, err = self(command)
-        assert (status, out) == (2, ""), (status, out, err)
-        assert self.ran == []
-        assert self.files() == before
-        assert re.fullmatch(r"walredo-bench: [^\n]+\n", err), err
-        assert "Traceback" not in err
-        return err
-
-
-@pytest.fixture
-def bench(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Bench]:
-    made = Bench(tmp_path, capsys)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(cli_run, "measure_run", made.measure)
-    monkeypatch.setattr(cli_run, "adopt_orphans", lambda: None)  # a property of the process
-    monkeypatch.setattr(cli_run, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(cli_options, "RESULTS", tmp_path / "results")
-    before = signal.getsignal(signal.SIGTERM)
-    yield made
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ Every run here has a session of its own, so that a process that it leaves behind
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyperf
@@ -23,8 +21,7 @@ from bench.cli_options import ROOT
 from bench.results import ResultFile
 from fake_redo_child.build import CompilerMissing, find_compiler
 from managers import SLACK_S, eventually
-
-LIMIT_S = 90.0
+from suites import LIMIT_S, Ended, Suite, run, session_of
 
 QUICK = (
     "run --profile quick --rounds 1 --seconds 0.05 --warmup-s 0.01 --workload short --clients 1,8"
@@ -93,94 +90,12 @@ OF_CPU = {
 """Absent where a process has used less than the clock tick that the split is known by."""
 
 
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def last_line(self) -> str:
-        return self.err.splitlines()[-1]
-
-
-class Suite:
-    """One suite in a process and a session of its own, with a place for its temporary files."""
-
-    def __init__(self, folder: Path, *command: str, program: tuple[str, ...] = ("-m", "bench")):
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir(exist_ok=True)
-        # A test run in the background may ignore SIGINT, and so would all that it starts.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, *program, *command],
-                cwd=ROOT,
-                env=os.environ | {"TMPDIR": str(self.temporary), "COLUMNS": "80"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        finally:
-            signal.signal(signal.SIGINT, before)
-        self._heard = ""
-
-    def hears(self, line: str) -> None:
-        """Waits until it has said so on stderr."""
-        assert self.process.stderr
-        for heard in self.process.stderr:
-            self._heard += heard
-            if line in heard:
-                return
-        raise AssertionError(f"it ended without {line!r}: {self._heard}")
-
-    def session(self) -> set[int]:
-        """The processes of its session, zombies aside."""
-        found = set()
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(session) == self.process.pid and state != "Z":
-                found.add(int(path.parent.name))
-        return found
-
-    def end(self) -> Ended:
-        """Its outcome; nothing of it is left, neither processes nor temporary files."""
-        out, err = self.process.communicate(timeout=LIMIT_S)
-        left = self.session()
-        self.kill()
-        assert left == set()
-        assert list(self.temporary.iterdir()) == []
-        return Ended(self.process.returncode, out, self._heard + err)
-
-    def kill(self) -> None:
-        for pid in {*self.session(), self.process.pid}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.process.communicate()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def compiler() -> None:
     try:
         find_compiler()
     except CompilerMissing as missing:
         pytest.skip(str(missing))
-
-
-def run(folder: Path, *command: str, program: tuple[str, ...] = ("-m", "bench")) -> Ended:
-    suite = Suite(folder, *command, program=program)
-    try:
-        return suite.end()
-    finally:
-        if suite.process.poll() is None:
-            suite.kill()
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +251,7 @@ def interrupted(folder: Path, path: Path, number: signal.Signals) -> Ended:
     try:
         suite.hears("round 1 of 4 saved")
         # A worker with its child is at work.
-        assert eventually(lambda: len(suite.session()) >= 3)
+        assert eventually(lambda: len(session_of(suite.process.pid)) >= 3)
         suite.process.send_signal(number)
         return suite.end()
     finally:
@@ -385,11 +300,11 @@ def test_a_suite_that_is_killed_leaves_no_process_for_long(tmp_path: Path) -> No
     suite = Suite(tmp_path, *INTERRUPTED, "-o", str(path))
     try:
         suite.hears("round 1 of 4 saved")
-        assert eventually(lambda: len(suite.session()) >= 3)
+        assert eventually(lambda: len(session_of(suite.process.pid)) >= 3)
         suite.process.kill()
         suite.process.wait(SLACK_S)
         # Workers and children end by the end of their input; the last round was not harmed.
-        assert eventually(lambda: suite.session() == set())
+        assert eventually(lambda: session_of(suite.process.pid) == set())
     finally:
         suite.kill()
     assert ResultFile.load(path).rounds() == (1,)

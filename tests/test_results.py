@@ -438,6 +438,7 @@ def test_default_names_sort_by_time() -> None:
     assert default_name(now, COMMIT, dirty=False) == "20261123T120542Z-1a2b3c4.json"
     assert default_name(now, COMMIT, dirty=True) == "20261123T120542Z-1a2b3c4-dirty.json"
     assert default_name(now, None, None) == "20261123T120542Z-nocommit.json"
+    assert default_name(now, COMMIT, False, 2) == "20261123T120542Z-1a2b3c4-2.json"
     there = now.astimezone(timezone(timedelta(hours=5)))
     assert default_name(there, COMMIT, dirty=False) == default_name(now, COMMIT, dirty=False)
     with pytest.raises(ValueError, match="time zone"):

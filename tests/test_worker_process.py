@@ -24,6 +24,7 @@ from bench.config import load_profile, override
 from bench.equipment import Equipment
 from bench.measure import measure_run
 from bench.pyperf_run import to_pyperf_run
+from bench.samples import SliceSamples
 from bench.traffic import Traffic
 from bench.worker_process import STDERR_TAIL_BYTES, RunFailedError, WorkerProcess
 from bench.worker_protocol import WorkerSpec
@@ -268,6 +269,81 @@ def test_an_error_reply_with_what_stderr_says(stub: Stub) -> None:
     assert reason_of(whole_run()) == "the floor ended; its stderr ends: the floor says why"
 
 
+def test_of_an_error_without_a_text_its_name_is_the_reason(stub: Stub) -> None:
+    stub("command(); reply(reply='error', reason='MemoryError: '); sys.exit(1)")
+    assert reason_of(whole_run()) == "MemoryError"
+
+
+def test_a_worker_killed_by_somebody_else(stub: Stub) -> None:
+    stub("opened(); print('so far', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)")
+    reason = reason_of(whole_run())
+    assert reason == (
+        "the worker ended with signal SIGKILL (out of memory?); its stderr ends: so far"
+    ) or reason.startswith("the worker ended;")
+
+
+def test_a_payload_that_cannot_be_true_is_not_taken(stub: Stub) -> None:
+    # More than the suite has memory for: it would be the suite that ends.
+    stub(
+        """
+        opened(); command()
+        reply(reply='slice', payload_bytes=1 << 50, usage={})
+        while True: say(bytes(1 << 20))
+        """
+    )
+    reason = reason_of(whole_run())
+    assert reason.startswith("the worker talks nonsense (ValueError: 1125899906842624 bytes")
+
+
+def test_the_largest_payload_that_can_be_true_is_taken(stub: Stub) -> None:
+    # A redo every 100 ns, which is more than any machine does.
+    stub(
+        """
+        opened(); command()
+        size = 32 + 100_000 * 8
+        reply(reply='slice', payload_bytes=size, usage={}); say(bytes(size))
+        """
+    )
+    with WorkerProcess(SPEC, LIMIT_S) as worker:
+        payload, _ = worker.slice(0.01)
+    assert len(payload) == 800_032
+
+
+def test_a_stderr_without_an_end_does_not_fill_the_disk(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "STDERR_LIMIT_BYTES", 1 << 20)
+    stub(
+        """
+        opened(); command()
+        while True:
+            try:
+                os.write(2, b"more and more\\n" * 1000)
+            except OSError as error:
+                reply(reply="error", reason=str(error))
+                break
+        """
+    )
+    with WorkerProcess(SPEC, LIMIT_S) as worker:
+        reason = reason_of(lambda: worker.slice(0.01))
+        size = worker._stderr.seek(0, os.SEEK_END)
+    assert reason.startswith("[Errno 27] File too large; its stderr ends: ")
+    assert size == 1 << 20
+
+
+@pytest.mark.parametrize("failing", ["subprocess.Popen", "tempfile.TemporaryFile"])
+def test_a_worker_that_cannot_be_started(
+    failing: str, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    stub(GOOD)
+    monkeypatch.setattr(failing, refuse)
+    reason = reason_of(whole_run())
+    assert reason == "the worker cannot be started (Cannot allocate memory)"
+
+
 def test_of_a_huge_stderr_the_end_is_shown(stub: Stub) -> None:
     stub(
         """
@@ -434,6 +510,17 @@ def test_a_slice_is_stretched_for_a_slow_redo(stub: Stub) -> None:
 def test_impossible_samples_fail_the_run(samples: str, stub: Stub) -> None:
     stub(GOOD.replace("[0, 1000, 1, 900]", samples))
     assert "impossible samples" in reason_of(lambda: measure_run(CASE, 1, CONFIG, EQUIPMENT))
+
+
+def test_samples_that_the_suite_has_no_memory_for_fail_the_run(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    stub(GOOD)
+    monkeypatch.setattr(SliceSamples, "from_payload", refuse)
+    assert "no memory for the samples" in reason_of(lambda: measure_run(CASE, 1, CONFIG, EQUIPMENT))
 
 
 @pytest.mark.parametrize(
