@@ -41,8 +41,10 @@ child: $(RUNTIME) ## compile the C programs and print their paths
 compiled: $(RUNTIME)
 	@$(RUN) -m fake_redo_child.build >/dev/null
 
+# Many tests wait for a deadline or a child: more at once than there are CPUs.
+TEST_JOBS ?= 4
 test: compiled $(DEV) ## run the tests (ARGS="-k name")
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n $(TEST_JOBS) --dist loadgroup $(ARGS)
 
 test-faults: compiled $(DEV) ## print what callers get under every fault of the child, as in docs/fault-matrix.md
 	@$(RUN) tests/fault_matrix.py

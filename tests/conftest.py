@@ -11,12 +11,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from bench import cli_options, cli_run, interrupts
 from made_up_runs import Bench
 from managers import AsyncDriver, Driver, SyncDriver, eventually, open_descriptors, own_children
 from test_child_harness import command_of
+
+# No test asserts a time: a busy machine must not fail one.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: the many collections of garbage to come need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -32,9 +32,7 @@ sizes = st.one_of(
 images = st.none() | content(st.just(model.PAGE))
 redos = st.tuples(tags, images, st.lists(st.tuples(lsns, content(sizes)), max_size=6))
 
-steady = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+steady = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TAG: Tag = (1, 1663, 5, 16384, 7)
 
 

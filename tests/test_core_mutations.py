@@ -34,6 +34,9 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 MODULES = ("pipeline", "lifecycle")
 
+# One process runs all of them: the outcomes are made once.
+pytestmark = pytest.mark.xdist_group("core_mutations")
+
 AT_ONCE = 2
 EXAMPLES = 3
 """Of each property: more would find nothing that the tests of single rules do not."""

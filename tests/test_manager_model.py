@@ -60,7 +60,6 @@ ATTEMPTS = st.sampled_from(RedoAttempt)
 SETTINGS = settings(
     max_examples=50,
     stateful_step_count=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 

@@ -581,7 +581,7 @@ def parts(most: int) -> st.SearchStrategy[int]:
 
 
 @given(data=st.data())
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_any_split_gives_the_same_pages_to_the_same_owners(data: st.DataObject) -> None:
     sizes = data.draw(st.lists(st.integers(2, 3000).map(lambda n: 4 * n), max_size=8))
     heads = data.draw(st.lists(st.sampled_from(HEADS), min_size=len(sizes), max_size=len(sizes)))
@@ -777,7 +777,5 @@ class PipelineMachine(RuleBasedStateMachine):
         assert (counters.bytes_sent, counters.bytes_received) == (self.written, self.read)
 
 
-PipelineMachine.TestCase.settings = settings(
-    max_examples=EXAMPLES, stateful_step_count=40, deadline=None
-)
+PipelineMachine.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=40)
 TestPipelineMachine = PipelineMachine.TestCase

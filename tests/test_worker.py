@@ -365,10 +365,11 @@ def test_children_that_are_expected_to_end_are_measured_all(manager: str, spec: 
     command = build.child_command("python", fault="exit-after-reply:every=20")
     with Worker() as worker:
         worker.open(replace(spec(manager), child_command=command, child_may_end=True))
-        usage = [worker.slice()[1] for _ in range(2)]
-        report = worker.ask({"command": "report"}, "report")
-    launches = report["counters"]["launches"]
-    assert launches > 2
+        usage, launches = [], 0
+        while launches < 3:  # a busy machine needs some more slices
+            usage.append(worker.slice()[1])
+            report = worker.ask({"command": "report"}, "report")
+            launches = report["counters"]["launches"]
     # An interpreter needs milliseconds to start: each child's time is in the sum.
     assert sum(one["child_cpu_ns"] for one in usage) > (launches - 1) * 1_000_000
     assert report["counters"]["kills"] >= launches - 1
