@@ -44,7 +44,7 @@ compiled: $(RUNTIME)
 # Many tests wait for a deadline or a child: more at once than there are CPUs.
 TEST_JOBS ?= 4
 test: compiled $(DEV) ## run the tests (ARGS="-k name")
-	@$(RUN) -m pytest -n $(TEST_JOBS) --dist loadgroup $(ARGS)
+	@$(RUN) -m pytest -n $(TEST_JOBS) $(ARGS)
 
 test-faults: compiled $(DEV) ## print what callers get under every fault of the child, as in docs/fault-matrix.md
 	@$(RUN) tests/fault_matrix.py

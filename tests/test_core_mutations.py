@@ -34,8 +34,9 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 MODULES = ("pipeline", "lifecycle")
 
-# One process runs all of them: the outcomes are made once.
-pytestmark = pytest.mark.xdist_group("core_mutations")
+
+BATCHES = 8
+"""Each is a test, so that several processes can share them."""
 
 AT_ONCE = 2
 EXAMPLES = 3
@@ -206,37 +207,20 @@ UNTESTABLE = ("raise RuntimeError", "this is not Python", "no_name_that_the_test
 LOOP = "while True:\n    pass\n"
 
 
-def applies(mutant: Mutant) -> bool:
-    try:
-        mutated(mutant)
-    except ValueError:
-        return False
-    return True
-
-
-@pytest.fixture(scope="module")
-def outcomes() -> dict[Mutant | str, Outcome]:
-    """By mutant; those of the true modules by name, of what is no core by its source."""
-    mutants = [mutant for mutant in MUTANTS if applies(mutant)]
+def test_the_true_core_passes() -> None:
     cores = [(module, path_of(module).read_text(encoding="utf-8")) for module in MODULES]
-    cores += [("pipeline", source) for source in (*UNTESTABLE, LOOP)]
-    cores += [(mutant.module, mutated(mutant)) for mutant in mutants]
-    names: tuple[Mutant | str, ...] = (*MODULES, *UNTESTABLE, LOOP, *mutants)
-    return dict(zip(names, run_tests_on(cores), strict=True))
+    for outcome in run_tests_on(cores):
+        assert outcome.status == ALL_PASSED, outcome.output
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_true_core_passes(module: str, outcomes: dict[Mutant | str, Outcome]) -> None:
-    outcome = outcomes[module]
-    assert outcome.status == ALL_PASSED, outcome.output
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.module}: {mutant.rule}")
-def test_a_broken_rule_fails_a_test(mutant: Mutant, outcomes: dict[Mutant | str, Outcome]) -> None:
-    mutated(mutant)  # says what to update where the module has changed
-    outcome = outcomes[mutant]
-    assert outcome.status != ALL_PASSED, f"no test notices it: add one to test_{mutant.module}.py"
-    assert outcome.status in CAUGHT, f"the harness failed, not a test:\n{outcome.output}"
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_a_broken_rule_fails_a_test(batch: int) -> None:
+    mutants = MUTANTS[batch::BATCHES]
+    outcomes = run_tests_on([(mutant.module, mutated(mutant)) for mutant in mutants])
+    for mutant, outcome in zip(mutants, outcomes, strict=True):
+        name = f"{mutant.module}: {mutant.rule}"
+        assert outcome.status != ALL_PASSED, f"no test notices that this is broken: {name}"
+        assert outcome.status in CAUGHT, f"{name}: the harness failed:\n{outcome.output}"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -260,14 +244,10 @@ def test_a_snippet_that_is_gone_or_there_twice_is_named(snippet: str) -> None:
         mutated(Mutant("pipeline", "some rule", snippet, ""))
 
 
-def test_what_cannot_be_tested_is_not_taken_for_caught(
-    outcomes: dict[Mutant | str, Outcome],
-) -> None:
-    assert [outcomes[source].status for source in UNTESTABLE] == [NOT_TESTED] * len(UNTESTABLE)
-
-
-def test_what_loops_for_ever_is_ended(outcomes: dict[Mutant | str, Outcome]) -> None:
-    assert outcomes[LOOP].status == LOOPED
+def test_what_is_no_core_is_not_taken_for_caught() -> None:
+    *untestable, loops = run_tests_on([("pipeline", source) for source in (*UNTESTABLE, LOOP)])
+    assert [outcome.status for outcome in untestable] == [NOT_TESTED] * len(UNTESTABLE)
+    assert loops.status == LOOPED
 
 
 if __name__ == "__main__":
