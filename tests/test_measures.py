@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import histogram, measures
@@ -126,6 +126,7 @@ def test_quantising_is_the_librarys_own(value: int) -> None:
     assert histogram.quantise(int64s(value))[0] == decoded.get_lowest_equivalent_value(value)
 
 
+@settings(max_examples=20)  # each makes two histograms of megabytes
 @given(LATENCIES)
 def test_quantising_first_changes_nothing(values: list[int]) -> None:
     slow = HdrHistogram(histogram.LOWEST_NS, histogram.HIGHEST_NS, histogram.SIGNIFICANT_DIGITS)

@@ -74,8 +74,6 @@ class AsyncRedoManager:
             except asyncio.CancelledError:
                 if session is not None and ticket is not None:
                     session.pipeline.abandon(ticket)
-                    if ticket.owner.done() and not ticket.owner.cancelled():
-                        ticket.owner.exception()  # seen, or asyncio would report it as lost
                 raise
 
     async def quiesce(self, idle_s: float) -> bool:

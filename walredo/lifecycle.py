@@ -94,8 +94,7 @@ class Lifecycle(Generic[AnySession]):
             raise ShutDownError
         if self.current is not None:
             return Plan(session=self.current)
-        if now_ns >= deadline_ns:
-            raise RedoTimeoutError(self.config.timeout_s, "a child to be launched")
+        self.check_launch_deadline(now_ns, deadline_ns)
         if self.launching or self.retiring:
             return Plan()
         held_back_ns = self._no_launch_before_ns - now_ns
@@ -109,6 +108,12 @@ class Lifecycle(Generic[AnySession]):
                 f" the next launch is held back for {held_back_ns / 1e9:.3g} s",
             )
         return Plan(wait_ns=held_back_ns)
+
+    def check_launch_deadline(self, now_ns: int, deadline_ns: int) -> None:
+        """Raises RedoTimeoutError if a child is, or was, launched too late for that redo: the child
+        must not be given what can only fail on it."""
+        if now_ns >= deadline_ns:
+            raise RedoTimeoutError(self.config.timeout_s, "a child to be launched")
 
     def launched(self, session: AnySession) -> bool:
         """The launch succeeded. False: the manager was shut down meanwhile, fail the session."""

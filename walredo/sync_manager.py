@@ -159,7 +159,9 @@ class SyncRedoManager:
                 error = self._launch_error
                 if launches_ended != self._launches_ended and error is not None:
                     raise LaunchError.from_error(error.command, error)
-        return self._launch()
+        session = self._launch()
+        self._life.check_launch_deadline(monotonic_ns(), deadline_ns)
+        return session
 
     def _launch(self) -> SyncSession:
         session: SyncSession | None = None
