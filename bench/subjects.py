@@ -228,6 +228,7 @@ _COUNTERS = (
     "redos",
     "records",
     "pings",
+    "fences",
     "pages_dropped",
     "bytes_sent",
     "bytes_received",

@@ -35,11 +35,10 @@ SMALL_PIPE = 4096
 LARGE = (9000, 5000)
 VICTIM, NEXT = 100, 200  # numbers of requests
 
-REDO = frozenset({"request_redo: self._answer", "_answer: ticket.owner"})
+REDO = frozenset({"_answer: ticket.owner"})
 PING = frozenset({"ping: self._answer", "_answer: ticket.owner"})
 CHANGE = frozenset({"_wait_for_change: asyncio.wait"})
 LAUNCH = CHANGE | {"_answer: self._launched_session", "_launched_session: self._wait_for_change"}
-NO_CHILD = LAUNCH | {"request_redo: self._answer"}
 SHUTDOWN = CHANGE | {"shutdown: self._wait_for_change"}
 LEAVING = SHUTDOWN | {"__aexit__: self.shutdown"}
 
@@ -142,7 +141,7 @@ async def cold_and_first(stage: Stage) -> None:
     stage.other(1)
 
 
-@scenario(NO_CHILD, child="missing", backoff_after=2, backoff_first_s=0.001)
+@scenario(LAUNCH, child="missing", backoff_after=2, backoff_first_s=0.001)
 async def launches_fail(stage: Stage) -> None:
     stage.victim_redo(error=LaunchError)
     stage.other(1)
@@ -204,14 +203,14 @@ async def child_dies_among_others(stage: Stage) -> None:
     stage.other(2)
 
 
-@scenario(NO_CHILD)
+@scenario(LAUNCH)
 async def shut_down_while_launching(stage: Stage) -> None:
     stage.victim_redo(error=ShutDownError)
     stage.other(1)
     stage.shut_down()
 
 
-@scenario(NO_CHILD, child="missing", timeout_s=10 * SLACK_S, backoff_after=1, backoff_first_s=60)
+@scenario(LAUNCH, child="missing", timeout_s=10 * SLACK_S, backoff_after=1, backoff_first_s=60)
 async def shut_down_in_back_off(stage: Stage) -> None:
     with pytest.raises(LaunchError):
         await stage.manager.request_redo(make_request(0), GC_COMPACTION)

@@ -26,8 +26,8 @@ _SENDING = _of(
     "pipeline",
     (
         "requests leave in the order of their submission",
-        "        self._unsent.append(ticket)\n",
-        "        self._unsent.appendleft(ticket)\n",
+        "        self._unsent.append(message)\n        if len",
+        "        self._unsent.insert(0, message)\n        if len",
     ),
     (
         "requests are answered in the order of their submission",
@@ -35,9 +35,14 @@ _SENDING = _of(
         "        self._pending.appendleft(ticket)\n",
     ),
     (
-        "every ticket has a number of its own",
-        "self._next_number += 1",
-        "self._next_number += 0",
+        "a late redo learns how many came before",
+        "self._failed_at = first + len(pending)",
+        "self._failed_at = first",
+    ),
+    (
+        "numbers go on after answers",
+        "        pending, first = self._pending, self.pages_answered\n",
+        "        pending, first = self._pending, 0\n",
     ),
     (
         "what a partial write took of a request is not sent again",
@@ -46,7 +51,7 @@ _SENDING = _of(
     ),
     (
         "the bytes of a request that have left count in the next write",
-        "        count += self._head_sent\n",
+        "            count += self._head_sent\n",
         "",
     ),
     (
@@ -56,28 +61,63 @@ _SENDING = _of(
     ),
     (
         "a request has left with its last byte, not before",
-        "count >= len(unsent[0].message)",
-        "count >= len(unsent[0].message) - 1",
+        "while count >= len(unsent[whole]):",
+        "while count >= len(unsent[whole]) - 1:",
     ),
     (
         "a request has left with its last byte, not after",
-        "count >= len(unsent[0].message)",
-        "count > len(unsent[0].message)",
+        "while count >= len(unsent[whole]):",
+        "while count > len(unsent[whole]):",
     ),
     (
         "a request has left by its own length",
-        "count >= len(unsent[0].message)",
-        "count >= len(unsent[-1].message)",
+        "while count >= len(unsent[whole]):",
+        "while count >= len(unsent[-1]):",
     ),
     (
         "one write ends every request that it took whole",
-        "while unsent and count >=",
-        "if unsent and count >=",
+        "while count >= len(unsent[whole]):",
+        "if count >= len(unsent[whole]):",
+    ),
+    (
+        "the rest of a request is what has not left",
+        "            self._head_sent = count\n",
+        "            self._head_sent = 0\n",
+    ),
+    (
+        "a write that takes everything leaves no rest",
+        "            whole = offered\n            self._head_sent = 0\n",
+        "            whole = offered\n",
+    ),
+    (
+        "a write that takes everything ends all it was offered",
+        "            whole = offered\n",
+        "            whole = offered - 1\n",
     ),
     (
         "one write is offered a pipe's worth at most",
-        "            if size >= self._send_limit:\n                break\n",
-        "",
+        "                    del chunks[count:]\n                    break\n",
+        "                    break\n",
+    ),
+    (
+        "a pipe's worth is offered",
+        "                if size >= self._send_limit:\n",
+        "                if True:\n",
+    ),
+    (
+        "what has left of the first request makes room for more",
+        "            size = -self._head_sent\n            for",
+        "            size = 0\n            for",
+    ),
+    (
+        "a write is known by the bytes that it was offered",
+        "        self._offered_bytes = size\n",
+        "        self._offered_bytes = size + 1\n",
+    ),
+    (
+        "what has left of a request is not in the write",
+        "size = sum(map(len, chunks)) - self._head_sent",
+        "size = sum(map(len, chunks))",
     ),
     (
         "one write is offered a pipe's worth if there is so much",
@@ -96,8 +136,8 @@ _SENDING = _of(
     ),
     (
         "one write is offered as many chunks as writev takes",
-        "islice(self._unsent, MAX_CHUNKS)",
-        "self._unsent",
+        "list(self._unsent[:MAX_CHUNKS])",
+        "list(self._unsent)",
     ),
     (
         "MAX_CHUNKS is IOV_MAX",
@@ -106,8 +146,8 @@ _SENDING = _of(
     ),
     (
         "a message that has left is released",
-        '            count -= len(ticket.message)\n            ticket.message = b""\n',
-        "            count -= len(ticket.message)\n",
+        "        del unsent[:whole]\n",
+        "        self._kept = list(unsent)\n        del unsent[:whole]\n",
     ),
     (
         "every write call is counted",
@@ -140,44 +180,66 @@ _ANSWERS = _of(
     ),
     (
         "what a write was offered and did not take may not be answered",
-        "        self._answerable -= self._offered\n",
+        "        self._answerable -= offered - whole\n",
         "",
     ),
     (
         "a request that has left may be answered",
-        "            self._answerable += 1\n",
-        "",
+        "        self._answerable -= offered - whole\n",
+        "        self._answerable -= offered\n",
     ),
-    (
-        "a request is answered once",
-        "        self._answerable -= pages\n",
-        "",
-    ),
+    ("a request is answered once", "        self._answerable -= number\n", ""),
     (
         "pages of requests that have not left are unexpected",
-        "(rest or pages > self._answerable)",
+        "(rest or number > self._answerable)",
         "rest",
     ),
     (
         "one byte more than the pages asked for is unexpected",
-        "(rest or pages > self._answerable)",
-        "pages > self._answerable",
+        "(rest or number > self._answerable)",
+        "number > self._answerable",
     ),
     (
         "the last page asked for may come in parts",
-        "pages >= self._answerable and (rest",
-        "pages + 1 >= self._answerable and (rest",
+        "number >= self._answerable and (rest",
+        "number + 1 >= self._answerable and (rest",
     ),
     (
         "a page must begin as its request says",
-        "if buffer[start : start + PAGE_HEAD_BYTES] != ticket.head:",
-        "if False:",
+        "        heads_right = all(map(bytes.startswith, pages, map(_head_of, pending)))\n",
+        "        heads_right = True\n",
+    ),
+    (
+        "a page begun must begin as its request says",
+        "        if rest >= PAGE_HEAD_BYTES and heads_right:\n",
+        "        if False:\n",
+    ),
+    (
+        "a page begun belongs to the request after the whole ones",
+        "== pending[number].head",
+        "== pending[0].head",
+    ),
+    (
+        "a page begun makes good no page before it",
+        "if rest >= PAGE_HEAD_BYTES and heads_right:",
+        "if rest >= PAGE_HEAD_BYTES:",
     ),
     (
         "the whole head of a page is looked at",
-        "if buffer[start : start + PAGE_HEAD_BYTES] != ticket.head:",
-        "if buffer[start : start + 4] != ticket.head[:4]:",
+        "map(_head_of, pending)",
+        "(each.head[:4] for each in pending)",
     ),
+    (
+        "a page begun is looked at as soon as its head is there",
+        "rest >= PAGE_HEAD_BYTES and",
+        "rest > PAGE_HEAD_BYTES and",
+    ),
+    (
+        "a wrong page is blamed on its redo",
+        "return self.pages_answered + sum(1 for _ in right)",
+        "return sum(1 for _ in right)",
+    ),
+    ("the first wrong page is named, not the last", "sum(1 for _ in right)", "len(self._pending)"),
     (
         "the head of every page of a read is looked at",
         "range(0, filled - PAGE_HEAD_BYTES + 1, PAGE_SIZE)",
@@ -185,28 +247,25 @@ _ANSWERS = _of(
     ),
     (
         "a head is looked at once it is whole, not before",
-        "filled - PAGE_HEAD_BYTES + 1, PAGE_SIZE",
-        "filled, PAGE_SIZE",
+        "        if rest >= PAGE_HEAD_BYTES and",
+        "        if rest >= PAGE_HEAD_BYTES - 1 and",
     ),
     (
-        "a head is looked at once it is whole, not only with its page",
-        "filled - PAGE_HEAD_BYTES + 1, PAGE_SIZE",
-        "filled - PAGE_SIZE + 1, PAGE_SIZE",
+        "pages follow each other",
+        'Struct(f"{PAGE_SIZE}s" * count)',
+        'Struct(f"{PAGE_SIZE - 8}s8x" * count)',
     ),
     (
         "surplus bytes deliver nothing of their read",
-        "        if pages >= self._answerable and (rest or pages > self._answerable):\n",
-        "        if pages >= self._answerable and (rest or pages > self._answerable):\n"
+        "        if number >= self._answerable and (rest or number > self._answerable):\n",
+        "        if number >= self._answerable and (rest or number > self._answerable):\n"
         "            for early in range(self._answerable):\n"
         "                self._pending[early].page = bytes(self._buffer[:PAGE_SIZE])\n",
     ),
     (
         "a wrong head delivers nothing of its read",
-        "                raise UnexpectedOutputError(\n"
-        '                    self.pid, f"sent a page that does not begin as that of redo',
-        "                pending[0].page = bytes(buffer[:PAGE_SIZE])\n"
-        "                raise UnexpectedOutputError(\n"
-        '                    self.pid, f"sent a page that does not begin as that of redo',
+        "        if not heads_right:\n",
+        "        if not heads_right:\n            pending[0].page = bytes(buffer[:PAGE_SIZE])\n",
     ),
     (
         "the oldest request gets the page",
@@ -215,17 +274,17 @@ _ANSWERS = _of(
     ),
     (
         "each page of a read has bytes of its own",
-        "            at += PAGE_SIZE\n",
-        "",
+        "            ticket.page = page\n",
+        "            ticket.page = pages[0]\n",
     ),
     (
         "a page is a copy",
-        "ticket.page = bytes(buffer[at : at + PAGE_SIZE])",
-        "ticket.page = buffer[at : at + PAGE_SIZE]  # type: ignore",
+        "pages = _pages(number).unpack_from(buffer)",
+        "pages = [PageView(buffer[n * PAGE_SIZE : (n + 1) * PAGE_SIZE]) for n in range(number)]",
     ),
     (
         "the part of a page that came with others moves to the front",
-        "            buffer[:rest] = buffer[at:filled]\n",
+        "            buffer[:rest] = buffer[begun_at:filled]\n",
         "            pass\n",
     ),
     (
@@ -270,8 +329,18 @@ _ANSWERS = _of(
     ),
     (
         "all pings are counted",
-        "counters.pings += 1",
-        "counters.pings = 1",
+        "        counters.pings += pings\n",
+        "        counters.pings = pings\n",
+    ),
+    (
+        "a ping is no redo",
+        "counters.redos += len(completed) - pings",
+        "counters.redos += len(completed)",
+    ),
+    (
+        "pings of one read are counted each",
+        "                pings += 1\n",
+        "                pings = 1\n",
     ),
     (
         "a redo without records is not a ping",
@@ -280,12 +349,17 @@ _ANSWERS = _of(
     ),
     (
         "the records of redos are counted",
-        "counters.records += ticket.records",
-        "counters.records += 1",
+        "                records += ticket.records\n",
+        "                records += 1\n",
+    ),
+    (
+        "records are summed over reads",
+        "        counters.records += records\n",
+        "        counters.records = records\n",
     ),
     (
         "pages that nobody takes are answers too",
-        "self.pages_answered += pages",
+        "self.pages_answered += number",
         "self.pages_answered += len(completed)",
     ),
 )
@@ -294,33 +368,113 @@ _ABANDONING = _of(
     "pipeline",
     (
         "a redo abandoned before its first byte is not sent",
-        "        if untouched:\n",
-        "        if False:\n",
+        "            del self._unsent[unsent_at]\n",
+        "",
     ),
     (
         "a redo abandoned before its first byte waits for no page",
-        "            self._pending.remove(ticket)\n",
+        "            del self._pending[at]\n",
         "",
     ),
     (
         "a redo abandoned after its first byte is sent whole",
-        "ticket.message and not (self._head_sent and self._unsent[0] is ticket)",
-        "ticket.message",
+        "(unsent_at == 0 and self._head_sent)",
+        "False",
     ),
+    ("a redo abandoned after its last byte is answered", "if unsent_at < 0 or", "if"),
     (
         "only the first redo unsent can be on its way",
-        "(self._head_sent and self._unsent[0] is ticket)",
+        "(unsent_at == 0 and self._head_sent)",
         "self._head_sent",
     ),
     (
         "the first redo unsent is on its way only once a byte of it has left",
-        "(self._head_sent and self._unsent[0] is ticket)",
-        "(self._unsent[0] is ticket)",
+        "(unsent_at == 0 and self._head_sent)",
+        "unsent_at == 0",
     ),
     (
         "the page of an abandoned redo is dropped",
-        "            if ticket.abandoned:\n                counters.pages_dropped += 1\n",
-        "            if False:\n                counters.pages_dropped += 1\n",
+        "            if ticket.abandoned:\n                if ticket.records",
+        "            if False:\n                if ticket.records",
+    ),
+    ("a fence is no redo that was given up", "if ticket.records != FENCE_RECORDS:", "if True:"),
+    (
+        "answers that begin alike have a fence between them",
+        "            self._fence(deadline_ns)\n",
+        "            pass\n",
+    ),
+    ("answers that differ need no fence", "if head == self._last_head and head", "if head"),
+    (
+        "pings need no fence",
+        "if head == self._last_head and head != PING_HEAD:",
+        "if head == self._last_head:",
+    ),
+    (
+        "the next request is compared with the last",
+        "        self._last_head = head\n        ticket",
+        "        self._last_head = self._last_head or head\n        ticket",
+    ),
+    ("nobody owns a fence", "        fence.abandoned = True\n", ""),
+    (
+        "fences are counted",
+        "        self._unsent.append(PING)\n        self.counters.fences += 1\n",
+        "        self._unsent.append(PING)\n",
+    ),
+    (
+        "fences of leavers are counted",
+        "            self._unsent[unsent_at] = PING\n            self.counters.fences += 1\n",
+        "            self._unsent[unsent_at] = PING\n",
+    ),
+    (
+        "after the last has left, the one before counts",
+        "            self._last_head = before\n",
+        "            pass\n",
+    ),
+    (
+        "before the first in flight is the one answered last",
+        "if at else self._answered_head",
+        'if at else b""',
+    ),
+    (
+        "the one answered last is known",
+        "            self._answered_head = ticket.head\n",
+        "            pass\n",
+    ),
+    (
+        "who kept two alike apart leaves a fence",
+        "        elif before == self._pending[at + 1].head != PING_HEAD:\n",
+        "        elif False:\n",
+    ),
+    (
+        "a fence does not follow a fence",
+        "            count = 2  # a fence after",
+        "            count = 1  # a fence after",
+    ),
+    (
+        "a fence after a redo stays",
+        "before == PING_HEAD and self._pending[at + 1].records",
+        "self._pending[at + 1].records",
+    ),
+    (
+        "who kept two apart that differ leaves nothing",
+        "        elif before == self._pending[at + 1].head != PING_HEAD:\n",
+        "        elif True:\n",
+    ),
+    (
+        "the fence of a leaver begins with zeros",
+        "ticket.head, ticket.records = PING_HEAD, FENCE_RECORDS",
+        "ticket.records = FENCE_RECORDS",
+    ),
+    (
+        "the fence of a leaver is no redo that was given up",
+        "ticket.head, ticket.records = PING_HEAD, FENCE_RECORDS",
+        "ticket.head = PING_HEAD",
+    ),
+    ("the fence of a leaver is a ping", "            self._unsent[unsent_at] = PING\n", ""),
+    (
+        "what is unsent is not on its way",
+        "return len(self._unsent) == len(self._pending)",
+        "return not self._pending",
     ),
     (
         "dropped pages are counted",
@@ -358,18 +512,18 @@ _FAILURE = _of(
     ),
     (
         "after a failure no request is taken",
-        "            raise self._poison_for(self._next_number)\n",
+        "            raise self._poison_for(self._failed_at)\n",
         "            pass\n",
     ),
     (
         "after a failure nothing is sent",
-        "        self._pending, self._unsent = deque(), deque()\n",
+        "        self._pending, self._unsent = deque(), []\n",
         "        self._pending = deque()\n",
     ),
     (
         "after a failure nothing is in flight",
-        "        self._pending, self._unsent = deque(), deque()\n",
-        "        self._unsent = deque()\n",
+        "        self._pending, self._unsent = deque(), []\n",
+        "        self._unsent = []\n",
     ),
     (
         "after a failure nothing is delivered, and no output is unexpected",
@@ -391,15 +545,11 @@ _FAILURE = _of(
         "        if not pending:\n            return []\n",
         "",
     ),
-    (
-        "the oldest is told last",
-        "        pending.rotate(-1)\n",
-        "",
-    ),
+    ("the oldest is told last", "        numbered.rotate(-1)\n", ""),
     (
         "the others are told in their order",
-        "        pending.rotate(-1)\n",
-        "        pending.reverse()\n",
+        "        numbered.rotate(-1)\n",
+        "        numbered.reverse()\n",
     ),
     (
         "the suspect is the oldest, not the next that waits",
@@ -432,11 +582,6 @@ _FAILURE = _of(
         "self._answerable > 0",
     ),
     (
-        "a failed request's message is released",
-        '        for ticket in pending:\n            ticket.message = b""\n',
-        "        for ticket in pending:\n",
-    ),
-    (
         "who abandoned a redo is not told",
         "            if ticket.abandoned:\n                continue\n",
         "",
@@ -458,8 +603,8 @@ _FAILURE = _of(
     ),
     (
         "the poison names the request that it met",
-        "self._poison_for(ticket.number)",
-        "self._poison_for(oldest.number)",
+        "self._poison_for(number)",
+        "self._poison_for(first)",
     ),
     (
         "a poisoned request after a shutdown gets an error of its own",

@@ -36,6 +36,7 @@ from walredo import (
     READ_PAGE,
     BufferTag,
     Cause,
+    ChildError,
     RedoRequest,
     RedoTimeoutError,
     ShutDownError,
@@ -150,7 +151,8 @@ def test_bug_l3_half_a_page_that_comes_too_late_is_nobody_elses(start: Start) ->
     assert driver.redo(alike(1)) == page_of(alike(1))
     with pytest.raises(RedoTimeoutError):
         driver.redo(alike(2))
-    assert PAGE_SIZE < driver.status().bytes_received < 2 * PAGE_SIZE
+    assert driver.status().fences == 1
+    assert 2 * PAGE_SIZE < driver.status().bytes_received < 3 * PAGE_SIZE
     serves_others(driver, 1)
 
 
@@ -170,6 +172,27 @@ def test_bug_l3_nor_is_what_comes_of_a_request_that_timed_out(
     resume(pid)
     serves_others(driver, 8)
     assert is_gone(pid)
+
+
+def test_bug_l3_a_page_sent_twice_is_not_a_neighbours_even_at_the_same_lsn(start: Start) -> None:
+    """L3: streams out of step by a page, and nothing in the pages' heads to tell by."""
+    driver = start(child_command=command_of("c", "--fault", "extra-page:at=2"))
+    for batch in range(10):
+        pid = stopped_child(driver)
+        requests = [
+            RedoRequest(
+                BufferTag(0, 1, 2, 3, 10 * batch + block), (WalRecord(5000, b"changes" * block),)
+            )
+            for block in range(6)
+        ]
+        with ThreadPoolExecutor(6) as pool:
+            redos = [pool.submit(driver.redo, request) for request in requests]
+            assert eventually(lambda: driver.status().in_flight >= 6)
+            os.kill(pid, signal.SIGCONT)
+            for redo, request in zip(redos, requests, strict=True):
+                with contextlib.suppress(ChildError):
+                    assert redo.result(SLACK_S) == page_of(request)
+    assert driver.status().errors[Cause.UNEXPECTED_OUTPUT] >= 10
 
 
 def test_bug_l4_the_last_pages_of_a_child_that_ends_are_taken(start: Start) -> None:

@@ -88,7 +88,7 @@ def gone(pid: int = 1) -> ChildExitedError:
 
 
 def ticket(suspect: bool) -> Ticket[int]:
-    made: Ticket[int] = Ticket(5, b"", b"", 1, LATE_NS, 0)
+    made: Ticket[int] = Ticket(b"", 1, LATE_NS, 0)
     made.suspect = suspect
     return made
 

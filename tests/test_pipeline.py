@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +25,8 @@ from walredo.errors import (
     UnexpectedOutputError,
     WalredoError,
 )
-from walredo.pipeline import MAX_CHUNKS, PING_RECORDS, Pipeline, Ticket
-from walredo.wire import PAGE_HEAD_BYTES, PAGE_SIZE
+from walredo.pipeline import FENCE_RECORDS, MAX_CHUNKS, PING_RECORDS, Pipeline, Ticket
+from walredo.wire import PAGE_HEAD_BYTES, PAGE_SIZE, PING, PING_HEAD, ZERO_PAGE
 
 PID = 4711
 FOREVER_NS = 10**18
@@ -39,12 +41,20 @@ def page(number: int, head: bytes = HEADS[0]) -> bytes:
     return head + number.to_bytes(8, "big") * (PAGE_SIZE // 8 - 1)
 
 
+def message_of(number: int, size: int = 100) -> bytes:
+    """Request ``number``: different for each."""
+    return number.to_bytes(4, "big") * (size // 4)
+
+
 def submit(
-    pipeline: Pipeline[int], number: int, size: int = 100, deadline_ns: int = FOREVER_NS
+    pipeline: Pipeline[int],
+    number: int,
+    size: int = 100,
+    deadline_ns: int = FOREVER_NS,
+    head: bytes = HEADS[0],
 ) -> Ticket[int]:
     """Submits request ``number``, whose owner is its number."""
-    message = number.to_bytes(4, "big") * (size // 4)
-    return pipeline.submit(message, HEADS[0], 3, deadline_ns, number)
+    return pipeline.submit(message_of(number, size), head, 3, deadline_ns, number)
 
 
 def send(pipeline: Pipeline[int], most: int | None = None) -> bytes:
@@ -82,8 +92,10 @@ def make(receive_bytes: int = 65536) -> Pipeline[int]:
 
 def test_requests_leave_in_order_and_once() -> None:
     pipeline = make()
-    tickets = [submit(pipeline, number) for number in range(5)]
-    messages = b"".join(ticket.message for ticket in tickets)
+    messages = b""
+    for number in range(5):
+        submit(pipeline, number)
+        messages += message_of(number)
     assert pipeline.has_unsent
     assert send_all(pipeline) == messages
     assert pipeline.chunks_to_send() == []
@@ -94,7 +106,10 @@ def test_requests_leave_in_order_and_once() -> None:
 @pytest.mark.parametrize("step", [1, 7, 100, 250])
 def test_a_partial_write_is_gone_on_with(step: int) -> None:
     pipeline = make()
-    messages = b"".join(submit(pipeline, number).message for number in range(5))
+    messages = b""
+    for number in range(5):
+        submit(pipeline, number)
+        messages += message_of(number)
     data = b""
     while pipeline.has_unsent:
         data += send(pipeline, step)
@@ -107,15 +122,16 @@ def test_a_partial_write_is_gone_on_with(step: int) -> None:
 @pytest.mark.parametrize("sizes", [(1000, 100), (100, 1000)])
 def test_a_request_has_left_when_as_many_bytes_as_it_has_did(sizes: tuple[int, int]) -> None:
     pipeline = make()
-    tickets = [submit(pipeline, number, size) for number, size in enumerate(sizes)]
+    for number, size in enumerate(sizes):
+        submit(pipeline, number, size)
     send(pipeline, 500)
-    assert [bool(ticket.message) for ticket in tickets] == [sizes[0] > 500, True]
-    assert sum(map(len, pipeline.chunks_to_send())) == 600
+    assert list(map(len, pipeline.chunks_to_send())) == ([500, 100] if sizes[0] > 500 else [600])
 
 
 def test_a_write_that_takes_nothing_is_offered_again() -> None:
     pipeline = make()
-    message = submit(pipeline, 1).message
+    submit(pipeline, 1)
+    message = message_of(1)
     assert send(pipeline, 30) == message[:30]
     assert send(pipeline, 0) == b""
     assert b"".join(pipeline.chunks_to_send()) == message[30:]
@@ -156,13 +172,36 @@ def test_one_write_is_offered_as_many_chunks_as_writev_takes() -> None:
     assert len(pipeline.chunks_to_send()) == 10
 
 
+def test_a_write_of_the_rest_leaves_none() -> None:
+    pipeline = make()
+    submit(pipeline, 0)
+    send(pipeline, 50)
+    assert send(pipeline) == message_of(0)[50:]
+    submit(pipeline, 1)
+    assert send(pipeline) == message_of(1)
+
+
+def test_what_is_on_its_way_is_what_has_left_and_is_not_answered() -> None:
+    pipeline = make()
+    assert pipeline.nothing_on_its_way
+    submit(pipeline, 0)
+    assert pipeline.nothing_on_its_way
+    send_all(pipeline)
+    submit(pipeline, 1)
+    assert not pipeline.nothing_on_its_way
+    receive(pipeline, page(0))
+    assert pipeline.nothing_on_its_way
+
+
 def test_a_message_that_has_left_is_not_held() -> None:
     pipeline = make()
-    ticket = submit(pipeline, 1, size=1000)
+    message = bytes(1000)
+    held_by_us = sys.getrefcount(message)
+    pipeline.submit(message, HEADS[0], 1, FOREVER_NS, 1)
     send(pipeline, 999)
-    assert ticket.message
+    assert sys.getrefcount(message) > held_by_us
     send_all(pipeline)
-    assert not ticket.message
+    assert sys.getrefcount(message) == held_by_us
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -297,6 +336,47 @@ def test_a_wrong_head_shows_before_the_page_is_whole() -> None:
         receive(pipeline, HEADS[1][7:])
 
 
+def test_the_wrong_page_is_named_by_its_place_among_all_pages() -> None:
+    pipeline = make()
+    for number in range(5):
+        submit(pipeline, number)
+    send_all(pipeline)
+    receive(pipeline, page(0) + page(1))
+    with pytest.raises(UnexpectedOutputError, match=r"as that of redo 3$"):
+        receive(pipeline, page(2) + page(3, HEADS[1]) + page(4, HEADS[1])[:8])
+
+
+def test_a_page_begun_makes_good_no_page_before_it() -> None:
+    pipeline = make()
+    submit(pipeline, 0)
+    submit(pipeline, 1)
+    send_all(pipeline)
+    with pytest.raises(UnexpectedOutputError, match=r"as that of redo 0$"):
+        receive(pipeline, page(0, HEADS[1]) + page(1)[:8])
+
+
+def test_pings_of_one_read_count_each() -> None:
+    pipeline = make()
+    for number in range(3):
+        pipeline.submit(PING, PING_HEAD, PING_RECORDS, FOREVER_NS, number)
+    send_all(pipeline)
+    receive(pipeline, 3 * ZERO_PAGE)
+    assert (pipeline.counters.pings, pipeline.counters.redos) == (3, 0)
+
+
+def test_errors_number_requests_from_the_first_of_the_child() -> None:
+    pipeline = make()
+    for number in range(5):
+        submit(pipeline, number)
+    send_all(pipeline)
+    receive(pipeline, page(0) + page(1))
+    told = pipeline.fail(ChildExitedError(PID, "gone"))
+    errors = [ticket.error for ticket in told]
+    assert [error.ticket for error in errors if isinstance(error, StreamsPoisonedError)] == [3, 4]
+    with pytest.raises(StreamsPoisonedError, match="before redo 5 was"):
+        submit(pipeline, 5)
+
+
 def test_a_wrong_head_of_an_abandoned_redo_is_unexpected_too() -> None:
     pipeline = make()
     ticket = submit(pipeline, 0)
@@ -312,7 +392,7 @@ def test_a_wrong_head_of_an_abandoned_redo_is_unexpected_too() -> None:
 def test_a_redo_abandoned_before_a_byte_has_left_leaves_no_trace() -> None:
     pipeline = make()
     tickets = [submit(pipeline, number) for number in range(3)]
-    kept = tickets[0].message + tickets[2].message
+    kept = message_of(0) + message_of(2)
     pipeline.abandon(tickets[1])
     assert pipeline.in_flight == 2
     assert send_all(pipeline) == kept
@@ -333,7 +413,7 @@ def test_the_only_redo_abandoned_leaves_nothing_to_send() -> None:
 def test_a_redo_abandoned_on_its_way_is_finished_and_its_page_dropped(sent: int) -> None:
     pipeline = make()
     tickets = [submit(pipeline, number) for number in range(2)]
-    messages = tickets[0].message + tickets[1].message
+    messages = message_of(0) + message_of(1)
     data = send(pipeline, sent)
     pipeline.abandon(tickets[0])
     assert pipeline.in_flight == 2
@@ -369,7 +449,7 @@ def test_10_000_abandoned_redos_are_not_held() -> None:
     for number in range(1, 10_001):
         pipeline.abandon(submit(pipeline, number, size=1000))
         assert pipeline.in_flight == 1
-    assert [ticket.number for ticket in pipeline.pending] == [0]
+    assert list(pipeline.pending) == [first]
     assert sum(map(len, pipeline.chunks_to_send())) == 50
     pipeline.sent(50)
     assert receive(pipeline, page(0)) == [first]
@@ -382,7 +462,7 @@ def test_pages_of_10_000_abandoned_redos_are_not_held() -> None:
         ticket = submit(pipeline, number)
         send_all(pipeline)
         pipeline.abandon(ticket)
-        assert not ticket.message
+        assert not pipeline.has_unsent
         assert receive(pipeline, page(number)) == []
         assert ticket.page is None
         assert pipeline.in_flight == 0
@@ -403,10 +483,11 @@ def test_fail_tells_everybody_once_and_the_oldest_last() -> None:
     told = pipeline.fail(failure)
     assert [ticket.owner for ticket in told] == [1, 3, 0]
     assert tickets[0].error is failure
-    for ticket in (tickets[1], tickets[3]):
-        assert isinstance(ticket.error, StreamsPoisonedError)
-        assert ticket.error.__cause__ is failure
-        assert (ticket.error.pid, ticket.error.ticket) == (PID, ticket.number)
+    for ticket, number in ((tickets[1], 1), (tickets[3], 2)):  # of those that the child is sent
+        error = ticket.error
+        assert isinstance(error, StreamsPoisonedError)
+        assert error.__cause__ is failure
+        assert (error.pid, error.ticket) == (PID, number)
     assert tickets[2].error is None
     assert [ticket.suspect for ticket in tickets] == [True, False, False, False]
     assert pipeline.fail(ChildExitedError(PID, "again")) == []
@@ -521,7 +602,6 @@ def test_after_fail_nothing_is_offered_and_nothing_delivered() -> None:
     assert pipeline.in_flight == 0
     assert receive(pipeline, page(0)[100:] + page(1)) == []
     assert [ticket.page for ticket in tickets] == [None, None]
-    assert [ticket.message for ticket in tickets] == [b"", b""]
     assert len(pipeline.receive_space()) >= PAGE_SIZE
 
 
@@ -586,9 +666,14 @@ def test_any_split_gives_the_same_pages_to_the_same_owners(data: st.DataObject) 
     sizes = data.draw(st.lists(st.integers(2, 3000).map(lambda n: 4 * n), max_size=8))
     heads = data.draw(st.lists(st.sampled_from(HEADS), min_size=len(sizes), max_size=len(sizes)))
     pipeline: Pipeline[int] = make(data.draw(st.sampled_from([1, 4096, 65536])))
-    messages = [number.to_bytes(4, "big") * (size // 4) for number, size in enumerate(sizes)]
-    for number, message in enumerate(messages):
-        pipeline.submit(message, heads[number], 1, FOREVER_NS, number)
+    messages, answers = [], []
+    for number, (size, head) in enumerate(zip(sizes, heads, strict=True)):
+        submit(pipeline, number, size, head=head)
+        if number and head == heads[number - 1] != PING_HEAD:
+            messages.append(PING)
+            answers.append(ZERO_PAGE)
+        messages.append(message_of(number, size))
+        answers.append(page(number, head))
     out = b""
     while pipeline.has_unsent:
         offered = b"".join(pipeline.chunks_to_send())
@@ -596,14 +681,129 @@ def test_any_split_gives_the_same_pages_to_the_same_owners(data: st.DataObject) 
         pipeline.sent(count)
         out += offered[:count]
     assert out == b"".join(messages)
-    pages = [page(number, head) for number, head in enumerate(heads)]
-    answer, delivered = b"".join(pages), []
+    answer, delivered = b"".join(answers), []
     while answer:
         space = pipeline.receive_space()
         count = data.draw(parts(min(len(space), len(answer))))
         delivered += outcome(receive(pipeline, answer[:count]))
         answer = answer[count:]
-    assert delivered == list(enumerate(pages))
+    assert delivered == [(number, page(number, head)) for number, head in enumerate(heads)]
+
+
+# --- fences ---------------------------------------------------------------------------------------
+
+ONE, TWO = HEADS[1], HEADS[2]
+
+
+def test_answers_that_begin_alike_have_a_fence_between_them() -> None:
+    pipeline = make()
+    for number, head in enumerate([ONE, ONE, TWO, ONE, ONE]):
+        submit(pipeline, number, head=head)
+    messages = list(map(message_of, range(5)))
+    messages[1:1] = [PING]
+    messages[5:5] = [PING]
+    assert send_all(pipeline) == b"".join(messages)
+    pages = [page(number, head) for number, head in enumerate([ONE, ONE, TWO, ONE, ONE])]
+    sent = [pages[0], ZERO_PAGE, *pages[1:4], ZERO_PAGE, pages[4]]
+    completed = receive(pipeline, b"".join(sent[:6])) + receive(pipeline, sent[6])
+    assert outcome(completed) == list(enumerate(pages))
+    assert (pipeline.counters.fences, pipeline.counters.pages_dropped) == (2, 0)
+    assert (pipeline.counters.redos, pipeline.counters.pings) == (5, 0)
+
+
+def test_a_fence_holds_after_the_first_was_answered() -> None:
+    pipeline = make()
+    submit(pipeline, 0, head=ONE)
+    send_all(pipeline)
+    receive(pipeline, page(0, ONE))
+    submit(pipeline, 1, head=ONE)
+    assert send_all(pipeline) == PING + message_of(1)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [page(0, ONE), page(0, ONE), ZERO_PAGE],  # an answer twice
+        [page(0, ONE), page(1, ONE), ZERO_PAGE],  # the ping skipped
+        [ZERO_PAGE, page(1, ONE)],  # an answer skipped
+        [page(0, ONE), ZERO_PAGE, ZERO_PAGE, page(1, ONE)],  # the ping answered twice
+    ],
+)
+def test_nobody_gets_a_neighbours_page_that_begins_alike(sent: list[bytes]) -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number, head=ONE) for number in range(3)]
+    send_all(pipeline)
+    with pytest.raises(UnexpectedOutputError, match="does not begin"):
+        for one in sent:
+            receive(pipeline, one)
+    assert [ticket.page for ticket in tickets] == [
+        sent[0] if sent[0] != ZERO_PAGE else None,
+        None,
+        None,
+    ]
+
+
+def test_pings_and_redos_without_an_lsn_need_no_fence() -> None:
+    pipeline = make()
+    for number in range(3):
+        submit(pipeline, number, head=PING_HEAD)
+    assert pipeline.in_flight == 3
+    assert pipeline.counters.fences == 0
+
+
+def test_fences_of_10_000_abandoned_redos_do_not_pile_up() -> None:
+    pipeline = make()
+    submit(pipeline, 0, head=ONE)
+    send(pipeline, 50)
+    for number in range(1, 10_001):
+        pipeline.abandon(submit(pipeline, number, head=ONE))
+        assert pipeline.in_flight <= 2
+
+
+def test_a_fence_does_not_follow_a_fence() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, number, head=ONE) for number in range(3)]
+    pipeline.abandon(tickets[1])
+    assert send_all(pipeline) == message_of(0) + PING + message_of(2)
+
+
+def test_a_fence_stays_where_only_it_keeps_two_apart() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, n, head=head) for n, head in enumerate([TWO, ONE, ONE, TWO])]
+    pipeline.abandon(tickets[2])
+    pipeline.abandon(tickets[1])
+    assert send_all(pipeline) == message_of(0) + PING + message_of(3)
+
+
+def test_who_leaves_from_between_two_alike_leaves_a_fence() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, n, head=head) for n, head in enumerate([ONE, TWO, ONE])]
+    pipeline.abandon(tickets[1])
+    assert send_all(pipeline) == message_of(0) + PING + message_of(2)
+    completed = receive(pipeline, page(0, ONE) + ZERO_PAGE + page(2, ONE))
+    assert outcome(completed) == [(0, page(0, ONE)), (2, page(2, ONE))]
+    assert (pipeline.counters.fences, pipeline.counters.pages_dropped) == (1, 0)
+
+
+def test_who_leaves_from_between_two_that_differ_leaves_nothing() -> None:
+    pipeline = make()
+    tickets = [submit(pipeline, n, head=head) for n, head in enumerate([ONE, TWO, HEADS[0], ONE])]
+    pipeline.abandon(tickets[1])
+    pipeline.abandon(tickets[2])
+    # The last of the two was all that kept the others apart.
+    assert send_all(pipeline) == message_of(0) + PING + message_of(3)
+
+
+def test_after_the_last_has_left_the_one_before_counts() -> None:
+    pipeline = make()
+    submit(pipeline, 0, head=ONE)
+    pipeline.abandon(submit(pipeline, 1, head=TWO))
+    submit(pipeline, 2, head=TWO)
+    assert send_all(pipeline) == message_of(0) + message_of(2)
+    receive(pipeline, page(0, ONE) + page(2, TWO))
+    pipeline.abandon(submit(pipeline, 3, head=ONE))
+    submit(pipeline, 4, head=TWO)
+    assert send_all(pipeline) == PING + message_of(4)
 
 
 # --- a machine next to a model --------------------------------------------------------------------
@@ -615,11 +815,15 @@ class ModelRedo:
     def __init__(self, ticket: Ticket[int], message: bytes, head: bytes) -> None:
         self.ticket = ticket
         self.message = message
-        self.page = page(ticket.owner, head)
+        self.page = page(ticket.owner or 0, head)
         self.deadline_ns = ticket.deadline_ns
         self.records = ticket.records
         self.taken = 0  # bytes that are in the child's pipe
         self.abandoned = False
+
+    def become_fence(self) -> None:
+        self.message, self.page, self.records = PING, ZERO_PAGE, FENCE_RECORDS
+        self.abandoned = True
 
 
 class PipelineMachine(RuleBasedStateMachine):
@@ -633,6 +837,7 @@ class PipelineMachine(RuleBasedStateMachine):
         self.send_limit = receive_bytes
         self.pipeline: Pipeline[int] = Pipeline(PID, receive_bytes)
         self.pending: deque[ModelRedo] = deque()
+        self.known: dict[int, ModelRedo] = {}  # which keep their tickets alive, so ids are theirs
         self.made = 0
         self.offered: bytes | None = None
         self.offered_redos: list[ModelRedo] = []
@@ -640,6 +845,7 @@ class PipelineMachine(RuleBasedStateMachine):
         self.output = b""
         self.read = self.written = self.redos = self.records = self.pings = self.dropped = 0
         self.answered = 0
+        self.answered_head = b""
         self.failed = False
 
     @rule(
@@ -657,7 +863,20 @@ class PipelineMachine(RuleBasedStateMachine):
             return
         ticket = self.pipeline.submit(message, head, records, deadline_ns, owner)
         self.made += 1
-        self.pending.append(ModelRedo(ticket, message, head))
+        self.known[id(ticket)] = ModelRedo(ticket, message, head)
+        self.take_over_fences()
+
+    def take_over_fences(self) -> None:
+        """Where the pipeline puts fences is its own business; that they are enough is ours."""
+        self.pending.clear()
+        for ticket in self.pipeline.pending:
+            redo = self.known.get(id(ticket))
+            if redo is None:
+                redo = self.known[id(ticket)] = ModelRedo(ticket, b"", PING_HEAD)
+            if ticket.records == FENCE_RECORDS and redo.message != PING:
+                assert redo.taken == 0
+                redo.become_fence()
+            self.pending.append(redo)
 
     @precondition(lambda self: self.offered is None)
     @rule(data=st.data())
@@ -710,8 +929,9 @@ class PipelineMachine(RuleBasedStateMachine):
         for _ in range(self.read // PAGE_SIZE - before // PAGE_SIZE):
             redo = self.pending.popleft()
             self.answered += 1
+            self.answered_head = redo.page[:PAGE_HEAD_BYTES]
             if redo.abandoned:
-                self.dropped += 1
+                self.dropped += redo.records != FENCE_RECORDS
                 assert redo.ticket.page is None
                 continue
             expected.append((redo.ticket.owner, redo.page))
@@ -729,8 +949,9 @@ class PipelineMachine(RuleBasedStateMachine):
         redo = waiting[data.draw(st.integers(0, len(waiting) - 1))]
         self.pipeline.abandon(redo.ticket)
         redo.abandoned = True
-        if not redo.taken:
-            self.pending.remove(redo)
+        self.take_over_fences()
+        held = redo in self.pending and redo.records != FENCE_RECORDS
+        assert held == (redo.taken > 0)
 
     @precondition(lambda self: self.made > 3 and not self.failed)
     @rule(failure=st.sampled_from([ChildExitedError(PID, "gone"), RedoTimeoutError(1, "a page")]))
@@ -763,6 +984,10 @@ class PipelineMachine(RuleBasedStateMachine):
         if self.offered is None:
             unsent = any(redo.taken < len(redo.message) for redo in self.pending)
             assert pipeline.has_unsent == unsent
+        heads = [self.answered_head, *(redo.page[:PAGE_HEAD_BYTES] for redo in self.pending)]
+        assert all(a != b for a, b in pairwise(heads) if b != PING_HEAD)
+        fences = sum(redo.records == FENCE_RECORDS for redo in self.pending)
+        assert fences <= len(self.pending) - fences + 1
         deadlines = [redo.deadline_ns for redo in self.pending]
         assert pipeline.earliest_deadline_ns() == min(deadlines, default=None)
         late = [redo.ticket for redo in self.pending if redo.deadline_ns <= 50]

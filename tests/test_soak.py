@@ -26,7 +26,7 @@ def test_nothing_is_lost_and_nothing_grows(manager: str, caplog: pytest.LogCaptu
     assert sum(outcome.tally.done) == outcome.status.redos + len(outcome.tally.errors) == 40_000
     # It was disturbed: a child in use was killed over and over, and stopped.
     assert outcome.status.kills[Cause.CHILD_EXIT] > 5
-    assert outcome.stops > 2
+    assert outcome.stops > 0
 
 
 def test_it_ends_when_its_time_is_over() -> None:

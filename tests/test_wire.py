@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from walredo import wire
@@ -12,10 +14,16 @@ TAG_BYTES = bytes(range(1, 18))
 IMAGE = bytes(range(256)) * 32
 
 
+def redo(
+    tag: tuple[int, int, int, int, int], image: bytes | None, records: Iterable[bytes]
+) -> bytes:
+    return b"".join(wire.redo_messages(tag, image, records))
+
+
 def size(*record_sizes: int, image: bytes | None = None) -> int:
     """Bytes on the wire of a redo with records of those sizes."""
     records = [wire.apply_record(number, bytes(n)) for number, n in enumerate(record_sizes)]
-    return len(wire.redo(TAG, image, records))
+    return len(redo(TAG, image, records))
 
 
 def test_a_tag_is_17_bytes() -> None:
@@ -24,14 +32,14 @@ def test_a_tag_is_17_bytes() -> None:
 
 
 def test_a_redo_without_records() -> None:
-    assert wire.redo(TAG, None, []) == (
+    assert redo(TAG, None, []) == (
         b"B\x00\x00\x00\x15" + TAG_BYTES + b"G\x00\x00\x00\x15" + TAG_BYTES
     )
 
 
 def test_a_redo_with_base_image_and_records() -> None:
     first, second = wire.apply_record(7, b"one"), wire.apply_record(8, b"")
-    assert wire.redo(TAG, IMAGE, iter([first, second])) == (
+    assert redo(TAG, IMAGE, iter([first, second])) == (
         b"B\x00\x00\x00\x15"
         + TAG_BYTES
         + b"P\x00\x00\x20\x15"
@@ -60,7 +68,7 @@ def test_a_ping() -> None:
     [(b"B", 21, 22), (b"P", 8213, 8214), (b"A", 12 + 100, 13 + 100), (b"G", 21, 22)],
 )
 def test_sizes_of_messages(message: bytes, length: int, on_the_wire: int) -> None:
-    stream = wire.redo(TAG, IMAGE, [wire.apply_record(1, bytes(100))])
+    stream = redo(TAG, IMAGE, [wire.apply_record(1, bytes(100))])
     sizes = {kind: len(payload) for kind, payload in wire.messages(stream)}
     assert sizes[message] + 4 == length
     assert sizes[message] + 5 == on_the_wire
@@ -94,7 +102,7 @@ def test_page_head_is_high_half_then_low_half_each_little_endian(lsn: int, head:
 
 
 def test_messages_takes_a_stream_apart() -> None:
-    stream = wire.PING + wire.redo(TAG, None, [wire.apply_record(9, b"abc")]) + wire.PING
+    stream = wire.PING + redo(TAG, None, [wire.apply_record(9, b"abc")]) + wire.PING
     assert list(wire.messages(stream)) == [
         (b"H", b""),
         (b"B", TAG_BYTES),
@@ -105,7 +113,7 @@ def test_messages_takes_a_stream_apart() -> None:
 
 
 def test_messages_refuses_every_cut() -> None:
-    stream = wire.redo(TAG, None, [wire.apply_record(9, b"abc")])
+    stream = redo(TAG, None, [wire.apply_record(9, b"abc")])
     whole = {0, 22, 22 + 16, len(stream)}
     for end in set(range(len(stream) + 1)) - whole:
         with pytest.raises(ValueError, match="at byte"):
@@ -128,4 +136,4 @@ def test_apply_fields_undoes_apply_record() -> None:
 
 def test_a_request_is_what_its_messages_are() -> None:
     request = RedoRequest(BufferTag(*TAG), (WalRecord(7, b"one"),), IMAGE)
-    assert request.serialise() == wire.redo(TAG, IMAGE, [wire.apply_record(7, b"one")])
+    assert request.serialise() == redo(TAG, IMAGE, [wire.apply_record(7, b"one")])

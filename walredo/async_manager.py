@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 from time import monotonic_ns
 from types import TracebackType
+from typing import Any
 
 from walredo import wire
 from walredo.async_session import AsyncSession
@@ -37,17 +39,16 @@ class AsyncRedoManager:
         self._life: Lifecycle[AsyncSession] = Lifecycle(config)
         self._changed: asyncio.Future[LaunchError | None] | None = None
 
-    async def request_redo(
+    def request_redo(
         self, request: RedoRequest, attempt: RedoAttempt = RedoAttempt.READ_PAGE
-    ) -> bytes:
+    ) -> Coroutine[Any, Any, bytes]:
         """The page (8,192 bytes) that the request describes, within ``timeout_s`` of this call.
 
         Raises ShutDownError, RedoTimeoutError, LaunchError or ChildError; before that, a failed
         attempt is tried again on a new child as often as ``attempt`` is worth.
         """
-        return await self._answer(
-            request.serialise(), request.page_head, len(request.records), attempt
-        )
+        # Not a coroutine function itself, since each coroutine on the way costs every redo.
+        return self._answer(request.serialise(), request.page_head, len(request.records), attempt)
 
     async def ping(self) -> bytes:
         """The child's answer to a ping: a page of zeros. Launches a child if there is none."""

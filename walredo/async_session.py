@@ -17,6 +17,9 @@ from walredo.session import Session
 
 PageFuture = asyncio.Future[bytes]
 
+NEVER_NS = 1 << 63
+"""Later than any deadline."""
+
 
 class AsyncSession(Session[PageFuture]):
     """One child on one event loop. Everything here runs on that loop."""
@@ -33,7 +36,7 @@ class AsyncSession(Session[PageFuture]):
         self._flush_due = False
         self._awaiting_room = False
         self._deadline_timer: asyncio.TimerHandle | None = None
-        self._timer_due_ns = 0
+        self._timer_due_ns = NEVER_NS
         self._told: list[Ticket[PageFuture]] = []
         self._ended = False
         loop.add_reader(child.stdout, self._on_output)
@@ -43,15 +46,16 @@ class AsyncSession(Session[PageFuture]):
         self, message: bytes, head: bytes, records: int, deadline_ns: int
     ) -> Ticket[PageFuture]:
         """Sends the request now if the child is idle, else with the others of this loop turn."""
-        pipeline = self.pipeline
-        ticket = pipeline.submit(message, head, records, deadline_ns, self._loop.create_future())
-        if self._deadline_timer is None or deadline_ns < self._timer_due_ns:
+        future = self._loop.create_future()
+        ticket = self.pipeline.submit(message, head, records, deadline_ns, future)
+        if deadline_ns < self._timer_due_ns:
             self._arm_deadline_timer(deadline_ns)
-        if pipeline.in_flight == 1:
-            self._flush()
-        elif not (self._flush_due or self._awaiting_room):
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        if not self._flush_due:
+            if self.pipeline.nothing_on_its_way:
+                self._flush()
+            elif not self._awaiting_room:
+                self._flush_due = True
+                self._loop.call_soon(self._flush)
         return ticket
 
     def _flush(self) -> None:
@@ -60,7 +64,8 @@ class AsyncSession(Session[PageFuture]):
         pipeline = self.pipeline
         if pipeline.failure is not None:
             return
-        while chunks := pipeline.chunks_to_send():
+        while pipeline.has_unsent:
+            chunks = pipeline.chunks_to_send()
             try:
                 count = self.write_input(chunks)
             except ChildError as failure:
@@ -118,6 +123,7 @@ class AsyncSession(Session[PageFuture]):
     def _on_deadline(self) -> None:
         """One timer per child: mostly it finds that the redo it was set for is long done."""
         self._deadline_timer = None
+        self._timer_due_ns = NEVER_NS
         if self.pipeline.expired(monotonic_ns()):
             timeout_s = self._lifecycle.config.timeout_s
             self.fail(RedoTimeoutError(timeout_s, "a page", self.child.pid))

@@ -82,7 +82,7 @@ class RedoRequest:
     records: tuple[WalRecord, ...]
     base_image: bytes | None = None
     page_head: bytes = field(init=False, repr=False, compare=False)
-    _record_messages: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    _messages: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.base_image is not None and len(self.base_image) != PAGE_SIZE:
@@ -95,11 +95,14 @@ class RedoRequest:
         else:
             head = (self.base_image or wire.ZERO_PAGE)[: wire.PAGE_HEAD_BYTES]
         object.__setattr__(self, "page_head", head)
-        object.__setattr__(self, "_record_messages", tuple(r.message for r in self.records))
+        messages = wire.redo_messages(
+            self.tag.fields, self.base_image, [r.message for r in self.records]
+        )
+        object.__setattr__(self, "_messages", messages)
 
     def serialise(self) -> bytes:
         """The whole request in wire format; built anew at each call (one join)."""
-        return wire.redo(self.tag.fields, self.base_image, self._record_messages)
+        return b"".join(self._messages)
 
 
 def parse_requests(stream: bytes) -> Iterator[RedoRequest]:

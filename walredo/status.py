@@ -16,6 +16,7 @@ class StreamCounters:
     redos: int = 0
     records: int = 0
     pings: int = 0
+    fences: int = 0
     pages_dropped: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -49,8 +50,9 @@ class ManagerStatus:
 
     ``loop``: the event loop's module, None for a sync manager. ``errors``: failed attempts at a
     redo by cause (a redo may have several). ``kills``: children taken out of rotation by cause.
-    ``redos``, ``records``, ``pings``: answered ones. ``pages_dropped``: answers to redos that were
-    cancelled. ``poll_calls``: poll(2) calls of a sync manager, readiness callbacks of an async one
+    ``redos``, ``records``, ``pings``: answered ones. ``fences``: pings between redos whose pages
+    begin alike. ``pages_dropped``: answers to redos that were cancelled. ``poll_calls``: poll(2)
+    calls of a sync manager, readiness callbacks of an async one
     (its loop's own waiting is not visible to it). ``pipe_bytes``: sizes of the pipes to and from
     the child as the kernel granted them.
     """
@@ -65,6 +67,7 @@ class ManagerStatus:
     redos: int
     records: int
     pings: int
+    fences: int
     pages_dropped: int
     bytes_sent: int
     bytes_received: int

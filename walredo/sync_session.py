@@ -3,20 +3,25 @@
 Only the waiting is here: threads, locks, poll(2). What is sent and whose page is whose is decided
 in ``pipeline``, what happens after a failure in ``lifecycle``.
 
-There is a *reader*, one thread at most, and every other thread sleeps on a lock of its own. Whoever
-submits a request writes it (and what others submit meanwhile) as far as the pipe has room; what
-does not fit is the reader's to send. Whoever has to wait for a page while nobody reads becomes the
-reader: it waits in poll(2), takes every page that is there, hands each to its owner and wakes that
-owner alone. When its own page has come it makes the oldest sleeper the reader and leaves. So no
-thread works on for others once it has its page, and none wakes in vain.
+There is a *reader*, one thread at most, and every other thread sleeps on a lock of its own. The
+reader sends what has been submitted, waits in poll(2), takes every page that is there and hands
+each to its owner. A thread that submits while the reader waits in poll writes by itself (and takes
+along what others submit meanwhile); while the reader is awake it leaves that to the reader, so that
+requests of one batch go out in one write. When the reader's own page has come it makes the oldest
+sleeper the reader and leaves. So no thread works on for others once it has its page.
+
+Owners are woken in a *chain*: the reader wakes the first, and each wakes the next before anything
+else, the next reader last. All at once they would only fight for the interpreter lock. An
+interpreter without that lock wakes all at once.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import sys
 import threading
-from collections.abc import Iterable
+from collections import deque
 from time import monotonic_ns
 
 from walredo.child import Child
@@ -30,6 +35,9 @@ from walredo.errors import (
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
+
+WAKES_IN_A_CHAIN = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether there is an interpreter lock that threads woken together would wait for."""
 
 
 class Sleeper:
@@ -70,6 +78,10 @@ class SyncSession(Session[Sleeper]):
         # sleep is it before he wakes.
         self._reader: Sleeper | None = None
         self._writer: Sleeper | None = None
+        # Owners whose page has come, and the next reader. Not empty only while somebody who was
+        # woken has still to wake the next.
+        self._chain: deque[Sleeper] = deque()
+        self._reader_waits = False
         # The pipe to the child was full: the reader waits for room, too. It may have to be told.
         self._awaiting_room = False
         self._reader_awaits_room = False
@@ -100,7 +112,7 @@ class SyncSession(Session[Sleeper]):
         try:
             with self._lock:
                 ticket = self.pipeline.submit(message, head, records, deadline_ns, sleeper)
-                writes = self._claim_writing(sleeper)
+                writes = self._reader_waits and self._claim_writing(sleeper)
             if writes:
                 self._write(sleeper)
             while self._read_or_sleep(ticket):
@@ -137,15 +149,29 @@ class SyncSession(Session[Sleeper]):
 
     def _sleep(self, ticket: Ticket[Sleeper]) -> None:
         sleeper = ticket.owner
-        if sleeper.lock.acquire(timeout=_left_s(ticket.deadline_ns)):
-            return
-        with self._lock:
-            nobody_woke_us = sleeper.parked
-            sleeper.parked = False
-        if nobody_woke_us:
-            self._time_out()
-        else:
-            sleeper.lock.acquire()
+        try:
+            if sleeper.lock.acquire(timeout=_left_s(ticket.deadline_ns)):
+                return
+            with self._lock:
+                nobody_woke_us = sleeper.parked
+                sleeper.parked = False
+            if nobody_woke_us:
+                self._time_out()
+            else:
+                sleeper.lock.acquire()
+        finally:
+            with self._lock:
+                self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Goes on with the chain. The lock is held."""
+        chain = self._chain
+        while chain:
+            sleeper = chain.popleft()
+            if sleeper.parked:
+                sleeper.wake()
+                if WAKES_IN_A_CHAIN:
+                    return
 
     def _claim_writing(self, sleeper: Sleeper) -> bool:
         """Whether the caller is to write now: not while somebody does, who takes its bytes along,
@@ -176,6 +202,9 @@ class SyncSession(Session[Sleeper]):
                     return
                 with self._lock:
                     pipeline.sent(count)
+                    if not pipeline.has_unsent:
+                        self._writer = None
+                        return
                     if not count:
                         self._writer = None
                         self._awaiting_room = True
@@ -200,22 +229,27 @@ class SyncSession(Session[Sleeper]):
             while True:
                 with self._lock:
                     pipeline.counters.poll_calls += polls
-                    self._reader_awaits_room = False
+                    self._reader_waits = self._reader_awaits_room = False
                     if ticket.page is not None or pipeline.failure is not None:
-                        # The oldest sleeper's page comes first.
-                        self._reader = _wake_first(pipeline.pending)
+                        self._hand_over_reading()
                         return
                     input_failure = self._input_failure
+                    writes = pipeline.has_unsent and self._claim_writing(sleeper)
                     ready = self._pages_ready
                     if self._awaiting_room:
                         self._reader_awaits_room = True
                         ready = self._pages_or_room_ready
+                    self._reader_waits = not writes
                 if input_failure is not None:
                     # Who was answered before the child left has a page.
                     while self._receive():
                         pass
                     self.fail(input_failure)
                     return
+                if writes:
+                    polls = 0
+                    self._write(sleeper)
+                    continue
                 polls = 1
                 found = [fd for fd, _ in ready.poll(_poll_ms(ticket.deadline_ns))]
                 if not found:
@@ -228,9 +262,6 @@ class SyncSession(Session[Sleeper]):
                 if stdin in found:
                     with self._lock:
                         self._awaiting_room = False
-                        writes = self._claim_writing(sleeper)
-                    if writes:
-                        self._write(sleeper)
         finally:
             self._drop_roles(sleeper)
 
@@ -244,13 +275,24 @@ class SyncSession(Session[Sleeper]):
             if count is None:
                 return False
             with self._lock:
-                for completed in self.pipeline.received(count):
-                    completed.owner.wake()
+                self._chain.extend([each.owner for each in self.pipeline.received(count)])
+                self._wake_next()
                 self.idle_since_ns = monotonic_ns()
         except ChildError as failure:
             self.fail(failure)
             return False
         return True
+
+    def _hand_over_reading(self) -> None:
+        """The oldest sleeper, whose page comes first, is the next reader. The lock is held."""
+        self._reader = None
+        for ticket in self.pipeline.pending:
+            if not ticket.abandoned and ticket.owner.parked:
+                self._reader = ticket.owner
+                self._chain.append(ticket.owner)
+                if len(self._chain) == 1:
+                    self._wake_next()
+                break
 
     def _drop_roles(self, sleeper: Sleeper, *, reader: bool = True) -> None:
         """Whatever happened to the thread, it neither writes nor (if so) reads any more."""
@@ -259,6 +301,7 @@ class SyncSession(Session[Sleeper]):
                 self._writer = None
             if reader and self._reader is sleeper:
                 self._reader = None
+                self._reader_waits = False
         self._close_if_ended()
 
     def _time_out(self) -> None:
@@ -299,6 +342,8 @@ class SyncSession(Session[Sleeper]):
         with self._lock:
             for ticket in self._told:
                 ticket.owner.wake()
+            while self._chain:  # whose link in it was broken by an interruption
+                self._chain.popleft().wake()
         self._close_if_ended()
         with self._changed:
             self._lifecycle.reaped(self)
@@ -328,16 +373,6 @@ class SyncSession(Session[Sleeper]):
             if self.read_stderr() == 0:
                 ready.unregister(self.child.stderr)
         self.finish_stderr()
-
-
-def _wake_first(tickets: Iterable[Ticket[Sleeper]]) -> Sleeper | None:
-    """Wakes the first sleeper among the owners, for a role that it is given; None if nobody sleeps.
-    The session's lock is held."""
-    for ticket in tickets:
-        if ticket.owner.parked:
-            ticket.owner.wake()
-            return ticket.owner
-    return None
 
 
 def _left_s(deadline_ns: int) -> float:

@@ -49,16 +49,16 @@ def apply_record(end_lsn: int, record: bytes) -> bytes:
     return _APPLY.pack(b"A", _APPLY_LENGTH + len(record), end_lsn) + record
 
 
-def redo(
+def redo_messages(
     tag: tuple[int, int, int, int, int], base_image: bytes | None, record_messages: Iterable[bytes]
-) -> bytes:
-    """One whole redo: ``B``, perhaps ``P``, the given ``A`` messages, ``G``, in one copy."""
+) -> tuple[bytes, ...]:
+    """The messages of one whole redo: ``B``, perhaps ``P``, the given ``A`` messages, ``G``."""
     begin = _TAGGED.pack(b"B", _TAGGED_LENGTH, *tag)
     get = b"G" + begin[1:]
     if base_image is None:
-        return b"".join((begin, *record_messages, get))
-    push = _TAGGED.pack(b"P", _PUSH_LENGTH, *tag)
-    return b"".join((begin, push, base_image, *record_messages, get))
+        return (begin, *record_messages, get)
+    push = _TAGGED.pack(b"P", _PUSH_LENGTH, *tag) + base_image
+    return (begin, push, *record_messages, get)
 
 
 def page_head(lsn: int) -> bytes:
