@@ -34,6 +34,8 @@ class Case:
     child: str = field(default="c", metadata={"meaning": "which redo child answers"})
     cost: str = field(default="none", metadata={"meaning": "CPU that the child burns besides"})
     fault: str = field(default="none", metadata={"meaning": "how the child misbehaves"})
+    wait: str = field(default="park", metadata={"meaning": "how the manager waits for a page"})
+    placement: str = field(default="any", metadata={"meaning": "which CPUs both processes run on"})
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -9,6 +9,7 @@ from typing import Final
 from bench.config import OPTIONS, Config, load_profile, option_name, override
 from bench.errors import BenchError
 from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS
+from bench.placement import PLACEMENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "results"
@@ -20,6 +21,8 @@ _HELP: Final = {
     "child": ("LIST", f"of {', '.join(CHILDREN)}"),
     "cost": ("NAME", f"CPU that the child burns besides: {', '.join(COSTS)}"),
     "fault": ("FAULT", "how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none"),
+    "wait": ("LIST", "how managers wait: park, or spin:US, which polls for US microseconds before"),
+    "placement": ("LIST", f"CPUs of manager and child: {', '.join(PLACEMENTS)}"),
     "rounds": ("K", "runs of each case; lifts the profile's time budget"),
     "slices": ("K", "slices of a run"),
     "seconds": ("S", "measured in a run, over all its slices"),

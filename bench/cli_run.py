@@ -25,6 +25,7 @@ from bench.errors import BenchError, ResultFileError, ResultTakenError
 from bench.interrupts import held_back
 from bench.matrix import cases_of
 from bench.measure import measure_run
+from bench.placement import problem as placement_problem
 from bench.plots import check_free, draw
 from bench.progress import ProgressListener
 from bench.records import RunRecord
@@ -68,6 +69,9 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     config = config_of(args) if older is None else _config_to_resume(args, older)
     # A suite that goes on must have all of its managers, as one that was asked for by name.
     asked_for = args.manager is not None or older is not None
+    for placement in config.placement:
+        if why := placement_problem(placement):
+            raise BenchError(why)
     managers, left_out = usable_managers(config, asked_for=asked_for)
     for warning in left_out:
         _say(err, f"warning: {warning}")

@@ -23,12 +23,13 @@ from bench.config_fields import (
     RULES,
     ConfigError,
     Source,
-    check_durations,
+    check_together,
     checked,
     flat,
     shown,
 )
-from bench.names import NO_FAULT, unknown
+from bench.names import NO_FAULT, PARK, unknown
+from bench.placement import ANY
 
 __all__ = [
     "OPTIONS",
@@ -65,6 +66,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     manager: tuple[str, ...]
     workload: tuple[str, ...]
     clients: tuple[int, ...]
+    wait: tuple[str, ...] = (PARK,)
+    placement: tuple[str, ...] = (ANY,)
     rounds: int = 7
     slices: int = 5
     seconds: float = 0.25
@@ -80,7 +83,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         source = Source(f"configuration {self.name}")
         fields = _fields(self)
         checked(fields, source)
-        check_durations(fields, source)
+        check_together(fields, source)
 
     @property
     def slice_s(self) -> float:
@@ -213,7 +216,7 @@ def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:
     values = {**_DEFAULTS, **checked(fields, source)}
     if values["budget_s"] == math.inf:
         values["budget_s"] = None  # a single way to say "no limit", and one that JSON has
-    check_durations(values, source)
+    check_together(values, source)
     child = ChildConfig(
         kind=values.pop("child.kind"),
         cost=values.pop("child.cost"),

@@ -13,7 +13,18 @@ import msgspec
 from msgspec import Meta
 
 from bench.errors import BenchError
-from bench.names import CHILDREN, CLIENTS_MAX, COSTS, MANAGERS, NO_FAULT, WORKLOADS, unknown
+from bench.names import (
+    CHILDREN,
+    CLIENTS_MAX,
+    COSTS,
+    MANAGERS,
+    NO_FAULT,
+    SPIN_MOST_US,
+    WORKLOADS,
+    spin_us,
+    unknown,
+)
+from bench.placement import PLACEMENTS, SPLIT
 from fake_redo_child.build import FAULTS, BuildError, check_fault
 
 SEED_MAX: Final = 2**63 - 1
@@ -39,7 +50,7 @@ class Rule:
     is_list: bool = False
     noun: str = ""
     names: tuple[str, ...] = ()
-    check: Callable[[str], None] | None = None
+    check: Callable[[str], object] | None = None
     """For text with a notation of its own: raises ValueError or BuildError."""
 
 
@@ -74,6 +85,14 @@ RULES: Final[Mapping[str, Rule]] = {
         f"whole numbers from 1 to {CLIENTS_MAX}",
         is_list=True,
     ),
+    "wait": Rule(
+        str,
+        f"park, or spin:US with 1 to {SPIN_MOST_US} us",
+        is_list=True,
+        noun="wait",
+        check=spin_us,
+    ),
+    "placement": _some_of("placement", PLACEMENTS),
     "rounds": _COUNT,
     "slices": _COUNT,
     "seconds": _SECONDS,
@@ -177,7 +196,7 @@ def _item(name: str, value: object, source: Source, is_text: bool) -> object:
     return item
 
 
-def check_durations(fields: Mapping[str, Any], source: Source) -> None:
+def check_together(fields: Mapping[str, Any], source: Source) -> None:
     """The rules over several fields, all of them given. Blames one that is an option, if any is."""
 
     def blame(*names: str, expected: str) -> ConfigError:
@@ -188,6 +207,9 @@ def check_durations(fields: Mapping[str, Any], source: Source) -> None:
     if slice_s < SLICE_MIN_S:
         expected = f"slices (seconds / slices) of at least {SLICE_MIN_S:g} s, got {slice_s:g} s"
         raise blame("slices", "seconds", expected=expected)
+    if SPLIT in fields["placement"] and fields["child.fault"] != NO_FAULT:
+        expected = "any or same-cpu with a fault: a child that replaces another is not split off"
+        raise blame("placement", "child.fault", expected=expected)
     run_s = fields["warmup_s"] + fields["seconds"]
     if fields["run_timeout_s"] <= run_s:
         limit = f"run_timeout_s ({fields['run_timeout_s']:g})"

@@ -7,13 +7,15 @@ import itertools
 
 from bench.cases import Case
 from bench.config import Config
+from bench.names import MANAGERS_THAT_SPIN, PARK
 
 
 def cases_of(config: Config) -> tuple[Case, ...]:
     """Every case of the configuration, each once, in an order that follows the profile's lists.
 
-    Child, then workload, then manager, then clients, the last changing fastest: consecutive cases
-    are the points of one curve, and consecutive curves are the ones to be compared.
+    Child, then workload, placement, wait, manager and clients, the last changing fastest:
+    consecutive cases are the points of one curve, and consecutive curves are the ones to be
+    compared. A manager that has only one way to wait has it once, whatever else is asked for.
     """
     return tuple(
         Case(
@@ -23,8 +25,16 @@ def cases_of(config: Config) -> tuple[Case, ...]:
             child=child,
             cost=config.child.cost,
             fault=config.child.fault,
+            wait=wait if manager in MANAGERS_THAT_SPIN else PARK,
+            placement=placement,
         )
-        for child, workload, manager, clients in itertools.product(
-            config.child.kind, config.workload, config.manager, config.clients
+        for child, workload, placement, wait, manager, clients in itertools.product(
+            config.child.kind,
+            config.workload,
+            config.placement,
+            config.wait,
+            config.manager,
+            config.clients,
         )
+        if wait == config.wait[0] or manager in MANAGERS_THAT_SPIN
     )

@@ -7,7 +7,7 @@ from bench.cases import Case
 from bench.config import Config
 from bench.equipment import Equipment, library_path_of
 from bench.errors import SampleError
-from bench.names import NO_FAULT
+from bench.names import NO_FAULT, spin_us
 from bench.records import RunRecord, Usage
 from bench.samples import SliceSamples
 from bench.worker_process import RunFailedError, WorkerProcess
@@ -31,6 +31,8 @@ def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
         pages=str(traffic.pages),
         timeout_s=config.timeout_s,
         child_may_end=case.fault != NO_FAULT,
+        spin_us=spin_us(case.wait),
+        placement=case.placement,
         floor_program=str(equipment.floor_program) if is_floor else None,
         library_path=library_path_of(case.manager),
     )

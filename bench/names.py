@@ -16,6 +16,14 @@ COSTS: Final = ("none", "pg14")
 NO_FAULT: Final = "none"
 """A child that behaves; the faults that it can be given are ``fake_redo_child``'s."""
 
+PARK: Final = "park"
+"""A manager that waits in poll(2) or its event loop at once; "spin:US" polls for so long before."""
+
+SPIN_MOST_US: Final = 1_000_000
+
+MANAGERS_THAT_SPIN: Final = ("sync", "async", "async-uvloop")
+"""The others have no ``wait`` to set."""
+
 CLIENTS_MAX: Final = 4096
 """The most concurrent clients of a case: the sync manager needs a thread for each."""
 
@@ -23,6 +31,18 @@ _SIMILARITY = 0.5
 """Below difflib's own 0.6, which finds nothing for short words such as "asnc"."""
 
 _LISTED = 8
+
+
+def spin_us(wait: str) -> int:
+    """How long a ``wait`` spins; 0 for "park". Raises ValueError."""
+    if wait == PARK:
+        return 0
+    name, _, digits = wait.partition(":")
+    if name != "spin" or not digits.isdecimal() or not 1 <= int(digits) <= SPIN_MOST_US:
+        raise ValueError(
+            f"{wait!r}: expected park, or spin:US with 1 to {SPIN_MOST_US} microseconds"
+        )
+    return int(digits)
 
 
 def nearest(word: str, names: Collection[str]) -> str | None:

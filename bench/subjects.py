@@ -248,6 +248,7 @@ def _manager_of(spec: WorkerSpec, kind: type[AnyManager], name: ManagerKind) -> 
             kind=name,
             timeout_s=spec.timeout_s,
             pipe_bytes=_PIPE_BYTES,
+            spin_s=spec.spin_us / 1e6,
         )
     )
     assert isinstance(manager, kind)

@@ -21,6 +21,7 @@ import logging  # noqa: E402
 import resource  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
+from bench import placement  # noqa: E402
 from bench.cpu_usage import ProcessGoneError  # noqa: E402
 from bench.subjects import Subject, open_subject  # noqa: E402
 from bench.worker_protocol import WorkerSpec, decode, encode  # noqa: E402
@@ -43,7 +44,7 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
                 if subject is not None:
                     raise ValueError("a case is open already")
                 spec = WorkerSpec.from_message(message)
-                subject = open_subject(spec)
+                subject = _open(spec)
                 # The requests and pages live as long as the process: nothing for the collector.
                 gc.collect()
                 gc.freeze()
@@ -63,6 +64,18 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
             subject.close()
     replies.write(encode({"reply": "stopped"}))
     replies.flush()
+
+
+def _open(spec: WorkerSpec) -> Subject:
+    """The subject, on its CPUs: what is started later inherits the manager's."""
+    cpus = placement.cpus(spec.placement)
+    if cpus is None:
+        return open_subject(spec)
+    placement.pin(0, cpus[0])
+    subject = open_subject(spec)
+    if subject.child_pid is not None:
+        placement.pin(subject.child_pid, cpus[1])
+    return subject
 
 
 def _opened(subject: Subject) -> dict[str, Any]:

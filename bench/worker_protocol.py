@@ -42,6 +42,8 @@ class WorkerSpec:
     pages: str
     timeout_s: float
     child_may_end: bool = False
+    spin_us: int = 0
+    placement: str = "any"
     floor_program: str | None = None
     library_path: str | None = None
     protocol: int = PROTOCOL_VERSION

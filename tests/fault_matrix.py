@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -89,12 +89,17 @@ def cells() -> Iterator[Cell]:
                         yield Cell(fault, manager, child, clients, attempt)
 
 
-def run_cell(cell: Cell) -> Outcome:
-    """Two redos of each client, in parallel; then one more. Leaves nothing behind."""
+def run_cell(cell: Cell, **settings: Any) -> Outcome:
+    """Two redos of each client, in parallel; then one more. Leaves nothing behind.
+
+    ``settings``: of the manager, besides.
+    """
     sandbox = cell.child != "c" or sandbox_allowed(child_program())
     command = child_command(cell.child, sandbox=sandbox, fault=cell.option)
     kind = SyncDriver if cell.manager == "sync" else AsyncDriver
-    driver: Driver = kind(child_command=command, timeout_s=TIMEOUT_S, backoff_first_s=0.001)
+    driver: Driver = kind(
+        child_command=command, timeout_s=TIMEOUT_S, backoff_first_s=0.001, **settings
+    )
     errors: Counter[str] = Counter()
     pages = wrong = 0
     latest_s = 0.0

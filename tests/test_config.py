@@ -285,6 +285,8 @@ def test_options_may_be_text_as_typed() -> None:
         "manager": ["async"],
         "workload": ["ping", "short"],
         "clients": [1, 128],
+        "wait": ["park", "spin:50"],
+        "placement": ["any", "same-cpu"],
         "rounds": 3,
         "slices": 2,
         "seconds": 0.5,
@@ -329,6 +331,17 @@ def test_the_budget_can_be_lifted() -> None:
             "fault",
             "lat:ms=5",
             '--fault: unknown fault "lat": did you mean "late"?',
+        ),
+        (
+            "wait",
+            "spin",
+            "--wait: 'spin': expected park, or spin:US with 1 to 1000000 microseconds",
+        ),
+        (
+            "placement",
+            "same",
+            '--placement: unknown placement "same": did you mean "same-cpu"? '
+            "(any, same-cpu, split)",
         ),
         ("rounds", "0", '--rounds = "0": expected a whole number from 1 to 10000'),
         ("warmup_s", "soon", '--warmup-s = "soon": expected seconds, from 0 to 86400'),

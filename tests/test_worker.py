@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from bench import placement
 from bench.cpu_usage import ProcessMeter
 from bench.equipment import library_path_of
 from bench.samples import SliceSamples
@@ -374,6 +375,23 @@ def test_children_that_are_expected_to_end_are_measured_all(manager: str, spec: 
     assert sum(one["child_cpu_ns"] for one in usage) > (launches - 1) * 1_000_000
     assert report["counters"]["kills"] >= launches - 1
     assert 0 <= report["child_user_share"] <= 1
+
+
+@pytest.mark.parametrize("manager", ["sync", "async", "async-uvloop", "floor"])
+@pytest.mark.parametrize("where", ["any", "same-cpu", "split"])
+def test_manager_and_child_are_where_they_were_asked_for(
+    manager: str, where: str, spec: Spec
+) -> None:
+    if why := placement.problem(where):
+        pytest.skip(why)
+    allowed = os.sched_getaffinity(0)
+    with Worker() as worker:
+        child_pid = worker.open(replace(spec(manager), placement=where))["child_pid"]
+        worker.slice()
+        cpus = [os.sched_getaffinity(pid) for pid in (worker.process.pid, child_pid)]
+    expected = placement.cpus(where)
+    assert cpus == ([allowed, allowed] if expected is None else [{cpu} for cpu in expected])
+    assert (expected is not None and expected[0] == expected[1]) == (where == "same-cpu")
 
 
 def test_a_floor_that_dies_is_named(spec: Spec) -> None:

@@ -37,6 +37,9 @@ class AsyncSession(Session[PageFuture]):
         self._awaiting_room = False
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._timer_due_ns = NEVER_NS
+        self._spin_ns = round(lifecycle.config.spin_s * 1e9)
+        self._spin_till_ns = 0
+        self._spinning = False
         self._told: list[Ticket[PageFuture]] = []
         self._ended = False
         loop.add_reader(child.stdout, self._on_output)
@@ -78,12 +81,28 @@ class AsyncSession(Session[PageFuture]):
             pipeline.sent(count)
             if not count:
                 break
+        if self._spin_ns:
+            self._spin()
         if pipeline.has_unsent != self._awaiting_room:
             self._awaiting_room = pipeline.has_unsent
             if self._awaiting_room:
                 self._loop.add_writer(self.child.stdin, self._on_room)
             else:
                 self._loop.remove_writer(self.child.stdin)
+
+    def _spin(self) -> None:
+        """For a while the loop is not to park. It polls by itself as long as a callback is due, and
+        other tasks run in between."""
+        self._spin_till_ns = monotonic_ns() + self._spin_ns
+        if not self._spinning:
+            self._spinning = True
+            self._loop.call_soon(self._spin_on)
+
+    def _spin_on(self) -> None:
+        if self.pipeline.in_flight and monotonic_ns() < self._spin_till_ns:
+            self._loop.call_soon(self._spin_on)
+        else:
+            self._spinning = False
 
     def _on_room(self) -> None:
         self.pipeline.counters.poll_calls += 1
@@ -104,6 +123,7 @@ class AsyncSession(Session[PageFuture]):
             self.fail(failure)
             return False
         self.idle_since_ns = monotonic_ns()
+        self._spin_till_ns = self.idle_since_ns + self._spin_ns
         for ticket in completed:
             if not ticket.owner.done():
                 ticket.owner.set_result(ticket.page)  # type: ignore[arg-type]

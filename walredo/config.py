@@ -22,6 +22,10 @@ MAX_TIMEOUT_S = 1_000_000.0
 """Eleven days: what poll(2) can wait at once, and then some."""
 
 
+MAX_SPIN_S = 1.0
+"""Polling longer than this is no way to wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class ManagerConfig:
     """What a manager is made from.
@@ -29,8 +33,10 @@ class ManagerConfig:
     ``child_command``: argv of the child, strings or paths; the first is a path, since the child
     gets an empty environment. ``timeout_s``: one absolute deadline per redo, from the call to its
     page, over all its attempts. ``pipe_bytes``: the size that is asked for both pipes (the kernel
-    may refuse: then they stay as they are). After ``backoff_after`` children or launches in a row
-    that gave no page, each further launch waits, twice as long every time, from
+    may refuse: then they stay as they are). ``spin_s``: how long the manager polls for
+    the next page before it waits in the kernel: less latency where a wake-up is dear, for CPU time.
+    After ``backoff_after`` children or launches in a row that gave no page, each further launch
+    waits, twice as long every time, from
     ``backoff_first_s`` to ``backoff_most_s``.
     """
 
@@ -38,6 +44,7 @@ class ManagerConfig:
     kind: ManagerKind = ManagerKind.SYNC
     timeout_s: float = 60.0
     pipe_bytes: int = 1024 * 1024
+    spin_s: float = 0.0
     backoff_after: int = 2
     backoff_first_s: float = 0.01
     backoff_most_s: float = 10.0
@@ -63,6 +70,8 @@ class ManagerConfig:
                     f"{name} is {getattr(self, name)!r}: it must be above 0 and at most"
                     f" {MAX_TIMEOUT_S:g}"
                 )
+        if not 0 <= self.spin_s <= MAX_SPIN_S:
+            raise InvalidRequest(f"spin_s is {self.spin_s!r}: it must be from 0 to {MAX_SPIN_S:g}")
         if not 4096 <= self.pipe_bytes <= MAX_PIPE_BYTES:
             raise InvalidRequest(
                 f"pipe_bytes is {self.pipe_bytes}: it must be between 4096 and {MAX_PIPE_BYTES}"

@@ -87,6 +87,7 @@ class SyncSession(Session[Sleeper]):
         self._reader_awaits_room = False
         # The child's input is broken: the reader takes the pages that are left, and ends it.
         self._input_failure: ChildError | None = None
+        self._spin_ns = round(lifecycle.config.spin_s * 1e9)
         self._nudge = os.eventfd(0)
         self._told: list[Ticket[Sleeper]] = []
         self._ending = threading.Lock()
@@ -250,6 +251,9 @@ class SyncSession(Session[Sleeper]):
                     polls = 0
                     self._write(sleeper)
                     continue
+                if self._spin_ns and self._spin(ticket.deadline_ns):
+                    polls = 0
+                    continue
                 polls = 1
                 found = [fd for fd, _ in ready.poll(_poll_ms(ticket.deadline_ns))]
                 if not found:
@@ -264,6 +268,18 @@ class SyncSession(Session[Sleeper]):
                         self._awaiting_room = False
         finally:
             self._drop_roles(sleeper)
+
+    def _spin(self, deadline_ns: int) -> bool:
+        """Looks for pages for a while, without parking; whether something has happened. Each look
+        lets other threads have the interpreter. The caller is the reader."""
+        pipeline = self.pipeline
+        till_ns = min(monotonic_ns() + self._spin_ns, deadline_ns)
+        while monotonic_ns() < till_ns:
+            if self._receive() or pipeline.failure is not None:
+                return True
+            if self._input_failure is not None or self._awaiting_room != self._reader_awaits_room:
+                return True
+        return False
 
     def _receive(self) -> bool:
         """Takes the pages that are there and wakes their owners; whether there was anything.

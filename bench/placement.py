@@ -1,0 +1,42 @@
+"""Which CPUs manager and child run on. Standard library only; Linux.
+
+``any``: wherever the system puts them. ``same-cpu``: both on one, which shows what each costs in
+CPU time and scatters least. ``split``: one each, so that neither is moved.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+ANY: Final = "any"
+SAME_CPU: Final = "same-cpu"
+SPLIT: Final = "split"
+PLACEMENTS: Final = (ANY, SAME_CPU, SPLIT)
+
+_CPUS_NEEDED: Final = {ANY: 1, SAME_CPU: 1, SPLIT: 2}
+
+
+def problem(placement: str) -> str | None:
+    """Why it cannot be had here, in one line."""
+    if placement == ANY:
+        return None
+    if not hasattr(os, "sched_setaffinity"):
+        return f"placement {placement}: this system cannot pin a process to a CPU"
+    allowed = len(os.sched_getaffinity(0))
+    if allowed < _CPUS_NEEDED[placement]:
+        return f"placement {placement}: it takes 2 CPUs, and this process may use {allowed}"
+    return None
+
+
+def cpus(placement: str) -> tuple[int, int] | None:
+    """The CPUs of manager and child, None for any. The last ones: the first have the interrupts."""
+    if placement == ANY:
+        return None
+    allowed = sorted(os.sched_getaffinity(0))
+    return (allowed[-1], allowed[-1] if placement == SAME_CPU else allowed[-2])
+
+
+def pin(pid: int, cpu: int) -> None:
+    """That process (0: the calling thread), and what it starts from now on, to that CPU."""
+    os.sched_setaffinity(pid, {cpu})
