@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bench import units
+from bench.names import NOOPS
 from bench.stats import CaseRow, Estimate, Group, paired_ratio
 
 BASE = "sync"
@@ -90,7 +91,7 @@ def _challenger(group: Group, measure: Measure) -> _Challenger | None:
     """The manager that the suite is about, else the one that does best at the greatest N."""
     found = []
     for manager in group.managers:
-        if manager in (BASE, FLOOR):
+        if manager in (BASE, FLOOR, *NOOPS):
             continue
         of_manager = leads(group, measure, manager, BASE)
         if of_manager:

@@ -9,7 +9,13 @@ import json
 from collections.abc import Collection
 from typing import Final
 
-MANAGERS: Final = ("sync", "async", "async-uvloop", "floor")
+NOOPS: Final = ("noop-sync", "noop-async")
+"""No manager at all, but the ready page: what a redo takes is what the harness costs."""
+
+YARDSTICKS: Final = ("streams", *NOOPS)
+"""To measure the others by: no profile has them."""
+
+MANAGERS: Final = ("sync", "async", "async-uvloop", "floor", *YARDSTICKS)
 WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image")
 CHILDREN: Final = ("c", "python")
 COSTS: Final = ("none", "pg14")

@@ -118,8 +118,22 @@ LONE_POINT: Mapping[str, Any] = {"marker": "_", "marker_size": 14.0}
 """What a line without markers has where it is one point."""
 
 # Fixed for the usual managers, so that a colour means the same in every figure.
-_COLORS = {"sync": "#D55E00", "async": "#0072B2", "async-uvloop": "#009E73"}
-_MARKERS = {"sync": "o", "async": "s", "async-uvloop": "^"}
+_COLORS = {
+    "sync": "#D55E00",
+    "async": "#0072B2",
+    "async-uvloop": "#009E73",
+    "streams": "#CC79A7",
+    "noop-sync": "#E69F00",
+    "noop-async": "#56B4E9",
+}
+_MARKERS = {
+    "sync": "o",
+    "async": "s",
+    "async-uvloop": "^",
+    "streams": "D",
+    "noop-sync": "v",
+    "noop-async": "P",
+}
 _MORE = (("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
 
 

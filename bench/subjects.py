@@ -17,6 +17,8 @@ from typing import Protocol, TypeVar
 
 from bench.clients import SliceOutcome, Work, run_tasks, run_threads
 from bench.cpu_usage import ChildMeter, Meter, OwnMeter, ProcessMeter
+from bench.names import NOOPS
+from bench.streams_manager import StreamsManager
 from bench.worker_protocol import WorkerSpec
 from walredo import (
     PAGE_SIZE,
@@ -39,11 +41,14 @@ class SubjectError(Exception):
 
 
 class Subject(Protocol):
-    """One thing under test. ``meters`` (manager, child) and ``child_pid`` (of the first child) hold
-    after opening."""
+    """One thing under test. ``meters`` (manager, and child if it has one) and ``child_pid`` (of the
+    first child) hold after opening."""
 
-    child_pid: int
-    meters: tuple[Meter, Meter]
+    @property
+    def child_pid(self) -> int | None: ...
+
+    @property
+    def meters(self) -> tuple[Meter, ...]: ...
 
     def run_slice(self, seconds: float) -> SliceOutcome: ...
 
@@ -62,6 +67,10 @@ def open_subject(spec: WorkerSpec) -> Subject:
         return FloorSubject(spec)
     if spec.manager == "sync":
         return SyncSubject(spec)
+    if spec.manager == "streams":
+        return StreamsSubject(spec)
+    if spec.manager in NOOPS:
+        return NoopSubject(spec)
     return AsyncSubject(spec)
 
 
@@ -108,7 +117,7 @@ class AsyncSubject:
         self._clients = spec.clients
         new_loop, self._loop_version = _loop_of(spec)
         self._runner = asyncio.Runner(loop_factory=new_loop)
-        self._manager = _manager_of(spec, AsyncRedoManager, ManagerKind.ASYNC)
+        self._manager = self._new_manager(spec)
         self._work: Work[Awaitable[bytes]] = Work(
             [self._manager.ping]
             if spec.ping
@@ -139,8 +148,63 @@ class AsyncSubject:
         self._runner.run(self._manager.shutdown())
         self._runner.close()
 
+    def _new_manager(self, spec: WorkerSpec) -> AsyncRedoManager | StreamsManager:
+        return _manager_of(spec, AsyncRedoManager, ManagerKind.ASYNC)
+
     def _status(self) -> ManagerStatus:
         return self._runner.run(self._manager.status())
+
+
+class StreamsSubject(AsyncSubject):
+    """The yardstick manager in the place of the async one."""
+
+    def counters(self) -> Mapping[str, int]:
+        found = super().counters()
+        return {name: found[name] for name in found if name not in _UNKNOWN_TO_STREAMS}
+
+    def _new_manager(self, spec: WorkerSpec) -> StreamsManager:
+        return StreamsManager(_config_of(spec, ManagerKind.ASYNC))
+
+
+class NoopSubject:
+    """No manager and no child: each redo is answered with the ready page."""
+
+    child_pid = None
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        pages = _pages(spec)
+        # Copies, since a page that is the expected object itself is compared for nothing.
+        ready = [bytes(bytearray(page)) for page in pages]
+        self._clients = spec.clients
+        self._is_async = spec.manager == "noop-async"
+        self._sync = Work([partial(_ready, page) for page in ready], pages)
+        self._async: Work[Awaitable[bytes]] = Work(
+            [partial(_ready_async, page) for page in ready], pages
+        )
+        self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+        self.meters: tuple[Meter, ...] = (OwnMeter(),)
+
+    def run_slice(self, seconds: float) -> SliceOutcome:
+        if self._is_async:
+            return self._runner.run(run_tasks(self._async, self._clients, seconds, self.meters))
+        return run_threads(self._sync, self._clients, seconds, self.meters)
+
+    def counters(self) -> Mapping[str, int]:
+        return {}
+
+    def facts(self) -> Mapping[str, Fact]:
+        return {}
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+def _ready(page: bytes) -> bytes:
+    return page
+
+
+async def _ready_async(page: bytes) -> bytes:
+    return page
 
 
 class FloorSubject:
@@ -241,16 +305,21 @@ _COUNTERS = (
 )
 
 
-def _manager_of(spec: WorkerSpec, kind: type[AnyManager], name: ManagerKind) -> AnyManager:
-    manager = create_manager(
-        ManagerConfig(
-            child_command=spec.child_command,
-            kind=name,
-            timeout_s=spec.timeout_s,
-            pipe_bytes=_PIPE_BYTES,
-            spin_s=spec.spin_us / 1e6,
-        )
+_UNKNOWN_TO_STREAMS = ("read_calls", "write_calls", "poll_calls", "launch_ns_total")
+
+
+def _config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
+    return ManagerConfig(
+        child_command=spec.child_command,
+        kind=kind,
+        timeout_s=spec.timeout_s,
+        pipe_bytes=_PIPE_BYTES,
+        spin_s=spec.spin_us / 1e6,
     )
+
+
+def _manager_of(spec: WorkerSpec, kind: type[AnyManager], name: ManagerKind) -> AnyManager:
+    manager = create_manager(_config_of(spec, name))
     assert isinstance(manager, kind)
     return manager
 
@@ -264,7 +333,7 @@ def _child_pid(status: ManagerStatus, kind: ManagerKind) -> int:
 
 def _loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
     """The maker of the event loop that the manager's name asks for, and the loop's version."""
-    if spec.manager == "async":
+    if spec.manager in ("async", "streams"):
         return asyncio.SelectorEventLoop, f"asyncio {sys.version.split()[0]}"
     if spec.manager == "async-uvloop":
         if spec.library_path is not None and spec.library_path not in sys.path:

@@ -22,7 +22,7 @@ from bench.config import (
 )
 from bench.errors import BenchError
 from bench.matrix import cases_of
-from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, nearest, unknown
+from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, nearest, unknown
 from fake_redo_child.python_child import COST_PRESETS
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
@@ -82,7 +82,7 @@ def test_default_is_the_published_range_of_clients() -> None:
 
 def test_full_has_everything() -> None:
     config = load_profile("full")
-    assert set(config.manager) == set(MANAGERS)
+    assert set(config.manager) == set(MANAGERS) - set(YARDSTICKS)
     assert set(config.workload) == set(WORKLOADS)
     assert set(config.child.kind) == set(CHILDREN)
     assert config.clients == load_profile("default").clients
@@ -217,20 +217,25 @@ def test_refused_line(profile: Path, line: str, problem: str | None) -> None:
         (
             "manager",
             '["sync", "asyn"]',
-            'unknown manager "asyn": did you mean "async"? (sync, async, async-uvloop, floor)',
+            'unknown manager "asyn": did you mean "async"?'
+            " (sync, async, async-uvloop, floor, streams, noop-sync, noop-async)",
         ),
         ("manager", '["sync", "sync"]', 'manager: "sync" is listed twice'),
         (
             "manager",
             "[]",
-            "manager = []: expected at least one, any of sync, async, async-uvloop, floor",
+            "manager = []: expected at least one, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async",  # noqa: E501
         ),
         (
             "manager",
             '"sync"',
-            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor',
+            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async',  # noqa: E501
         ),
-        ("manager", "[1]", "manager = 1: expected any of sync, async, async-uvloop, floor"),
+        (
+            "manager",
+            "[1]",
+            "manager = 1: expected any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async",  # noqa: E501
+        ),
         (
             "workload",
             '["short+imag"]',
@@ -323,7 +328,7 @@ def test_the_budget_can_be_lifted() -> None:
             "manager",
             "asyn",
             '--manager: unknown manager "asyn": did you mean "async"? '
-            "(sync, async, async-uvloop, floor)",
+            "(sync, async, async-uvloop, floor, streams, noop-sync, noop-async)",
         ),
         ("child", "rust", '--child: unknown child "rust": (c, python)'),
         ("cost", "free", '--cost: unknown cost "free": (none, pg14)'),
@@ -481,5 +486,5 @@ def test_nearest_name() -> None:
     assert nearest("uvloop", MANAGERS) == "async-uvloop"
     assert nearest("zzz", MANAGERS) is None
     assert unknown("manager", "zzz", MANAGERS) == (
-        'unknown manager "zzz": (sync, async, async-uvloop, floor)'
+        'unknown manager "zzz": (sync, async, async-uvloop, floor, streams, noop-sync, noop-async)'
     )

@@ -31,6 +31,7 @@ from test_child_harness import LIMIT_S, command_of
 from walredo import PAGE_SIZE
 
 SUBJECTS = ("sync", "async", "async-uvloop", "floor")
+WITH_STREAMS = (*SUBJECTS, "streams")
 SLICE_S = 0.01
 USAGE = {
     f"{process}_{what}"
@@ -295,6 +296,20 @@ def test_a_command_that_makes_no_sense(command: bytes, reason: str) -> None:
         assert worker.stderr_at_end() == ""
 
 
+@pytest.mark.parametrize("manager", ["noop-sync", "noop-async"])
+def test_a_noop_has_no_child(manager: str, spec: Spec) -> None:
+    with Worker() as worker:
+        assert worker.open(spec(manager))["child_pid"] is None
+        payload, usage = worker.slice()
+        assert SliceSamples.from_payload(payload, 3).latency_ns.size >= 3
+        assert set(usage) == {name for name in USAGE if name.startswith("manager")}
+        assert own_children_of(worker.process.pid) == set()
+        report = worker.ask({"command": "report"}, "report")
+        assert report["child_user_share"] is None
+        assert report["counters"] == {}
+        worker.ends()
+
+
 def test_a_field_that_is_missing_is_named(spec: Spec) -> None:
     message = spec("sync").to_message()
     del message["clients"]
@@ -324,7 +339,7 @@ def test_an_unknown_manager_is_refused(spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(("page", "client"), [(0, 0), (17, 1)])
-@pytest.mark.parametrize("manager", SUBJECTS)
+@pytest.mark.parametrize("manager", WITH_STREAMS)
 def test_a_wrong_page_is_named(
     manager: str, page: int, client: int, spec: Spec, wrong_pages: Callable[[int], str]
 ) -> None:
@@ -428,7 +443,7 @@ def own_children_of(pid: int) -> set[int]:
     return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
-@pytest.mark.parametrize("manager", SUBJECTS)
+@pytest.mark.parametrize("manager", WITH_STREAMS)
 def test_nothing_heavy_is_imported(manager: str, spec: Spec) -> None:
     with Worker("-X", "importtime") as worker:
         worker.open(spec(manager))
@@ -443,7 +458,7 @@ def test_nothing_heavy_is_imported(manager: str, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize("busy", [False, True])
-@pytest.mark.parametrize("manager", SUBJECTS)
+@pytest.mark.parametrize("manager", WITH_STREAMS)
 def test_a_killed_worker_leaves_no_child(manager: str, busy: bool, spec: Spec) -> None:
     with Worker() as worker:
         pids = {worker.open(spec(manager))["child_pid"], *own_children_of(worker.process.pid)}
