@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from managers import SLACK_S, Driver, eventually, make_request, page_of
+from managers import SLACK_S, Driver, eventually, is_stopped, make_request, page_of
 from walredo import (
     GC_COMPACTION,
     BufferTag,
@@ -66,6 +66,7 @@ def test_a_page_that_has_come_is_not_kept_back_by_anothers_request(start: Start)
         time.sleep(0.05)  # until both wait: one writes, one reads
         pid = driver.status().pid
         assert pid is not None
+        assert eventually(lambda: is_stopped(pid))  # or it would stop after it is woken, for ever
         os.kill(pid, signal.SIGCONT)
         try:
             assert served.result(SLACK_S / 4) == ZERO_PAGE
