@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: bench bench-quick test test-faults soak lint child compiled plot fuzz lock clean distclean help
+.PHONY: bench bench-quick peer test test-faults soak lint child compiled plot fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -30,6 +30,14 @@ bench: compiled ## measure the default profile, print the table, draw the curves
 
 bench-quick: compiled ## the same with the quick profile (45 seconds; ARGS=...)
 	@$(RUN) -m bench run --profile quick --plot $(ARGS)
+
+PEER ?=
+peer: ## measure a program of your own beside the managers (PEER=path; 5 minutes; ARGS=...)
+	@test -n "$(PEER)" || { \
+	    echo "error: which program? Say make peer PEER=path (docs/peer.md says what it must take)" >&2; \
+	    exit 2; }
+	@$(MAKE) --no-print-directory compiled
+	@$(RUN) -m bench run --profile peer --peer "$(PEER)" --plot $(ARGS)
 
 plot: $(RUNTIME) ## draw the curves of a result file (RESULT=path; the latest if not given)
 	@$(RUN) -m bench plot $(RESULT) $(ARGS)

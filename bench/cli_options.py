@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "results"
 
 _HELP: Final = {
-    "manager": ("LIST", f"of {', '.join(MANAGERS)}"),
+    "manager": ("LIST", f"of {', '.join(MANAGERS)}, peer:KIND"),
     "workload": ("LIST", f"of {', '.join(WORKLOADS)}"),
     "clients": ("LIST", "numbers of concurrent clients, as 1,8,128"),
     "child": ("LIST", f"of {', '.join(CHILDREN)}"),
@@ -30,6 +30,7 @@ _HELP: Final = {
     "timeout_s": ("S", "deadline of a redo"),
     "run_timeout_s": ("S", "a run that takes longer has failed"),
     "budget_s": ("S", "no round starts that would end later; inf: no limit"),
+    "peer": ("PATH", "program that the managers peer:KIND are (docs/peer.md)"),
     "seed": ("K", "of the order of cases and the contents of requests"),
 }
 

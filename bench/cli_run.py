@@ -25,6 +25,8 @@ from bench.errors import BenchError, ResultFileError, ResultTakenError
 from bench.interrupts import held_back
 from bench.matrix import cases_of
 from bench.measure import measure_run
+from bench.names import is_peer
+from bench.peer_program import check_peer
 from bench.placement import problem as placement_problem
 from bench.plots import check_free, draw
 from bench.progress import ProgressListener
@@ -72,6 +74,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     for placement in config.placement:
         if why := placement_problem(placement):
             raise BenchError(why)
+    check_peer(config)
     managers, left_out = usable_managers(config, asked_for=asked_for)
     for warning in left_out:
         _say(err, f"warning: {warning}")
@@ -83,7 +86,9 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         child_build={},
         seed=config.seed,
         profile=config.name,
-        config_json=config.to_json() if older is None else older.environment.config_json,
+        config_json=config.without_paths().to_json()
+        if older is None
+        else older.environment.config_json,
     )
     path = _place(args, environment, stack) if older is None else older.path
     check_place(path)
@@ -92,7 +97,11 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     equipment = prepare(config, stack.enter_context(scratch_folder()))
     for warning in equipment.warnings:
         _say(err, f"warning: {warning}")
-    environment = replace(environment, child_build=equipment.build_facts)
+    environment = replace(
+        environment,
+        child_build=equipment.build_facts,
+        peer_sha256=None if equipment.peer is None else equipment.peer.sha256,
+    )
     if older is None:
         result = ResultFile(path, environment, overwrite=args.force)
     else:
@@ -207,6 +216,8 @@ def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
     words = ["python", "-m", "bench", "run", "--resume", str(path)]
     if config.rounds != from_json(result.environment.config_json).rounds:
         words += ["--rounds", str(config.rounds)]
+    if any(map(is_peer, config.manager)):
+        words += ["--peer", config.peer]
     return shlex.join(words)
 
 

@@ -75,6 +75,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 60.0
     run_timeout_s: float = 90.0
     budget_s: float | None = None
+    peer: str = ""
+    """The program that the managers ``peer:KIND`` are."""
     seed: int = 1
     child: ChildConfig = ChildConfig()
 
@@ -89,6 +91,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def slice_s(self) -> float:
         """How long one slice measures, before the stretching that slow cases need."""
         return self.seconds / self.slices
+
+    def without_paths(self) -> "Config":
+        """The same without a place on this machine, for a result file."""
+        return msgspec.structs.replace(self, peer="")
 
     def to_json(self) -> str:
         """One line of JSON, from which ``from_json`` makes an equal Config."""
@@ -180,14 +186,15 @@ def from_json(text: str, where: str = "stored configuration") -> Config:
     return _made(name, flat(table, source), source)
 
 
-_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s"})
+_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s", "peer"})
 
 
 def differences(a: Config, b: Config) -> list[str]:
     """Why rounds of ``a`` and of ``b`` must not share a result file: empty when they may.
 
     One line for each field, as ``clients: [1, 8] and [1, 128]``. What a run is called and how long
-    it goes on (name, title, rounds, budget_s) may differ: one resumes a run in order to do more.
+    it goes on (name, title, rounds, budget_s) may differ: one resumes a run in order to do more. So
+    may the place of a peer: that it is the same program shows in the environment.
     """
     of_b = _fields(b)
     return [

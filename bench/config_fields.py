@@ -21,6 +21,7 @@ from bench.names import (
     NO_FAULT,
     SPIN_MOST_US,
     WORKLOADS,
+    check_manager,
     spin_us,
     unknown,
 )
@@ -78,7 +79,13 @@ RULES: Final[Mapping[str, Rule]] = {
         Annotated[str, Meta(max_length=120, pattern=r"\A[^\r\n]*\Z")],
         "one line of at most 120 characters",
     ),
-    "manager": _some_of("manager", MANAGERS),
+    "manager": Rule(
+        str,
+        f"any of {', '.join(MANAGERS)}, or peer:KIND",
+        is_list=True,
+        noun="manager",
+        check=check_manager,
+    ),
     "workload": _some_of("workload", WORKLOADS),
     "clients": Rule(
         Annotated[int, Meta(ge=1, le=CLIENTS_MAX)],
@@ -100,6 +107,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "timeout_s": _SECONDS,
     "run_timeout_s": _SECONDS,
     "budget_s": Rule(Annotated[float, Meta(gt=0)] | None, "seconds, more than 0 (inf: no limit)"),
+    "peer": Rule(
+        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n]*\Z")],
+        "the path of a program",
+    ),
     "seed": Rule(Annotated[int, Meta(ge=0, le=SEED_MAX)], f"a whole number from 0 to {SEED_MAX}"),
     "child.kind": _some_of("child", CHILDREN),
     "child.cost": _one_of("cost", COSTS),

@@ -26,7 +26,8 @@ class Environment:
     """Facts about the suite. None and "unknown" mean that a fact could not be had.
 
     ``git_commit`` is a full hash, ``config_json`` the whole configuration as one line of JSON,
-    ``suite_date`` is UTC in ISO 8601, ``child_build`` says how the C programs were built.
+    ``suite_date`` is UTC in ISO 8601, ``child_build`` says how the C programs were built,
+    ``peer_sha256`` which program a peer was.
     """
 
     git_commit: str | None = None
@@ -36,6 +37,7 @@ class Environment:
     cpu_count: int | None = None
     cpu_governor: str = UNKNOWN
     child_build: Mapping[str, str] = field(default_factory=dict)
+    peer_sha256: str | None = None
     seed: int | None = None
     profile: str = UNKNOWN
     config_json: str = "{}"
@@ -77,6 +79,7 @@ class Environment:
             "redo_cpu_model": self.cpu_model,
             "redo_cpu_count": self.cpu_count,
             "redo_cpu_governor": self.cpu_governor,
+            "redo_peer_sha256": self.peer_sha256,
             "redo_seed": self.seed,
             "redo_profile": self.profile,
             "redo_config": self.config_json,
@@ -97,6 +100,7 @@ class Environment:
 
         commit = metadata.get("redo_git_commit")
         dirty = metadata.get("redo_git_dirty")
+        peer_sha256 = metadata.get("redo_peer_sha256")
         return cls(
             git_commit=None if commit is None else str(commit),
             git_dirty=None if dirty is None else bool(dirty),
@@ -104,6 +108,7 @@ class Environment:
             cpu_model=text("redo_cpu_model"),
             cpu_count=whole("redo_cpu_count"),
             cpu_governor=text("redo_cpu_governor"),
+            peer_sha256=None if peer_sha256 is None else str(peer_sha256),
             child_build={
                 key.removeprefix(_CHILD_BUILD): str(value)
                 for key, value in metadata.items()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.config import Config
 from bench.errors import BenchError
-from bench.names import NO_FAULT
+from bench.names import NO_FAULT, is_peer
+from bench.peer_program import PeerProgram, prepare_peer
 from bench.traffic import Traffic, write_traffic
 from fake_redo_child.build import (
     Build,
@@ -35,13 +36,14 @@ _NO_SANDBOX = (
 class Equipment:
     """The traffic of each workload, the command of each child, and the floor's program (None if no
     case needs it). ``build_facts``: what a result says of the programs. ``warnings``: what is not
-    as it should be, a line each."""
+    as it should be, a line each. ``peer``: None if no case needs it."""
 
     traffic: Mapping[str, Traffic]
     child_commands: Mapping[str, tuple[str, ...]]
     floor_program: Path | None
     build_facts: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    peer: PeerProgram | None = None
 
 
 @contextlib.contextmanager
@@ -91,6 +93,8 @@ def prepare(config: Config, folder: Path) -> Equipment:
         raise BenchError(" | ".join(lines[:4])) from error
     try:
         traffic = write_traffic(folder, config.workload, config.seed)
+        has_peer = any(map(is_peer, config.manager))
+        peer = prepare_peer(config, commands, folder) if has_peer else None
     except OSError as error:
         raise _no_scratch(folder, error) from error
     floor = builds.get("floor")
@@ -100,6 +104,7 @@ def prepare(config: Config, folder: Path) -> Equipment:
         floor_program=None if floor is None else floor.path,
         build_facts=_described(builds, sandbox),
         warnings=() if sandbox else (_NO_SANDBOX,),
+        peer=peer,
     )
 
 

@@ -120,6 +120,7 @@ _SUITE = (
     Key("redo_cpu_count", "count", "CPUs of the machine"),
     Key("redo_cpu_governor", "text", "frequency governor, or unknown"),
     Key("redo_child_build_*", "text", "how the C programs were built"),
+    Key("redo_peer_sha256", "text", "SHA-256 of the program that the managers peer:KIND are"),
     Key("redo_seed", "count", "seed of the order of the cases and of the requests"),
     Key("redo_profile", "text", "name of the profile"),
     Key("redo_config", "text", "the full configuration as JSON"),

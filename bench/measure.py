@@ -7,15 +7,12 @@ from bench.cases import Case
 from bench.config import Config
 from bench.equipment import Equipment, library_path_of
 from bench.errors import SampleError
-from bench.names import NO_FAULT, spin_us
+from bench.names import NO_FAULT, is_peer, spin_us
+from bench.peer import measure_peer
 from bench.records import RunRecord, Usage
-from bench.samples import SliceSamples
+from bench.samples import REDOS_PER_CLIENT, SliceSamples
 from bench.worker_process import RunFailedError, WorkerProcess
 from bench.worker_protocol import WorkerSpec
-
-REDOS_PER_CLIENT = 30
-"""A slice is stretched until a client can finish so many redos in it: with fewer, what the last
-redo of each client adds after the deadline would weigh too much."""
 
 
 def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
@@ -40,6 +37,9 @@ def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
 
 def measure_run(case: Case, round_number: int, config: Config, equipment: Equipment) -> RunRecord:
     """Runs the case: launch, warm-up, slices, report. Raises RunFailedError."""
+    if is_peer(case.manager):
+        assert equipment.peer is not None
+        return measure_peer(case, round_number, config, equipment.peer)
     try:
         with WorkerProcess(worker_spec(case, config, equipment), config.run_timeout_s) as worker:
             warmup, _ = _slice(worker, case, config.warmup_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.samples import Int64s, SliceSamples
+from bench.samples import Int64s, Slice, SliceSamples, SliceSummary
 
 NS_PER_S = 1_000_000_000
 
@@ -67,17 +67,17 @@ def pooled_latency_ns(slices: Sequence[SliceSamples]) -> Int64s:
     return np.concatenate([one.latency_ns for one in slices])
 
 
-def redos(slices: Sequence[SliceSamples]) -> int:
+def redos(slices: Sequence[Slice]) -> int:
     """Number of redos of all clients in all slices."""
-    return sum(one.latency_ns.size for one in slices)
+    return sum(_redos(one) for one in slices)
 
 
-def wall_s(slices: Sequence[SliceSamples]) -> float:
+def wall_s(slices: Sequence[Slice]) -> float:
     """Seconds from the barrier to the last client's end, summed over the slices."""
     return sum(_wall_ns(one) for one in slices) / NS_PER_S
 
 
-def throughput_per_s(slices: Sequence[SliceSamples]) -> float:
+def throughput_per_s(slices: Sequence[Slice]) -> float:
     """Redos per second: all redos / wall clock from the barrier to the last client's end.
 
     The last end is at most one redo past the slice's deadline, so the wall is that of the work.
@@ -85,7 +85,7 @@ def throughput_per_s(slices: Sequence[SliceSamples]) -> float:
     return redos(slices) / wall_s(slices)
 
 
-def time_per_redo_s(slices: Sequence[SliceSamples]) -> float:
+def time_per_redo_s(slices: Sequence[Slice]) -> float:
     """Client-visible seconds per redo: sum of the clients' walls / redos.
 
     A client's wall runs from the barrier to the end of its last redo: what it waits for its
@@ -134,12 +134,16 @@ def fairness(slices: Sequence[SliceSamples]) -> Fairness:
     return Fairness(least=int(per_client.min()), most=int(per_client.max()))
 
 
-def _wall_ns(one: SliceSamples) -> int:
-    return int(one.end_ns.max())
+def _redos(one: Slice) -> int:
+    return one.redos if isinstance(one, SliceSummary) else one.latency_ns.size
 
 
-def _client_ns(one: SliceSamples) -> int:
-    return _total(one.end_ns)
+def _wall_ns(one: Slice) -> int:
+    return one.wall_ns if isinstance(one, SliceSummary) else int(one.end_ns.max())
+
+
+def _client_ns(one: Slice) -> int:
+    return one.clients_ns if isinstance(one, SliceSummary) else _total(one.end_ns)
 
 
 def _total(array: Int64s) -> int:

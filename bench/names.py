@@ -6,6 +6,7 @@ library only, because the worker imports it.
 
 import difflib
 import json
+import re
 from collections.abc import Collection
 from typing import Final
 
@@ -16,6 +17,9 @@ YARDSTICKS: Final = ("streams", *NOOPS)
 """To measure the others by: no profile has them."""
 
 MANAGERS: Final = ("sync", "async", "async-uvloop", "floor", *YARDSTICKS)
+PEER: Final = "peer:"
+"""Begins the name of a manager that is a program of the user's; the rest is its KIND."""
+
 WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image")
 CHILDREN: Final = ("c", "python")
 COSTS: Final = ("none", "pg14")
@@ -33,6 +37,8 @@ MANAGERS_THAT_SPIN: Final = ("sync", "async", "async-uvloop")
 CLIENTS_MAX: Final = 4096
 """The most concurrent clients of a case: the sync manager needs a thread for each."""
 
+_PEER = re.compile(r"peer:[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
 _SIMILARITY = 0.5
 """Below difflib's own 0.6, which finds nothing for short words such as "asnc"."""
 
@@ -49,6 +55,20 @@ def spin_us(wait: str) -> int:
             f"{wait!r}: expected park, or spin:US with 1 to {SPIN_MOST_US} microseconds"
         )
     return int(digits)
+
+
+def is_peer(manager: str) -> bool:
+    """Whether that manager is a program of the user's (docs/peer.md)."""
+    return manager.startswith(PEER)
+
+
+def check_manager(name: str) -> None:
+    """Raises ValueError unless there is such a manager, or can be one: any ``peer:WORD``."""
+    if name in MANAGERS or _PEER.fullmatch(name):
+        return
+    if name.partition(":")[0] == PEER.removesuffix(":"):
+        raise ValueError(f"{name!r}: expected peer:KIND, as in peer:async (docs/peer.md)")
+    raise ValueError(unknown("manager", name, MANAGERS))
 
 
 def nearest(word: str, names: Collection[str]) -> str | None:

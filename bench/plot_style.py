@@ -13,6 +13,7 @@ from zlib import crc32
 
 from bench import units
 from bench.findings import FLOOR, Measure
+from bench.names import PEER, is_peer
 
 WIDTH = 9.0
 PANEL_HEIGHT = 3.3
@@ -134,6 +135,7 @@ _MARKERS = {
     "noop-sync": "v",
     "noop-async": "P",
 }
+_PEER_MARKERS = {"sync": "p", "async": "X"}
 _MORE = (("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
 
 
@@ -142,5 +144,10 @@ def look(manager: str) -> Look:
     if manager == FLOOR:
         return Look(FAINT, (0, (5, 2)), 1.3, "", 0.0)
     color, marker = _MORE[crc32(manager.encode()) % len(_MORE)]
+    if is_peer(manager):
+        # The colour says how it waits, as for the suite's own; the line that it is a peer.
+        kind = manager.removeprefix(PEER)
+        color, marker = _COLORS.get(kind, color), _PEER_MARKERS.get(kind, marker)
+        return Look(color, "-.", LINE_WIDTH, marker, 5.0)
     color, marker = _COLORS.get(manager, color), _MARKERS.get(manager, marker)
     return Look(color, "-", LINE_WIDTH, marker, 4.0)

@@ -27,6 +27,7 @@ from bench import plot_style as style
 from bench.cases import Case
 from bench.errors import PictureError
 from bench.findings import FLOOR, Measure, title
+from bench.names import is_peer
 from bench.stats import Estimate, Group, Summary
 from bench.suite_file import write_atomically
 
@@ -152,7 +153,13 @@ def _figure(picture: _Picture, summary: Summary) -> Figure:
         panel.set_axis_off()
     for index in range(0, len(picture.groups), columns):
         panels[index].set_ylabel(style.Y_LABELS[picture.measure])
-    managers = dict.fromkeys(name for group in picture.groups for name in group.managers)
+    # Of a peer no latency is known: it has no line there, and needs no entry.
+    managers = dict.fromkeys(
+        name
+        for group in picture.groups
+        for name in group.managers
+        if not is_peer(name) or picture.measure is not Measure.LATENCY
+    )
     figure.legend(
         handles=_legend(managers, picture.measure),
         loc="upper left",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import pyperf
@@ -16,6 +16,7 @@ from bench import histogram, measures
 from bench.environment import Environment
 from bench.keys import SCHEMA_VERSION, Value
 from bench.records import RunRecord, Usage
+from bench.samples import SliceSamples
 
 # pyperf looks at the process that writes the file, which is not the one that was measured.
 _OF_THIS_PROCESS = frozenset({"mem_max_rss"})
@@ -39,8 +40,9 @@ def to_pyperf_run(record: RunRecord, environment: Environment) -> pyperf.Run:
         "redo_schema_version": SCHEMA_VERSION,
         **environment.to_metadata(),
         **_case_metadata(record),
-        **_latency_metadata(record),
-        **_self_check_metadata(record),
+        **_totals_metadata(record),
+        **(_latency_metadata(record.samples) if record.samples else {}),
+        **(_self_check_metadata(record.samples) if record.samples else {}),
         **_usage_metadata(record.usage, measures.redos(slices)),
         **record.worker_metadata,
     }
@@ -58,10 +60,8 @@ def _case_metadata(record: RunRecord) -> dict[str, Value]:
     return dimensions | {"redo_round": record.round}
 
 
-def _latency_metadata(record: RunRecord) -> dict[str, Value]:
+def _totals_metadata(record: RunRecord) -> dict[str, Value]:
     slices = record.slices
-    latency = measures.percentiles(slices)
-    shares = measures.fairness(slices)
     return {
         "redo_redos": measures.redos(slices),
         "redo_slice_throughputs": json.dumps(
@@ -70,6 +70,13 @@ def _latency_metadata(record: RunRecord) -> dict[str, Value]:
         "redo_slices": len(slices),
         "redo_time_per_redo": measures.time_per_redo_s(slices),
         "redo_throughput": measures.throughput_per_s(slices),
+    }
+
+
+def _latency_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
+    latency = measures.percentiles(slices)
+    shares = measures.fairness(slices)
+    return {
         "redo_latency_p50": latency.p50_s,
         "redo_latency_p90": latency.p90_s,
         "redo_latency_p99": latency.p99_s,
@@ -81,8 +88,8 @@ def _latency_metadata(record: RunRecord) -> dict[str, Value]:
     }
 
 
-def _self_check_metadata(record: RunRecord) -> dict[str, Value]:
-    checks = [measures.self_check(one) for one in record.slices]
+def _self_check_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
+    checks = [measures.self_check(one) for one in slices]
     worst = max(checks, key=lambda check: check.excess)
     missed = sum(not check.ok for check in checks)
     verdict = "ok"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from bench.cases import Case
-from bench.samples import SliceSamples
+from bench.samples import Slice, SliceSamples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +47,26 @@ class Usage:
 class RunRecord:
     """One run: one case in one round, measured.
 
-    ``warmups`` are (redos, seconds per redo) as in pyperf. ``worker_metadata`` is merged into the
-    run's metadata as it is and wins over what the suite knows: what the worker says of its own
-    Python is the truth about it.
+    ``slices`` are all samples or all summaries. ``warmups`` are (redos, seconds per redo) as in
+    pyperf. ``worker_metadata`` is merged into the run's metadata as it is and wins over what the
+    suite knows: what the worker says of its own Python is the truth about it.
     """
 
     case: Case
     round: int
-    slices: tuple[SliceSamples, ...]
+    slices: tuple[Slice, ...]
     usage: Usage = field(default_factory=Usage)
     warmups: tuple[tuple[int, float], ...] = ()
     worker_metadata: Mapping[str, str | int | float] = field(default_factory=dict)
 
+    @property
+    def samples(self) -> tuple[SliceSamples, ...]:
+        """The slices, if every redo of them is known; none for a run of summaries."""
+        return tuple(one for one in self.slices if isinstance(one, SliceSamples))
+
     def __post_init__(self) -> None:
+        if len(self.samples) not in (0, len(self.slices)):
+            raise ValueError(f"run of {self.case.name} with both samples and summaries")
         if not self.slices:
             raise ValueError(f"run of {self.case.name} without a slice")
         if self.round < 0:

@@ -1,4 +1,4 @@
-"""One slice as a worker measured it, checked when made.
+"""One slice as a worker or a peer measured it, checked when made.
 
 Only raw integers and the way they travel belong here; what they mean as numbers is in
 ``measures``.
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from bench.errors import SampleError
 
 Int64s = NDArray[np.int64]
+
+REDOS_PER_CLIENT = 30
+"""A slice is stretched until a client can finish so many redos in it: with fewer, what the last
+redo of each client adds after the deadline would weigh too much."""
 
 _HEADER_FIELDS = 3
 """start_ns, end_ns and redos of each client come before the samples."""
@@ -85,6 +89,28 @@ class SliceSamples:
         )
         start_ns, end_ns, redos = numbers[:head].reshape(clients, _HEADER_FIELDS).T
         return cls(start_ns.copy(), end_ns.copy(), redos.copy(), numbers[head:], deadline_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSummary:
+    """What N clients did in one slice, where the single redos are not known (a peer).
+
+    ``wall_ns``: from the barrier to the last client's end. ``clients_ns``: the clients' walls,
+    added up. Raises SampleError when the numbers cannot be a measurement.
+    """
+
+    clients: int
+    redos: int
+    wall_ns: int
+    clients_ns: int
+
+    def __post_init__(self) -> None:
+        possible = self.clients >= 1 and self.redos >= self.clients
+        if not (possible and self.wall_ns > 0 and self.clients_ns > 0):
+            raise SampleError(f"impossible: {self}")
+
+
+Slice = SliceSamples | SliceSummary
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
@@ -66,7 +67,9 @@ class WorkerProcess:
         try:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
             try:
-                self._process = _start(self._stderr)
+                self._process = start_group(
+                    (sys.executable, "-I", "-S", str(WORKER)), self._stderr, subprocess.PIPE
+                )
             except BaseException:
                 self._stderr.close()
                 raise
@@ -75,7 +78,6 @@ class WorkerProcess:
             raise RunFailedError(
                 f"the worker cannot be started ({error.strerror or error})"
             ) from error
-        _running.add(self._process.pid)
         try:
             self.opened = self._ask(spec.to_message(), "opened")
         except BaseException:
@@ -105,11 +107,7 @@ class WorkerProcess:
 
     def end(self) -> None:
         """Ends the worker and whatever it has started, in whatever state they are."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        _running.discard(self._process.pid)
-        end_orphans()
+        end_group(self._process)
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
             if stream is not None:
                 stream.close()
@@ -181,26 +179,37 @@ class WorkerProcess:
             status = self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             return "closed its output and goes on"
-        if status >= 0:
-            return f"ended with status {status}"
-        names = {number.value: number.name for number in signal.Signals}
-        # Nobody in the suite has killed it yet; the kernel does, when memory runs out.
-        hint = " (out of memory?)" if -status == signal.SIGKILL else ""
-        return f"ended with signal {names.get(-status, -status)}{hint}"
+        return how_ended(status)
 
     def _failed(self, reason: str) -> RunFailedError:
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - STDERR_TAIL_BYTES))
-        lines = self._stderr.read().decode(errors="backslashreplace").splitlines()
-        tail = " | ".join(line.strip() for line in lines[-6:] if line.strip())
-        text = " ".join(reason.split()).removesuffix(":")  # as of a MemoryError, which says no more
-        return RunFailedError(f"{text}; its stderr ends: {tail}" if tail else text)
+        return failed(reason, self._stderr)
 
 
-def _start(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def failed(reason: str, stderr: IO[bytes]) -> RunFailedError:
+    """The error of a run whose process wrote to ``stderr``: the reason and the end of that."""
+    size = stderr.seek(0, os.SEEK_END)
+    stderr.seek(max(0, size - STDERR_TAIL_BYTES))
+    lines = stderr.read().decode(errors="backslashreplace").splitlines()
+    tail = " | ".join(line.strip() for line in lines[-6:] if line.strip())
+    text = " ".join(reason.split()).removesuffix(":")  # as of a MemoryError, which says no more
+    return RunFailedError(f"{text}; its stderr ends: {tail}" if tail else text)
+
+
+def how_ended(status: int) -> str:
+    """What to say of a process that nobody in the suite has killed."""
+    if status >= 0:
+        return f"ended with status {status}"
+    names = {number.value: number.name for number in signal.Signals}
+    # The kernel kills, when memory runs out.
+    hint = " (out of memory?)" if -status == signal.SIGKILL else ""
+    return f"ended with signal {names.get(-status, -status)}{hint}"
+
+
+def start_group(command: Sequence[str], stderr: IO[bytes], stdin: int) -> subprocess.Popen[bytes]:
+    """Starts a process in a group of its own, its output a pipe. Raises OSError."""
     process = subprocess.Popen(
-        (sys.executable, "-I", "-S", str(WORKER)),
-        stdin=subprocess.PIPE,
+        command,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=stderr,
         bufsize=0,
@@ -211,7 +220,17 @@ def _start(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     limit = STDERR_LIMIT_BYTES if most == resource.RLIM_INFINITY else min(STDERR_LIMIT_BYTES, most)
     with contextlib.suppress(ProcessLookupError):  # it has ended already
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    _running.add(process.pid)
     return process
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process of ``start_group`` and whatever it has started, in whatever state they are."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    _running.discard(process.pid)
+    end_orphans()
 
 
 _running: set[int] = set()

@@ -26,7 +26,7 @@ from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, neares
 from fake_redo_child.python_child import COST_PRESETS
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
-BUILT_IN = ["default", "full", "quick"]
+BUILT_IN = ["default", "full", "peer", "quick"]
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_unknown_profile_names_the_nearest_and_all() -> None:
     with pytest.raises(ConfigError) as caught:
         load_profile("quik")
     assert str(caught.value) == (
-        'unknown profile "quik": did you mean "quick"? (default, full, quick); '
+        'unknown profile "quik": did you mean "quick"? (default, full, peer, quick); '
         "a file of your own is given by its path, ending in .toml"
     )
 
@@ -224,17 +224,17 @@ def test_refused_line(profile: Path, line: str, problem: str | None) -> None:
         (
             "manager",
             "[]",
-            "manager = []: expected at least one, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async",  # noqa: E501
+            "manager = []: expected at least one, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, or peer:KIND",  # noqa: E501
         ),
         (
             "manager",
             '"sync"',
-            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async',  # noqa: E501
+            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, or peer:KIND',  # noqa: E501
         ),
         (
             "manager",
             "[1]",
-            "manager = 1: expected any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async",  # noqa: E501
+            "manager = 1: expected any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, or peer:KIND",  # noqa: E501
         ),
         (
             "workload",
@@ -299,6 +299,7 @@ def test_options_may_be_text_as_typed() -> None:
         "timeout_s": 1.5,
         "run_timeout_s": 9.0,
         "budget_s": 20.0,
+        "peer": "path/to/a peer",
         "seed": 7,
         "child": ["c", "python"],
         "cost": "pg14",

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def test_every_key_written_is_in_the_table() -> None:
     facts = {"redo_loop": "asyncio", "redo_counter_redos": 5, "redo_worker_pinned": "0,1"}
     facts["redo_start_ns"] = 1
     record = RunRecord(ASYNC, 0, (steady_slice(8, 20, 50_000),), USAGE, worker_metadata=facts)
-    written = metadata_of(record).keys() | {"redo_failed"}
+    environment = replace(ENVIRONMENT, peer_sha256="5eed")
+    written = metadata_of(record, environment).keys() | {"redo_failed"}
     assert keys.unknown(written) == []
     assert keys.unknown(["redo_nonsense", "python_version"]) == ["redo_nonsense"]
     families = tuple(key.name[:-1] for key in keys.KEYS if key.name.endswith("*"))

@@ -58,18 +58,18 @@ BEFORE_THE_FIRST_RUN = {
     "the traffic is written": "interrupt_at(equipment, 'write_traffic', n, after=True)",
 }
 IN_A_RUN = {
-    "a worker is about to start": "interrupt_at(worker_process, '_start', n, call=run)",
+    "a worker is about to start": "interrupt_at(worker_process, 'start_group', n, call=run)",
     "a worker is not there yet": """
-at_call(worker_process, '_start', lambda: interrupt_at(subprocess.Popen, '_execute_child', n),
+at_call(worker_process, 'start_group', lambda: interrupt_at(subprocess.Popen, '_execute_child', n),
         call=run, after=False)
 """,
     "a worker is there and Popen is not": """
-at_call(worker_process, '_start',
+at_call(worker_process, 'start_group',
         lambda: interrupt_at(subprocess.Popen, '_execute_child', n, after=True),
         call=run, after=False)
 """,
     "a worker is there and not known": (
-        "interrupt_at(worker_process, '_start', n, call=run, after=True)"
+        "interrupt_at(worker_process, 'start_group', n, call=run, after=True)"
     ),
     "a worker is noted": """
 class Noted(set): pass

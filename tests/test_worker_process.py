@@ -475,8 +475,8 @@ def test_a_run_has_the_slices_of_the_configuration(stub: Stub) -> None:
     stub(GOOD)
     record = measure_run(CASE, 4, CONFIG, EQUIPMENT)
     assert (record.case, record.round, len(record.slices)) == (CASE, 4, 3)
-    assert [one.latency_ns.tolist() for one in record.slices] == [[900]] * 3
-    assert record.slices[0].deadline_ns == 10_000_000
+    assert [one.latency_ns.tolist() for one in record.samples] == [[900]] * 3
+    assert record.samples[0].deadline_ns == 10_000_000
     assert record.usage.manager_user_s == pytest.approx(1.5e-9)
     assert record.usage.manager_voluntary_switches == 3
     assert record.worker_metadata["redo_start_ns"] == 5
@@ -500,7 +500,7 @@ def test_a_slice_is_stretched_for_a_slow_redo(stub: Stub) -> None:
     # One redo of 1 ms in the warm-up: a client needs 30 ms for 30 of them.
     stub(GOOD.replace("[0, 1000, 1, 900]", "[0, 1_000_000, 1, 900]"))
     record = measure_run(CASE, 1, CONFIG, EQUIPMENT)
-    assert {one.deadline_ns for one in record.slices} == {30_000_000}
+    assert {one.deadline_ns for one in record.samples} == {30_000_000}
 
 
 @pytest.mark.parametrize(
