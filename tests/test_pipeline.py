@@ -38,7 +38,8 @@ EXAMPLES = min(60, settings().max_examples)
 
 def page(number: int, head: bytes = HEADS[0]) -> bytes:
     """The page that answers request ``number``: different for each."""
-    return head + number.to_bytes(8, "big") * (PAGE_SIZE // 8 - 1)
+    # Nothing in its body looks like a head of zeros.
+    return head + (number + 1).to_bytes(8, "big") * (PAGE_SIZE // 8 - 1)
 
 
 def message_of(number: int, size: int = 100) -> bytes:
@@ -492,6 +493,10 @@ def test_fail_tells_everybody_once_and_the_oldest_last() -> None:
     assert [ticket.suspect for ticket in tickets] == [True, False, False, False]
     assert pipeline.fail(ChildExitedError(PID, "again")) == []
     assert pipeline.failure is failure
+
+
+def test_fail_of_an_idle_child_tells_nobody() -> None:
+    assert make().fail(ChildExitedError(PID, "gone")) == []
 
 
 def test_fail_tells_nobody_when_the_only_redo_was_abandoned() -> None:
