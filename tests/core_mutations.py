@@ -827,6 +827,11 @@ _BACK_OFF = _of(
 _CHILDREN = _of(
     "lifecycle",
     (
+        "the child in use is told by its number",
+        "        return None if session is None else session.child.pid\n",
+        "        return None\n",
+    ),
+    (
         "a child that redos wait for is not idle",
         "        if self._awaiting_child:\n",
         "        if False:\n",

@@ -103,8 +103,7 @@ class AsyncRedoManager:
     @property
     def child_pid(self) -> int | None:
         """The process id of the child in use, None if there is none."""
-        session = self._life.current
-        return None if session is None else session.child.pid
+        return self._life.child_pid
 
     async def status(self) -> ManagerStatus:
         """A snapshot of state and counters."""

@@ -73,10 +73,7 @@ class AsyncSession(Session[PageFuture]):
                 count = self.write_input(chunks)
             except ChildError as failure:
                 pipeline.sent(0)
-                # Who was answered before the child left has a page.
-                while self._receive():
-                    pass
-                self.fail(failure)
+                self.fail_input(failure)
                 return
             pipeline.sent(count)
             if not count:

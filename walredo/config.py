@@ -21,7 +21,6 @@ MAX_PIPE_BYTES = 1 << 30
 MAX_TIMEOUT_S = 1_000_000.0
 """Eleven days: what poll(2) can wait at once, and then some."""
 
-
 MAX_SPIN_S = 1.0
 """Polling longer than this is no way to wait."""
 
@@ -33,11 +32,10 @@ class ManagerConfig:
     ``child_command``: argv of the child, strings or paths; the first is a path, since the child
     gets an empty environment. ``timeout_s``: one absolute deadline per redo, from the call to its
     page, over all its attempts. ``pipe_bytes``: the size that is asked for both pipes (the kernel
-    may refuse: then they stay as they are). ``spin_s``: how long the manager polls for
-    the next page before it waits in the kernel: less latency where a wake-up is dear, for CPU time.
-    After ``backoff_after`` children or launches in a row that gave no page, each further launch
-    waits, twice as long every time, from
-    ``backoff_first_s`` to ``backoff_most_s``.
+    may refuse: then they stay as they are). ``spin_s``: how long the manager polls for the next
+    page before it waits in the kernel: less latency where a wake-up is dear, for CPU time. After
+    ``backoff_after`` children or launches in a row that gave no page, each further launch waits,
+    twice as long every time, from ``backoff_first_s`` to ``backoff_most_s``.
     """
 
     child_command: tuple[str, ...]

@@ -202,6 +202,12 @@ class Lifecycle(Generic[AnySession]):
         return first
 
     @property
+    def child_pid(self) -> int | None:
+        """The process id of the child in use, None if there is none."""
+        session = self.current
+        return None if session is None else session.child.pid
+
+    @property
     def childless(self) -> bool:
         """Whether no child is running, being launched or being reaped."""
         return self.current is None and not self.launching and not self.retiring
@@ -217,7 +223,7 @@ class Lifecycle(Generic[AnySession]):
         return ManagerStatus(
             kind=self.config.kind,
             loop=loop,
-            pid=None if session is None else session.child.pid,
+            pid=self.child_pid,
             shut_down=self.shut_down,
             pipe_bytes=(
                 None if session is None else (session.child.stdin_bytes, session.child.stdout_bytes)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Generic
 
 from walredo.child import Child
-from walredo.errors import ChildExitedError, ChildIOError
+from walredo.errors import ChildError, ChildExitedError, ChildIOError, FailedAttempt
 from walredo.pipeline import Owner, Pipeline
 from walredo.stderr_log import READ_BYTES, StderrLog
 
@@ -69,6 +69,21 @@ class Session(Generic[Owner]):
         if not count:
             raise ChildExitedError(self.child.pid, "it closed its output")
         return count
+
+    def fail_input(self, failure: ChildError) -> None:
+        """Fails over a broken input. Who was answered before the child left has a page: its output
+        is taken first. The caller is who reads it."""
+        while self._receive():
+            pass
+        self.fail(failure)
+
+    def _receive(self) -> bool:
+        """One read of pages, for their owners; whether there was anything. The shells' own."""
+        raise NotImplementedError
+
+    def fail(self, failure: FailedAttempt) -> object:
+        """Ends the child and answers everybody. The shells' own."""
+        raise NotImplementedError
 
     def _refused(self, error: OSError) -> ChildIOError:
         return ChildIOError(self.child.pid, f"{error.strerror} (errno {error.errno})")

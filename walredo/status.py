@@ -52,9 +52,9 @@ class ManagerStatus:
     redo by cause (a redo may have several). ``kills``: children taken out of rotation by cause.
     ``redos``, ``records``, ``pings``: answered ones. ``fences``: pings between redos whose pages
     begin alike. ``pages_dropped``: answers to redos that were cancelled. ``poll_calls``: poll(2)
-    calls of a sync manager, readiness callbacks of an async one
-    (its loop's own waiting is not visible to it). ``pipe_bytes``: sizes of the pipes to and from
-    the child as the kernel granted them.
+    calls of a sync manager, readiness callbacks of an async one (its loop's own waiting is not
+    visible to it). ``pipe_bytes``: sizes of the pipes to and from the child as the kernel granted
+    them.
     """
 
     kind: ManagerKind

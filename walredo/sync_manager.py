@@ -108,8 +108,7 @@ class SyncRedoManager:
     @property
     def child_pid(self) -> int | None:
         """The process id of the child in use, None if there is none."""
-        session = self._life.current
-        return None if session is None else session.child.pid
+        return self._life.child_pid
 
     def status(self) -> ManagerStatus:
         """A snapshot of state and counters."""

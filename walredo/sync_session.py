@@ -216,13 +216,13 @@ class SyncSession(Session[Sleeper]):
             self._drop_roles(sleeper, reader=False)
 
     def _nudge_reader(self) -> None:
-        """Tells a reader that waits in poll(2) to look at what has changed. The lock is held."""
-        if self._reader is not None:
+        """Tells a reader that waits in poll(2) to look at what has changed; one that does not looks
+        before it waits. The lock is held."""
+        if self._reader_waits:
             os.eventfd_write(self._nudge, 1)
 
     def _read(self, ticket: Ticket[Sleeper]) -> None:
-        """Is the reader until the own page has come: takes pages, everybody's, and sends what had
-        no room."""
+        """Is the reader until the own page has come: sends what is due, takes everybody's pages."""
         pipeline, stdin, stdout = self.pipeline, self.child.stdin, self.child.stdout
         sleeper = ticket.owner
         polls = 0
@@ -242,10 +242,7 @@ class SyncSession(Session[Sleeper]):
                         ready = self._pages_or_room_ready
                     self._reader_waits = not writes
                 if input_failure is not None:
-                    # Who was answered before the child left has a page.
-                    while self._receive():
-                        pass
-                    self.fail(input_failure)
+                    self.fail_input(input_failure)
                     return
                 if writes:
                     polls = 0
