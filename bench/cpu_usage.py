@@ -102,7 +102,7 @@ class ProcessMeter:
         return _share(*self.times_s())
 
     def times_s(self) -> tuple[float, float]:
-        """User and system time, in clock ticks. Raises ProcessGoneError."""
+        """User and system time in seconds, whole clock ticks of them. Raises ProcessGoneError."""
         # The fields after the program's name, which may hold blanks and brackets: utime and stime
         # are the 12th and 13th of them (proc(5)).
         fields = self._read("stat").rpartition(")")[2].split()

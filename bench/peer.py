@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import select
 import subprocess
 import tempfile
 import time
@@ -24,12 +22,12 @@ from bench.peer_program import PeerProgram
 from bench.records import RunRecord
 from bench.samples import REDOS_PER_CLIENT, SliceSummary
 from bench.worker_process import (
-    END_S,
     MOST_REDOS_PER_S,
     RunFailedError,
     end_group,
     failed,
-    how_ended,
+    how_it_ends,
+    next_output,
     start_group,
 )
 
@@ -38,7 +36,6 @@ WARMUP_REDOS: Final = 400
 
 _WARMUP_PER_CLIENT: Final = 4
 _MOST_SAID_BYTES: Final = 1 << 16
-_WAIT_S: Final = 1.0  # a signal that comes just before a wait is not seen until it is over
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_US: Final = 1_000
 
@@ -96,12 +93,9 @@ class _Call:
         process = start_group(command, stderr, subprocess.DEVNULL)
         try:
             said = self._output(process, stderr)
-            try:
-                status = process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                raise failed("the peer closed its output and goes on", stderr) from None
-            if status != 0:
-                raise failed(f"the peer {how_ended(status)}", stderr)
+            how = how_it_ends(process)
+            if process.returncode != 0:
+                raise failed(f"the peer {how}", stderr)
             return said
         finally:
             end_group(process)
@@ -109,24 +103,17 @@ class _Call:
             process.stdout.close()
 
     def _output(self, process: subprocess.Popen[bytes], stderr: IO[bytes]) -> bytes:
-        assert process.stdout
         said = b""
-        ready = select.poll()
-        ready.register(process.stdout, select.POLLIN)
-        while True:
-            left_s = self._deadline_s - time.monotonic()
-            if left_s <= 0:
-                raise failed(
-                    f"the peer is not done within {self._timeout_s:g} s (--run-timeout-s)", stderr
-                )
-            if not ready.poll(min(left_s, _WAIT_S) * 1000):
-                continue
-            data = os.read(process.stdout.fileno(), _MOST_SAID_BYTES)
-            if not data:
-                return said
-            said += data
-            if len(said) > _MOST_SAID_BYTES:
-                raise failed("the peer talks nonsense (more than one line)", stderr)
+        try:
+            while data := next_output(process, self._deadline_s):
+                said += data
+                if len(said) > _MOST_SAID_BYTES:
+                    raise failed("the peer talks nonsense (more than one line)", stderr)
+        except TimeoutError:
+            raise failed(
+                f"the peer is not done within {self._timeout_s:g} s (--run-timeout-s)", stderr
+            ) from None
+        return said
 
     def _summary(self, said: bytes, redos: int) -> SliceSummary:
         """What it said, if that is about what it was asked for. Raises ValueError and the like."""

@@ -27,7 +27,6 @@ from bench import plot_style as style
 from bench.cases import Case
 from bench.errors import PictureError
 from bench.findings import FLOOR, Measure, title
-from bench.names import is_peer
 from bench.stats import Estimate, Group, Summary
 from bench.suite_file import write_atomically
 
@@ -153,12 +152,12 @@ def _figure(picture: _Picture, summary: Summary) -> Figure:
         panel.set_axis_off()
     for index in range(0, len(picture.groups), columns):
         panels[index].set_ylabel(style.Y_LABELS[picture.measure])
-    # Of a peer no latency is known: it has no line there, and needs no entry.
+    # Whoever has no line (of a peer no latency is known) needs no entry.
     managers = dict.fromkeys(
         name
         for group in picture.groups
         for name in group.managers
-        if not is_peer(name) or picture.measure is not Measure.LATENCY
+        if _points(group, name, picture.measure)
     )
     figure.legend(
         handles=_legend(managers, picture.measure),
@@ -197,16 +196,22 @@ def _wrapped(text: str, width: int) -> str:
 
 
 def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:
-    rows = [row for row in group.rows if row.case.manager == manager]
-    main = [(row.case.clients, one) for row in rows if (one := measure.of(row)) is not None]
+    main = _points(group, manager, measure)
     look = style.look(manager)
     _line(panel, main, look)
     if manager == FLOOR:
         return  # a yardstick: one thin line is enough
     _band(panel, main, look.color)
     if measure is Measure.LATENCY:
+        rows = [row for row in group.rows if row.case.manager == manager]
         tail = [(row.case.clients, one) for row in rows if (one := row.latency_p99_s) is not None]
         _line(panel, tail, replace(look, **style.TAIL))
+
+
+def _points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Estimate]]:
+    """By number of clients, what is known of the manager; empty where nothing is."""
+    rows = [row for row in group.rows if row.case.manager == manager]
+    return [(row.case.clients, one) for row in rows if (one := measure.of(row)) is not None]
 
 
 def _band(panel: Axes, points: Sequence[tuple[int, Estimate]], color: str) -> None:

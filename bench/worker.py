@@ -32,8 +32,8 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
 
     Raises whatever goes wrong; ``main`` says it to the suite.
     """
-    spec: WorkerSpec | None = None
     subject: Subject | None = None
+    child_may_end = False
     try:
         for line in commands:
             message = decode(line, "command", ("open", "slice", "report", "stop"))
@@ -44,18 +44,15 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
                 if subject is not None:
                     raise ValueError("a case is open already")
                 spec = WorkerSpec.from_message(message)
-                subject = _open(spec)
+                subject, child_may_end = _open(spec), spec.child_may_end
                 # The requests and pages live as long as the process: nothing for the collector.
                 gc.collect()
                 gc.freeze()
                 reply, payload = _opened(subject), b""
-            elif subject is None or spec is None:
+            elif subject is None:
                 raise ValueError(f"{command} before a case is open")
             elif command == "slice":
-                reply, payload = _slice(subject, float(message["seconds"]))
-                kills = 0 if spec.child_may_end else subject.counters().get("kills", 0)
-                if kills and subject.child_pid is not None:
-                    raise ProcessGoneError("child", subject.child_pid)
+                reply, payload = _slice(subject, float(message["seconds"]), child_may_end)
             else:
                 reply, payload = _report(subject), b""
             replies.write(encode(reply) + payload)
@@ -87,10 +84,13 @@ def _opened(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _slice(subject: Subject, seconds: float) -> tuple[dict[str, Any], bytes]:
+def _slice(subject: Subject, seconds: float, child_may_end: bool) -> tuple[dict[str, Any], bytes]:
     before = subject.counters()
     outcome = subject.run_slice(seconds)
     counters = subject.counters()
+    if counters.get("kills") and not child_may_end:
+        assert subject.child_pid is not None
+        raise ProcessGoneError("child", subject.child_pid)
     calls = ("read_calls", "write_calls", "poll_calls")
     usage = {name: counters[name] - before[name] for name in calls if name in counters}
     for name, used in zip(("manager", "child"), outcome.used, strict=False):  # perhaps no child

@@ -156,30 +156,17 @@ class WorkerProcess:
         return data
 
     def _read_more(self) -> None:
-        """Takes what comes within a short time. Raises RunFailedError."""
-        assert self._process.stdout
-        left_s = self._deadline_s - time.monotonic()
-        ready = select.poll()
-        ready.register(self._process.stdout, select.POLLIN)
-        if left_s <= 0:
-            raise self._failed(f"not done within {self._timeout_s:g} s (--run-timeout-s)")
-        if not ready.poll(min(left_s, _WAIT_S) * 1000):
-            return
-        data = os.read(self._process.stdout.fileno(), _READ_BYTES)
+        """Takes what comes. Raises RunFailedError."""
+        try:
+            data = next_output(self._process, self._deadline_s)
+        except TimeoutError:
+            raise self._failed(f"not done within {self._timeout_s:g} s (--run-timeout-s)") from None
         if not data:
-            raise self._failed(f"the worker {self._end()}")
+            raise self._failed(f"the worker {how_it_ends(self._process)}")
         self._received += data
 
     def _nonsense(self, error: Exception) -> RunFailedError:
         return self._failed(f"the worker talks nonsense ({type(error).__name__}: {error})")
-
-    def _end(self) -> str:
-        """How the worker ended, after its output did."""
-        try:
-            status = self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            return "closed its output and goes on"
-        return how_ended(status)
 
     def _failed(self, reason: str) -> RunFailedError:
         return failed(reason, self._stderr)
@@ -195,8 +182,27 @@ def failed(reason: str, stderr: IO[bytes]) -> RunFailedError:
     return RunFailedError(f"{text}; its stderr ends: {tail}" if tail else text)
 
 
-def how_ended(status: int) -> str:
-    """What to say of a process that nobody in the suite has killed."""
+def next_output(process: subprocess.Popen[bytes], deadline_s: float) -> bytes:
+    """What a process of ``start_group`` says next, empty at its end. Raises TimeoutError when it
+    says nothing before the deadline (time.monotonic)."""
+    assert process.stdout
+    ready = select.poll()
+    ready.register(process.stdout, select.POLLIN)
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        if ready.poll(min(left_s, _WAIT_S) * 1000):
+            return os.read(process.stdout.fileno(), _READ_BYTES)
+    raise TimeoutError
+
+
+def how_it_ends(process: subprocess.Popen[bytes]) -> str:
+    """What to say of a process that has closed its output, and that nobody in the suite has killed.
+
+    Its ``returncode`` is set if it has ended.
+    """
+    try:
+        status = process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        return "closed its output and goes on"
     if status >= 0:
         return f"ended with status {status}"
     names = {number.value: number.name for number in signal.Signals}
