@@ -36,6 +36,7 @@ class Case:
     fault: str = field(default="none", metadata={"meaning": "how the child misbehaves"})
     wait: str = field(default="park", metadata={"meaning": "how the manager waits for a page"})
     placement: str = field(default="any", metadata={"meaning": "which CPUs both processes run on"})
+    python: str = field(default="this", metadata={"meaning": "label of the worker's interpreter"})
 
     def __post_init__(self) -> None:
         for item in fields(self):

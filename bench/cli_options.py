@@ -23,6 +23,7 @@ _HELP: Final = {
     "fault": ("FAULT", "how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none"),
     "wait": ("LIST", "how managers wait: park, or spin:US, which polls for US microseconds before"),
     "placement": ("LIST", f"CPUs of manager and child: {', '.join(PLACEMENTS)}"),
+    "python": ("LIST", "interpreters of the workers: this, NAME, PATH or LABEL=PATH"),
     "rounds": ("K", "runs of each case; lifts the profile's time budget"),
     "slices": ("K", "slices of a run"),
     "seconds": ("S", "measured in a run, over all its slices"),

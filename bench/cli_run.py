@@ -22,10 +22,11 @@ from bench.config import Config, differences, from_json, override
 from bench.environment import Environment
 from bench.equipment import prepare, scratch_folder, usable_managers
 from bench.errors import BenchError, ResultFileError, ResultTakenError
+from bench.interpreters import find_interpreters
 from bench.interrupts import held_back
 from bench.matrix import cases_of
 from bench.measure import measure_run
-from bench.names import is_peer
+from bench.names import THIS_PYTHON, is_peer
 from bench.peer_program import check_peer
 from bench.placement import problem as placement_problem
 from bench.plots import check_free, draw
@@ -75,7 +76,8 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         if why := placement_problem(placement):
             raise BenchError(why)
     check_peer(config)
-    managers, left_out = usable_managers(config, asked_for=asked_for)
+    interpreters = find_interpreters(config.python)
+    managers, left_out = usable_managers(config, interpreters, asked_for=asked_for)
     for warning in left_out:
         _say(err, f"warning: {warning}")
     if older is not None and managers != config.manager:
@@ -94,13 +96,19 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     check_place(path)
     if args.plot and not args.force and older is None:
         check_free(cases_of(config), path.with_suffix(""))
-    equipment = prepare(config, stack.enter_context(scratch_folder()))
+    equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
     for warning in equipment.warnings:
         _say(err, f"warning: {warning}")
     environment = replace(
         environment,
         child_build=equipment.build_facts,
         peer_sha256=None if equipment.peer is None else equipment.peer.sha256,
+        pythons="; ".join(
+            f"{label}: {found.description}"
+            for label, found in interpreters.items()
+            if label != THIS_PYTHON
+        )
+        or None,
     )
     if older is None:
         result = ResultFile(path, environment, overwrite=args.force)
@@ -218,6 +226,8 @@ def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
         words += ["--rounds", str(config.rounds)]
     if any(map(is_peer, config.manager)):
         words += ["--peer", config.peer]
+    if config.python != (THIS_PYTHON,):
+        words += ["--python", ",".join(config.python)]
     return shlex.join(words)
 
 

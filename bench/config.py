@@ -28,7 +28,7 @@ from bench.config_fields import (
     flat,
     shown,
 )
-from bench.names import NO_FAULT, PARK, unknown
+from bench.names import NO_FAULT, PARK, THIS_PYTHON, python_label, unknown
 from bench.placement import ANY
 
 __all__ = [
@@ -68,6 +68,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     clients: tuple[int, ...]
     wait: tuple[str, ...] = (PARK,)
     placement: tuple[str, ...] = (ANY,)
+    python: tuple[str, ...] = (THIS_PYTHON,)
+    """The interpreters that workers run on, as ``interpreters`` understands them."""
     rounds: int = 7
     slices: int = 5
     seconds: float = 0.25
@@ -94,7 +96,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_paths(self) -> "Config":
         """The same without a place on this machine, for a result file."""
-        return msgspec.structs.replace(self, peer="")
+        labels = tuple(map(python_label, self.python))
+        return msgspec.structs.replace(self, peer="", python=labels)
 
     def to_json(self) -> str:
         """One line of JSON, from which ``from_json`` makes an equal Config."""
@@ -186,7 +189,7 @@ def from_json(text: str, where: str = "stored configuration") -> Config:
     return _made(name, flat(table, source), source)
 
 
-_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s", "peer"})
+_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s"})
 
 
 def differences(a: Config, b: Config) -> list[str]:
@@ -194,12 +197,12 @@ def differences(a: Config, b: Config) -> list[str]:
 
     One line for each field, as ``clients: [1, 8] and [1, 128]``. What a run is called and how long
     it goes on (name, title, rounds, budget_s) may differ: one resumes a run in order to do more. So
-    may the place of a peer: that it is the same program shows in the environment.
+    may the place of a peer or an interpreter: that it is the same shows in the environment.
     """
-    of_b = _fields(b)
+    of_b = _fields(b.without_paths())
     return [
         f"{name}: {shown(value)} and {shown(of_b[name])}"
-        for name, value in _fields(a).items()
+        for name, value in _fields(a.without_paths()).items()
         if value != of_b[name] and name not in _FREE_TO_DIFFER
     ]
 

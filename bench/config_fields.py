@@ -22,6 +22,7 @@ from bench.names import (
     SPIN_MOST_US,
     WORKLOADS,
     check_manager,
+    python_label,
     spin_us,
     unknown,
 )
@@ -100,6 +101,13 @@ RULES: Final[Mapping[str, Rule]] = {
         check=spin_us,
     ),
     "placement": _some_of("placement", PLACEMENTS),
+    "python": Rule(
+        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n,]*\Z")],
+        "this, or an interpreter as NAME, PATH or LABEL=PATH",
+        is_list=True,
+        noun="interpreter",
+        check=python_label,
+    ),
     "rounds": _COUNT,
     "slices": _COUNT,
     "seconds": _SECONDS,
@@ -221,6 +229,9 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
     if SPLIT in fields["placement"] and fields["child.fault"] != NO_FAULT:
         expected = "any or same-cpu with a fault: a child that replaces another is not split off"
         raise blame("placement", "child.fault", expected=expected)
+    labels = [python_label(choice) for choice in fields["python"]]
+    if len(set(labels)) < len(labels):
+        raise blame("python", expected="names that differ: call one of them LABEL=PATH")
     run_s = fields["warmup_s"] + fields["seconds"]
     if fields["run_timeout_s"] <= run_s:
         limit = f"run_timeout_s ({fields['run_timeout_s']:g})"

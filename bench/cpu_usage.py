@@ -19,6 +19,17 @@ _CPU_CLOCK_OF_PROCESS = 2
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
+def peak_rss_bytes() -> int:
+    """The most memory of this process that was resident at once.
+
+    Not getrusage's ru_maxrss, which begins with what the process that started this one had.
+    """
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
+    )
+    return int(line.split()[1]) * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """Totals since the process began."""

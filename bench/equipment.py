@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from bench.config import Config
 from bench.errors import BenchError
-from bench.names import NO_FAULT, is_peer
+from bench.interpreters import Interpreter
+from bench.names import NO_FAULT, THIS_PYTHON, is_peer, python_label
 from bench.peer_program import PeerProgram, prepare_peer
 from bench.traffic import Traffic, write_traffic
 from fake_redo_child.build import (
@@ -36,12 +36,13 @@ _NO_SANDBOX = (
 class Equipment:
     """The traffic of each workload, the command of each child, and the floor's program (None if no
     case needs it). ``build_facts``: what a result says of the programs. ``warnings``: what is not
-    as it should be, a line each. ``peer``: None if no case needs it."""
+    as it should be, a line each. ``interpreters``: by label. ``peer``: None if no case needs it."""
 
     traffic: Mapping[str, Traffic]
     child_commands: Mapping[str, tuple[str, ...]]
     floor_program: Path | None
     build_facts: Mapping[str, str]
+    interpreters: Mapping[str, Interpreter]
     warnings: tuple[str, ...] = ()
     peer: PeerProgram | None = None
 
@@ -64,7 +65,7 @@ def _no_scratch(folder: Path | str, error: OSError) -> BenchError:
     )
 
 
-def prepare(config: Config, folder: Path) -> Equipment:
+def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter]) -> Equipment:
     """Builds the programs that the cases need and writes the traffic into the folder.
 
     Raises BenchError.
@@ -103,12 +104,15 @@ def prepare(config: Config, folder: Path) -> Equipment:
         child_commands=commands,
         floor_program=None if floor is None else floor.path,
         build_facts=_described(builds, sandbox),
+        interpreters=interpreters,
         warnings=() if sandbox else (_NO_SANDBOX,),
         peer=peer,
     )
 
 
-def usable_managers(config: Config, *, asked_for: bool) -> tuple[tuple[str, ...], list[str]]:
+def usable_managers(
+    config: Config, interpreters: Mapping[str, Interpreter], *, asked_for: bool
+) -> tuple[tuple[str, ...], list[str]]:
     """The configuration's managers that can run here, and why others are left out, a line each.
 
     Managers that the command line asked for are not left out: BenchError. Neither is the floor
@@ -116,11 +120,19 @@ def usable_managers(config: Config, *, asked_for: bool) -> tuple[tuple[str, ...]
     """
     problems = {}
     if "async-uvloop" in config.manager:
-        try:
-            library_path_of("async-uvloop")
-        except LookupError:
+        without = [
+            label
+            for label in map(python_label, config.python)
+            if interpreters[label].uvloop_folder is None
+        ]
+        if without == [THIS_PYTHON]:
             problems["async-uvloop"] = (
                 "uvloop is not installed: `make` installs it, or leave out async-uvloop"
+            )
+        elif without:
+            problems["async-uvloop"] = (
+                f"the interpreter {' and '.join(without)} has no uvloop: install it there, or leave"
+                " out async-uvloop or that interpreter"
             )
     if "floor" in config.manager and "c" not in config.child.kind:
         try:
@@ -134,19 +146,6 @@ def usable_managers(config: Config, *, asked_for: bool) -> tuple[tuple[str, ...]
     if problems and (asked_for or not usable):
         raise BenchError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
     return usable, [f"{name} is left out: {problem}" for name, problem in problems.items()]
-
-
-def library_path_of(manager: str) -> str | None:
-    """Where the library lies that the manager needs beside the standard one (uvloop).
-
-    Raises LookupError if it is not installed.
-    """
-    if manager != "async-uvloop":
-        return None
-    found = importlib.util.find_spec("uvloop")
-    if found is None or found.origin is None:
-        raise LookupError("uvloop")
-    return str(Path(found.origin).parent.parent)
 
 
 def _described(builds: Mapping[str, Build], sandbox: bool) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench import measures
 from bench.cases import Case
 from bench.config import Config
-from bench.equipment import Equipment, library_path_of
+from bench.equipment import Equipment
 from bench.errors import SampleError
 from bench.names import NO_FAULT, is_peer, spin_us
 from bench.peer import measure_peer
@@ -31,7 +31,7 @@ def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
         spin_us=spin_us(case.wait),
         placement=case.placement,
         floor_program=str(equipment.floor_program) if is_floor else None,
-        library_path=library_path_of(case.manager),
+        library_path=equipment.interpreters[case.python].uvloop_folder,
     )
 
 
@@ -40,8 +40,10 @@ def measure_run(case: Case, round_number: int, config: Config, equipment: Equipm
     if is_peer(case.manager):
         assert equipment.peer is not None
         return measure_peer(case, round_number, config, equipment.peer)
+    python = equipment.interpreters[case.python].program
+    spec = worker_spec(case, config, equipment)
     try:
-        with WorkerProcess(worker_spec(case, config, equipment), config.run_timeout_s) as worker:
+        with WorkerProcess(spec, config.run_timeout_s, python) as worker:
             warmup, _ = _slice(worker, case, config.warmup_s)
             warmup_s = measures.time_per_redo_s([warmup])
             slice_s = max(config.slice_s, REDOS_PER_CLIENT * warmup_s)

@@ -31,6 +31,12 @@ PARK: Final = "park"
 
 SPIN_MOST_US: Final = 1_000_000
 
+THIS_PYTHON: Final = "this"
+"""The suite's own interpreter."""
+
+OLDEST_PYTHON: Final = (3, 11)
+"""The oldest CPython that workers run on."""
+
 MANAGERS_THAT_SPIN: Final = ("sync", "async", "async-uvloop")
 """The others have no ``wait`` to set."""
 
@@ -38,6 +44,8 @@ CLIENTS_MAX: Final = 4096
 """The most concurrent clients of a case: the sync manager needs a thread for each."""
 
 _PEER = re.compile(r"peer:[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+_PYTHON_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 _SIMILARITY = 0.5
 """Below difflib's own 0.6, which finds nothing for short words such as "asnc"."""
@@ -69,6 +77,27 @@ def check_manager(name: str) -> None:
     if name.partition(":")[0] == PEER.removesuffix(":"):
         raise ValueError(f"{name!r}: expected peer:KIND, as in peer:async (docs/peer.md)")
     raise ValueError(unknown("manager", name, MANAGERS))
+
+
+def python_label(choice: str) -> str:
+    """What cases call an interpreter chosen as ``this``, NAME, PATH or LABEL=PATH.
+
+    Raises ValueError where that cannot be said.
+    """
+    label, equals, path = choice.partition("=")
+    if not equals:
+        label = choice.rpartition("/")[2]
+    if not _PYTHON_LABEL.fullmatch(label) or (equals and (not path or label == THIS_PYTHON)):
+        raise ValueError(
+            f"{choice!r}: expected this, or an interpreter as NAME, PATH or LABEL=PATH with a label"
+            " of letters, digits and _ . + - (not this)"
+        )
+    return label
+
+
+def runs_on_python(manager: str) -> bool:
+    """Whether it matters for that manager which interpreter its worker runs on."""
+    return manager != "floor" and not is_peer(manager)
 
 
 def nearest(word: str, names: Collection[str]) -> str | None:

@@ -160,7 +160,7 @@ class StreamsSubject(AsyncSubject):
 
     def counters(self) -> Mapping[str, int]:
         found = super().counters()
-        return {name: found[name] for name in found if name not in _UNKNOWN_TO_STREAMS}
+        return {name: found[name] for name in _KNOWN_TO_STREAMS}
 
     def _new_manager(self, spec: WorkerSpec) -> StreamsManager:
         return StreamsManager(_config_of(spec, ManagerKind.ASYNC))
@@ -305,7 +305,7 @@ _COUNTERS = (
 )
 
 
-_UNKNOWN_TO_STREAMS = ("read_calls", "write_calls", "poll_calls", "launch_ns_total")
+_KNOWN_TO_STREAMS = ("redos", "in_flight_peak", "launches", "kills")
 
 
 def _config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:

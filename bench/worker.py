@@ -18,11 +18,10 @@ if __name__ == "__main__":
 
 import gc  # noqa: E402
 import logging  # noqa: E402
-import resource  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
 from bench import placement  # noqa: E402
-from bench.cpu_usage import ProcessGoneError  # noqa: E402
+from bench.cpu_usage import ProcessGoneError, peak_rss_bytes  # noqa: E402
 from bench.subjects import Subject, open_subject  # noqa: E402
 from bench.worker_protocol import WorkerSpec, decode, encode  # noqa: E402
 
@@ -103,7 +102,6 @@ def _slice(subject: Subject, seconds: float, child_may_end: bool) -> tuple[dict[
 
 def _report(subject: Subject) -> dict[str, Any]:
     manager, *child = subject.meters
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "reply": "report",
         "manager_user_share": manager.user_share(),
@@ -111,11 +109,17 @@ def _report(subject: Subject) -> dict[str, Any]:
         "counters": dict(subject.counters()),
         "facts": {
             **subject.facts(),
-            "redo_worker_peak_rss_bytes": peak_kib * 1024,
+            "redo_worker_peak_rss_bytes": peak_rss_bytes(),
+            "redo_worker_gil": "on" if _gil_is_on() else "off",
             "python_version": f"{sys.version.split()[0]} ({sys.maxsize.bit_length() + 1}-bit)",
             "python_implementation": sys.implementation.name,
         },
     }
+
+
+def _gil_is_on() -> bool:
+    """Asked at the end: a library that is not made to do without it switches it on."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def main() -> int:

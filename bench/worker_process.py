@@ -58,8 +58,8 @@ class WorkerProcess:
     A context manager; leaving it ends the worker and all that it started.
     """
 
-    def __init__(self, spec: WorkerSpec, timeout_s: float) -> None:
-        """Starts the worker and opens its case. Raises RunFailedError."""
+    def __init__(self, spec: WorkerSpec, timeout_s: float, python: str = sys.executable) -> None:
+        """Starts the worker on that interpreter and opens its case. Raises RunFailedError."""
         self._deadline_s = time.monotonic() + timeout_s
         self._timeout_s = timeout_s
         self._received = bytearray()
@@ -68,7 +68,7 @@ class WorkerProcess:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
             try:
                 self._process = start_group(
-                    (sys.executable, "-I", "-S", str(WORKER)), self._stderr, subprocess.PIPE
+                    (python, "-I", "-S", str(WORKER)), self._stderr, subprocess.PIPE
                 )
             except BaseException:
                 self._stderr.close()

@@ -567,14 +567,14 @@ def test_a_suite_can_be_resumed_where_its_file_is_in_the_checkout(
 def test_a_manager_that_is_gone_does_not_leave_a_resumed_suite_unseen(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def usable(config: Config, *, asked_for: bool) -> tuple[tuple[str, ...], list[str]]:
+    def usable(config: Config, *_: object, asked_for: bool) -> tuple[tuple[str, ...], list[str]]:
         return config.manager, []
 
     monkeypatch.setattr(cli_run, "usable_managers", usable)
     both = RUN.replace("--manager sync", "--manager sync,async-uvloop")
     assert bench(f"{both} --rounds 1 -o o.json")[0] == 0
     bench.ran.clear()
-    monkeypatch.setattr(cli_run, "usable_managers", lambda config, asked_for: (("sync",), ["gone"]))
+    monkeypatch.setattr(cli_run, "usable_managers", lambda *_, asked_for: (("sync",), ["gone"]))
     before = (bench.folder / "o.json").read_bytes()
     status, _, _ = bench("run --resume o.json --rounds 2")
     assert status == 2, "the later rounds would lack a manager that the earlier ones have"

@@ -292,6 +292,7 @@ def test_options_may_be_text_as_typed() -> None:
         "clients": [1, 128],
         "wait": ["park", "spin:50"],
         "placement": ["any", "same-cpu"],
+        "python": ["this", "ft=/opt/python"],
         "rounds": 3,
         "slices": 2,
         "seconds": 0.5,

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.cpu_usage import ChildMeter, Meter, OwnMeter, ProcessGoneError, ProcessMeter, Used
+from bench.cpu_usage import (
+    ChildMeter,
+    Meter,
+    OwnMeter,
+    ProcessGoneError,
+    ProcessMeter,
+    Used,
+    peak_rss_bytes,
+)
 from managers import SLACK_S, eventually
 
 BUSY = "while True: pass"
@@ -160,3 +168,9 @@ def test_a_share_before_there_is_any_time() -> None:
 
 def test_since_subtracts_each() -> None:
     assert Used(10, 20, 30).since(Used(1, 2, 3)) == Used(9, 18, 27)
+
+
+def test_the_peak_of_memory_is_this_process_s_own() -> None:
+    code = "from bench.cpu_usage import peak_rss_bytes; print(peak_rss_bytes())"
+    of_child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert 0 < int(of_child.stdout) < peak_rss_bytes()

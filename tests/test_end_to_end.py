@@ -319,8 +319,8 @@ DRIVER = """
     from bench import cli_run
     from bench.cli import main
     prepare = cli_run.prepare
-    def altered(config, folder):
-        made = prepare(config, folder)
+    def altered(config, folder, interpreters):
+        made = prepare(config, folder, interpreters)
         {change}
         return made
     cli_run.prepare = altered

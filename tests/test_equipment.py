@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -10,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from bench.config import Config, load_profile, override
-from bench.equipment import library_path_of, prepare, usable_managers
+from bench.equipment import prepare, usable_managers
 from bench.errors import BenchError
+from bench.interpreters import Interpreter
+from bench.names import THIS_PYTHON
 from fake_redo_child import build
 from fake_redo_child.build import CompilerMissing, find_compiler
 from walredo import PAGE_SIZE
+
+INTERPRETERS = {THIS_PYTHON: Interpreter(sys.executable, "CPython", "/with/uvloop")}
 
 
 def config(**options: object) -> Config:
@@ -32,12 +35,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def no_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine where uvloop is not installed."""
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, package=None: None if name == "uvloop" else find_spec(name, package),
-    )
+    monkeypatch.setitem(INTERPRETERS, THIS_PYTHON, Interpreter(sys.executable, "CPython", None))
 
 
 @pytest.fixture
@@ -53,7 +51,11 @@ def compiler() -> None:
 
 @pytest.mark.usefixtures("compiler")
 def test_what_the_cases_need_is_there(tmp_path: Path) -> None:
-    made = prepare(config(manager="sync,floor", workload="short,ping", child="c,python"), tmp_path)
+    made = prepare(
+        config(manager="sync,floor", workload="short,ping", child="c,python"),
+        tmp_path,
+        INTERPRETERS,
+    )
     assert set(made.traffic) == {"short", "ping"}
     assert made.traffic["short"].pages.stat().st_size == 64 * PAGE_SIZE
     assert set(made.child_commands) == {"c", "python"}
@@ -72,7 +74,7 @@ def test_what_the_cases_need_is_there(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("compiler")
 def test_what_no_case_needs_is_not_built(tmp_path: Path) -> None:
-    made = prepare(config(), tmp_path)
+    made = prepare(config(), tmp_path, INTERPRETERS)
     assert made.floor_program is None
     assert "floor_key" not in made.build_facts
 
@@ -80,15 +82,16 @@ def test_what_no_case_needs_is_not_built(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("child", ["c", "python"])
 def test_the_cost_is_in_the_childs_command(child: str, tmp_path: Path) -> None:
-    plain = prepare(config(child=child), tmp_path).child_commands[child]
-    costly = prepare(config(child=child, cost="pg14"), tmp_path).child_commands[child]
+    plain = prepare(config(child=child), tmp_path, INTERPRETERS).child_commands[child]
+    costs = config(child=child, cost="pg14")
+    costly = prepare(costs, tmp_path, INTERPRETERS).child_commands[child]
     assert costly == (*plain, "--cost", "pg14")
 
 
 def test_the_seed_is_that_of_the_configuration(tmp_path: Path) -> None:
     sent = []
     for seed in ("1", "2", "1"):
-        made = prepare(config(child="python", seed=seed), tmp_path)
+        made = prepare(config(child="python", seed=seed), tmp_path, INTERPRETERS)
         sent.append(made.traffic["short"].requests.read_bytes())
     assert sent[0] != sent[1]
     assert sent[0] == sent[2]
@@ -96,7 +99,7 @@ def test_the_seed_is_that_of_the_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_compiler")
 def test_the_python_child_needs_no_compiler(tmp_path: Path) -> None:
-    made = prepare(config(child="python"), tmp_path)
+    made = prepare(config(child="python"), tmp_path, INTERPRETERS)
     assert set(made.child_commands) == {"python"}
     assert made.build_facts == {}
     assert made.warnings == ()
@@ -108,7 +111,7 @@ def test_without_a_compiler_the_c_child_is_refused_with_the_way_out(
     manager: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BenchError, match=r"--child python") as refused:
-        prepare(config(manager=manager), tmp_path)
+        prepare(config(manager=manager), tmp_path, INTERPRETERS)
     assert "no C compiler" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
@@ -121,7 +124,7 @@ def test_a_compiler_that_fails_is_a_single_line(
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
     with pytest.raises(BenchError, match="no room") as refused:
-        prepare(config(), tmp_path)
+        prepare(config(), tmp_path, INTERPRETERS)
     assert len(str(refused.value).splitlines()) == 1
 
 
@@ -131,7 +134,7 @@ def test_a_child_without_its_sandbox_is_said(
     allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.equipment.sandbox_allowed", lambda program: allowed)
-    made = prepare(config(), tmp_path)
+    made = prepare(config(), tmp_path, INTERPRETERS)
     assert ("--no-sandbox" in made.child_commands["c"]) == (not allowed)
     assert made.build_facts["c_child_sandbox"] == ("on" if allowed else "off")
     assert len(made.warnings) == (not allowed)
@@ -144,7 +147,8 @@ def test_a_child_without_its_sandbox_is_said(
 def usable(
     manager: str, child: str = "python", asked: bool = False
 ) -> tuple[tuple[str, ...], list[str]]:
-    return usable_managers(config(manager=manager, child=child), asked_for=asked)
+    chosen = config(manager=manager, child=child)
+    return usable_managers(chosen, INTERPRETERS, asked_for=asked)
 
 
 @pytest.mark.usefixtures("compiler")
@@ -179,7 +183,7 @@ def test_where_the_children_need_the_compiler_too_that_is_the_error(tmp_path: Pa
     # Nothing is gained by leaving the floor out: the C child cannot be built either.
     assert usable("sync,floor", child="c,python") == (("sync", "floor"), [])
     with pytest.raises(BenchError, match="--child python"):
-        prepare(config(manager="sync,floor", child="c,python"), tmp_path)
+        prepare(config(manager="sync,floor", child="c,python"), tmp_path, INTERPRETERS)
 
 
 @pytest.mark.usefixtures("no_compiler")
@@ -210,21 +214,6 @@ def test_all_that_is_missing_is_said_at_once() -> None:
     with pytest.raises(BenchError, match=r"uvloop.*C compiler") as refused:
         usable("floor,async-uvloop")
     assert len(str(refused.value).splitlines()) == 1
-
-
-@pytest.mark.usefixtures("no_uvloop")
-def test_where_a_library_lies() -> None:
-    assert [library_path_of(name) for name in ("sync", "async", "floor")] == [None] * 3
-    with pytest.raises(LookupError, match="uvloop"):
-        library_path_of("async-uvloop")
-
-
-def test_uvloop_can_be_imported_from_its_place() -> None:
-    if importlib.util.find_spec("uvloop") is None:
-        pytest.skip("uvloop is not installed")
-    place = library_path_of("async-uvloop")
-    assert place is not None
-    assert (Path(place) / "uvloop").is_dir()
 
 
 def test_the_children_are_those_that_can_be_chosen() -> None:

@@ -18,6 +18,7 @@ from bench.cli_options import ROOT
 from bench.config import Config, ConfigError, from_json, load_profile, override
 from bench.equipment import Equipment, prepare
 from bench.errors import BenchError, SampleError
+from bench.interpreters import find_interpreters
 from bench.matrix import cases_of
 from bench.measure import measure_run
 from bench.measures import redos, throughput_per_s, time_per_redo_s, wall_s
@@ -107,7 +108,7 @@ def measure(tmp_path: Path) -> Measure:
 
     def made(program: Path, **options: object) -> RunRecord:
         config = config_of(program, **options)
-        equipment: Equipment = prepare(config, tmp_path)
+        equipment: Equipment = prepare(config, tmp_path, find_interpreters([]))
         case = Case(config.manager[0], "short", config.clients[0], child="python")
         before = own_children()
         try:

@@ -22,6 +22,7 @@ from bench import worker_process
 from bench.cases import Case
 from bench.config import load_profile, override
 from bench.equipment import Equipment
+from bench.interpreters import find_interpreters
 from bench.measure import measure_run
 from bench.pyperf_run import to_pyperf_run
 from bench.samples import SliceSamples
@@ -459,6 +460,7 @@ EQUIPMENT = Equipment(
     child_commands={"c": ("child",)},
     floor_program=None,
     build_facts={},
+    interpreters=find_interpreters([]),
 )
 CONFIG = override(
     load_profile("quick"),

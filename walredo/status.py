@@ -54,7 +54,7 @@ class ManagerStatus:
     begin alike. ``pages_dropped``: answers to redos that were cancelled. ``poll_calls``: poll(2)
     calls of a sync manager, readiness callbacks of an async one (its loop's own waiting is not
     visible to it). ``pipe_bytes``: sizes of the pipes to and from the child as the kernel granted
-    them.
+    them. What a manager does not count is 0.
     """
 
     kind: ManagerKind
@@ -63,19 +63,19 @@ class ManagerStatus:
     shut_down: bool
     pipe_bytes: tuple[int, int] | None
     in_flight: int
-    in_flight_peak: int
-    redos: int
-    records: int
-    pings: int
-    fences: int
-    pages_dropped: int
-    bytes_sent: int
-    bytes_received: int
-    read_calls: int
-    write_calls: int
-    poll_calls: int
-    launches: int
-    launch_ns_total: int
-    launch_ns_last: int | None
-    kills: dict[Cause, int]
-    errors: dict[Cause, int]
+    in_flight_peak: int = 0
+    redos: int = 0
+    records: int = 0
+    pings: int = 0
+    fences: int = 0
+    pages_dropped: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    read_calls: int = 0
+    write_calls: int = 0
+    poll_calls: int = 0
+    launches: int = 0
+    launch_ns_total: int = 0
+    launch_ns_last: int | None = None
+    kills: dict[Cause, int] = field(default_factory=dict)
+    errors: dict[Cause, int] = field(default_factory=dict)
