@@ -282,6 +282,9 @@ def _soak_sync(
     started_s = time.monotonic()
     everybody, warmup = range(len(work)), _warmup(redos)
     with SyncRedoManager(config) as manager, ThreadPoolExecutor(len(work)) as pool:
+        # A pool starts threads as it needs them: all of them now, or they would count as growth.
+        everybody_there = threading.Barrier(len(work))
+        list(pool.map(lambda _: everybody_there.wait(), everybody))
         with Disturber(manager, tally, redos, seed) as disturber:
             list(pool.map(client, everybody, shares(warmup, len(work))))
         manager.quiesce(0)

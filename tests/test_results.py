@@ -126,7 +126,9 @@ def test_every_key_written_is_in_the_table() -> None:
     facts = {"redo_loop": "asyncio", "redo_counter_redos": 5, "redo_worker_pinned": "0,1"}
     facts["redo_start_ns"] = 1
     record = RunRecord(ASYNC, 0, (steady_slice(8, 20, 50_000),), USAGE, worker_metadata=facts)
-    environment = replace(ENVIRONMENT, peer_sha256="5eed")
+    environment = replace(
+        ENVIRONMENT, peer_sha256="5eed", pythons="ft: CPython 3.13.5 free-threaded"
+    )
     written = metadata_of(record, environment).keys() | {"redo_failed"}
     assert keys.unknown(written) == []
     assert keys.unknown(["redo_nonsense", "python_version"]) == ["redo_nonsense"]

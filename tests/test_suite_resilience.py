@@ -55,7 +55,7 @@ WORKER = """
         clients = spec.clients
         return open_subject(spec)
 
-    def short_of_memory(subject, seconds):
+    def short_of_memory(subject, seconds, child_may_end):
         print("memory is short", file=sys.stderr, flush=True)
         if clients == 2:
             os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does
@@ -64,7 +64,7 @@ WORKER = """
         elif clients == 8:
             pages = int(open("/proc/self/statm").read().split()[0])
             resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
-        return slice_(subject, seconds)
+        return slice_(subject, seconds, child_may_end)
 
     worker.open_subject, worker._slice = opened, short_of_memory
     sys.exit(worker.main())
