@@ -22,7 +22,7 @@ from bench.config import Config, differences, from_json, override
 from bench.environment import Environment
 from bench.equipment import prepare, scratch_folder, usable_managers
 from bench.errors import BenchError, ResultFileError, ResultTakenError
-from bench.interpreters import find_interpreters
+from bench.interpreters import described, find_interpreters
 from bench.interrupts import held_back
 from bench.matrix import cases_of
 from bench.measure import measure_run
@@ -103,12 +103,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         environment,
         child_build=equipment.build_facts,
         peer_sha256=None if equipment.peer is None else equipment.peer.sha256,
-        pythons="; ".join(
-            f"{label}: {found.description}"
-            for label, found in interpreters.items()
-            if label != THIS_PYTHON
-        )
-        or None,
+        pythons=described(interpreters),
     )
     if older is None:
         result = ResultFile(path, environment, overwrite=args.force)

@@ -17,18 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.errors import BenchError
+from bench.interpreter_facts import facts
 from bench.names import OLDEST_PYTHON, THIS_PYTHON, python_label
 
-_ASKED: Final = """\
-import importlib.util, json, sys, sysconfig
-found = importlib.util.find_spec("uvloop")
-print(json.dumps({
-    "implementation": sys.implementation.name,
-    "version": sys.version_info[:3],
-    "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-    "uvloop": found and found.origin,
-}))
-"""
+_FACTS: Final = Path(__file__).with_name("interpreter_facts.py")
 _ASK_TIMEOUT_S: Final = 20.0
 
 
@@ -48,9 +40,20 @@ def find_interpreters(choices: Iterable[str]) -> Mapping[str, Interpreter]:
     return {python_label(choice): _interpreter(choice) for choice in chosen}
 
 
+def described(interpreters: Mapping[str, Interpreter]) -> str | None:
+    """Those beside the suite's own, as a result file has them; None if there are none."""
+    others = (
+        f"{label}: {found.description}"
+        for label, found in interpreters.items()
+        if label != THIS_PYTHON
+    )
+    return "; ".join(others) or None
+
+
 def _interpreter(choice: str) -> Interpreter:
-    program = sys.executable if choice == THIS_PYTHON else _program(choice)
-    said = _ask(program)
+    is_this = choice == THIS_PYTHON
+    program = sys.executable if is_this else _program(choice)
+    said: Any = facts() if is_this else _ask(program)
     oldest = ".".join(map(str, OLDEST_PYTHON))
     try:
         implementation, version = str(said["implementation"]), tuple(map(int, said["version"]))
@@ -68,8 +71,7 @@ def _interpreter(choice: str) -> Interpreter:
 
 
 def _program(choice: str) -> str:
-    label, equals, path = choice.partition("=")
-    wanted = path if equals else label
+    wanted = choice.partition("=")[2] or choice
     found = shutil.which(wanted)
     if found is None:
         raise BenchError(
@@ -80,25 +82,23 @@ def _program(choice: str) -> str:
     return str(Path(found).absolute())
 
 
-def _ask(program: str) -> dict[str, Any]:
+def _ask(program: str) -> Any:
+    """What it says of itself, which may be anything. Raises BenchError."""
     try:
         done = subprocess.run(
-            [program, "-I", "-c", _ASKED],
+            [program, "-I", str(_FACTS)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ASK_TIMEOUT_S,
             check=True,
         )
-        said = json.loads(done.stdout)
+        return json.loads(done.stdout)
     except subprocess.TimeoutExpired as error:
         raise _unusable(program, f"it says nothing within {_ASK_TIMEOUT_S:g} s") from error
     except OSError as error:
         raise _unusable(program, error.strerror or str(error)) from error
     except (subprocess.CalledProcessError, ValueError) as error:
         raise _unusable(program, "it is no Python interpreter that works") from error
-    if not isinstance(said, dict):
-        raise _unusable(program, "it is no Python interpreter")
-    return said
 
 
 def _unusable(program: str, problem: str) -> BenchError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -104,6 +105,14 @@ def test_what_is_found_of_an_interpreter(bare: Path) -> None:
     assert found["bare"].uvloop_folder is None
     for one in found.values():
         assert one.description.startswith(f"CPython {version}")
+
+
+def test_uvloop_can_be_imported_from_its_place() -> None:
+    if importlib.util.find_spec("uvloop") is None:
+        pytest.skip("uvloop is not installed")
+    place = find_interpreters([])[THIS_PYTHON].uvloop_folder
+    assert place is not None
+    assert (Path(place) / "uvloop").is_dir()
 
 
 def test_it_is_found_by_name(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:

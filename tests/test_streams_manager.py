@@ -80,6 +80,13 @@ def test_a_failure_is_told_at_once(start: Start) -> None:
     assert driver.status().launches == 1
 
 
+def test_it_keeps_its_child(start: Start, c_child: tuple[str, ...]) -> None:
+    driver = start(child_command=c_child)
+    driver.ping()
+    assert driver.quiesce(0) is False
+    assert driver.status().pid is not None
+
+
 @pytest.mark.parametrize("leaves", [0, 3, 7])
 def test_a_cancelled_redo_leaves_its_page_to_nobody(
     leaves: int, start: Start, c_child: tuple[str, ...]
