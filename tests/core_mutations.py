@@ -136,8 +136,8 @@ _SENDING = _of(
     ),
     (
         "one write is offered as many chunks as writev takes",
-        "list(self._unsent[:MAX_CHUNKS])",
-        "list(self._unsent)",
+        "self._unsent[:MAX_CHUNKS]",
+        "self._unsent[:]",
     ),
     (
         "MAX_CHUNKS is IOV_MAX",

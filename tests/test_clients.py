@@ -130,8 +130,8 @@ def test_each_client_stops_at_the_first_redo_that_ends_past_the_deadline(
         start_ns, end_ns = samples.start_ns[client], samples.end_ns[client]
         assert end_ns >= samples.deadline_ns
         assert own_ns.sum() <= end_ns - start_ns
-        # Without its last redo it had not got there.
-        assert start_ns + own_ns[:-1].sum() < samples.deadline_ns
+        # Without its last redo it had not got there; but even one that is let go too late does one.
+        assert len(own_ns) == 1 or start_ns + own_ns[:-1].sum() < samples.deadline_ns
 
 
 def test_the_loop_by_hand(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,15 +259,13 @@ def test_a_client_yields_after_every_redo_but_the_last(
     if kind == "threads":
         monkeypatch.setattr(os, "sched_yield", lambda: events.append("yield"))
     else:
-        sleep = asyncio.sleep
+        give_way = clients_module._give_way
 
-        async def yielding(delay: float) -> None:
-            if events:  # not the one that brings everybody to the gate
-                assert delay == 0
-                events.append("yield")
-            await sleep(delay)
+        async def yielding() -> None:
+            events.append("yield")
+            await give_way()
 
-        monkeypatch.setattr(asyncio, "sleep", yielding)
+        monkeypatch.setattr(clients_module, "_give_way", yielding)
     run(kind, redo, 1, 0.005)
     assert len(events) > 2
     assert events == ["redo", "yield"] * (len(events) // 2) + ["redo"]

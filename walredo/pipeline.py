@@ -169,7 +169,7 @@ class Pipeline(Generic[Owner]):
         until ``sent`` says how far the write came, since in another thread the answer may be read
         before the write call has returned.
         """
-        chunks: list[bytes | memoryview] = list(self._unsent[:MAX_CHUNKS])
+        chunks = cast("list[bytes | memoryview]", self._unsent[:MAX_CHUNKS])
         size = sum(map(len, chunks)) - self._head_sent
         if size > self._send_limit:
             size = -self._head_sent

@@ -22,6 +22,7 @@ import select
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from time import monotonic_ns
 
 from walredo.child import Child
@@ -35,6 +36,8 @@ from walredo.errors import (
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
+
+Chunks = Sequence[bytes | memoryview]
 
 WAKES_IN_A_CHAIN = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether there is an interpreter lock that threads woken together would wait for."""
@@ -113,11 +116,17 @@ class SyncSession(Session[Sleeper]):
         try:
             with self._lock:
                 ticket = self.pipeline.submit(message, head, records, deadline_ns, sleeper)
-                writes = self._reader_waits and self._claim_writing(sleeper)
-            if writes:
-                self._write(sleeper)
-            while self._read_or_sleep(ticket):
-                pass
+                reads = self._reader is None
+                if reads:
+                    self._reader = sleeper
+                chunks = self._claim_writing(sleeper) if self._reader_waits else ()
+            if reads:
+                self._read(ticket)
+            else:
+                if chunks:
+                    self._write(chunks)
+                while self._sleep_or_read(ticket):
+                    pass
             if ticket.error is not None:
                 # Until the child is reaped, so that the error can tell how it ended.
                 self._over.wait(_left_s(deadline_ns))
@@ -126,13 +135,15 @@ class SyncSession(Session[Sleeper]):
         except BaseException as error:
             interrupted = RedoInterrupted(self.child.pid, "one of its redos was interrupted")
             interrupted.__cause__ = error
-            self.fail(interrupted)
-            self._drop_roles(sleeper)
+            try:
+                self.fail(interrupted)
+            finally:
+                self._drop_roles(sleeper)
             raise
         return ticket
 
-    def _read_or_sleep(self, ticket: Ticket[Sleeper]) -> bool:
-        """Waits for the page, as the reader if there is none. False when the redo is over."""
+    def _sleep_or_read(self, ticket: Ticket[Sleeper]) -> bool:
+        """Waits for the page, asleep or as the reader. False when the redo is over."""
         sleeper = ticket.owner
         with self._lock:
             answered = ticket.page is not None or ticket.error is not None
@@ -146,7 +157,7 @@ class SyncSession(Session[Sleeper]):
             self._read(ticket)
         else:
             self._sleep(ticket)
-        return True
+        return not reads
 
     def _sleep(self, ticket: Ticket[Sleeper]) -> None:
         sleeper = ticket.owner
@@ -174,46 +185,42 @@ class SyncSession(Session[Sleeper]):
                 if WAKES_IN_A_CHAIN:
                     return
 
-    def _claim_writing(self, sleeper: Sleeper) -> bool:
-        """Whether the caller is to write now: not while somebody does, who takes its bytes along,
-        nor while the pipe is full. The lock is held."""
+    def _claim_writing(self, sleeper: Sleeper) -> Chunks:
+        """What the caller is to write now: nothing while somebody writes, who takes it along, nor
+        while the pipe is full. The lock is held."""
         if self._writer is not None or self._awaiting_room or self._input_failure is not None:
-            return False
-        self._writer = sleeper
-        return True
+            return ()
+        chunks = self.pipeline.chunks_to_send()
+        if chunks:
+            self._writer = sleeper
+        return chunks
 
-    def _write(self, sleeper: Sleeper) -> None:
-        """Writes what is queued, whoever queued it, until nothing is left or the pipe is full."""
+    def _write(self, chunks: Chunks) -> None:
+        """Writes what was claimed, and what others queue meanwhile, until nothing is left or the
+        pipe is full."""
         pipeline = self.pipeline
-        try:
-            while True:
-                with self._lock:
-                    chunks = pipeline.chunks_to_send()
-                    if not chunks:
-                        self._writer = None
-                        return
-                try:
-                    count = self.write_input(chunks)
-                except ChildError as failure:
-                    with self._lock:
-                        pipeline.sent(0)
-                        self._writer = None
-                        self._input_failure = failure
-                        self._nudge_reader()
-                    return
-                with self._lock:
-                    pipeline.sent(count)
-                    if not pipeline.has_unsent:
-                        self._writer = None
-                        return
-                    if not count:
-                        self._writer = None
-                        self._awaiting_room = True
-                        if not self._reader_awaits_room:
-                            self._nudge_reader()
-                        return
-        finally:
-            self._drop_roles(sleeper, reader=False)
+        while chunks:
+            input_failure: ChildError | None = None
+            count = 0
+            try:
+                count = self.write_input(chunks)
+            except ChildError as failure:
+                input_failure = failure
+            with self._lock:
+                pipeline.sent(count)
+                chunks = pipeline.chunks_to_send() if count else ()
+                if chunks:
+                    continue
+                self._writer = None
+                self._input_failure = input_failure
+                self._awaiting_room = pipeline.has_unsent and input_failure is None
+                if input_failure is not None or (
+                    self._awaiting_room and not self._reader_awaits_room
+                ):
+                    self._nudge_reader()
+                failed = pipeline.failure is not None
+            if failed:
+                self._close_if_ended()
 
     def _nudge_reader(self) -> None:
         """Tells a reader that waits in poll(2) to look at what has changed; one that does not looks
@@ -222,49 +229,48 @@ class SyncSession(Session[Sleeper]):
             os.eventfd_write(self._nudge, 1)
 
     def _read(self, ticket: Ticket[Sleeper]) -> None:
-        """Is the reader until the own page has come: sends what is due, takes everybody's pages."""
+        """Is the reader until the own page has come: sends what is due, takes everybody's pages.
+
+        The redo is over when it returns.
+        """
         pipeline, stdin, stdout = self.pipeline, self.child.stdin, self.child.stdout
         sleeper = ticket.owner
         polls = 0
-        try:
-            while True:
-                with self._lock:
-                    pipeline.counters.poll_calls += polls
-                    self._reader_waits = self._reader_awaits_room = False
-                    if ticket.page is not None or pipeline.failure is not None:
-                        self._hand_over_reading()
-                        return
-                    input_failure = self._input_failure
-                    writes = pipeline.has_unsent and self._claim_writing(sleeper)
-                    ready = self._pages_ready
-                    if self._awaiting_room:
-                        self._reader_awaits_room = True
-                        ready = self._pages_or_room_ready
-                    self._reader_waits = not writes
-                if input_failure is not None:
-                    self.fail_input(input_failure)
-                    return
-                if writes:
-                    polls = 0
-                    self._write(sleeper)
-                    continue
-                if self._spin_ns and self._spin(ticket.deadline_ns):
-                    polls = 0
-                    continue
+        while True:
+            with self._lock:
+                pipeline.counters.poll_calls += polls
+                self._reader_waits = self._reader_awaits_room = False
+                failed = pipeline.failure is not None
+                if failed or ticket.page is not None:
+                    self._hand_over_reading()
+                    break
+                input_failure = self._input_failure
+                chunks = self._claim_writing(sleeper) if pipeline.has_unsent else ()
+                ready = self._pages_ready
+                if self._awaiting_room:
+                    self._reader_awaits_room = True
+                    ready = self._pages_or_room_ready
+                self._reader_waits = not chunks
+            polls = 0
+            if input_failure is not None:
+                self.fail_input(input_failure)
+            elif chunks:
+                self._write(chunks)
+            elif not self._spin_ns or not self._spin(ticket.deadline_ns):
                 polls = 1
-                found = [fd for fd, _ in ready.poll(_poll_ms(ticket.deadline_ns))]
+                found = ready.poll(_poll_ms(ticket.deadline_ns))
                 if not found:
                     self._time_out()
-                    return
-                if stdout in found:
-                    self._receive()
-                if self._nudge in found:
-                    os.eventfd_read(self._nudge)
-                if stdin in found:
-                    with self._lock:
-                        self._awaiting_room = False
-        finally:
-            self._drop_roles(sleeper)
+                for fd, _ in found:
+                    if fd == stdout:
+                        self._receive()
+                    elif fd == stdin:
+                        with self._lock:
+                            self._awaiting_room = False
+                    else:
+                        os.eventfd_read(self._nudge)
+        if failed:
+            self._close_if_ended()
 
     def _spin(self, deadline_ns: int) -> bool:
         """Looks for pages for a while, without parking; whether something has happened. Each look
@@ -307,12 +313,12 @@ class SyncSession(Session[Sleeper]):
                     self._wake_next()
                 break
 
-    def _drop_roles(self, sleeper: Sleeper, *, reader: bool = True) -> None:
-        """Whatever happened to the thread, it neither writes nor (if so) reads any more."""
+    def _drop_roles(self, sleeper: Sleeper) -> None:
+        """Whatever happened to the thread, it neither writes nor reads any more."""
         with self._lock:
             if self._writer is sleeper:
                 self._writer = None
-            if reader and self._reader is sleeper:
+            if self._reader is sleeper:
                 self._reader = None
                 self._reader_waits = False
         self._close_if_ended()
