@@ -3,7 +3,7 @@
 Only the waiting is here: threads, locks, poll(2). What is sent and whose page is whose is decided
 in ``pipeline``, what happens after a failure in ``lifecycle``.
 
-There is a *reader*, one thread at most, and every other thread sleeps on a lock of its own. The
+There is a *reader*, one thread at most, and every other thread sleeps for itself. The
 reader sends what has been submitted, waits in poll(2), takes every page that is there and hands
 each to its owner. A thread that submits while the reader waits in poll writes by itself (and takes
 along what others submit meanwhile); while the reader is awake it leaves that to the reader, so that
@@ -11,18 +11,18 @@ requests of one batch go out in one write. When the reader's own page has come i
 sleeper the reader and leaves. So no thread works on for others once it has its page.
 
 Owners are woken in a *chain*: the reader wakes the first, and each wakes the next before anything
-else, the next reader last. All at once they would only fight for the interpreter lock. An
-interpreter without that lock wakes all at once.
+else, the next reader last. All at once they would only fight for the interpreter lock, or without
+it for the session's.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from queue import Empty, SimpleQueue
 from time import monotonic_ns
 
 from walredo.child import Child
@@ -39,29 +39,33 @@ from walredo.session import Session
 
 Chunks = Sequence[bytes | memoryview]
 
-WAKES_IN_A_CHAIN = getattr(sys, "_is_gil_enabled", lambda: True)()
-"""Whether there is an interpreter lock that threads woken together would wait for."""
-
 
 class Sleeper:
     """What a thread sleeps on. ``parked`` is guarded by the session's lock.
 
-    ``lock`` is held by nobody in particular: acquiring it is sleeping, releasing it is waking, and
-    only who finds ``parked`` set (and clears it) may release it.
+    Only who finds ``parked`` set (and clears it) may wake it. A queue and not a lock, since in a
+    free-threaded interpreter a thread spins for a while before it sleeps on a lock that is held.
     """
 
-    __slots__ = ("lock", "parked")
+    __slots__ = ("_wake_ups", "parked")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.lock.acquire()
+        self._wake_ups: SimpleQueue[None] = SimpleQueue()
         self.parked = False
+
+    def sleep(self, timeout_s: float | None = None) -> bool:
+        """Sleeps until it is woken; False if it was not in time."""
+        try:
+            self._wake_ups.get(timeout=timeout_s)
+        except Empty:
+            return False
+        return True
 
     def wake(self) -> None:
         """Wakes the thread if it sleeps. The session's lock is held."""
         if self.parked:
             self.parked = False
-            self.lock.release()
+            self._wake_ups.put(None)
 
 
 class SyncSession(Session[Sleeper]):
@@ -162,7 +166,7 @@ class SyncSession(Session[Sleeper]):
     def _sleep(self, ticket: Ticket[Sleeper]) -> None:
         sleeper = ticket.owner
         try:
-            if sleeper.lock.acquire(timeout=_left_s(ticket.deadline_ns)):
+            if sleeper.sleep(_left_s(ticket.deadline_ns)):
                 return
             with self._lock:
                 nobody_woke_us = sleeper.parked
@@ -170,7 +174,7 @@ class SyncSession(Session[Sleeper]):
             if nobody_woke_us:
                 self._time_out()
             else:
-                sleeper.lock.acquire()
+                sleeper.sleep()
         finally:
             with self._lock:
                 self._wake_next()
@@ -182,8 +186,7 @@ class SyncSession(Session[Sleeper]):
             sleeper = chain.popleft()
             if sleeper.parked:
                 sleeper.wake()
-                if WAKES_IN_A_CHAIN:
-                    return
+                return
 
     def _claim_writing(self, sleeper: Sleeper) -> Chunks:
         """What the caller is to write now: nothing while somebody writes, who takes it along, nor
