@@ -42,6 +42,15 @@ peer: ## measure a program of your own beside the managers (PEER=path; 5 minutes
 plot: $(RUNTIME) ## draw the curves of a result file (RESULT=path; the latest if not given)
 	@$(RUN) -m bench plot $(RESULT) $(ARGS)
 
+BASE ?=
+CHANGED ?= latest
+compare: ## what changed between two results (BASE=file or commit, CHANGED=likewise; ARGS=...)
+	@test -n "$(BASE)" || { \
+	    echo "error: compared with what? Say make compare BASE=file (or a commit) CHANGED=file" >&2; \
+	    exit 2; }
+	@$(MAKE) --no-print-directory $(RUNTIME)
+	@$(RUN) -m bench compare "$(BASE)" "$(CHANGED)" $(ARGS)
+
 child: $(RUNTIME) ## compile the C programs and print their paths
 	@$(RUN) -m fake_redo_child.build
 

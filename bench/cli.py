@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "run": "measure the cases of a profile and save a result file",
     "list": "the cases of a profile, or the profiles",
     "show": "a result file as tables",
+    "compare": "what changed from one result to another, and how sure that is",
     "plot": "a result file as latency and throughput curves",
     "dump-request": "one whole request of a workload, raw, on stdout",
 }

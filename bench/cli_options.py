@@ -1,18 +1,13 @@
-"""What several commands take: dimensions and settings, and how a result file is named."""
+"""What several commands take: dimensions and settings."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from bench.config import OPTIONS, Config, load_profile, option_name, override
-from bench.errors import BenchError
 from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS
 from bench.placement import PLACEMENTS
-
-ROOT: Final = Path(__file__).resolve().parent.parent
-RESULTS: Final = ROOT / "results"
 
 _HELP: Final = {
     "manager": ("LIST", f"of {', '.join(MANAGERS)}, peer:KIND"),
@@ -56,16 +51,3 @@ def given_options(args: argparse.Namespace) -> dict[str, object]:
 def config_of(args: argparse.Namespace) -> Config:
     """The profile with the options on top. Raises ConfigError."""
     return override(load_profile(args.profile or "default"), **given_options(args))
-
-
-def result_path(name: str) -> Path:
-    """The file that is meant: a path, or ``latest`` for the newest in results/.
-
-    Raises BenchError.
-    """
-    if name != "latest":
-        return Path(name)
-    newest = max(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, default=None)
-    if newest is None:
-        raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
-    return newest

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench.cases import Case
 from bench.claim import claimed
-from bench.cli_options import RESULTS, ROOT, add_config_options, config_of, given_options
+from bench.cli_options import add_config_options, config_of, given_options
 from bench.config import Config, differences, from_json, override
 from bench.environment import Environment
 from bench.equipment import prepare, scratch_folder, usable_managers
@@ -32,6 +32,7 @@ from bench.placement import problem as placement_problem
 from bench.plots import check_free, draw
 from bench.progress import ProgressListener
 from bench.records import RunRecord
+from bench.result_names import RESULTS, ROOT
 from bench.results import ResultFile, default_name
 from bench.schedule import Plan, run_rounds
 from bench.stats import load_summary

@@ -7,13 +7,13 @@ import json
 
 from rich.console import Console
 
-from bench.cli_options import result_path
+from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.stats import load_summary
 from bench.table import as_data, print_summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("result", metavar="FILE|latest", help="a result file, or the newest")
+    parser.add_argument("result", metavar=RESULT_METAVAR, help=RESULT_HELP)
     parser.add_argument("--json", action="store_true", help="all of the table as JSON")
 
 

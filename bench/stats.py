@@ -155,7 +155,8 @@ class Summary:
     """All that a result file says, ready to be shown.
 
     ``rounds`` are the rounds of any run or failed run; a case that lacks one was measured less. A
-    case that only failed has a row without numbers.
+    case that only failed has a row without numbers. ``metadata`` is what all runs have in common,
+    with pyperf's keys.
     """
 
     source: str
@@ -163,6 +164,7 @@ class Summary:
     rows: tuple[CaseRow, ...]
     rounds: tuple[int, ...]
     failures: tuple[FailedRun, ...]
+    metadata: Mapping[str, Value]
 
     def groups(self) -> tuple[Group, ...]:
         """The rows by workload and further dimensions: defaults first, then cheap workloads first.
@@ -195,6 +197,7 @@ def load_summary(path: Path) -> Summary:
         rows=tuple(rows),
         rounds=tuple(sorted(attempted)),
         failures=failures,
+        metadata=metadata,
     )
 
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cli_options import ROOT
+from bench.result_names import ROOT
 
 LIMIT_S = 90.0
 """No suite of a test takes this long; one that does has failed."""

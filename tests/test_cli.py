@@ -20,12 +20,13 @@ from typing import IO
 
 import pytest
 
-from bench import cli_options, cli_run
+from bench import cli_run
 from bench.cases import Case
 from bench.cli import COMMANDS, main
 from bench.config import OPTIONS, Config, load_profile, option_name
 from bench.matrix import cases_of
 from bench.records import FailedRun
+from bench.result_names import ROOT
 from bench.results import ResultFile
 from bench.worker_process import RunFailedError
 from bench.workloads import WORKLOADS, make_requests
@@ -33,7 +34,6 @@ from made_up_runs import RUN, Bench
 from synthetic import modelled_records, save, steady_record
 from test_child_harness import LIMIT_S
 
-ROOT = Path(cli_options.ROOT)
 PROFILE = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n[child]\nkind = ["python"]\n'
 
 
@@ -51,7 +51,7 @@ def result(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("", "no command: choose one of run, list, show, plot, dump-request"),
+        ("", "no command: choose one of run, list, show, compare, plot, dump-request"),
         ("rnu", 'unknown command "rnu": did you mean "run"?'),
         ("-v", "no command"),
         ("run --manger sync", 'unknown option "--manger": did you mean "--manager"?'),
@@ -256,6 +256,7 @@ EVERY_OPTION = {
     "run": ["--profile", "--output", "-o", "--force", "--resume", "--plot"],
     "list": ["--profiles", "--profile"],
     "show": ["--json", "FILE|latest"],
+    "compare": ["--json", "--csv", "--markdown", "--fail-on", "--margin", "--force", "BASE"],
     "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],
 }

@@ -17,7 +17,7 @@ from pathlib import Path
 import pyperf
 import pytest
 
-from bench.cli_options import ROOT
+from bench.result_names import ROOT
 from bench.results import ResultFile
 from fake_redo_child.build import CompilerMissing, find_compiler
 from managers import SLACK_S, eventually

@@ -14,7 +14,6 @@ import pytest
 
 from bench import worker_process
 from bench.cases import Case
-from bench.cli_options import ROOT
 from bench.config import Config, ConfigError, from_json, load_profile, override
 from bench.equipment import Equipment, prepare
 from bench.errors import BenchError, SampleError
@@ -26,6 +25,7 @@ from bench.peer_program import check_peer
 from bench.plot_style import look
 from bench.pyperf_run import to_pyperf_run
 from bench.records import RunRecord
+from bench.result_names import ROOT
 from bench.results import ResultFile
 from bench.samples import SliceSummary
 from bench.schedule import Plan, order_of_round

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from bench import interrupts
-from bench.cli_options import ROOT
+from bench.result_names import ROOT
 from bench.results import ResultFile
 from fake_redo_child.build import CompilerMissing, find_compiler
 from suite_server import SuiteServer

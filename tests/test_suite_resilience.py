@@ -27,9 +27,9 @@ import pytest
 
 from bench import cli_run, suite_file
 from bench.claim import claimed
-from bench.cli_options import ROOT
 from bench.errors import ResultTakenError
 from bench.plots import draw
+from bench.result_names import ROOT
 from bench.results import ResultFile
 from made_up_runs import RUN, Bench
 from managers import eventually

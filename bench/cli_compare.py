@@ -1,0 +1,125 @@
+"""``compare``: what changed from one result to another, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.comparison import DECISIVE, MARGIN, Comparison, compare
+from bench.comparison_output import (
+    as_csv,
+    as_data,
+    as_markdown,
+    print_comparison,
+    verdict_text,
+    worst_slowdown,
+)
+from bench.errors import BenchError
+from bench.result_names import RESULT_HELP, result_path
+from bench.stats import load_summary
+
+EXIT_SLOWER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FailOn:
+    """``slower`` or ``slower:PERCENT``; ``share`` is 0.05 for 5 %."""
+
+    share: float
+
+    @classmethod
+    def parse(cls, text: str) -> FailOn:
+        """Raises BenchError."""
+        kind, colon, percent = text.partition(":")
+        try:
+            share = float(percent) / 100 if colon else 0.0
+        except ValueError:
+            share = -1.0
+        if kind != "slower" or not 0 <= share < float("inf"):
+            raise BenchError(f"--fail-on {text!r}: slower or slower:PERCENT, as slower:5")
+        return cls(share)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("base", metavar="BASE", help=RESULT_HELP)
+    parser.add_argument("changed", metavar="CHANGED", help="likewise")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--markdown", action="store_true", help="a table for a pull request")
+    forms.add_argument("--json", action="store_true", help="everything, for programs")
+    forms.add_argument("--csv", action="store_true", help="a line per case and measure")
+    parser.add_argument(
+        "--fail-on",
+        metavar="slower[:PERCENT]",
+        help="exit 1 if a case is slower (by at least so much)",
+    )
+    parser.add_argument(
+        "--margin",
+        metavar="PERCENT",
+        default=f"{MARGIN * 100:g}",
+        help=f"a change within it counts as the same (default: {MARGIN * 100:g})",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="compare what was measured under other conditions"
+    )
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    fail_on = None if args.fail_on is None else FailOn.parse(args.fail_on)
+    margin = _margin(args.margin)
+    paths = [result_path(name) for name in (args.base, args.changed)]
+    comparison = compare(*map(load_summary, paths), margin=margin)
+    _check_comparable(comparison, paths, force=args.force)
+    if args.json:
+        _print_plain(out, json.dumps(as_data(comparison), indent=1))
+    elif args.csv:
+        _print_plain(out, as_csv(comparison))
+    elif args.markdown:
+        _print_plain(out, as_markdown(comparison))
+    else:
+        print_comparison(comparison, out)
+    return 0 if fail_on is None else _failed(comparison, fail_on, err)
+
+
+def _failed(comparison: Comparison, fail_on: FailOn, err: Console) -> int:
+    worst = worst_slowdown(comparison)
+    if worst is None or worst.measures[DECISIVE].effect.ratio < 1 + fail_on.share:
+        return 0
+    decisive = worst.measures[DECISIVE]
+    err.print(
+        f"walredo-bench: {worst.case.name} is {verdict_text(decisive)}:"
+        f" {decisive.effect.ratio:.3f} times the time per redo",
+        style="bold red",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return EXIT_SLOWER
+
+
+def _check_comparable(comparison: Comparison, paths: list[Path], *, force: bool) -> None:
+    base, changed = paths
+    if not comparison.cases:
+        raise BenchError(f"{base} and {changed} have no case in common")
+    if comparison.differences and not force:
+        raise BenchError(
+            f"{base} and {changed} were not measured under the same conditions"
+            f" ({'; '.join(comparison.differences)}): --force compares them all the same"
+        )
+
+
+def _margin(text: str) -> float:
+    try:
+        share = float(text) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise BenchError(f"--margin {text!r}: a percentage above 0 and below 100")
+    return share
+
+
+def _print_plain(out: Console, text: str) -> None:
+    out.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,198 @@
+"""Two result files, case by case: what changed, how sure that is, and whether they compare at all.
+
+Statistics are in ``effects``; this module says which values meet, and over what p-values are
+corrected. Rows are plain data; nothing here draws, prints or knows a live object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from bench.cases import Case
+from bench.effects import Effect, Verdict, corrected, paired_effect, unpaired_effect, verdict
+from bench.keys import Value
+from bench.stats import CaseRow, Estimate, Summary
+
+MEASURES: Final[Mapping[str, bool]] = {
+    "time_per_redo_s": True,
+    "throughput_per_s": False,
+    "latency_p50_s": True,
+    "latency_p99_s": True,
+    "cpu_total_s": True,
+}
+"""What is compared: field of a row -> whether less is better."""
+
+DECISIVE: Final = "time_per_redo_s"
+"""Whose verdict is that of the case."""
+
+MARGIN: Final = 0.05
+"""A change that stays within this share counts as the same."""
+
+_MUST_AGREE: Final = {
+    "redo_cpu_model": "CPU",
+    "redo_cpu_count": "number of CPUs",
+    "redo_cpu_governor": "CPU governor",
+    "cpu_affinity": "CPUs allowed",
+    "redo_kernel": "kernel",
+    "python_implementation": "interpreter",
+    "python_version": "interpreter's version",
+    "redo_pythons": "further interpreters",
+    "redo_child_build_compiler": "compiler of the child",
+    "redo_child_build_c_child_flags": "flags of the child",
+    "redo_child_build_c_child_sandbox": "sandbox of the child",
+    "redo_peer_sha256": "peer",
+    "redo_seed": "seed",
+}
+_SETTINGS_MUST_AGREE: Final = ("slices", "seconds", "warmup_s", "timeout_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One measure of one case. ``p_corrected`` is over all cases of the comparison."""
+
+    effect: Effect
+    p_corrected: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CaseComparison:
+    """A case that both files have; ``measures`` are those that both have a value of."""
+
+    case: Case
+    measures: Mapping[str, Compared]
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of its time per redo."""
+        decisive = self.measures.get(DECISIVE)
+        return Verdict.INCONCLUSIVE if decisive is None else decisive.verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All that two result files say about each other.
+
+    ``overall`` is the geometric mean of time per redo over all cases that both measured; None if
+    there is none. ``differences`` are what forbids the comparison unless it is forced.
+    """
+
+    base: Summary
+    changed: Summary
+    paired: bool
+    cases: tuple[CaseComparison, ...]
+    only_base: tuple[Case, ...]
+    only_changed: tuple[Case, ...]
+    overall: Effect | None
+    differences: tuple[str, ...]
+
+
+def compare(
+    base: Summary, changed: Summary, *, paired: bool = False, margin: float = MARGIN
+) -> Comparison:
+    """Compares every case that both have.
+
+    ``paired``: the files were measured together, round by round. ``margin``: see `MARGIN`.
+    """
+    before = {row.case: row for row in base.rows}
+    after = {row.case: row for row in changed.rows}
+    both = [case for case in before if case in after]
+    found: dict[Case, dict[str, Compared]] = {case: {} for case in both}
+    for measure, less_is_better in MEASURES.items():
+        effects = {
+            case: effect
+            for case in both
+            if (effect := _effect(measure, before[case], after[case], paired)) is not None
+        }
+        p_values = corrected([effect.p_value for effect in effects.values()])
+        for (case, effect), p in zip(effects.items(), p_values, strict=True):
+            decided = verdict(effect, p, margin, less_is_better=less_is_better)
+            found[case][measure] = Compared(effect, p, decided)
+    return Comparison(
+        base=base,
+        changed=changed,
+        paired=paired,
+        cases=tuple(CaseComparison(case, found[case]) for case in both),
+        only_base=tuple(case for case in before if case not in after),
+        only_changed=tuple(case for case in after if case not in before),
+        overall=_overall([(before[case], after[case]) for case in both], paired),
+        differences=differences(base, changed),
+    )
+
+
+def differences(base: Summary, changed: Summary) -> tuple[str, ...]:
+    """What the files must have in common and have not, as ``kernel: Linux 6.1 | Linux 6.12``."""
+    pairs = [
+        (name, base.metadata.get(key), changed.metadata.get(key))
+        for key, name in _MUST_AGREE.items()
+    ]
+    pairs += [
+        (name, before, after)
+        for name, before, after in zip(
+            _SETTINGS_MUST_AGREE, _settings(base), _settings(changed), strict=True
+        )
+    ]
+    return tuple(
+        f"{name}: {_said(before)} | {_said(after)}"
+        for name, before, after in pairs
+        if before != after
+    )
+
+
+def _settings(summary: Summary) -> list[Value | None]:
+    config = json.loads(summary.environment.config_json)
+    return [config.get(name) for name in _SETTINGS_MUST_AGREE]
+
+
+def _said(value: Value | None) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def _effect(measure: str, base: CaseRow, changed: CaseRow, paired: bool) -> Effect | None:
+    before: Estimate | None = getattr(base, measure)
+    after: Estimate | None = getattr(changed, measure)
+    if before is None or after is None:
+        return None
+    return _effect_of(dict(before.by_round), dict(after.by_round), paired)
+
+
+def _effect_of(
+    before: Mapping[int, float], after: Mapping[int, float], paired: bool
+) -> Effect | None:
+    """None where there is nothing to compare: a measure of zero has no ratio."""
+    if paired:
+        rounds = sorted(before.keys() & after.keys())
+        base, changed = [before[n] for n in rounds], [after[n] for n in rounds]
+    else:
+        base, changed = list(before.values()), list(after.values())
+    if not base or not changed or min(*base, *changed) <= 0:
+        return None
+    return (paired_effect if paired else unpaired_effect)(base, changed)
+
+
+def _overall(rows: Sequence[tuple[CaseRow, CaseRow]], paired: bool) -> Effect | None:
+    """A round is the unit: what disturbed it disturbed all of its cases."""
+    measured = [
+        (before.time_per_redo_s, after.time_per_redo_s)
+        for before, after in rows
+        if before.time_per_redo_s is not None and after.time_per_redo_s is not None
+    ]
+    if not measured:
+        return None
+    sides = [_round_means(side) for side in zip(*measured, strict=True)]
+    return _effect_of(sides[0], sides[1], paired)
+
+
+def _round_means(cases: Iterable[Estimate]) -> dict[int, float]:
+    """The geometric mean over all cases of each round that has them all."""
+    by_round = [dict(estimate.by_round) for estimate in cases]
+    complete = set.intersection(*(set(values) for values in by_round))
+    return {
+        number: float(np.exp(np.mean([np.log(values[number]) for values in by_round])))
+        for number in sorted(complete)
+    }

@@ -1,0 +1,203 @@
+"""A comparison as a table for people, as Markdown, as CSV and as plain data for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.comparison import DECISIVE, CaseComparison, Compared, Comparison
+from bench.effects import Effect, Verdict, holds_to
+from bench.keys import SCHEMA_VERSION
+
+JSON_VERSION: Final = 1
+"""Version of what `as_data` returns."""
+
+_HEADINGS: Final = {
+    "time_per_redo_s": "t/redo",
+    "throughput_per_s": "redo/s",
+    "latency_p50_s": "p50",
+    "latency_p99_s": "p99",
+    "cpu_total_s": "CPU",
+}
+_IN_TERMINAL: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
+_STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
+_ABSENT: Final = "-"
+_WIDTH: Final = 100
+"""What the table needs, in columns of the terminal."""
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints the table, what could not be compared, and the summary."""
+    console.print(f"{_source(comparison)}: changed / base", highlight=False, markup=False)
+    for line in warnings(comparison):
+        console.print(line, style="bold yellow", highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    # In a narrower window its lines wrap, but no column is lost.
+    table.width = _WIDTH if console.width < _WIDTH else None
+    table.add_column("case", overflow="fold")
+    for measure in _IN_TERMINAL:
+        table.add_column(_HEADINGS[measure], justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("shows", justify="right", no_wrap=True)
+    for one in comparison.cases:
+        decisive = one.measures.get(DECISIVE)
+        table.add_row(
+            one.case.name,
+            *(_ratio(one.measures.get(measure)) for measure in _IN_TERMINAL),
+            Text(verdict_text(decisive), style=_STYLES.get(one.verdict, "")),
+            _smallest(decisive),
+        )
+    console.print(table, crop=False)
+    for line in summary_lines(comparison):
+        console.print(line, highlight=False, markup=False)
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """The table with every measure, as GitHub shows it."""
+    head = ["case", *_HEADINGS.values(), "verdict", "shows"]
+    lines = [
+        f"**{_source(comparison)}**, changed / base",
+        *(f"\n> {line}" for line in warnings(comparison)),
+        "",
+        f"| {' | '.join(head)} |",
+        f"|---|{'---:|' * len(_HEADINGS)}---|---:|",
+    ]
+    for one in comparison.cases:
+        decisive = one.measures.get(DECISIVE)
+        name = verdict_text(decisive)
+        cells = [
+            f"`{one.case.name}`",
+            *(_ratio(one.measures.get(measure)) for measure in _HEADINGS),
+            f"**{name}**" if one.verdict in (Verdict.FASTER, Verdict.SLOWER) else name,
+            _smallest(decisive),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"{line}  " for line in summary_lines(comparison))])
+
+
+def as_csv(comparison: Comparison) -> str:
+    """One line per case and measure."""
+    out = io.StringIO()
+    columns = ["case", "measure", *Effect.__slots__, "p_corrected", "verdict"]
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    for one in comparison.cases:
+        for measure, compared in one.measures.items():
+            data = _compared_data(compared)
+            data["units"] = "/".join(map(str, data["units"]))
+            writer.writerow({"case": one.case.name, "measure": measure, **data})
+    return out.getvalue().rstrip("\n")
+
+
+def as_data(comparison: Comparison) -> dict[str, Any]:
+    """All of it, for `--json`. Ratios are changed / base; ``smallest_shown`` 0.05 is 5 %."""
+    return {
+        "version": JSON_VERSION,
+        "schema_version": SCHEMA_VERSION,
+        "base": {"source": comparison.base.source, "version": comparison.base.environment.version},
+        "changed": {
+            "source": comparison.changed.source,
+            "version": comparison.changed.environment.version,
+        },
+        "paired": comparison.paired,
+        "differences": list(comparison.differences),
+        "only_base": [case.name for case in comparison.only_base],
+        "only_changed": [case.name for case in comparison.only_changed],
+        "overall": None if comparison.overall is None else asdict(comparison.overall),
+        "cases": [
+            {
+                "case": one.case.name,
+                "verdict": one.verdict,
+                "measures": {
+                    measure: _compared_data(compared) for measure, compared in one.measures.items()
+                },
+            }
+            for one in comparison.cases
+        ],
+    }
+
+
+def verdict_text(compared: Compared | None) -> str:
+    """The verdict; ``same`` with what it holds to."""
+    if compared is None:
+        return "not measured"
+    if compared.verdict is Verdict.SAME:
+        return f"same within {math.ceil(holds_to(compared.effect) * 100)} %"
+    return str(compared.verdict)
+
+
+def warnings(comparison: Comparison) -> Iterator[str]:
+    """What a reader must know before the table."""
+    for difference in comparison.differences:
+        side_by_side = difference.replace(" | ", ", then ")
+        yield f"WARNING: not the same conditions: {side_by_side}"
+    if comparison.base.metadata.get("redo_git_commit") is None:
+        yield "WARNING: nobody knows what commit the base is"
+
+
+def summary_lines(comparison: Comparison) -> Iterator[str]:
+    """What stands below the table: counts, the overall ratio, what only one file has."""
+    counts = {kind: sum(one.verdict is kind for one in comparison.cases) for kind in Verdict}
+    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    yield f"{len(comparison.cases)} cases: {said or 'none in common'}"
+    if comparison.overall is not None:
+        overall = comparison.overall
+        yield f"time per redo over all of them (geometric mean): {_interval(overall)}"
+    for name, cases in (("base", comparison.only_base), ("changed", comparison.only_changed)):
+        if cases:
+            yield f"only in {name}: {', '.join(case.name for case in cases)}"
+    yield (
+        "Intervals hold to 95 %, verdicts are corrected for the number of cases. shows: the least"
+        " change of time per redo that such data finds in 8 of 10 attempts."
+    )
+
+
+def _source(comparison: Comparison) -> str:
+    base, changed = comparison.base, comparison.changed
+    how = "paired by round" if comparison.paired else "not measured together, so not paired"
+    return (
+        f"{base.source} ({base.environment.version}) to"
+        f" {changed.source} ({changed.environment.version}), {how}"
+    )
+
+
+def _compared_data(compared: Compared) -> dict[str, Any]:
+    return {
+        **asdict(compared.effect),
+        "p_corrected": compared.p_corrected,
+        "verdict": compared.verdict,
+    }
+
+
+def _ratio(compared: Compared | None) -> str:
+    return _ABSENT if compared is None else _interval(compared.effect)
+
+
+def _interval(effect: Effect) -> str:
+    if effect.low is None or effect.high is None:
+        return f"{effect.ratio:.2f}"
+    return f"{effect.ratio:.2f} ({effect.low:.2f}-{effect.high:.2f})"
+
+
+def _smallest(compared: Compared | None) -> str:
+    if compared is None or compared.effect.smallest_shown is None:
+        return _ABSENT
+    return _percent(compared.effect.smallest_shown)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.0f} %"
+
+
+def worst_slowdown(comparison: Comparison) -> CaseComparison | None:
+    """The case that is surely slower by the most, None if none is."""
+    slower = [one for one in comparison.cases if one.verdict is Verdict.SLOWER]
+    return max(slower, key=lambda one: one.measures[DECISIVE].effect.ratio, default=None)

@@ -1,0 +1,155 @@
+"""Base against changed: how large a difference is, how sure, and what the data could have shown.
+
+Pure statistics over one value per unit, on logarithms, since what disturbs a measurement
+multiplies it. A unit is what was drawn independently: a run (a process with its slices), or a pair
+of runs that were measured together. Samples of one process are not independent, so they never come
+here.
+
+A p-value is that of a t-test (Welch's where the units are not paired). An interval is a bootstrap
+one of the mean. The percentile interval of n values is too narrow by sqrt((n - 1) / n) and by
+normal in place of t (T. C. Hesterberg, "What Teachers Should Know About the Bootstrap", The
+American Statistician 69 (2015), section 4.3). He widens it by taking further percentiles, which
+cannot reach beyond the values themselves and hold the truth in 73 % of all cases with three pairs;
+here its distances from the mean are stretched by that factor instead, which keeps its skew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+"""Of every interval."""
+
+ALPHA = 0.05
+"""The share of false alarms that is accepted, among all cases together."""
+
+POWER = 0.8
+"""How often an effect of the size "could have been shown" is found."""
+
+RESAMPLES = 2000
+_SEED = 1
+
+Floats = NDArray[np.float64]
+
+
+class Verdict(StrEnum):
+    """What is said of a case. ``same`` never comes without the percentage that it holds to."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "same"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The ratio of changed to base: geometric mean, bounds of its interval.
+
+    ``smallest_shown`` is the least relative change (0.05: 5 %) that data with this spread finds in
+    `POWER` of all attempts. None where there are too few units to know.
+    """
+
+    ratio: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    smallest_shown: float | None
+    units: tuple[int, int]
+
+
+def paired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
+    """The effect from pairs: ``base[i]`` and ``changed[i]`` were measured together.
+
+    At least one pair; all values above 0.
+    """
+    ratios = _logs(changed) - _logs(base)
+    ratio, size = math.exp(ratios.mean()), ratios.size
+    if size < 2:
+        return Effect(ratio, None, None, None, None, (size, size))
+    freedom = size - 1
+    error = float(ratios.std(ddof=1)) / math.sqrt(size)
+    draws = np.random.default_rng(_SEED).integers(0, size, (RESAMPLES, size))
+    return _effect(ratios.mean(), error, freedom, ratios[draws].mean(axis=1), (size, size))
+
+
+def unpaired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
+    """The effect from values that have nothing to do with each other.
+
+    At least one value on each side; all above 0.
+    """
+    before, after = _logs(base), _logs(changed)
+    mean, units = after.mean() - before.mean(), (before.size, after.size)
+    if min(units) < 2:
+        return Effect(math.exp(mean), None, None, None, None, units)
+    variances = [side.var(ddof=1) / side.size for side in (before, after)]
+    total = sum(variances)
+    # Welch and Satterthwaite; without any spread the lesser side decides.
+    parts = sum(v * v / (n - 1) for v, n in zip(variances, units, strict=True))
+    freedom = total * total / parts if parts else min(units) - 1
+    random = np.random.default_rng(_SEED)
+    means = [
+        side[random.integers(0, side.size, (RESAMPLES, side.size))].mean(axis=1)
+        for side in (before, after)
+    ]
+    return _effect(mean, math.sqrt(total), freedom, means[1] - means[0], units)
+
+
+def corrected(p_values: Sequence[float | None]) -> list[float | None]:
+    """The p-values adjusted for their number (Benjamini and Hochberg 1995): where no case differs,
+    as few as `ALPHA` of all comparisons raise any alarm. None stays None."""
+    known = [p for p in p_values if p is not None]
+    adjusted = iter(stats.false_discovery_control(known) if known else ())
+    return [None if p is None else float(next(adjusted)) for p in p_values]
+
+
+def verdict(
+    effect: Effect, p_corrected: float | None, margin: float, *, less_is_better: bool = True
+) -> Verdict:
+    """Different if both the corrected p-value and the interval say so; ``same`` if the interval
+    lies within ``margin`` (0.05: 5 %) of 1; else the data does not decide."""
+    if p_corrected is None or effect.low is None or effect.high is None:
+        return Verdict.INCONCLUSIVE
+    if p_corrected <= ALPHA and not effect.low <= 1 <= effect.high:
+        return Verdict.FASTER if (effect.ratio < 1) == less_is_better else Verdict.SLOWER
+    if holds_to(effect) <= margin:
+        return Verdict.SAME
+    return Verdict.INCONCLUSIVE
+
+
+def holds_to(effect: Effect) -> float:
+    """How far from 1 the interval reaches: 0.03 if nothing beyond 3 % is plausible."""
+    assert effect.low is not None
+    assert effect.high is not None
+    return max(1 / effect.low, effect.high) - 1
+
+
+def _logs(values: Sequence[float]) -> Floats:
+    return np.log(np.asarray(values, dtype=np.float64))
+
+
+def _effect(
+    mean: float, error: float, freedom: float, draws: Floats, units: tuple[int, int]
+) -> Effect:
+    least = float(np.finfo(np.float64).eps) * 8  # values without any spread: what a float can tell
+    error = max(error, least)
+    # The factor of the head of this file.
+    stretch = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) / stats.norm.ppf((1 + CONFIDENCE) / 2)
+    stretch *= math.sqrt((freedom + 1) / freedom)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = mean + stretch * (np.quantile(draws, (tail, 1 - tail)) - mean)
+    detectable = stats.t.ppf(1 - ALPHA / 2, freedom) + stats.t.ppf(POWER, freedom)
+    return Effect(
+        ratio=math.exp(mean),
+        low=math.exp(low),
+        high=math.exp(high),
+        p_value=float(2 * stats.t.sf(abs(mean) / error, freedom)),
+        smallest_shown=math.expm1(detectable * error),
+        units=units,
+    )

@@ -1,0 +1,67 @@
+"""How a result file is named on the command line: a path, ``latest``, a commit or a tag."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+from bench.errors import BenchError
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+RESULTS: Final = ROOT / "results"
+
+RESULT_METAVAR: Final = "FILE|latest|COMMIT"
+RESULT_HELP: Final = "a result file, `latest` in results/, or the latest of a commit or tag"
+
+
+def result_path(name: str, checkout: Path = ROOT) -> Path:
+    """The file that is meant. What looks like a path or exists is one.
+
+    A commit's result is the newest in results/ that was measured on it, unchanged. Raises
+    BenchError.
+    """
+    if name == "latest":
+        newest = max(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        if newest is None:
+            raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
+        return newest
+    if Path(name).exists() or "/" in name or name.endswith(".json"):
+        return Path(name)
+    commit = _commit(name, checkout)
+    if commit is None:
+        raise BenchError(f"{name}: neither a result file nor a commit of this checkout")
+    found = [
+        (str(metadata.get("redo_suite_date", "")), path)
+        for path in RESULTS.glob("*.json")
+        if (metadata := _metadata(path)).get("redo_git_commit") == commit
+        and not metadata.get("redo_git_dirty")
+    ]
+    if not found:
+        raise BenchError(
+            f"{name}: no result of commit {commit[:7]} in {RESULTS} (of uncommitted changes to it"
+            " none counts): check it out and `run`"
+        )
+    return max(found)[1]
+
+
+def _commit(name: str, checkout: Path) -> str | None:
+    command = ["git", "-C", str(checkout), "rev-parse", "--verify", "--quiet", "--end-of-options"]
+    try:
+        done = subprocess.run(
+            [*command, f"{name}^{{commit}}"], capture_output=True, text=True, check=False
+        )
+    except OSError:  # no git here
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What the file says of its suite; nothing if it is not a result file."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
