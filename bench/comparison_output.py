@@ -16,6 +16,8 @@ from rich.text import Text
 from bench.comparison import DECISIVE, CaseComparison, Compared, Comparison
 from bench.effects import Effect, Verdict, holds_to
 from bench.keys import SCHEMA_VERSION
+from bench.stats import Summary
+from bench.table import crossovers_data
 
 JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""
@@ -102,11 +104,8 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
     return {
         "version": JSON_VERSION,
         "schema_version": SCHEMA_VERSION,
-        "base": {"source": comparison.base.source, "version": comparison.base.environment.version},
-        "changed": {
-            "source": comparison.changed.source,
-            "version": comparison.changed.environment.version,
-        },
+        "base": _side_data(comparison.base),
+        "changed": _side_data(comparison.changed),
         "paired": comparison.paired,
         "differences": list(comparison.differences),
         "only_base": [case.name for case in comparison.only_base],
@@ -167,6 +166,14 @@ def _source(comparison: Comparison) -> str:
         f"{base.source} ({base.environment.version}) to"
         f" {changed.source} ({changed.environment.version}), {how}"
     )
+
+
+def _side_data(summary: Summary) -> dict[str, Any]:
+    return {
+        "source": summary.source,
+        "version": summary.environment.version,
+        "crossovers": crossovers_data(summary),
+    }
 
 
 def _compared_data(compared: Compared) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import units
+from bench.crossover import crossovers
+from bench.crossover import text as crossover_text
 from bench.findings import BASE, FLOOR
 from bench.keys import SCHEMA_VERSION
 from bench.notes import notes
@@ -44,6 +46,13 @@ _COLUMNS = (
 )
 """Heading and least width of each column of numbers."""
 
+_CROSSOVER_HEADINGS = {
+    "throughput_per_s": "redo/s",
+    "time_per_redo_s": "t/redo",
+    "latency_p99_s": "p99",
+    "cpu_total_s": "CPU",
+}
+
 _WIDTH = 80
 """What the table needs, in columns of the terminal."""
 
@@ -62,6 +71,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         # In a narrower window its lines wrap, but no column is lost.
         table.width = _WIDTH if console.width < _WIDTH else None
         console.print(table, crop=False)
+    _print_crossovers(summary, console)
     console.print()
     for note in marks:
         console.print(_hanging("! ", note.text, "yellow"), highlight=False)
@@ -84,6 +94,7 @@ def as_data(summary: Summary) -> dict[str, Any]:
         "environment": asdict(summary.environment),
         "rounds": list(summary.rounds),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
+        "crossovers": crossovers_data(summary),
         "failures": [
             {"case": one.case.name, "round": one.round, "reason": one.reason}
             for one in summary.failures
@@ -93,6 +104,15 @@ def as_data(summary: Summary) -> dict[str, Any]:
             for note in notes(summary)
         ],
     }
+
+
+def crossovers_data(summary: Summary) -> list[dict[str, Any]]:
+    """Every crossover with its group; N null where the manager is better than sync at no N."""
+    return [
+        {"group": group.title, **asdict(one)}
+        for group in summary.groups()
+        for one in crossovers(group)
+    ]
 
 
 def throughput_ratio(group: Group, row: CaseRow, base: str) -> Estimate | None:
@@ -173,6 +193,37 @@ def _table(group: Group, marked: set[Any]) -> Table:
     return table
 
 
+def _print_crossovers(summary: Summary, console: Console) -> None:
+    by_manager = {
+        (group.title, manager): {one.measure: one for one in found if one.manager == manager}
+        for group in summary.groups()
+        if (found := crossovers(group))
+        for manager in dict.fromkeys(one.manager for one in found)
+    }
+    if not by_manager:
+        return
+    table = Table(
+        title=Text(f"Better than {BASE} from N on (95 % interval)"),
+        title_style="bold",
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("manager", overflow="fold")
+    for heading in _CROSSOVER_HEADINGS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for (title, manager), by_measure in by_manager.items():
+        cells = [by_measure.get(measure) for measure in _CROSSOVER_HEADINGS]
+        table.add_row(
+            Text(f"{manager}, {title}"),
+            *(_ABSENT if one is None else crossover_text(one) for one in cells),
+        )
+    console.print()
+    table.width = _WIDTH if console.width < _WIDTH else None
+    console.print(table, crop=False)
+
+
 def _seconds(estimate: Estimate | None) -> str:
     return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
 
@@ -210,5 +261,6 @@ def _legend(summary: Summary) -> str:
         f"+-: its spread over the runs, half the distance of the {spread}. redo/s: throughput. "
         "p50, p99: latency. CPU: per redo, manager and child. /sync, /floor: throughput to that "
         "of sync and of the floor at the same N, the median of the ratios round by round. "
-        "!: see the notes."
+        "!: see the notes. Better from N on: by the mean ratio over the rounds at it and at every "
+        "greater N; none: at no N."
     )
