@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.comparison import DECISIVE, MARGIN, Comparison, compare
+from bench.comparison import DECISIVE, MARGIN, Comparison, compare, worst_slowdown
 from bench.comparison_output import (
     as_csv,
     as_data,
     as_markdown,
     print_comparison,
     verdict_text,
-    worst_slowdown,
 )
 from bench.errors import BenchError
 from bench.result_names import RESULT_HELP, result_path
@@ -35,10 +35,7 @@ class FailOn:
     def parse(cls, text: str) -> FailOn:
         """Raises BenchError."""
         kind, colon, percent = text.partition(":")
-        try:
-            share = float(percent) / 100 if colon else 0.0
-        except ValueError:
-            share = -1.0
+        share = _share(percent) if colon else 0.0
         if kind != "slower" or not 0 <= share < float("inf"):
             raise BenchError(f"--fail-on {text!r}: slower or slower:PERCENT, as slower:5")
         return cls(share)
@@ -112,13 +109,18 @@ def _check_comparable(comparison: Comparison, paths: list[Path], *, force: bool)
 
 
 def _margin(text: str) -> float:
-    try:
-        share = float(text) / 100
-    except ValueError:
-        share = -1.0
+    share = _share(text)
     if not 0 < share < 1:
         raise BenchError(f"--margin {text!r}: a percentage above 0 and below 100")
     return share
+
+
+def _share(percent: str) -> float:
+    """0.05 for "5"; for what is no number nan, which is within no bounds."""
+    try:
+        return float(percent) / 100
+    except ValueError:
+        return math.nan
 
 
 def _print_plain(out: Console, text: str) -> None:

@@ -16,16 +16,16 @@ import numpy as np
 from bench.cases import Case
 from bench.effects import Effect, Verdict, corrected, paired_effect, unpaired_effect, verdict
 from bench.keys import Value
-from bench.stats import CaseRow, Estimate, Summary
+from bench.stats import CaseRow, Estimate, Summary, less_is_better
 
-MEASURES: Final[Mapping[str, bool]] = {
-    "time_per_redo_s": True,
-    "throughput_per_s": False,
-    "latency_p50_s": True,
-    "latency_p99_s": True,
-    "cpu_total_s": True,
-}
-"""What is compared: field of a row -> whether less is better."""
+MEASURES: Final = (
+    "time_per_redo_s",
+    "throughput_per_s",
+    "latency_p50_s",
+    "latency_p99_s",
+    "cpu_total_s",
+)
+"""What is compared: fields of a row."""
 
 DECISIVE: Final = "time_per_redo_s"
 """Whose verdict is that of the case."""
@@ -103,7 +103,7 @@ def compare(
     after = {row.case: row for row in changed.rows}
     both = [case for case in before if case in after]
     found: dict[Case, dict[str, Compared]] = {case: {} for case in both}
-    for measure, less_is_better in MEASURES.items():
+    for measure in MEASURES:
         effects = {
             case: effect
             for case in both
@@ -111,7 +111,7 @@ def compare(
         }
         p_values = corrected([effect.p_value for effect in effects.values()])
         for (case, effect), p in zip(effects.items(), p_values, strict=True):
-            decided = verdict(effect, p, margin, less_is_better=less_is_better)
+            decided = verdict(effect, p, margin, less_is_better=less_is_better(measure))
             found[case][measure] = Compared(effect, p, decided)
     return Comparison(
         base=base,
@@ -123,6 +123,12 @@ def compare(
         overall=_overall([(before[case], after[case]) for case in both], paired),
         differences=differences(base, changed),
     )
+
+
+def worst_slowdown(comparison: Comparison) -> CaseComparison | None:
+    """The case that is surely slower by the most, None if none is."""
+    slower = [one for one in comparison.cases if one.verdict is Verdict.SLOWER]
+    return max(slower, key=lambda one: one.measures[DECISIVE].effect.ratio, default=None)
 
 
 def differences(base: Summary, changed: Summary) -> tuple[str, ...]:

@@ -13,22 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.comparison import DECISIVE, CaseComparison, Compared, Comparison
+from bench.comparison import DECISIVE, MEASURES, Compared, Comparison
 from bench.effects import Effect, Verdict, holds_to
 from bench.keys import SCHEMA_VERSION
-from bench.stats import Summary
-from bench.table import crossovers_data
+from bench.stats import HEADINGS, Summary
+from bench.table import crossovers_data, print_whole
 
 JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""
 
-_HEADINGS: Final = {
-    "time_per_redo_s": "t/redo",
-    "throughput_per_s": "redo/s",
-    "latency_p50_s": "p50",
-    "latency_p99_s": "p99",
-    "cpu_total_s": "CPU",
-}
 _IN_TERMINAL: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
 _ABSENT: Final = "-"
@@ -42,11 +35,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    # In a narrower window its lines wrap, but no column is lost.
-    table.width = _WIDTH if console.width < _WIDTH else None
     table.add_column("case", overflow="fold")
     for measure in _IN_TERMINAL:
-        table.add_column(_HEADINGS[measure], justify="right", no_wrap=True)
+        table.add_column(HEADINGS[measure], justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("shows", justify="right", no_wrap=True)
     for one in comparison.cases:
@@ -57,27 +48,27 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             Text(verdict_text(decisive), style=_STYLES.get(one.verdict, "")),
             _smallest(decisive),
         )
-    console.print(table, crop=False)
+    print_whole(table, _WIDTH, console)
     for line in summary_lines(comparison):
         console.print(line, highlight=False, markup=False)
 
 
 def as_markdown(comparison: Comparison) -> str:
     """The table with every measure, as GitHub shows it."""
-    head = ["case", *_HEADINGS.values(), "verdict", "shows"]
+    head = ["case", *(HEADINGS[measure] for measure in MEASURES), "verdict", "shows"]
     lines = [
         f"**{_source(comparison)}**, changed / base",
         *(f"\n> {line}" for line in warnings(comparison)),
         "",
         f"| {' | '.join(head)} |",
-        f"|---|{'---:|' * len(_HEADINGS)}---|---:|",
+        f"|---|{'---:|' * len(MEASURES)}---|---:|",
     ]
     for one in comparison.cases:
         decisive = one.measures.get(DECISIVE)
         name = verdict_text(decisive)
         cells = [
             f"`{one.case.name}`",
-            *(_ratio(one.measures.get(measure)) for measure in _HEADINGS),
+            *(_ratio(one.measures.get(measure)) for measure in MEASURES),
             f"**{name}**" if one.verdict in (Verdict.FASTER, Verdict.SLOWER) else name,
             _smallest(decisive),
         ]
@@ -202,9 +193,3 @@ def _smallest(compared: Compared | None) -> str:
 
 def _percent(share: float) -> str:
     return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.0f} %"
-
-
-def worst_slowdown(comparison: Comparison) -> CaseComparison | None:
-    """The case that is surely slower by the most, None if none is."""
-    slower = [one for one in comparison.cases if one.verdict is Verdict.SLOWER]
-    return max(slower, key=lambda one: one.measures[DECISIVE].effect.ratio, default=None)

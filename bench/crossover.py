@@ -8,27 +8,21 @@ whole procedure: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap",
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.names import NOOPS
-from bench.stats import Estimate, Group
+from bench.findings import BASE, CHALLENGER
+from bench.stats import Estimate, Group, less_is_better
 
-BASE: Final = "sync"
 CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 2000
 
-MEASURES: Final[Mapping[str, bool]] = {
-    "throughput_per_s": False,
-    "time_per_redo_s": True,
-    "latency_p99_s": True,
-    "cpu_total_s": True,
-}
-"""Field of a row -> whether less is better."""
+MEASURES: Final = ("throughput_per_s", "time_per_redo_s", "latency_p99_s", "cpu_total_s")
+"""Fields of a row."""
 
 _SEED: Final = 1
 
@@ -56,7 +50,7 @@ def crossovers(group: Group) -> list[Crossover]:
     found = (
         _crossover(group, manager, measure)
         for manager in group.managers
-        if manager.startswith("async") and manager not in NOOPS
+        if manager.startswith(CHALLENGER)
         for measure in MEASURES
     )
     return [one for one in found if one is not None]
@@ -77,7 +71,7 @@ def _crossover(group: Group, manager: str, measure: str) -> Crossover | None:
     values = np.array([[side[number] for side in sides] for number in rounds])
     if not rounds or values.min() <= 0:
         return None
-    leads = np.log(values[:, 0::2] / values[:, 1::2]) * (-1 if MEASURES[measure] else 1)
+    leads = np.log(values[:, 0::2] / values[:, 1::2]) * (-1 if less_is_better(measure) else 1)
     measured = tuple(by_clients)
     size = len(rounds)
     draws = np.random.default_rng(_SEED).integers(0, size, (RESAMPLES, size))

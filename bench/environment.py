@@ -141,16 +141,17 @@ def _git_state(root: Path) -> tuple[str | None, bool | None]:
 
     Files that git does not track do not count: a result file may be one of them.
     """
-    top = _git(root, "rev-parse", "--show-toplevel")
+    top = git_output(root, "rev-parse", "--show-toplevel")
     # An installed copy may lie inside an unrelated checkout, whose commit says nothing.
     if top is None or Path(top).resolve() != root.resolve():
         return None, None
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    status = _git(root, "status", "--porcelain", "--untracked-files=no")
+    commit = git_output(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    status = git_output(root, "status", "--porcelain", "--untracked-files=no")
     return commit, None if commit is None or status is None else bool(status)
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git_output(root: Path, *arguments: str) -> str | None:
+    """What git says in that folder; None where there is no git or it refuses."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments],

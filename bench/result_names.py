@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+from bench.environment import git_output
 from bench.errors import BenchError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -29,7 +29,9 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
         return newest
     if Path(name).exists() or "/" in name or name.endswith(".json"):
         return Path(name)
-    commit = _commit(name, checkout)
+    commit = git_output(
+        checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+    )
     if commit is None:
         raise BenchError(f"{name}: neither a result file nor a commit of this checkout")
     found = [
@@ -44,17 +46,6 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
             " none counts): check it out and `run`"
         )
     return max(found)[1]
-
-
-def _commit(name: str, checkout: Path) -> str | None:
-    command = ["git", "-C", str(checkout), "rev-parse", "--verify", "--quiet", "--end-of-options"]
-    try:
-        done = subprocess.run(
-            [*command, f"{name}^{{commit}}"], capture_output=True, text=True, check=False
-        )
-    except OSError:  # no git here
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def _metadata(path: Path) -> dict[str, Any]:

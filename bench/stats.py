@@ -116,6 +116,20 @@ MEASURES: Mapping[str, str] = {
 }
 """Field of a row -> key of the result file."""
 
+HEADINGS: Mapping[str, str] = {
+    "time_per_redo_s": "t/redo",
+    "throughput_per_s": "redo/s",
+    "latency_p50_s": "p50",
+    "latency_p99_s": "p99",
+    "cpu_total_s": "CPU",
+}
+"""Field of a row -> what tables call it."""
+
+
+def less_is_better(measure: str) -> bool:
+    """Which way a measure (a field of a row) is better."""
+    return measure != "throughput_per_s"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

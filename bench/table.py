@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import units
+from bench.crossover import MEASURES as CROSSOVER_MEASURES
 from bench.crossover import crossovers
 from bench.crossover import text as crossover_text
 from bench.findings import BASE, FLOOR
 from bench.keys import SCHEMA_VERSION
 from bench.notes import notes
 from bench.stats import (
+    HEADINGS,
     MEASURES,
     QUARTILES_FROM,
     CaseRow,
@@ -46,13 +48,6 @@ _COLUMNS = (
 )
 """Heading and least width of each column of numbers."""
 
-_CROSSOVER_HEADINGS = {
-    "throughput_per_s": "redo/s",
-    "time_per_redo_s": "t/redo",
-    "latency_p99_s": "p99",
-    "cpu_total_s": "CPU",
-}
-
 _WIDTH = 80
 """What the table needs, in columns of the terminal."""
 
@@ -67,10 +62,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(_heading(summary), highlight=False)
     for group in summary.groups():
         console.print()
-        table = _table(group, marked)
-        # In a narrower window its lines wrap, but no column is lost.
-        table.width = _WIDTH if console.width < _WIDTH else None
-        console.print(table, crop=False)
+        print_whole(_table(group, marked), _WIDTH, console)
     _print_crossovers(summary, console)
     console.print()
     for note in marks:
@@ -161,16 +153,27 @@ def _heading(summary: Summary) -> Text:
     )
 
 
-def _table(group: Group, marked: set[Any]) -> Table:
-    # Narrow on purpose: it just fits 80 columns. Only the manager's column may wrap.
-    table = Table(
-        title=Text(group.title),
+def print_whole(table: Table, width: int, console: Console) -> None:
+    """Prints a table that needs so many columns: in a narrower window its lines wrap, but none of
+    its columns is lost."""
+    table.width = width if console.width < width else None
+    console.print(table, crop=False)
+
+
+def _bare_table(title: str) -> Table:
+    return Table(
+        title=Text(title),
         title_style="bold",
         title_justify="left",
         box=None,
         padding=(0, 2, 0, 0),
         pad_edge=False,
     )
+
+
+def _table(group: Group, marked: set[Any]) -> Table:
+    # Narrow on purpose: it just fits 80 columns. Only the manager's column may wrap.
+    table = _bare_table(group.title)
     table.add_column("N", justify="right", min_width=3, no_wrap=True)
     table.add_column("manager", overflow="fold")
     for name, width in _COLUMNS:
@@ -194,34 +197,20 @@ def _table(group: Group, marked: set[Any]) -> Table:
 
 
 def _print_crossovers(summary: Summary, console: Console) -> None:
-    by_manager = {
-        (group.title, manager): {one.measure: one for one in found if one.manager == manager}
-        for group in summary.groups()
-        if (found := crossovers(group))
-        for manager in dict.fromkeys(one.manager for one in found)
-    }
-    if not by_manager:
-        return
-    table = Table(
-        title=Text(f"Better than {BASE} from N on (95 % interval)"),
-        title_style="bold",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
-        pad_edge=False,
-    )
+    table = _bare_table(f"Better than {BASE} from N on (95 % interval)")
     table.add_column("manager", overflow="fold")
-    for heading in _CROSSOVER_HEADINGS.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for (title, manager), by_measure in by_manager.items():
-        cells = [by_measure.get(measure) for measure in _CROSSOVER_HEADINGS]
-        table.add_row(
-            Text(f"{manager}, {title}"),
-            *(_ABSENT if one is None else crossover_text(one) for one in cells),
-        )
-    console.print()
-    table.width = _WIDTH if console.width < _WIDTH else None
-    console.print(table, crop=False)
+    for measure in CROSSOVER_MEASURES:
+        table.add_column(HEADINGS[measure], justify="right", no_wrap=True)
+    for group in summary.groups():
+        by_manager: dict[str, dict[str, str]] = {}
+        for one in crossovers(group):
+            by_manager.setdefault(one.manager, {})[one.measure] = crossover_text(one)
+        for manager, texts in by_manager.items():
+            cells = (texts.get(measure, _ABSENT) for measure in CROSSOVER_MEASURES)
+            table.add_row(Text(f"{manager}, {group.title}"), *cells)
+    if table.row_count:
+        console.print()
+        print_whole(table, _WIDTH, console)
 
 
 def _seconds(estimate: Estimate | None) -> str:

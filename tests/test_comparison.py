@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bench.cases import Case
-from bench.comparison import Comparison, compare
-from bench.comparison_output import as_csv, as_data, as_markdown, worst_slowdown
+from bench.comparison import Comparison, compare, worst_slowdown
+from bench.comparison_output import as_csv, as_data, as_markdown
 from bench.effects import Verdict
 from bench.environment import Environment
 from bench.records import RunRecord
