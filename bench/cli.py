@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "list": "the cases of a profile, or the profiles",
     "show": "a result file as tables",
     "compare": "what changed from one result to another, and how sure that is",
+    "ab": "measure two commits in turn and compare them",
     "plot": "a result file as latency and throughput curves",
     "dump-request": "one whole request of a workload, raw, on stdout",
 }

@@ -44,6 +44,14 @@ class FailOn:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("base", metavar="BASE", help=RESULT_HELP)
     parser.add_argument("changed", metavar="CHANGED", help="likewise")
+    add_output_arguments(parser)
+    parser.add_argument(
+        "--force", action="store_true", help="compare what was measured under other conditions"
+    )
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the comparison is shown, and what fails."""
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--markdown", action="store_true", help="a table for a pull request")
     forms.add_argument("--json", action="store_true", help="everything, for programs")
@@ -59,17 +67,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=f"{MARGIN * 100:g}",
         help=f"a change within it counts as the same (default: {MARGIN * 100:g})",
     )
-    parser.add_argument(
-        "--force", action="store_true", help="compare what was measured under other conditions"
-    )
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    fail_on = None if args.fail_on is None else FailOn.parse(args.fail_on)
-    margin = _margin(args.margin)
+    output = Output.of(args)
     paths = [result_path(name) for name in (args.base, args.changed)]
-    comparison = compare(*map(load_summary, paths), margin=margin)
+    comparison = compare(*map(load_summary, paths), margin=output.margin)
     _check_comparable(comparison, paths, force=args.force)
+    return output.show(comparison, args, out, err)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The arguments of `add_output_arguments`, checked."""
+
+    fail_on: FailOn | None
+    margin: float
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Output:
+        """Raises BenchError."""
+        fail_on = None if args.fail_on is None else FailOn.parse(args.fail_on)
+        return cls(fail_on, _margin(args.margin))
+
+    def show(
+        self, comparison: Comparison, args: argparse.Namespace, out: Console, err: Console
+    ) -> int:
+        """Prints it; the exit status."""
+        _print(comparison, args, out)
+        return 0 if self.fail_on is None else _failed(comparison, self.fail_on, err)
+
+
+def _print(comparison: Comparison, args: argparse.Namespace, out: Console) -> None:
     if args.json:
         _print_plain(out, json.dumps(as_data(comparison), indent=1))
     elif args.csv:
@@ -78,7 +107,6 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         _print_plain(out, as_markdown(comparison))
     else:
         print_comparison(comparison, out)
-    return 0 if fail_on is None else _failed(comparison, fail_on, err)
 
 
 def _failed(comparison: Comparison, fail_on: FailOn, err: Console) -> int:

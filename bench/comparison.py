@@ -92,13 +92,12 @@ class Comparison:
     differences: tuple[str, ...]
 
 
-def compare(
-    base: Summary, changed: Summary, *, paired: bool = False, margin: float = MARGIN
-) -> Comparison:
-    """Compares every case that both have.
+def compare(base: Summary, changed: Summary, *, margin: float = MARGIN) -> Comparison:
+    """Compares every case that both have; by round if they are the sides of one measurement.
 
-    ``paired``: the files were measured together, round by round. ``margin``: see `MARGIN`.
+    ``margin``: see `MARGIN`.
     """
+    paired = base.environment.ab is not None and base.environment.ab == changed.environment.ab
     before = {row.case: row for row in base.rows}
     after = {row.case: row for row in changed.rows}
     both = [case for case in before if case in after]

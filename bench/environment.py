@@ -28,7 +28,7 @@ class Environment:
     ``git_commit`` is a full hash, ``config_json`` the whole configuration as one line of JSON,
     ``suite_date`` is UTC in ISO 8601, ``child_build`` says how the C programs were built,
     ``peer_sha256`` which program a peer was, ``pythons`` which interpreters beside the suite's own
-    were measured, by label.
+    were measured, by label, ``ab`` names the measurement that two files are the sides of.
     """
 
     git_commit: str | None = None
@@ -40,6 +40,7 @@ class Environment:
     child_build: Mapping[str, str] = field(default_factory=dict)
     peer_sha256: str | None = None
     pythons: str | None = None
+    ab: str | None = None
     seed: int | None = None
     profile: str = UNKNOWN
     config_json: str = "{}"
@@ -83,6 +84,7 @@ class Environment:
             "redo_cpu_governor": self.cpu_governor,
             "redo_peer_sha256": self.peer_sha256,
             "redo_pythons": self.pythons,
+            "redo_ab": self.ab,
             "redo_seed": self.seed,
             "redo_profile": self.profile,
             "redo_config": self.config_json,
@@ -105,6 +107,7 @@ class Environment:
         dirty = metadata.get("redo_git_dirty")
         peer_sha256 = metadata.get("redo_peer_sha256")
         pythons = metadata.get("redo_pythons")
+        ab = metadata.get("redo_ab")
         return cls(
             git_commit=None if commit is None else str(commit),
             git_dirty=None if dirty is None else bool(dirty),
@@ -114,6 +117,7 @@ class Environment:
             cpu_governor=text("redo_cpu_governor"),
             peer_sha256=None if peer_sha256 is None else str(peer_sha256),
             pythons=None if pythons is None else str(pythons),
+            ab=None if ab is None else str(ab),
             child_build={
                 key.removeprefix(_CHILD_BUILD): str(value)
                 for key, value in metadata.items()

@@ -122,6 +122,7 @@ _SUITE = (
     Key("redo_child_build_*", "text", "how the C programs were built"),
     Key("redo_peer_sha256", "text", "SHA-256 of the program that the managers peer:KIND are"),
     Key("redo_pythons", "text", "interpreters beside the suite's own, as LABEL: what it is"),
+    Key("redo_ab", "text", "the A/B measurement that this file is one side of"),
     Key("redo_seed", "count", "seed of the order of the cases and of the requests"),
     Key("redo_profile", "text", "name of the profile"),
     Key("redo_config", "text", "the full configuration as JSON"),

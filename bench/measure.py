@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from bench import measures
 from bench.cases import Case
 from bench.config import Config
@@ -35,6 +38,48 @@ def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
     )
 
 
+class Run:
+    """One run of a case, slice by slice, on a worker that has been started."""
+
+    def __init__(self, case: Case, round_number: int, worker: WorkerProcess) -> None:
+        self._case = case
+        self._round = round_number
+        self._worker = worker
+        self._warmups: tuple[tuple[int, float], ...] = ()
+        self._slices: list[SliceSamples] = []
+        self._used: list[dict[str, int]] = []
+
+    def warm_up(self, config: Config) -> float:
+        """Redoes without being measured. The seconds that a slice should take after that."""
+        warmup, _ = _slice(self._worker, self._case, config.warmup_s)
+        warmup_s = measures.time_per_redo_s([warmup])
+        self._warmups = ((max(1, measures.redos([warmup]) // self._case.clients), warmup_s),)
+        return max(config.slice_s, REDOS_PER_CLIENT * warmup_s)
+
+    def slice(self, seconds: float) -> None:
+        """Measures one slice."""
+        samples, usage = _slice(self._worker, self._case, seconds)
+        self._slices.append(samples)
+        self._used.append(usage)
+
+    def end(self) -> RunRecord:
+        """Ends the worker in good order: all that was measured."""
+        report = self._worker.report()
+        self._worker.stop()
+        return RunRecord(
+            case=self._case,
+            round=self._round,
+            slices=tuple(self._slices),
+            usage=_usage(self._used, report["manager_user_share"], report["child_user_share"]),
+            warmups=self._warmups,
+            worker_metadata={
+                **report["facts"],
+                "redo_start_ns": self._worker.opened["start_ns"],
+                **{f"redo_counter_{name}": value for name, value in report["counters"].items()},
+            },
+        )
+
+
 def measure_run(case: Case, round_number: int, config: Config, equipment: Equipment) -> RunRecord:
     """Runs the case: launch, warm-up, slices, report. Raises RunFailedError."""
     if is_peer(case.manager):
@@ -42,30 +87,19 @@ def measure_run(case: Case, round_number: int, config: Config, equipment: Equipm
         return measure_peer(case, round_number, config, equipment.peer)
     python = equipment.interpreters[case.python].program
     spec = worker_spec(case, config, equipment)
+    with failures(), WorkerProcess(spec, config.run_timeout_s, python) as worker:
+        run = Run(case, round_number, worker)
+        slice_s = run.warm_up(config)
+        for _ in range(config.slices):
+            run.slice(slice_s)
+        return run.end()
+
+
+@contextlib.contextmanager
+def failures() -> Iterator[None]:
+    """Makes a RunFailedError of all that can go wrong with a run."""
     try:
-        with WorkerProcess(spec, config.run_timeout_s, python) as worker:
-            warmup, _ = _slice(worker, case, config.warmup_s)
-            warmup_s = measures.time_per_redo_s([warmup])
-            slice_s = max(config.slice_s, REDOS_PER_CLIENT * warmup_s)
-            slices, used = [], []
-            for _ in range(config.slices):
-                samples, usage = _slice(worker, case, slice_s)
-                slices.append(samples)
-                used.append(usage)
-            report = worker.report()
-            worker.stop()
-        return RunRecord(
-            case=case,
-            round=round_number,
-            slices=tuple(slices),
-            usage=_usage(used, report["manager_user_share"], report["child_user_share"]),
-            warmups=((max(1, measures.redos([warmup]) // case.clients), warmup_s),),
-            worker_metadata={
-                **report["facts"],
-                "redo_start_ns": worker.opened["start_ns"],
-                **{f"redo_counter_{name}": value for name, value in report["counters"].items()},
-            },
-        )
+        yield
     except SampleError as error:
         raise RunFailedError(str(error)) from error
     except MemoryError as error:

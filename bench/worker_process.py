@@ -62,8 +62,17 @@ class WorkerProcess:
     A context manager; leaving it ends the worker and all that it started.
     """
 
-    def __init__(self, spec: WorkerSpec, timeout_s: float, python: str = sys.executable) -> None:
-        """Starts the worker on that interpreter and opens its case. Raises RunFailedError."""
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        timeout_s: float,
+        python: str = sys.executable,
+        program: Path | None = None,
+    ) -> None:
+        """Starts the worker on that interpreter and opens its case. Raises RunFailedError.
+
+        ``program``: worker.py of another copy of the code.
+        """
         self._deadline_s = time.monotonic() + timeout_s
         self._timeout_s = timeout_s
         self._received = bytearray()
@@ -72,7 +81,7 @@ class WorkerProcess:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
             try:
                 self._process = start_group(
-                    (python, "-I", "-S", str(WORKER)),
+                    (python, "-I", "-S", str(program or WORKER)),
                     self._stderr,
                     subprocess.PIPE,
                     {**os.environ, **WORKER_SETTINGS},

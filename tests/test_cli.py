@@ -51,7 +51,7 @@ def result(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("", "no command: choose one of run, list, show, compare, plot, dump-request"),
+        ("", "no command: choose one of run, list, show, compare, ab, plot, dump-request"),
         ("rnu", 'unknown command "rnu": did you mean "run"?'),
         ("-v", "no command"),
         ("run --manger sync", 'unknown option "--manger": did you mean "--manager"?'),
@@ -257,6 +257,7 @@ EVERY_OPTION = {
     "list": ["--profiles", "--profile"],
     "show": ["--json", "FILE|latest"],
     "compare": ["--json", "--csv", "--markdown", "--fail-on", "--margin", "--force", "BASE"],
+    "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
     "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],
 }
@@ -274,7 +275,9 @@ def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str
     out, err = capsys.readouterr()
     assert err == ""
     config_options = [option_name(option) for option in OPTIONS]
-    for option in EVERY_OPTION[command] + (config_options if command in {"run", "list"} else []):
+    for option in EVERY_OPTION[command] + (
+        config_options if command in {"run", "list", "ab"} else []
+    ):
         assert re.search(rf"(^|[\s\[,]){re.escape(option)}\b", out, re.MULTILINE), option
     assert max(map(len, out.splitlines())) <= 100
 

@@ -50,11 +50,18 @@ def compared(
     cases: Sequence[Case] = CASES,
     rounds: int = 6,
 ) -> Comparison:
-    base = save(folder / "base.json", records(CASES, 1.0, 1))
-    changed = save(
-        folder / "changed.json", records(cases, factor, 2, rounds), environment=environment
+    together = "20261124T120000" if paired else None
+    base = save(
+        folder / "base.json",
+        records(CASES, 1.0, 1),
+        environment=replace(ENVIRONMENT, ab=together),
     )
-    return compare(load_summary(base), load_summary(changed), paired=paired)
+    changed = save(
+        folder / "changed.json",
+        records(cases, factor, 2, rounds),
+        environment=replace(environment, ab=together),
+    )
+    return compare(load_summary(base), load_summary(changed))
 
 
 @pytest.mark.parametrize(
@@ -106,10 +113,11 @@ def test_one_round_is_a_ratio_and_no_verdict(tmp_path: Path) -> None:
 
 
 def test_the_worst_is_the_slowest_that_is_surely_slower(tmp_path: Path) -> None:
-    base = save(tmp_path / "b.json", records(CASES, 1.0, 1))
+    together = replace(ENVIRONMENT, ab="20261124T120000")
+    base = save(tmp_path / "b.json", records(CASES, 1.0, 1), environment=together)
     slow = [*records(CASES[:1], 1.2, 2), *records(CASES[1:], 1.5, 3)]
-    changed = save(tmp_path / "c.json", slow)
-    comparison = compare(load_summary(base), load_summary(changed), paired=True)
+    changed = save(tmp_path / "c.json", slow, environment=together)
+    comparison = compare(load_summary(base), load_summary(changed))
     worst = worst_slowdown(comparison)
     assert worst is not None
     assert worst.case == CASES[1]

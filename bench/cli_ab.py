@@ -1,0 +1,233 @@
+"""``ab``: two states of the code, measured in turn on this machine, and compared."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.ab import Pair, Side, measure, measure_pair
+from bench.claim import claimed
+from bench.cli_compare import Output, add_output_arguments
+from bench.cli_options import add_config_options, given_options
+from bench.comparison import CaseComparison, compare
+from bench.config import Config, load_profile, override
+from bench.environment import Environment
+from bench.equipment import Equipment, prepare, scratch_folder, usable_managers
+from bench.errors import BenchError
+from bench.findings import FLOOR
+from bench.interpreters import described, find_interpreters
+from bench.interrupts import held_back
+from bench.matrix import cases_of
+from bench.names import is_peer
+from bench.placement import problem as placement_problem
+from bench.records import FailedRun
+from bench.result_names import RESULTS, ROOT
+from bench.results import ResultFile
+from bench.snapshots import Snapshot, of_commit, of_working_tree
+from bench.stats import load_summary
+from bench.suite_file import check_place
+from bench.worker_process import adopt_orphans, end_all
+
+DEFAULT_PROFILE = "quick"
+DEFAULT_MINUTES = 5.0
+ON_ONE_CPU = "same-cpu"
+_OF_THE_RUN = ("rounds", "budget_s", "peer")
+_EXIT_FAILED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("base", metavar="BASE", help="a commit, tag or branch")
+    parser.add_argument(
+        "changed", metavar="CHANGED", nargs="?", help="likewise (default: the working tree)"
+    )
+    parser.add_argument(
+        "--minutes",
+        metavar="M",
+        default=f"{DEFAULT_MINUTES:g}",
+        help=f"cases that are undecided are measured for so long (default: {DEFAULT_MINUTES:g})",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PREFIX",
+        type=Path,
+        help="of the result files PREFIX-base.json and PREFIX-changed.json"
+        " (default: results/TIME-ab)",
+    )
+    add_output_arguments(parser)
+    add_config_options(parser)
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    output = Output.of(args)
+    seconds = _seconds(args.minutes)
+    adopt_orphans()
+    try:
+        with contextlib.ExitStack() as stack:
+            files = _measure(args, seconds, output.margin, err, stack)
+            failures = [failure for file in files for failure in file.failures]
+            for failure in failures:
+                _say(err, f"failed: {failure.case.name}, pair {failure.round}: {failure.reason}")
+            if not all(file.run_count for file in files):
+                raise BenchError("no pair was measured")
+            comparison = compare(*(load_summary(file.path) for file in files), margin=output.margin)
+            status = output.show(comparison, args, out, err)
+            return status or (_EXIT_FAILED if failures else 0)
+    finally:
+        end_all()
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The result files of both sides; what is said so far is read from them."""
+
+    base: ResultFile
+    changed: ResultFile
+    margin: float
+
+    def add(self, pair: Pair) -> None:
+        self.base.add(pair[0])
+        self.changed.add(pair[1])
+
+    def add_failure(self, failure: FailedRun) -> None:
+        self.changed.add_failure(failure)
+
+    def save(self) -> None:
+        with held_back():
+            for file in (self.base, self.changed):
+                if file.run_count:
+                    file.save()
+
+    def compared(self) -> Sequence[CaseComparison]:
+        if not self.base.run_count:
+            return ()
+        summaries = (load_summary(file.path) for file in (self.base, self.changed))
+        return compare(*summaries, margin=self.margin).cases
+
+
+def _measure(
+    args: argparse.Namespace,
+    seconds: float,
+    margin: float,
+    err: Console,
+    stack: contextlib.ExitStack,
+) -> tuple[ResultFile, ResultFile]:
+    config = _config(args)
+    interpreters = find_interpreters(config.python)
+    managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
+    config = override(config, manager=list(managers))
+    for warning in left_out:
+        _say(err, f"warning: {warning}")
+    now_utc = datetime.now(UTC)
+    prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"
+    paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
+    for path in paths:
+        stack.enter_context(claimed(path))
+        check_place(path)
+        if path.exists():
+            raise BenchError(f"{path}: exists; name another --output, or remove it")
+    scratch = stack.enter_context(scratch_folder())
+    # Names of one length, since where things lie in memory may depend on it.
+    base = of_commit(args.base, ROOT, scratch / "a")
+    changed = (
+        of_working_tree(ROOT, scratch / "b")
+        if args.changed is None
+        else of_commit(args.changed, ROOT, scratch / "b")
+    )
+    equipment = prepare(config, scratch, interpreters)
+    for warning in equipment.warnings:
+        _say(err, f"warning: {warning}")
+    environment = Environment.collect(
+        ROOT,
+        child_build={k: v for k, v in equipment.build_facts.items() if not k.endswith("_key")},
+        seed=config.seed,
+        profile=config.name,
+        config_json=config.without_paths().to_json(),
+        now_utc=now_utc,
+    )
+    environment = replace(
+        environment, ab=f"{now_utc:%Y%m%dT%H%M%S.%f}", pythons=described(interpreters)
+    )
+    sides = (_side(base, equipment, config), _side(changed, equipment, config))
+    base_file, changed_file = (
+        ResultFile(
+            path,
+            replace(environment, git_commit=side.snapshot.commit, git_dirty=side.snapshot.dirty),
+        )
+        for path, side in zip(paths, sides, strict=True)
+    )
+    files = Files(base_file, changed_file, margin)
+    cases = cases_of(config)
+    count = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
+    _say(err, f"{base} against {changed}: {count}, {seconds / 60:g} min at most")
+    order = random.Random(config.seed)
+    measure(
+        cases,
+        partial(measure_pair, config=config, sides=sides, order=order),
+        files,
+        seconds=seconds,
+        now_s=time.monotonic,
+        order=order,
+        told=lambda number, undecided, left_s: _say(
+            err, f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left"
+        ),
+    )
+    return files.base, files.changed
+
+
+def _config(args: argparse.Namespace) -> Config:
+    """The profile with the options on top, all on one CPU unless told otherwise. BenchError."""
+    given = given_options(args)
+    for option in _OF_THE_RUN:
+        if getattr(args, option) is not None:
+            name = option.replace("_s", "").replace("_", "-")
+            raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
+    config = override(load_profile(args.profile or DEFAULT_PROFILE), **given)
+    if args.placement is None and placement_problem(ON_ONE_CPU) is None:
+        config = override(config, placement=[ON_ONE_CPU])
+    for placement in config.placement:
+        if why := placement_problem(placement):
+            raise BenchError(why)
+    ours = [name for name in config.manager if name != FLOOR and not is_peer(name)]
+    if args.manager is not None and len(ours) < len(config.manager):
+        raise BenchError("`ab` compares managers of this project: leave out floor and peers")
+    return override(config, manager=ours)
+
+
+def _side(snapshot: Snapshot, equipment: Equipment, config: Config) -> Side:
+    options: dict[str, object] = {
+        "cost": config.child.cost,
+        "fault": None if config.child.fault == "none" else config.child.fault,
+    }
+    commands = {
+        kind: snapshot.child_command(
+            kind=kind,
+            sandbox=equipment.build_facts.get("c_child_sandbox") != "off",
+            **options,
+        )
+        for kind in config.child.kind
+    }
+    return Side(snapshot, replace(equipment, child_commands=commands))
+
+
+def _seconds(minutes: str) -> float:
+    try:
+        seconds = float(minutes) * 60
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise BenchError(f"--minutes {minutes!r}: a number of minutes above 0, as 0.5")
+    return seconds
+
+
+def _say(err: Console, text: str) -> None:
+    err.print(text, highlight=False, markup=False, soft_wrap=True)
