@@ -48,7 +48,7 @@ from bench.results import ResultFile
 BEFORE_THE_FIRST_RUN = {
     "the profile is read": "interrupt_at(cli_run, 'config_of', n)",
     "managers are looked for": "interrupt_at(cli_run, 'usable_managers', n)",
-    "git is asked": "interrupt_at(environment, '_git', n, call=2)",
+    "git is asked": "interrupt_at(environment, 'git_output', n, call=2)",
     "git is running": "interrupt_at(subprocess.Popen, 'communicate', n)",
     "the file is claimed": "interrupt_at(claim, '_take', n, after=True)",
     "the place is tried": "interrupt_at(cli_run, 'check_place', n)",
