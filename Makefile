@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: bench bench-quick peer test test-faults soak lint child compiled plot fuzz lock clean distclean help
+.PHONY: ab selftest bench bench-quick peer test test-faults soak lint child compiled plot fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -50,6 +50,17 @@ compare: ## what changed between two results (BASE=file or commit, CHANGED=likew
 	    exit 2; }
 	@$(MAKE) --no-print-directory $(RUNTIME)
 	@$(RUN) -m bench compare "$(BASE)" "$(CHANGED)" $(ARGS)
+
+ab: ## measure a commit and the working tree in turn, and compare (BASE=commit; ARGS=...)
+	@test -n "$(BASE)" || { \
+	    echo "error: compared with what? Say make ab BASE=commit (or a tag, or a branch)" >&2; \
+	    exit 2; }
+	@$(MAKE) --no-print-directory compiled
+	@$(RUN) -m bench ab "$(BASE)" $(ARGS)
+
+MINUTES ?= 5
+selftest: compiled ## how often ab is right on this machine (MINUTES=5; ARGS=...)
+	@$(RUN) -m bench selftest --minutes $(MINUTES) $(ARGS)
 
 child: $(RUNTIME) ## compile the C programs and print their paths
 	@$(RUN) -m fake_redo_child.build

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bench.cases import Case
@@ -26,6 +26,7 @@ from bench.config import Config
 from bench.effects import Verdict
 from bench.equipment import Equipment
 from bench.measure import Run, failures, worker_spec
+from bench.names import NO_FAULT
 from bench.records import FailedRun, RunRecord
 from bench.snapshots import Snapshot
 from bench.worker_process import RunFailedError, WorkerProcess
@@ -44,6 +45,25 @@ class Side:
 
     snapshot: Snapshot
     equipment: Equipment
+
+    @classmethod
+    def of(
+        cls, snapshot: Snapshot, equipment: Equipment, config: Config, **child_options: object
+    ) -> Side:
+        """``child_options``: of `child_command`, beside or in place of the configuration's.
+
+        Raises BenchError.
+        """
+        options: dict[str, object] = {
+            "cost": config.child.cost,
+            "fault": None if config.child.fault == NO_FAULT else config.child.fault,
+            "sandbox": equipment.build_facts.get("c_child_sandbox") != "off",
+            **child_options,
+        }
+        commands = {
+            kind: snapshot.child_command(kind=kind, **options) for kind in config.child.kind
+        }
+        return cls(snapshot, replace(equipment, child_commands=commands))
 
 
 Pair = tuple[RunRecord, RunRecord]

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "show": "a result file as tables",
     "compare": "what changed from one result to another, and how sure that is",
     "ab": "measure two commits in turn and compare them",
+    "selftest": "how often `ab` is right, where the truth is known",
     "plot": "a result file as latency and throughput curves",
     "dump-request": "one whole request of a workload, raw, on stdout",
 }

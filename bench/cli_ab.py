@@ -6,33 +6,31 @@ import argparse
 import contextlib
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.ab import Pair, Side, measure, measure_pair
+from bench.ab import Side, measure, measure_pair
+from bench.ab_files import PairFiles
 from bench.claim import claimed
 from bench.cli_compare import Output, add_output_arguments
 from bench.cli_options import add_config_options, given_options
-from bench.comparison import CaseComparison, compare
+from bench.comparison import compare
 from bench.config import Config, load_profile, override
 from bench.environment import Environment
-from bench.equipment import Equipment, prepare, scratch_folder, usable_managers
+from bench.equipment import prepare, scratch_folder, usable_managers
 from bench.errors import BenchError
 from bench.findings import FLOOR
 from bench.interpreters import described, find_interpreters
-from bench.interrupts import held_back
 from bench.matrix import cases_of
 from bench.names import is_peer
 from bench.placement import problem as placement_problem
-from bench.records import FailedRun
 from bench.result_names import RESULTS, ROOT
 from bench.results import ResultFile
-from bench.snapshots import Snapshot, of_commit, of_working_tree
+from bench.snapshots import of_commit, of_working_tree
 from bench.stats import load_summary
 from bench.suite_file import check_place
 from bench.worker_process import adopt_orphans, end_all
@@ -69,14 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     output = Output.of(args)
-    seconds = _seconds(args.minutes)
+    seconds = minutes_in_s(args.minutes)
     adopt_orphans()
     try:
         with contextlib.ExitStack() as stack:
             files = _measure(args, seconds, output.margin, err, stack)
             failures = [failure for file in files for failure in file.failures]
             for failure in failures:
-                _say(err, f"failed: {failure.case.name}, pair {failure.round}: {failure.reason}")
+                say(err, f"failed: {failure.case.name}, pair {failure.round}: {failure.reason}")
             if not all(file.run_count for file in files):
                 raise BenchError("no pair was measured")
             comparison = compare(*(load_summary(file.path) for file in files), margin=output.margin)
@@ -84,34 +82,6 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
             return status or (_EXIT_FAILED if failures else 0)
     finally:
         end_all()
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The result files of both sides; what is said so far is read from them."""
-
-    base: ResultFile
-    changed: ResultFile
-    margin: float
-
-    def add(self, pair: Pair) -> None:
-        self.base.add(pair[0])
-        self.changed.add(pair[1])
-
-    def add_failure(self, failure: FailedRun) -> None:
-        self.changed.add_failure(failure)
-
-    def save(self) -> None:
-        with held_back():
-            for file in (self.base, self.changed):
-                if file.run_count:
-                    file.save()
-
-    def compared(self) -> Sequence[CaseComparison]:
-        if not self.base.run_count:
-            return ()
-        summaries = (load_summary(file.path) for file in (self.base, self.changed))
-        return compare(*summaries, margin=self.margin).cases
 
 
 def _measure(
@@ -126,7 +96,7 @@ def _measure(
     managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
     config = override(config, manager=list(managers))
     for warning in left_out:
-        _say(err, f"warning: {warning}")
+        say(err, f"warning: {warning}")
     now_utc = datetime.now(UTC)
     prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"
     paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
@@ -145,7 +115,7 @@ def _measure(
     )
     equipment = prepare(config, scratch, interpreters)
     for warning in equipment.warnings:
-        _say(err, f"warning: {warning}")
+        say(err, f"warning: {warning}")
     environment = Environment.collect(
         ROOT,
         child_build={k: v for k, v in equipment.build_facts.items() if not k.endswith("_key")},
@@ -157,7 +127,7 @@ def _measure(
     environment = replace(
         environment, ab=f"{now_utc:%Y%m%dT%H%M%S.%f}", pythons=described(interpreters)
     )
-    sides = (_side(base, equipment, config), _side(changed, equipment, config))
+    sides = (Side.of(base, equipment, config), Side.of(changed, equipment, config))
     base_file, changed_file = (
         ResultFile(
             path,
@@ -165,10 +135,10 @@ def _measure(
         )
         for path, side in zip(paths, sides, strict=True)
     )
-    files = Files(base_file, changed_file, margin)
+    files = PairFiles(base_file, changed_file, margin)
     cases = cases_of(config)
     count = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
-    _say(err, f"{base} against {changed}: {count}, {seconds / 60:g} min at most")
+    say(err, f"{base} against {changed}: {count}, {seconds / 60:g} min at most")
     order = random.Random(config.seed)
     measure(
         cases,
@@ -177,7 +147,7 @@ def _measure(
         seconds=seconds,
         now_s=time.monotonic,
         order=order,
-        told=lambda number, undecided, left_s: _say(
+        told=lambda number, undecided, left_s: say(
             err, f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left"
         ),
     )
@@ -203,23 +173,7 @@ def _config(args: argparse.Namespace) -> Config:
     return override(config, manager=ours)
 
 
-def _side(snapshot: Snapshot, equipment: Equipment, config: Config) -> Side:
-    options: dict[str, object] = {
-        "cost": config.child.cost,
-        "fault": None if config.child.fault == "none" else config.child.fault,
-    }
-    commands = {
-        kind: snapshot.child_command(
-            kind=kind,
-            sandbox=equipment.build_facts.get("c_child_sandbox") != "off",
-            **options,
-        )
-        for kind in config.child.kind
-    }
-    return Side(snapshot, replace(equipment, child_commands=commands))
-
-
-def _seconds(minutes: str) -> float:
+def minutes_in_s(minutes: str) -> float:
     try:
         seconds = float(minutes) * 60
     except ValueError:
@@ -229,5 +183,5 @@ def _seconds(minutes: str) -> float:
     return seconds
 
 
-def _say(err: Console, text: str) -> None:
+def say(err: Console, text: str) -> None:
     err.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,6 +23,7 @@ from bench.errors import BenchError
 from bench.records import FailedRun
 from bench.result_names import ROOT
 from bench.snapshots import of_commit, of_working_tree
+from bench.stats import load_summary
 from bench.worker_process import RunFailedError
 from made_up_runs import Bench
 from synthetic import steady_record
@@ -180,20 +184,23 @@ def test_bad_usage(bench: Bench, arguments: str, says: str) -> None:
     assert len(err.strip().splitlines()) == 1
 
 
+AB = (
+    *(sys.executable, "-m", "bench", "ab", "HEAD", "--manager", "sync,async"),
+    *("--seconds", "0.05", "--slices", "2", "--warmup-s", "0.01"),
+)
+
+
+def run_ab(*options: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*AB, *options], cwd=cwd, capture_output=True, text=True, timeout=110, check=False
+    )
+
+
 def test_the_same_code_measured_in_turn(tmp_path: Path) -> None:
     """The working tree against a copy of itself, as a commit of a checkout of its own would be."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "bench", "ab", "HEAD", "--minutes", "0.01", "--json"),
-            *("--manager", "sync,async", "--workload", "short", "--clients", "2"),
-            *("--child", "python", "--seconds", "0.02", "--slices", "2", "--warmup-s", "0"),
-            *("--placement", "any", "-o", str(tmp_path / "x")),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
+    done = run_ab(
+        *("--workload", "short", "--clients", "2", "--child", "python"),
+        *("--placement", "any", "--minutes", "0.01", "--json", "-o", str(tmp_path / "x")),
     )
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
@@ -202,3 +209,82 @@ def test_the_same_code_measured_in_turn(tmp_path: Path) -> None:
         f"{manager}/short/n=2/child=python" for manager in ("sync", "async")
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x-base.json", "x-changed.json"]
+
+
+# --- End to end, on a checkout of its own ---------------------------------------------------------
+
+SLOWER_BY_20_US = """
+
+import time as _time
+
+_submit = Pipeline.submit
+
+
+def _slower(self, *arguments, **options):
+    _time.sleep(20e-6)
+    return _submit(self, *arguments, **options)
+
+
+Pipeline.submit = _slower
+"""
+
+
+@pytest.fixture
+def own_checkout(tmp_path: Path) -> Path:
+    """This code as the only commit of a repository of its own."""
+    folder = tmp_path / "own"
+    for package in ("bench", "walredo", "fake_redo_child"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    identity = ("-c", "user.name=x", "-c", "user.email=x@y")
+    for command in (
+        ("init", "--quiet"),
+        ("add", "--force", "."),
+        (*identity, "commit", "--quiet", "-m", "one"),
+    ):
+        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
+    return folder
+
+
+def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) -> None:
+    with (own_checkout / "walredo" / "pipeline.py").open("a") as pipeline:
+        pipeline.write(SLOWER_BY_20_US)
+    done = run_ab(
+        *("--clients", "1", "--minutes", "1", "--fail-on", "slower:5", "--json"),
+        *("-o", str(tmp_path / "x")),
+        cwd=own_checkout,
+    )
+    assert done.returncode == 1, done.stderr
+    cases = json.loads(done.stdout)["cases"]
+    assert [case["verdict"] for case in cases] == ["slower"] * 4
+    assert all(case["measures"][DECISIVE]["smallest_shown"] for case in cases)
+
+
+def test_an_interruption_leaves_whole_files_and_nothing_else(
+    own_checkout: Path, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with subprocess.Popen(
+        [*AB, "--clients", "1", "--minutes", "5", "-o", str(tmp_path / "x")],
+        cwd=own_checkout,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("pair 1 "):
+                process.send_signal(signal.SIGINT)
+                break
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert list(scratch.iterdir()) == []
+    files = sorted(tmp_path.glob("x*"))
+    assert [path.name for path in files] == ["x-base.json", "x-changed.json"]
+    assert all(load_summary(path).rows for path in files)
+    state = subprocess.run(
+        ["git", "-C", own_checkout, "status", "--porcelain"], capture_output=True, check=True
+    )
+    assert state.stdout == b""

@@ -51,7 +51,7 @@ def result(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("", "no command: choose one of run, list, show, compare, ab, plot, dump-request"),
+        ("", f"no command: choose one of {', '.join(COMMANDS)}"),
         ("rnu", 'unknown command "rnu": did you mean "run"?'),
         ("-v", "no command"),
         ("run --manger sync", 'unknown option "--manger": did you mean "--manager"?'),
@@ -258,6 +258,7 @@ EVERY_OPTION = {
     "show": ["--json", "FILE|latest"],
     "compare": ["--json", "--csv", "--markdown", "--fail-on", "--margin", "--force", "BASE"],
     "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
+    "selftest": ["--minutes", "--markdown", "--json"],
     "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],
 }

@@ -1,0 +1,147 @@
+"""Trials of `selftest`: the working tree measured against itself, with a child per side."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from bench import ab
+from bench.ab import Pair, Side
+from bench.ab_files import PairFiles
+from bench.cases import Case
+from bench.comparison import DECISIVE, MARGIN, CaseComparison
+from bench.config import Config, override
+from bench.environment import Environment
+from bench.equipment import Equipment
+from bench.results import ResultFile
+from bench.selftest import LATE, LATE_ALWAYS, Report
+from bench.snapshots import Snapshot
+from bench.stats import load_summary
+
+SHORT_RUNS: Final = {"slices": 3, "seconds": 0.06, "warmup_s": 0.02}
+"""Trials are many, so their runs are short. Seconds are of all slices together."""
+
+PAIRS: Final = ab.MIN_PAIRS
+PAIRS_OF_SLOWER: Final = 24
+JUDGED_AT: Final = (6, 12, 24)
+SHARES: Final = (0.03, 0.05, 0.10)
+DECIDED_SHARE: Final = 0.05
+DECIDED_S: Final = 60.0
+CLIENTS: Final = 8
+_MANAGERS: Final = ("sync", "async")
+
+
+class Laboratory:
+    """Measures trials, one after the other. Files are made in ``folder`` and removed again."""
+
+    def __init__(
+        self,
+        config: Config,
+        snapshot: Snapshot,
+        equipment: Equipment,
+        environment: Environment,
+        folder: Path,
+    ) -> None:
+        self._config = config
+        self._short = override(config, **SHORT_RUNS)
+        self._snapshot = snapshot
+        self._equipment = equipment
+        self._environment = replace(environment, ab="selftest")
+        self._folder = folder
+        self._order = random.Random(config.seed)
+        self._time_per_redo_s: dict[Case, float] = {}
+        self._trials = 0
+
+    def same(self, report: Report, cases: Sequence[Case]) -> None:
+        """All cases, nothing changed."""
+        report.add_same(self._trial(cases, self._sides(), self._short, PAIRS))
+
+    def slower(self, report: Report, share: float) -> None:
+        """One case, a child that costs more by that share of a redo."""
+        case = self._next_case()
+        compared = self._values(case, self._slowed(case, share), PAIRS_OF_SLOWER)
+        report.add_slower(f"+{share:.0%}", *compared, JUDGED_AT)
+
+    def decided(self, report: Report) -> None:
+        """One case, measured as `ab` does with a minute to spend."""
+        case = self._next_case()
+        name = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
+        sides = self._slowed(case, DECIDED_SHARE)
+        report.add_decided(name, self._trial([case], sides, self._config, None)[0])
+
+    def late(self, report: Report) -> None:
+        """One client, a child that is late now and then."""
+        case = replace(self._next_case(), clients=1)
+        report.add_late(self._trial([case], self._sides(fault=LATE), self._short, PAIRS)[0])
+
+    def floor(self, report: Report) -> None:
+        """The floor, a child that is always late."""
+        case = replace(self._next_case(), manager="floor", clients=1)
+        report.add_floor(*self._values(case, self._sides(fault=LATE_ALWAYS), PAIRS))
+
+    def _next_case(self) -> Case:
+        self._trials += 1
+        manager = _MANAGERS[self._trials % len(_MANAGERS)]
+        return Case(manager, "short", CLIENTS, placement=self._config.placement[0])
+
+    def _slowed(self, case: Case, share: float) -> tuple[Side, Side]:
+        if case not in self._time_per_redo_s:
+            base_s, changed_s = self._values(case, self._sides(), PAIRS)
+            self._time_per_redo_s[case] = sorted([*base_s, *changed_s])[PAIRS]
+        return self._sides(cost_per_request_us=self._time_per_redo_s[case] * share * 1e6)
+
+    def _sides(self, **changed: object) -> tuple[Side, Side]:
+        return (
+            Side.of(self._snapshot, self._equipment, self._config),
+            Side.of(self._snapshot, self._equipment, self._config, **changed),
+        )
+
+    def _values(
+        self, case: Case, sides: tuple[Side, Side], pairs: int
+    ) -> tuple[list[float], list[float]]:
+        """Time per redo of each pair."""
+        files = self._measured([case], sides, self._short, pairs)
+        estimates = [
+            getattr(load_summary(file.path).rows[0], DECISIVE).by_round
+            for file in (files.base, files.changed)
+        ]
+        base_s, changed_s = ([value for _, value in sorted(one)] for one in estimates)
+        return base_s, changed_s
+
+    def _trial(
+        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, pairs: int | None
+    ) -> Sequence[CaseComparison]:
+        return self._measured(cases, sides, config, pairs).compared()
+
+    def _measured(
+        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, pairs: int | None
+    ) -> PairFiles:
+        """So many pairs of each case; None: as `ab` decides, `DECIDED_S` at most."""
+        base, changed = (
+            ResultFile(self._folder / f"trial-{side}.json", self._environment, overwrite=True)
+            for side in ("base", "changed")
+        )
+        files = PairFiles(base, changed, MARGIN)
+        one = partial(ab.measure_pair, config=config, sides=sides, order=self._order)
+        if pairs is None:
+            ab.measure(
+                cases,
+                one,
+                files,
+                seconds=DECIDED_S,
+                now_s=time.monotonic,
+                order=self._order,
+                told=lambda *_: None,
+            )
+            return files
+        for number in range(pairs):
+            for case in self._order.sample(cases, len(cases)):
+                pair: Pair = one(case, number)
+                files.add(pair)
+        files.save()
+        return files

@@ -1,0 +1,134 @@
+"""How the answers of `ab` are counted where the truth is known; and one short real `selftest`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.cases import Case
+from bench.comparison import DECISIVE, CaseComparison, Compared
+from bench.effects import Effect, Verdict
+from bench.result_names import ROOT
+from bench.selftest import KNOWN_COST_S, Report, Tally
+from made_up_runs import Bench
+
+CASES = (Case("sync", "short", 1), Case("async", "short", 1))
+
+
+def said(case: Case, **verdicts: Verdict) -> CaseComparison:
+    effect = Effect(1.0, 0.9, 1.1, 0.5, 0.03, (6, 6))
+    measures = {name: Compared(effect, 0.5, verdict) for name, verdict in verdicts.items()}
+    return CaseComparison(case, measures)
+
+
+def test_a_family_counts_once_however_many_of_its_cases_alarm() -> None:
+    report = Report()
+    both = [said(case, time_per_redo_s=Verdict.SLOWER) for case in CASES]
+    none = [said(case, time_per_redo_s=Verdict.INCONCLUSIVE) for case in CASES]
+    for trial in (both, none, [both[0], none[1]], none):
+        report.add_same(trial)
+    tally = report.tallies[f"false alarm: {DECISIVE}"]
+    assert (tally.trials, tally.found) == (4, 2)
+
+
+def test_a_faster_one_is_a_false_alarm_too_and_each_measure_a_family() -> None:
+    report = Report()
+    report.add_same([said(CASES[0], time_per_redo_s=Verdict.SAME, cpu_total_s=Verdict.FASTER)])
+    assert report.tallies["false alarm: time_per_redo_s"].found == 0
+    assert report.tallies["false alarm: cpu_total_s"].found == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "found", "wrong"), [(1.05, 1, 0), (1 / 1.05, 0, 1), (1.0001, 0, 0)]
+)
+def test_a_slower_child_is_judged_after_so_many_pairs(
+    change: float, found: int, wrong: int
+) -> None:
+    report = Report()
+    base = np.random.default_rng(1).normal(50e-6, 0.1e-6, 12)
+    changed = np.random.default_rng(2).normal(50e-6 * change, 0.1e-6, 12)
+    report.add_slower("+5%", base.tolist(), changed.tolist(), (6, 12, 24))
+    assert set(report.tallies) == {"+5%, 6 pairs", "+5%, 12 pairs"}
+    for tally in report.tallies.values():
+        assert (tally.trials, tally.found, tally.wrong) == (1, found, wrong)
+        assert 0 < tally.smallest_shown[0] < 0.05
+    assert any("wrong direction" in problem for problem in report.problems()) is bool(wrong)
+
+
+def test_late_replies_are_counted_by_percentile() -> None:
+    report = Report()
+    verdicts = {"latency_p99_s": Verdict.SLOWER, "latency_p50_s": Verdict.SAME}
+    report.add_late(said(CASES[0], **verdicts))
+    assert [tally.found for tally in report.tallies.values()] == [1, 0]
+
+
+@pytest.mark.parametrize(("cost_s", "fits"), [(KNOWN_COST_S, True), (1.1 * KNOWN_COST_S, False)])
+def test_the_floor_must_measure_a_known_cost(cost_s: float, fits: bool) -> None:
+    report = Report()
+    report.add_floor([10e-6] * 3, [10e-6 + cost_s] * 3)
+    assert (not report.problems()) is fits
+
+
+def test_intervals_are_exact_binomial_ones() -> None:
+    # With no success of n the upper bound is 1 - (alpha / 2) ** (1 / n).
+    low, high = Tally(trials=20, found=0).interval()
+    assert low == 0.0
+    assert high == pytest.approx(1 - 0.025 ** (1 / 20))
+    assert Tally().interval() == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("alarms", "contradicted"), [(2, False), (8, True)])
+def test_false_alarms_contradict_only_beyond_chance(alarms: int, contradicted: bool) -> None:
+    report = Report()
+    report.tallies["false alarm: x"] = Tally(trials=40, found=alarms)
+    assert bool(report.problems()) is contradicted
+
+
+def test_bad_usage(bench: Bench) -> None:
+    status, out, err = bench("selftest --minutes 0")
+    assert (status, out) == (2, "")
+    assert "a number of minutes above 0" in err
+
+
+CODE = """
+import sys
+from bench import cli_selftest, laboratory
+from bench.cli import main
+laboratory.PAIRS = 2
+laboratory.PAIRS_OF_SLOWER = 6
+laboratory.DECIDED_S = 0.1
+cli_selftest.PROFILE = sys.argv.pop()
+main(["selftest", "--minutes", "0.001", "--json"])
+"""
+
+
+def test_every_kind_of_trial_for_real(tmp_path: Path) -> None:
+    """With fewer pairs and cases than the real one: nothing here depends on how fast it is."""
+    profile = tmp_path / "tiny.toml"
+    profile.write_text(
+        'title = "x"\nmanager = ["sync", "async"]\nworkload = ["short"]\nclients = [2]\n'
+        "slices = 2\nseconds = 0.02\nwarmup_s = 0.01\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(profile)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    data = json.loads(done.stdout)
+    assert data["failed"] == [], done.stderr
+    assert {name: tally["trials"] for name, tally in data["tallies"].items()}.items() >= {
+        "false alarm: time_per_redo_s": 4,
+        "+3%, 6 pairs": 1,
+        "+10%, 6 pairs": 1,
+        "late:ms=1,p=0.02: latency_p99_s": 1,
+    }.items()
+    assert len(data["floor_costs_s"]) == 2
+    assert min(data["floor_costs_s"]) > 0
