@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,6 +27,7 @@ from bench.placement import problem as placement_problem
 from bench.result_names import ROOT
 from bench.selftest import KNOWN_COST_S, Report, Tally
 from bench.snapshots import of_working_tree
+from bench.table import print_whole
 from bench.worker_process import RunFailedError, adopt_orphans, end_all
 
 DEFAULT_MINUTES = 5.0
@@ -89,7 +92,7 @@ def _measure(report: Report, seconds: float, err: Console, stack: contextlib.Exi
         cycle += [(f"+{share:.0%}", partial(laboratory.slower, share=share))]
         cycle += [("the same twice", same)]
     cycle += [("late now and then", laboratory.late), ("the same twice", same)]
-    cycle += [("ab of one case", laboratory.decided)]
+    cycle += [("ab of one case", laboratory.decided)] * 3
     _repeat(cycle, report, seconds, err)
 
 
@@ -120,7 +123,9 @@ def _config() -> Config:
     return config
 
 
-_HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "could show (median)")
+_HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "could show")
+"""The last two are medians over the trials."""
+_WIDTH = 100
 
 
 def _print(report: Report, args: argparse.Namespace, out: Console) -> None:
@@ -136,17 +141,17 @@ def _print(report: Report, args: argparse.Namespace, out: Console) -> None:
         }
         _plain(out, json.dumps(data, indent=2))
         return
-    rows = [_row(name, report.tallies[name]) for name in sorted(report.tallies)]
+    rows = [_row(name, report.tallies[name]) for name in sorted(report.tallies, key=_order)]
     if args.markdown:
         lines = [_HEADINGS, ("---", *("---:",) * (len(_HEADINGS) - 1)), *rows]
         _plain(out, "\n".join(f"| {' | '.join(line)} |" for line in lines))
     else:
-        table = Table(box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for at, heading in enumerate(_HEADINGS):
-            table.add_column(heading, justify="right" if at else "left")
+            table.add_column(heading, justify="right" if at else "left", no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        out.print(table)
+        print_whole(table, _WIDTH, out)
     if report.floor_costs_s:
         costs_us = sorted(cost * 1e6 for cost in report.floor_costs_s)
         _plain(
@@ -157,16 +162,23 @@ def _print(report: Report, args: argparse.Namespace, out: Console) -> None:
         )
 
 
+def _order(name: str) -> tuple[int | str, ...]:
+    """False alarms first, then effects by their size and pairs: numbers in names count as such."""
+    parts = re.split(r"(\d+)", name)
+    numbered = (int(part) if part.isdecimal() else part for part in parts)
+    return not name.startswith("false alarm"), *numbered
+
+
 def _row(name: str, tally: Tally) -> tuple[str, ...]:
     low, high = tally.interval()
-    shown = sorted(tally.smallest_shown)
     return (
         name,
         str(tally.trials),
         str(tally.found),
         f"{tally.found / tally.trials:.0%} ({low:.0%} to {high:.0%})",
-        str(tally.wrong) if shown else "-",
-        f"{shown[len(shown) // 2]:.1%}" if shown else "-",
+        str(tally.wrong) if tally.ratios else "-",
+        f"{statistics.median(tally.ratios) - 1:+.1%}" if tally.ratios else "-",
+        f"{statistics.median(tally.smallest_shown):.1%}" if tally.smallest_shown else "-",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from bench import ab
-from bench.ab import Pair, Side
+from bench.ab import Side
 from bench.ab_files import PairFiles
 from bench.cases import Case
-from bench.comparison import DECISIVE, MARGIN, CaseComparison
+from bench.comparison import DECISIVE, MARGIN
 from bench.config import Config, override
 from bench.environment import Environment
 from bench.equipment import Equipment
@@ -32,6 +33,9 @@ JUDGED_AT: Final = (6, 12, 24)
 SHARES: Final = (0.03, 0.05, 0.10)
 DECIDED_SHARE: Final = 0.05
 DECIDED_S: Final = 60.0
+SAME_S: Final = 45.0
+"""What `ab` is given for the whole matrix: its least number of pairs takes about 30 s."""
+
 CLIENTS: Final = 8
 _MANAGERS: Final = ("sync", "async")
 
@@ -54,12 +58,12 @@ class Laboratory:
         self._environment = replace(environment, ab="selftest")
         self._folder = folder
         self._order = random.Random(config.seed)
-        self._time_per_redo_s: dict[Case, float] = {}
+        self._page_to_page_s: dict[Case, float] = {}
         self._trials = 0
 
     def same(self, report: Report, cases: Sequence[Case]) -> None:
-        """All cases, nothing changed."""
-        report.add_same(self._trial(cases, self._sides(), self._short, PAIRS))
+        """All cases, nothing changed, until `ab` has decided or its time is spent."""
+        report.add_same(self._as_ab(cases, self._sides(), self._short, SAME_S).compared())
 
     def slower(self, report: Report, share: float) -> None:
         """One case, a child that costs more by that share of a redo."""
@@ -72,12 +76,13 @@ class Laboratory:
         case = self._next_case()
         name = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
         sides = self._slowed(case, DECIDED_SHARE)
-        report.add_decided(name, self._trial([case], sides, self._config, None)[0])
+        report.add_decided(name, self._as_ab([case], sides, self._config, DECIDED_S).compared()[0])
 
     def late(self, report: Report) -> None:
         """One client, a child that is late now and then."""
         case = replace(self._next_case(), clients=1)
-        report.add_late(self._trial([case], self._sides(fault=LATE), self._short, PAIRS)[0])
+        files = self._pairs([case], self._sides(fault=LATE), self._short, PAIRS)
+        report.add_late(files.compared()[0])
 
     def floor(self, report: Report) -> None:
         """The floor, a child that is always late."""
@@ -90,10 +95,12 @@ class Laboratory:
         return Case(manager, "short", CLIENTS, placement=self._config.placement[0])
 
     def _slowed(self, case: Case, share: float) -> tuple[Side, Side]:
-        if case not in self._time_per_redo_s:
+        """The changed side's child takes longer by that share of the time from page to page, which
+        with N clients is an N-th of the time per redo."""
+        if case not in self._page_to_page_s:
             base_s, changed_s = self._values(case, self._sides(), PAIRS)
-            self._time_per_redo_s[case] = sorted([*base_s, *changed_s])[PAIRS]
-        return self._sides(cost_per_request_us=self._time_per_redo_s[case] * share * 1e6)
+            self._page_to_page_s[case] = statistics.median([*base_s, *changed_s]) / case.clients
+        return self._sides(cost_per_request_us=self._page_to_page_s[case] * share * 1e6)
 
     def _sides(self, **changed: object) -> tuple[Side, Side]:
         return (
@@ -105,7 +112,7 @@ class Laboratory:
         self, case: Case, sides: tuple[Side, Side], pairs: int
     ) -> tuple[list[float], list[float]]:
         """Time per redo of each pair."""
-        files = self._measured([case], sides, self._short, pairs)
+        files = self._pairs([case], sides, self._short, pairs)
         estimates = [
             getattr(load_summary(file.path).rows[0], DECISIVE).by_round
             for file in (files.base, files.changed)
@@ -113,35 +120,36 @@ class Laboratory:
         base_s, changed_s = ([value for _, value in sorted(one)] for one in estimates)
         return base_s, changed_s
 
-    def _trial(
-        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, pairs: int | None
-    ) -> Sequence[CaseComparison]:
-        return self._measured(cases, sides, config, pairs).compared()
-
-    def _measured(
-        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, pairs: int | None
+    def _pairs(
+        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, pairs: int
     ) -> PairFiles:
-        """So many pairs of each case; None: as `ab` decides, `DECIDED_S` at most."""
+        """So many pairs of each case."""
+        files = self._new_files()
+        for number in range(pairs):
+            for case in self._order.sample(cases, len(cases)):
+                files.add(ab.measure_pair(case, number, config, sides, self._order))
+        files.save()
+        return files
+
+    def _as_ab(
+        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, seconds: float
+    ) -> PairFiles:
+        """As many pairs as `ab` takes with so much time."""
+        files = self._new_files()
+        ab.measure(
+            cases,
+            partial(ab.measure_pair, config=config, sides=sides, order=self._order),
+            files,
+            seconds=seconds,
+            now_s=time.monotonic,
+            order=self._order,
+            told=lambda *_: None,
+        )
+        return files
+
+    def _new_files(self) -> PairFiles:
         base, changed = (
             ResultFile(self._folder / f"trial-{side}.json", self._environment, overwrite=True)
             for side in ("base", "changed")
         )
-        files = PairFiles(base, changed, MARGIN)
-        one = partial(ab.measure_pair, config=config, sides=sides, order=self._order)
-        if pairs is None:
-            ab.measure(
-                cases,
-                one,
-                files,
-                seconds=DECIDED_S,
-                now_s=time.monotonic,
-                order=self._order,
-                told=lambda *_: None,
-            )
-            return files
-        for number in range(pairs):
-            for case in self._order.sample(cases, len(cases)):
-                pair: Pair = one(case, number)
-                files.add(pair)
-        files.save()
-        return files
+        return PairFiles(base, changed, MARGIN)

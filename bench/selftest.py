@@ -9,6 +9,7 @@ Biometrika 26 (1934)). Nothing here measures: trials come from `laboratory`.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +17,7 @@ from typing import Final
 from scipy.stats import binomtest
 
 from bench.comparison import DECISIVE, MARGIN, CaseComparison
-from bench.effects import ALPHA, Verdict, paired_effect, verdict
+from bench.effects import ALPHA, Effect, Verdict, paired_effect, verdict
 
 CONFIDENCE: Final = 0.95
 LATE: Final = "late:ms=1,p=0.02"
@@ -32,20 +33,26 @@ COST_TOLERANCE: Final = 0.05
 
 @dataclass(slots=True)
 class Tally:
-    """How often something was found, of how many trials; ``wrong``: with the wrong direction."""
+    """How often something was found, of how many trials; ``wrong``: with the wrong direction.
+
+    ``ratios`` are the measured ones of the trials that have a direction, ``smallest_shown`` what
+    each of them could have shown.
+    """
 
     trials: int = 0
     found: int = 0
     wrong: int = 0
+    ratios: list[float] = field(default_factory=list)
     smallest_shown: list[float] = field(default_factory=list)
 
-    def add(self, said: Verdict, smallest_shown: float | None) -> None:
+    def add(self, said: Verdict, effect: Effect) -> None:
         """Counts a verdict of a trial whose truth is ``slower``."""
         self.trials += 1
         self.found += said is Verdict.SLOWER
         self.wrong += said is Verdict.FASTER
-        if smallest_shown is not None:
-            self.smallest_shown.append(smallest_shown)
+        self.ratios.append(effect.ratio)
+        if effect.smallest_shown is not None:
+            self.smallest_shown.append(effect.smallest_shown)
 
     def count(self, found: bool) -> None:
         """Counts a trial without a direction."""
@@ -93,18 +100,18 @@ class Report:
             if len(base_s) >= pairs:
                 effect = paired_effect(base_s[:pairs], changed_s[:pairs])
                 said = verdict(effect, effect.p_value, MARGIN, less_is_better=True)
-                self.tally(f"{name}, {pairs} pairs").add(said, effect.smallest_shown)
+                self.tally(f"{name}, {pairs} pairs").add(said, effect)
 
     def add_decided(self, name: str, case: CaseComparison) -> None:
         """A trial of a slower child, measured as `ab` does until it is decided."""
         decisive = case.measures[DECISIVE]
-        self.tally(name).add(decisive.verdict, decisive.effect.smallest_shown)
+        self.tally(name).add(decisive.verdict, decisive.effect)
 
     def add_late(self, case: CaseComparison) -> None:
         """A trial of a child that is late now and then."""
         for measure in ("latency_p99_s", "latency_p50_s"):
             compared = case.measures[measure]
-            self.tally(f"{LATE}: {measure}").add(compared.verdict, compared.effect.smallest_shown)
+            self.tally(f"{LATE}: {measure}").add(compared.verdict, compared.effect)
 
     def add_floor(self, base_s: Sequence[float], changed_s: Sequence[float]) -> None:
         """The floor, with and without a child of known cost."""
@@ -125,8 +132,7 @@ class Report:
             if name.startswith("false alarm") and tally.interval()[0] > ALPHA
         ]
         if self.floor_costs_s:
-            costs = sorted(self.floor_costs_s)
-            median = costs[len(costs) // 2]
+            median = statistics.median(self.floor_costs_s)
             if abs(median / KNOWN_COST_S - 1) > COST_TOLERANCE:
                 found.append(
                     f"the floor: a cost of {KNOWN_COST_S * 1e6:.0f} us measured as"

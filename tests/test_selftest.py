@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from bench.cases import Case
+from bench.cli_selftest import _order
 from bench.comparison import DECISIVE, CaseComparison, Compared
 from bench.effects import Effect, Verdict
+from bench.laboratory import Laboratory
 from bench.result_names import ROOT
 from bench.selftest import KNOWN_COST_S, Report, Tally
 from made_up_runs import Bench
@@ -57,7 +59,22 @@ def test_a_slower_child_is_judged_after_so_many_pairs(
     for tally in report.tallies.values():
         assert (tally.trials, tally.found, tally.wrong) == (1, found, wrong)
         assert 0 < tally.smallest_shown[0] < 0.05
+        assert tally.ratios == [pytest.approx(change, rel=0.01)]
     assert any("wrong direction" in problem for problem in report.problems()) is bool(wrong)
+
+
+def test_a_slower_child_costs_a_share_of_the_time_from_page_to_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """8 clients that wait 80 us each see a page every 10 us, so 5 % more work is 0.5 us."""
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(Laboratory, "__init__", lambda _self: None)
+    monkeypatch.setattr(Laboratory, "_values", lambda *_: ([80e-6] * 6, [80e-6] * 6))
+    monkeypatch.setattr(Laboratory, "_sides", lambda _self, **options: asked.append(options))
+    laboratory = Laboratory()  # type: ignore[call-arg]
+    laboratory._page_to_page_s = {}
+    laboratory._slowed(Case("sync", "short", 8), 0.05)
+    assert asked[-1] == {"cost_per_request_us": pytest.approx(0.5)}
 
 
 def test_late_replies_are_counted_by_percentile() -> None:
@@ -89,6 +106,11 @@ def test_false_alarms_contradict_only_beyond_chance(alarms: int, contradicted: b
     assert bool(report.problems()) is contradicted
 
 
+def test_rows_are_in_the_order_of_the_effects() -> None:
+    names = ["+10%, 6 pairs", "+5%, 12 pairs", "+5%, 6 pairs", "false alarm: x"]
+    assert sorted(names, key=_order) == list(reversed(names))
+
+
 def test_bad_usage(bench: Bench) -> None:
     status, out, err = bench("selftest --minutes 0")
     assert (status, out) == (2, "")
@@ -101,7 +123,7 @@ from bench import cli_selftest, laboratory
 from bench.cli import main
 laboratory.PAIRS = 2
 laboratory.PAIRS_OF_SLOWER = 6
-laboratory.DECIDED_S = 0.1
+laboratory.DECIDED_S = laboratory.SAME_S = 0.1
 cli_selftest.PROFILE = sys.argv.pop()
 main(["selftest", "--minutes", "0.001", "--json"])
 """
