@@ -126,6 +126,12 @@ HEADINGS: Mapping[str, str] = {
 """Field of a row -> what tables call it."""
 
 
+def measure_name(measure: str) -> str:
+    """What a measure (a field of a row) is called where its unit is said elsewhere, as
+    ``latency-p99``: on the command line and in other tools' files."""
+    return measure.removesuffix("_per_s").removesuffix("_s").replace("_", "-")
+
+
 def less_is_better(measure: str) -> bool:
     """Which way a measure (a field of a row) is better."""
     return measure != "throughput_per_s"

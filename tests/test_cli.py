@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -24,10 +24,12 @@ from bench import cli_run
 from bench.cases import Case
 from bench.cli import COMMANDS, main
 from bench.config import OPTIONS, Config, load_profile, option_name
+from bench.exports import bencher, github_action
 from bench.matrix import cases_of
 from bench.records import FailedRun
 from bench.result_names import ROOT
 from bench.results import ResultFile
+from bench.stats import Summary, load_summary
 from bench.worker_process import RunFailedError
 from bench.workloads import WORKLOADS, make_requests
 from made_up_runs import RUN, Bench
@@ -91,6 +93,8 @@ def result(tmp_path: Path) -> Path:
         ("show latest", "no result file in"),
         ("show no.json", "no.json: no such file"),
         ("show .", "Is a directory"),
+        ("show r.json --format csv", "--format: invalid choice: 'csv' (choose from"),
+        ("show r.json --json --format bencher", "not allowed with"),
         ("plot no.json", "no.json: no such file"),
         ("run --resume no.json", "no.json: no such file"),
     ],
@@ -255,7 +259,7 @@ def test_control_characters_do_not_break_the_line(command: str, bench: Bench) ->
 EVERY_OPTION = {
     "run": ["--profile", "--output", "-o", "--force", "--resume", "--plot"],
     "list": ["--profiles", "--profile"],
-    "show": ["--json", "FILE|latest"],
+    "show": ["--json", "--format", "github-action", "bencher", "FILE|latest"],
     "compare": ["--json", "--csv", "--markdown", "--fail-on", "--margin", "--force", "BASE"],
     "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
     "selftest": ["--minutes", "--markdown", "--json"],
@@ -352,6 +356,22 @@ def test_show_as_json(bench: Bench, result: Path) -> None:
     data = json.loads(out)
     assert len(data["cases"]) == 6
     assert data["rounds"] == [0, 1, 2]
+
+
+def test_json_is_short_for_a_format(bench: Bench, result: Path) -> None:
+    assert bench("show --json r.json") == bench("show r.json --format json")
+    assert bench("show r.json") == bench("show r.json --format table")
+
+
+@pytest.mark.parametrize(
+    ("form", "export"), [("github-action", github_action), ("bencher", bencher)]
+)
+def test_show_for_another_tool(
+    form: str, export: Callable[[Summary], object], bench: Bench, result: Path
+) -> None:
+    status, out, err = bench(f"show r.json --format {form}")
+    assert (status, err) == (0, "")
+    assert json.loads(out) == export(load_summary(result))
 
 
 @pytest.mark.parametrize("command", ["show --json", "show"])
