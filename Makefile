@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab selftest bench bench-quick peer test test-faults soak lint child compiled plot fuzz lock clean distclean help
+.PHONY: ab selftest bench bench-quick history peer test test-faults soak lint child compiled plot fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -41,6 +41,10 @@ peer: ## measure a program of your own beside the managers (PEER=path; 5 minutes
 
 plot: $(RUNTIME) ## draw the curves of a result file (RESULT=path; the latest if not given)
 	@$(RUN) -m bench plot $(RESULT) $(ARGS)
+
+CASE ?=
+history: $(RUNTIME) ## a measure of cases over all results, commit by commit (CASE='async/*'; ARGS=...)
+	@$(RUN) -m bench history $(if $(CASE),--case "$(CASE)") $(ARGS)
 
 BASE ?=
 CHANGED ?= latest

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "ab": "measure two commits in turn and compare them",
     "selftest": "how often `ab` is right, where the truth is known",
     "plot": "a result file as latency and throughput curves",
+    "history": "one measure of chosen cases over all results, commit by commit",
     "dump-request": "one whole request of a workload, raw, on stdout",
 }
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.plots import FORMATS, draw
+from bench.figures import FORMATS
+from bench.plots import draw
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.stats import load_summary
 

@@ -16,7 +16,7 @@ import numpy as np
 from bench.cases import Case
 from bench.effects import Effect, Verdict, corrected, paired_effect, unpaired_effect, verdict
 from bench.keys import Value
-from bench.stats import CaseRow, Estimate, Summary, less_is_better
+from bench.stats import CaseRow, Estimate, Summary, less_is_better, measure_of
 
 MEASURES: Final = (
     "time_per_redo_s",
@@ -149,6 +149,11 @@ def differences(base: Summary, changed: Summary) -> tuple[str, ...]:
     )
 
 
+def condition(difference: str) -> str:
+    """What changed, without the values: ``kernel``."""
+    return difference.partition(":")[0]
+
+
 def _settings(summary: Summary) -> list[Value | None]:
     config = json.loads(summary.environment.config_json)
     return [config.get(name) for name in _SETTINGS_MUST_AGREE]
@@ -159,8 +164,7 @@ def _said(value: Value | None) -> str:
 
 
 def _effect(measure: str, base: CaseRow, changed: CaseRow, paired: bool) -> Effect | None:
-    before: Estimate | None = getattr(base, measure)
-    after: Estimate | None = getattr(changed, measure)
+    before, after = measure_of(base, measure), measure_of(changed, measure)
     if before is None or after is None:
         return None
     return _effect_of(dict(before.by_round), dict(after.by_round), paired)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bench.measures import NS_PER_S
-from bench.stats import CaseRow, Estimate, Summary, measure_name
+from bench.stats import CaseRow, Estimate, Summary, measure_name, measure_of
 
 _DECIMALS: Final = 3
 """Of nanoseconds: what is beyond them is the rounding of seconds."""
@@ -57,7 +57,7 @@ def github_action(summary: Summary) -> list[dict[str, Any]]:
         }
         for row in _rows(summary)
         for measure, unit in _SMALLER_IS_BETTER.items()
-        if (estimate := _estimate(row, measure)) is not None
+        if (estimate := measure_of(row, measure)) is not None
     ]
 
 
@@ -71,7 +71,7 @@ def bencher(summary: Summary) -> dict[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in _rows(summary):
         for measure in _BENCHER:
-            if (estimate := _estimate(row, measure)) is not None:
+            if (estimate := measure_of(row, measure)) is not None:
                 slug = _BENCHER_BUILT_IN.get(measure, measure_name(measure))
                 found.setdefault(row.case.name, {})[slug] = _metric(measure, estimate)
     return found
@@ -80,11 +80,6 @@ def bencher(summary: Summary) -> dict[str, dict[str, dict[str, float]]]:
 def _rows(summary: Summary) -> list[CaseRow]:
     """In the order of the table."""
     return [row for group in summary.groups() for row in group.rows]
-
-
-def _estimate(row: CaseRow, measure: str) -> Estimate | None:
-    estimate: Estimate | None = getattr(row, measure)
-    return estimate
 
 
 def _ns(seconds: float) -> float:

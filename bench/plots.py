@@ -1,36 +1,29 @@
 """The curves: latency and throughput by number of clients, one panel per workload.
 
 Everything drawn is in the rows of ``stats``, everything said in a title is computed in
-``findings``; how things look is in ``plot_style``. Nothing is shown on a screen, printed or shared:
-a figure is made, written and forgotten.
+``findings``; how things look is in ``plot_style``, how they are drawn and written in ``figures``.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
-from PIL import Image
 
+from bench import figures
 from bench import plot_style as style
 from bench.cases import Case
 from bench.errors import PictureError
 from bench.findings import FLOOR, Measure, title
 from bench.stats import Estimate, Group, Summary
-from bench.suite_file import write_atomically
-
-FORMATS = ("svg", "png")
 
 _FIGURE_NAMES = {Measure.LATENCY: "latency", Measure.THROUGHPUT: "throughput"}
 
@@ -47,7 +40,7 @@ class _Picture:
 def draw(
     summary: Summary,
     stem: Path,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = figures.FORMATS,
     *,
     force: bool = False,
 ) -> list[Path]:
@@ -56,41 +49,33 @@ def draw(
     ``stem`` is a folder that exists, for ``FOLDER/latency.svg``, or the start of the names, for
     ``STEM-latency.svg``. A further dimension that differs from its default (child=python) has
     figures of its own, ``...-latency-child-python.svg``. Raises PictureError for a format that is
-    not in FORMATS, when there is nothing to draw, and, before anything is drawn, when a file is
+    not one of those, when there is nothing to draw, and, before anything is drawn, when a file is
     there already and ``force`` is not given. The same result gives the same SVG, byte for byte.
     """
-    for one in formats:
-        if one not in FORMATS:
-            raise PictureError(f"picture format {one!r}: choose from {', '.join(FORMATS)}")
+    figures.check_formats(formats)
     plan = [
-        (picture, _path(stem, picture.measure, picture.suffix, one), one)
+        (picture, _path(stem, picture.measure, picture.suffix, one))
         for picture in _pictures(summary)
         for one in formats
     ]
     if not plan:
         raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
     if not force:
-        _check_free(path for _, path, _ in plan)
-    for picture, path, one in plan:
-        write_atomically(path, _render(picture, summary, one))
-    return [path for _, path, _ in plan]
+        figures.check_free(path for _, path in plan)
+    for picture, path in plan:
+        figures.write(path, partial(_figure, picture, summary))
+    return [path for _, path in plan]
 
 
 def check_free(cases: Iterable[Case], stem: Path) -> None:
     """Raises PictureError if a picture that a result of these cases would get is there already."""
     suffixes = {_suffix(tuple(case.extra.items())) for case in cases}
-    _check_free(
+    figures.check_free(
         _path(stem, measure, suffix, one)
         for suffix in sorted(suffixes)
         for measure in _FIGURE_NAMES
-        for one in FORMATS
+        for one in figures.FORMATS
     )
-
-
-def _check_free(paths: Iterable[Path]) -> None:
-    for path in paths:
-        if path.exists():
-            raise PictureError(f"{path}: is there already: use --force, or another name")
 
 
 def _suffix(extra: Iterable[tuple[str, object]]) -> str:
@@ -116,40 +101,10 @@ def _path(stem: Path, measure: Measure, suffix: str, extension: str) -> Path:
     return stem / name if stem.is_dir() else stem.with_name(f"{stem.name}-{name}")
 
 
-def _render(picture: _Picture, summary: Summary, extension: str) -> bytes:
-    with mpl.rc_context(style.RC):
-        figure = _figure(picture, summary)
-        file = io.BytesIO()
-        # Neither date nor version of the library: the same result gives the same bytes.
-        metadata: dict[str, Any] = {"Date": None} if extension == "svg" else {"Software": None}
-        figure.savefig(file, format=extension, dpi=style.DPI, metadata=metadata)
-    return _with_palette(file) if extension == "png" else file.getvalue()
-
-
-def _with_palette(png: io.BytesIO) -> bytes:
-    small = io.BytesIO()
-    with Image.open(png) as image:
-        flat = image.convert("RGB").quantize(style.PNG_COLORS, dither=Image.Dither.NONE)
-        flat.save(small, format="PNG", optimize=True, dpi=(style.DPI, style.DPI))
-    return small.getvalue()
-
-
 def _figure(picture: _Picture, summary: Summary) -> Figure:
-    columns = min(len(picture.groups), style.MOST_COLUMNS)
-    rows = math.ceil(len(picture.groups) / columns)
-    height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
-    figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    # Bands for the legend above and the footer below; the panels share what is between.
-    top, bottom = style.LEGEND_HEIGHT / height, style.FOOTER_HEIGHT / height
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
-    panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
-    for panel, group in zip(panels, picture.groups, strict=False):
+    figure, panels, columns = figures.panels(len(picture.groups))
+    for panel, group in zip(panels, picture.groups, strict=True):
         _panel(panel, group, picture.measure, columns)
-    for panel in panels[len(picture.groups) :]:
-        panel.set_axis_off()
     for index in range(0, len(picture.groups), columns):
         panels[index].set_ylabel(style.Y_LABELS[picture.measure])
     # Whoever has no line (of a peer no latency is known) needs no entry.
@@ -159,13 +114,7 @@ def _figure(picture: _Picture, summary: Summary) -> Figure:
         for name in group.managers
         if _points(group, name, picture.measure)
     )
-    figure.legend(
-        handles=_legend(managers, picture.measure),
-        loc="upper left",
-        bbox_to_anchor=(0.005, 1.0),
-        ncols=len(managers) + 3,
-    )
-    figure.text(0.01, 0.012, _footer(summary), color=style.FAINT, fontsize=style.FOOTER_SIZE)
+    figures.frame(figure, _legend(managers, picture.measure), _footer(summary))
     return figure
 
 
@@ -198,14 +147,14 @@ def _wrapped(text: str, width: int) -> str:
 def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:
     main = _points(group, manager, measure)
     look = style.look(manager)
-    _line(panel, main, look)
+    figures.line(panel, main, look)
     if manager == FLOOR:
         return  # a yardstick: one thin line is enough
-    _band(panel, main, look.color)
+    figures.band(panel, main, look.color)
     if measure is Measure.LATENCY:
         rows = [row for row in group.rows if row.case.manager == manager]
         tail = [(row.case.clients, one) for row in rows if (one := row.latency_p99_s) is not None]
-        _line(panel, tail, replace(look, **style.TAIL))
+        figures.line(panel, tail, replace(look, **style.TAIL))
 
 
 def _points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Estimate]]:
@@ -214,50 +163,13 @@ def _points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Est
     return [(row.case.clients, one) for row in rows if (one := measure.of(row)) is not None]
 
 
-def _band(panel: Axes, points: Sequence[tuple[int, Estimate]], color: str) -> None:
-    clients = [n for n, _ in points]
-    low, high = [one.low for _, one in points], [one.high for _, one in points]
-    if len(points) == 1:  # an area needs two
-        panel.vlines(clients, low, high, color=color, alpha=style.BAND_ALPHA, lw=style.BAND_WIDTH)
-    else:
-        panel.fill_between(clients, low, high, color=color, alpha=style.BAND_ALPHA, linewidth=0)
-
-
-def _line(panel: Axes, points: Sequence[tuple[int, Estimate]], look: style.Look) -> None:
-    if len(points) == 1 and not look.marker:  # a line needs two
-        look = replace(look, **style.LONE_POINT)
-    panel.plot(
-        [clients for clients, _ in points],
-        [one.median for _, one in points],
-        color=look.color,
-        linestyle=look.linestyle,
-        linewidth=look.width,
-        marker=look.marker,
-        markersize=look.marker_size,
-    )
-
-
 def _legend(managers: Iterable[str], measure: Measure) -> list[Line2D]:
-    def entry(label: str, look: style.Look) -> Line2D:
-        return Line2D(
-            [],
-            [],
-            label=label,
-            color=look.color,
-            linestyle=look.linestyle,
-            linewidth=look.width,
-            marker=look.marker,
-            markersize=look.marker_size,
-        )
-
-    entries = [entry(manager, style.look(manager)) for manager in managers]
+    entries = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
     if measure is Measure.LATENCY:
         plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
-        entries.append(entry("p50", plain))
-        entries.append(entry("p99", replace(plain, **style.TAIL)))
-    band = style.Look(style.BAND, "-", style.BAND_WIDTH, "", 0.0)
-    entries.append(entry("spread between runs", band))
-    return entries
+        entries.append(figures.legend_entry("p50", plain))
+        entries.append(figures.legend_entry("p99", replace(plain, **style.TAIL)))
+    return [*entries, figures.band_entry()]
 
 
 def _footer(summary: Summary) -> str:

@@ -132,6 +132,12 @@ def measure_name(measure: str) -> str:
     return measure.removesuffix("_per_s").removesuffix("_s").replace("_", "-")
 
 
+def measure_of(row: CaseRow, measure: str) -> Estimate | None:
+    """The estimate of a measure (a field of a row)."""
+    estimate: Estimate | None = getattr(row, measure)
+    return estimate
+
+
 def less_is_better(measure: str) -> bool:
     """Which way a measure (a field of a row) is better."""
     return measure != "throughput_per_s"

@@ -160,9 +160,10 @@ def print_whole(table: Table, width: int, console: Console) -> None:
     console.print(table, crop=False)
 
 
-def _bare_table(title: str) -> Table:
+def bare_table(title: str | None = None) -> Table:
+    """A table without lines, as those of `show`."""
     return Table(
-        title=Text(title),
+        title=None if title is None else Text(title),
         title_style="bold",
         title_justify="left",
         box=None,
@@ -173,7 +174,7 @@ def _bare_table(title: str) -> Table:
 
 def _table(group: Group, marked: set[Any]) -> Table:
     # Narrow on purpose: it just fits 80 columns. Only the manager's column may wrap.
-    table = _bare_table(group.title)
+    table = bare_table(group.title)
     table.add_column("N", justify="right", min_width=3, no_wrap=True)
     table.add_column("manager", overflow="fold")
     for name, width in _COLUMNS:
@@ -197,7 +198,7 @@ def _table(group: Group, marked: set[Any]) -> Table:
 
 
 def _print_crossovers(summary: Summary, console: Console) -> None:
-    table = _bare_table(f"Better than {BASE} from N on (95 % interval)")
+    table = bare_table(f"Better than {BASE} from N on (95 % interval)")
     table.add_column("manager", overflow="fold")
     for measure in CROSSOVER_MEASURES:
         table.add_column(HEADINGS[measure], justify="right", no_wrap=True)

@@ -14,7 +14,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from bench import cli_ab, cli_run, interrupts, result_names
+from bench import cli_ab, cli_history, cli_run, interrupts, result_names
 from made_up_runs import Bench
 from managers import AsyncDriver, Driver, SyncDriver, eventually, open_descriptors, own_children
 from test_child_harness import command_of
@@ -101,7 +101,7 @@ def bench(
     monkeypatch.setattr(cli_run, "measure_run", made.measure)
     for module in (cli_ab, cli_run):
         monkeypatch.setattr(module, "adopt_orphans", lambda: None)  # a property of the process
-    monkeypatch.setattr(cli_run, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(result_names, "RESULTS", tmp_path / "results")
+    for module in (cli_history, cli_run, result_names):
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     with handlers_kept():
         yield made

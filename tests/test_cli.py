@@ -263,6 +263,7 @@ EVERY_OPTION = {
     "compare": ["--json", "--csv", "--markdown", "--fail-on", "--margin", "--force", "BASE"],
     "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
     "selftest": ["--minutes", "--markdown", "--json"],
+    "history": ["FOLDER", "--case", "--measure", "--ab", "--json", "--plot", "-o", "--force"],
     "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],
 }

@@ -41,7 +41,7 @@ SAID_LATER = (
 IMPORTS = """
 import os, signal, subprocess
 from pathlib import Path
-from bench import claim, environment, equipment, interrupts, plots, suite_file, worker_process
+from bench import claim, environment, equipment, figures, interrupts, suite_file, worker_process
 from bench.progress import ProgressListener
 from bench.results import ResultFile
 """
@@ -91,8 +91,8 @@ WHILE_SAVING = {
 AFTER_THE_LAST_RUN = {
     "the file is read": "interrupt_at(cli_run, 'load_summary', n)",
     "the table is printed": "interrupt_at(cli_run, 'print_summary', n)",
-    "a picture is drawn": "interrupt_at(plots, '_render', n, call=2)",
-    "a picture is squeezed": "interrupt_at(plots, '_with_palette', n)",
+    "a picture is drawn": "interrupt_at(figures, '_render', n, call=2)",
+    "a picture is squeezed": "interrupt_at(figures, '_with_palette', n)",
     "a picture is written": "interrupt_at(os, 'fsync', n, call=5)",  # of the file: two per round
     "what is left is ended": "interrupt_at(cli_run, 'end_all', n)",
     "all is done": "interrupt_at(interrupts, 'uninstall', n)",

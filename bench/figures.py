@@ -1,0 +1,133 @@
+"""How a figure is laid out, drawn and written, whatever it shows.
+
+Panels in rows, a legend above and a footer below; lines and bands of estimates. What is drawn is
+the business of ``plots`` and ``history_plot``, how it looks that of ``plot_style``. Nothing is
+shown on a screen, printed or shared: a figure is made, written and forgotten.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from bench import plot_style as style
+from bench.errors import PictureError
+from bench.stats import Estimate
+from bench.suite_file import write_atomically
+
+FORMATS: Final = ("svg", "png")
+
+Points = Sequence[tuple[int, Estimate]]
+"""Where on the x axis, and what is known there."""
+
+
+def check_formats(formats: Iterable[str]) -> None:
+    """Raises PictureError for one that is not in FORMATS."""
+    for one in formats:
+        if one not in FORMATS:
+            raise PictureError(f"picture format {one!r}: choose from {', '.join(FORMATS)}")
+
+
+def check_free(paths: Iterable[Path]) -> None:
+    """Raises PictureError for a file that is there already."""
+    for path in paths:
+        if path.exists():
+            raise PictureError(f"{path}: is there already: use --force, or another name")
+
+
+def write(path: Path, make: Callable[[], Figure]) -> None:
+    """Makes a figure in the project's style and writes it in the format that the name ends in.
+
+    The same figure gives the same SVG, byte for byte. Raises ResultFileError.
+    """
+    write_atomically(path, _render(make, path.suffix.removeprefix(".")))
+
+
+def _render(make: Callable[[], Figure], extension: str) -> bytes:
+    with mpl.rc_context(style.RC):
+        file = io.BytesIO()
+        # Neither date nor version of the library: the same result gives the same bytes.
+        metadata: dict[str, Any] = {"Date": None} if extension == "svg" else {"Software": None}
+        make().savefig(file, format=extension, dpi=style.DPI, metadata=metadata)
+    return _with_palette(file) if extension == "png" else file.getvalue()
+
+
+def _with_palette(png: io.BytesIO) -> bytes:
+    small = io.BytesIO()
+    with Image.open(png) as image:
+        flat = image.convert("RGB").quantize(style.PNG_COLORS, dither=Image.Dither.NONE)
+        flat.save(small, format="PNG", optimize=True, dpi=(style.DPI, style.DPI))
+    return small.getvalue()
+
+
+def panels(count: int) -> tuple[Figure, list[Axes], int]:
+    """A figure with so many panels, the panels, and how many are in a row."""
+    columns = min(count, style.MOST_COLUMNS)
+    rows = math.ceil(count / columns)
+    height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
+    figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    # Bands for the legend above and the footer below; the panels share what is between.
+    top, bottom = style.LEGEND_HEIGHT / height, style.FOOTER_HEIGHT / height
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
+    axes = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
+    for unused in axes[count:]:
+        unused.set_axis_off()
+    return figure, axes[:count], columns
+
+
+def frame(figure: Figure, legend: Sequence[Line2D], footer: str) -> None:
+    """The legend above the panels, in one row, and the footer below them."""
+    figure.legend(handles=legend, loc="upper left", bbox_to_anchor=(0.005, 1.0), ncols=len(legend))
+    figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
+
+
+def line(panel: Axes, points: Points, look: style.Look) -> None:
+    """The medians."""
+    if len(points) == 1 and not look.marker:  # a line needs two
+        look = replace(look, **style.LONE_POINT)
+    panel.plot([x for x, _ in points], [one.median for _, one in points], **_properties(look))
+
+
+def band(panel: Axes, points: Points, color: str) -> None:
+    """The spread between runs."""
+    xs = [x for x, _ in points]
+    low, high = [one.low for _, one in points], [one.high for _, one in points]
+    if len(points) == 1:  # an area needs two
+        panel.vlines(xs, low, high, color=color, alpha=style.BAND_ALPHA, lw=style.BAND_WIDTH)
+    else:
+        panel.fill_between(xs, low, high, color=color, alpha=style.BAND_ALPHA, linewidth=0)
+
+
+def legend_entry(label: str, look: style.Look) -> Line2D:
+    """A line of that look."""
+    return Line2D([], [], label=label, **_properties(look))
+
+
+def band_entry() -> Line2D:
+    """What the bands are."""
+    look = style.Look(style.BAND, "-", style.BAND_WIDTH, "", 0.0)
+    return legend_entry("spread between runs", look)
+
+
+def _properties(look: style.Look) -> dict[str, Any]:
+    return {
+        "color": look.color,
+        "linestyle": look.linestyle,
+        "linewidth": look.width,
+        "marker": look.marker,
+        "markersize": look.marker_size,
+    }
