@@ -22,12 +22,12 @@ from bench.equipment import prepare, scratch_folder
 from bench.findings import FLOOR
 from bench.interpreters import find_interpreters
 from bench.laboratory import SHARES, Laboratory
+from bench.layout import print_whole
 from bench.matrix import cases_of
 from bench.placement import problem as placement_problem
 from bench.result_names import ROOT
 from bench.selftest import KNOWN_COST_S, Report, Tally
 from bench.snapshots import of_working_tree
-from bench.table import print_whole
 from bench.worker_process import RunFailedError, adopt_orphans, end_all
 
 DEFAULT_MINUTES = 5.0

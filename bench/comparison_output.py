@@ -16,8 +16,9 @@ from rich.text import Text
 from bench.comparison import DECISIVE, MEASURES, Compared, Comparison
 from bench.effects import Effect, Verdict, holds_to
 from bench.keys import SCHEMA_VERSION
+from bench.layout import print_whole
+from bench.over_clients import over_clients_data
 from bench.stats import HEADINGS, Summary
-from bench.table import crossovers_data, print_whole
 
 JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""
@@ -163,7 +164,7 @@ def _side_data(summary: Summary) -> dict[str, Any]:
     return {
         "source": summary.source,
         "version": summary.environment.version,
-        "crossovers": crossovers_data(summary),
+        **over_clients_data(summary),
     }
 
 

@@ -16,22 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.findings import BASE, CHALLENGER
+from bench.rounds import TAILS, drawn, in_common
 from bench.stats import Estimate, Group, less_is_better
-
-CONFIDENCE: Final = 0.95
-RESAMPLES: Final = 2000
 
 MEASURES: Final = ("throughput_per_s", "time_per_redo_s", "latency_p99_s", "cpu_total_s")
 """Fields of a row."""
-
-_SEED: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Crossover:
     """``manager`` is better than sync in ``measure`` from N = ``clients`` on; None: at no N.
 
-    ``low`` and ``high`` bound `CONFIDENCE` of the resampled crossovers, None again for "at no N".
+    ``low`` and ``high`` bound 95 % of the resampled crossovers, None again for "at no N".
     ``known`` is whether there are rounds enough for these bounds (two). ``measured`` are the N that
     both were measured at.
     """
@@ -57,27 +53,23 @@ def crossovers(group: Group) -> list[Crossover]:
 
 
 def _crossover(group: Group, manager: str, measure: str) -> Crossover | None:
-    by_clients: dict[int, tuple[dict[int, float], dict[int, float]]] = {}
+    by_clients: dict[int, tuple[Estimate, Estimate]] = {}
     for clients in group.clients:
         own, base = group.row(manager, clients), group.row(BASE, clients)
         above: Estimate | None = None if own is None else getattr(own, measure)
         below: Estimate | None = None if base is None else getattr(base, measure)
         if above is not None and below is not None:
-            by_clients[clients] = dict(above.by_round), dict(below.by_round)
+            by_clients[clients] = above, below
     if len(by_clients) < 2:
         return None
-    sides = [side for pair in by_clients.values() for side in pair]
-    rounds = sorted(set.intersection(*(set(side) for side in sides)))
-    values = np.array([[side[number] for side in sides] for number in rounds])
-    if not rounds or values.min() <= 0:
+    values = in_common([side for pair in by_clients.values() for side in pair])
+    if not values.size or values.min() <= 0:
         return None
     leads = np.log(values[:, 0::2] / values[:, 1::2]) * (-1 if less_is_better(measure) else 1)
     measured = tuple(by_clients)
-    size = len(rounds)
-    draws = np.random.default_rng(_SEED).integers(0, size, (RESAMPLES, size))
-    drawn = _first_of_last_streak(leads[draws].mean(axis=1))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, (tail, 1 - tail), method="nearest")
+    size = len(leads)
+    firsts = _first_of_last_streak(leads[drawn(size)].mean(axis=1))
+    low, high = np.quantile(firsts, TAILS, method="nearest")
     named = [*measured, None]
     return Crossover(
         manager=manager,

@@ -130,6 +130,13 @@ def holds_to(effect: Effect) -> float:
     return max(1 / effect.low, effect.high) - 1
 
 
+def stretch(freedom: float) -> float:
+    """The factor of the head of this file, for a mean with so many degrees of freedom."""
+    quantile = (1 + CONFIDENCE) / 2
+    narrow = stats.t.ppf(quantile, freedom) / stats.norm.ppf(quantile)
+    return float(narrow * math.sqrt((freedom + 1) / freedom))
+
+
 def _logs(values: Sequence[float]) -> Floats:
     return np.log(np.asarray(values, dtype=np.float64))
 
@@ -139,11 +146,8 @@ def _effect(
 ) -> Effect:
     least = float(np.finfo(np.float64).eps) * 8  # values without any spread: what a float can tell
     error = max(error, least)
-    # The factor of the head of this file.
-    stretch = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) / stats.norm.ppf((1 + CONFIDENCE) / 2)
-    stretch *= math.sqrt((freedom + 1) / freedom)
     tail = (1 - CONFIDENCE) / 2
-    low, high = mean + stretch * (np.quantile(draws, (tail, 1 - tail)) - mean)
+    low, high = mean + stretch(freedom) * (np.quantile(draws, (tail, 1 - tail)) - mean)
     detectable = stats.t.ppf(1 - ALPHA / 2, freedom) + stats.t.ppf(POWER, freedom)
     return Effect(
         ratio=math.exp(mean),

@@ -12,8 +12,8 @@ from rich.text import Text
 from bench.comparison import condition
 from bench.history import Point, Series
 from bench.keys import SCHEMA_VERSION, find
+from bench.layout import bare_table, print_whole
 from bench.stats import MEASURES, measure_name
-from bench.table import bare_table, print_whole
 
 JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""

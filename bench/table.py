@@ -14,14 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import units
-from bench.crossover import MEASURES as CROSSOVER_MEASURES
-from bench.crossover import crossovers
-from bench.crossover import text as crossover_text
 from bench.findings import BASE, FLOOR
 from bench.keys import SCHEMA_VERSION
+from bench.layout import bare_table, hanging, print_whole
 from bench.notes import notes
+from bench.over_clients import over_clients_data, print_over_clients
 from bench.stats import (
-    HEADINGS,
     MEASURES,
     QUARTILES_FROM,
     CaseRow,
@@ -63,10 +61,10 @@ def print_summary(summary: Summary, console: Console) -> None:
     for group in summary.groups():
         console.print()
         print_whole(_table(group, marked), _WIDTH, console)
-    _print_crossovers(summary, console)
+    print_over_clients(summary, console)
     console.print()
     for note in marks:
-        console.print(_hanging("! ", note.text, "yellow"), highlight=False)
+        console.print(hanging("! ", note.text, "yellow"), highlight=False)
     if marks:
         console.print()
     console.print(Text(_legend(summary), style="dim"), highlight=False)
@@ -86,7 +84,7 @@ def as_data(summary: Summary) -> dict[str, Any]:
         "environment": asdict(summary.environment),
         "rounds": list(summary.rounds),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
-        "crossovers": crossovers_data(summary),
+        **over_clients_data(summary),
         "failures": [
             {"case": one.case.name, "round": one.round, "reason": one.reason}
             for one in summary.failures
@@ -96,15 +94,6 @@ def as_data(summary: Summary) -> dict[str, Any]:
             for note in notes(summary)
         ],
     }
-
-
-def crossovers_data(summary: Summary) -> list[dict[str, Any]]:
-    """Every crossover with its group; N null where the manager is better than sync at no N."""
-    return [
-        {"group": group.title, **asdict(one)}
-        for group in summary.groups()
-        for one in crossovers(group)
-    ]
 
 
 def throughput_ratio(group: Group, row: CaseRow, base: str) -> Estimate | None:
@@ -153,25 +142,6 @@ def _heading(summary: Summary) -> Text:
     )
 
 
-def print_whole(table: Table, width: int, console: Console) -> None:
-    """Prints a table that needs so many columns: in a narrower window its lines wrap, but none of
-    its columns is lost."""
-    table.width = width if console.width < width else None
-    console.print(table, crop=False)
-
-
-def bare_table(title: str | None = None) -> Table:
-    """A table without lines, as those of `show`."""
-    return Table(
-        title=None if title is None else Text(title),
-        title_style="bold",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
-        pad_edge=False,
-    )
-
-
 def _table(group: Group, marked: set[Any]) -> Table:
     # Narrow on purpose: it just fits 80 columns. Only the manager's column may wrap.
     table = bare_table(group.title)
@@ -197,31 +167,12 @@ def _table(group: Group, marked: set[Any]) -> Table:
     return table
 
 
-def _print_crossovers(summary: Summary, console: Console) -> None:
-    table = bare_table(f"Better than {BASE} from N on (95 % interval)")
-    table.add_column("manager", overflow="fold")
-    for measure in CROSSOVER_MEASURES:
-        table.add_column(HEADINGS[measure], justify="right", no_wrap=True)
-    for group in summary.groups():
-        by_manager: dict[str, dict[str, str]] = {}
-        for one in crossovers(group):
-            by_manager.setdefault(one.manager, {})[one.measure] = crossover_text(one)
-        for manager, texts in by_manager.items():
-            cells = (texts.get(measure, _ABSENT) for measure in CROSSOVER_MEASURES)
-            table.add_row(Text(f"{manager}, {group.title}"), *cells)
-    if table.row_count:
-        console.print()
-        print_whole(table, _WIDTH, console)
-
-
 def _seconds(estimate: Estimate | None) -> str:
     return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
 
 
 def _rate(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return _ABSENT
-    return units.rate(estimate.median).removesuffix("/s").replace(" ", "")
+    return _ABSENT if estimate is None else units.short_rate(estimate.median)
 
 
 def _spread(estimate: Estimate | None) -> Text:
@@ -235,15 +186,6 @@ def _factor(estimate: Estimate | None) -> str:
     return _ABSENT if estimate is None else units.factor(estimate.median)
 
 
-def _hanging(mark: str, text: str, style: str) -> Table:
-    """A mark with its text beside it, so that further lines of the text stay clear of the mark."""
-    grid = Table.grid(padding=0)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text(mark, style=style), Text(text))
-    return grid
-
-
 def _legend(summary: Summary) -> str:
     spread = "quartiles" if len(summary.rounds) >= QUARTILES_FROM else "least and greatest"
     return (
@@ -252,5 +194,7 @@ def _legend(summary: Summary) -> str:
         "p50, p99: latency. CPU: per redo, manager and child. /sync, /floor: throughput to that "
         "of sync and of the floor at the same N, the median of the ratios round by round. "
         "!: see the notes. Better from N on: by the mean ratio over the rounds at it and at every "
-        "greater N; none: at no N."
+        "greater N; none: at no N. Growth: lambda is what one client gets alone, sigma the share "
+        "for which clients queue, kappa what each pair of them costs, off by how far the "
+        "curve is from the data at most (docs/comparing.md)."
     )

@@ -24,6 +24,11 @@ def rate(value: float) -> str:
     return f"{_digits(value / scale)} {unit}/s"
 
 
+def short_rate(value: float) -> str:
+    """Events per second in a column whose heading says so: ``40.4k``."""
+    return rate(value).removesuffix("/s").replace(" ", "")
+
+
 def factor(value: float) -> str:
     """A ratio as ``3.10x`` or ``0.95x``: hundredths, where a third digit would only be noise."""
     return f"{value:.2f}x" if 0.1 <= value < 9.995 else f"{_digits(value)}x"
