@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab selftest bench bench-quick history peer test test-faults soak lint child compiled plot fuzz lock clean distclean help
+.PHONY: ab selftest check bench bench-quick history peer test test-faults soak lint child compiled plot fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -65,6 +65,9 @@ ab: ## measure a commit and the working tree in turn, and compare (BASE=commit; 
 MINUTES ?= 5
 selftest: compiled ## how often ab is right on this machine (MINUTES=5; ARGS=...)
 	@$(RUN) -m bench selftest --minutes $(MINUTES) $(ARGS)
+
+check: $(RUNTIME) ## what on this machine disturbs a measurement, and what to do (ARGS=...)
+	@$(RUN) -m bench check $(ARGS)
 
 child: $(RUNTIME) ## compile the C programs and print their paths
 	@$(RUN) -m fake_redo_child.build

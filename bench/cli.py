@@ -29,13 +29,14 @@ COMMANDS: Final = {
     "compare": "what changed from one result to another, and how sure that is",
     "ab": "measure two commits in turn and compare them",
     "selftest": "how often `ab` is right, where the truth is known",
+    "check": "what on this machine disturbs a measurement, and what to do about it",
     "plot": "a result file as latency and throughput curves",
     "history": "one measure of chosen cases over all results, commit by commit",
     "dump-request": "one whole request of a workload, raw, on stdout",
 }
 
 EXIT_STATUS: Final = (
-    "Exit status: 0 success, 1 a failed run, 2 bad usage or input, 130 interrupted."
+    "Exit status: 0 success, 1 a failed run or check, 2 bad usage or input, 130 interrupted."
 )
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

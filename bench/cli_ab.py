@@ -16,6 +16,7 @@ from rich.console import Console
 from bench.ab import Side, measure, measure_pair
 from bench.ab_files import PairFiles
 from bench.claim import claimed
+from bench.cli_check import say_what_disturbs
 from bench.cli_compare import Output, add_output_arguments
 from bench.cli_options import add_config_options, given_options
 from bench.comparison import compare
@@ -139,6 +140,7 @@ def _measure(
     cases = cases_of(config)
     count = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
     say(err, f"{base} against {changed}: {count}, {seconds / 60:g} min at most")
+    say_what_disturbs(err)
     order = random.Random(config.seed)
     measure(
         cases,

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from bench.cases import Case
 from bench.claim import claimed
+from bench.cli_check import say_what_disturbs
 from bench.cli_options import add_config_options, config_of, given_options
 from bench.config import Config, differences, from_json, override
 from bench.environment import Environment
@@ -111,6 +112,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     else:
         result = older
         result.check_resumable(environment)
+    say_what_disturbs(err)
     _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
     return result
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli_ab import ON_ONE_CPU, minutes_in_s, say
+from bench.cli_check import say_what_disturbs
 from bench.config import Config, load_profile, override
 from bench.environment import Environment
 from bench.equipment import prepare, scratch_folder
@@ -93,6 +94,7 @@ def _measure(report: Report, seconds: float, err: Console, stack: contextlib.Exi
         cycle += [("the same twice", same)]
     cycle += [("late now and then", laboratory.late), ("the same twice", same)]
     cycle += [("ab of one case", laboratory.decided)] * 3
+    say_what_disturbs(err)
     _repeat(cycle, report, seconds, err)
 
 

@@ -296,7 +296,7 @@ def test_help_lists_the_commands_and_statuses(capsys: pytest.CaptureFixture[str]
     for name, summary in COMMANDS.items():
         assert name in out
         assert summary in out
-    for status in ("0 success", "1 a failed run", "2 bad usage", "130 interrupted"):
+    for status in ("0 success", "1 a failed run or check", "2 bad usage", "130 interrupted"):
         assert status in out
 
 
