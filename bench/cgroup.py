@@ -27,7 +27,7 @@ class Quota:
 
 def is_seen(machine: Machine) -> bool:
     """Whether the groups can be seen at all."""
-    return any(folder.is_dir() for _, folder in _mounts(machine))
+    return any(True for _ in _mounts(machine))
 
 
 def quota(machine: Machine) -> Quota | None:
@@ -35,14 +35,13 @@ def quota(machine: Machine) -> Quota | None:
     return min(_quotas(machine), key=lambda one: one.cpus, default=None)
 
 
-def _mounts(machine: Machine) -> Iterator[tuple[bool, Path]]:
-    """Whether it is of version 2, and where."""
-    mount = machine.root / _MOUNT
-    if (mount / "cgroup.controllers").exists():
-        yield True, mount
+def _mounts(machine: Machine) -> Iterator[tuple[bool, str]]:
+    """Whether it is of version 2, and where below the root folder."""
+    if machine.text(f"{_MOUNT}/cgroup.controllers") is not None:
+        yield True, _MOUNT
     for name in _V1_NAMES:
-        if (mount / name).is_dir():
-            yield False, mount / name
+        if machine.text(f"{_MOUNT}/{name}/cgroup.procs") is not None:
+            yield False, f"{_MOUNT}/{name}"
 
 
 def _quotas(machine: Machine) -> Iterator[Quota]:
@@ -51,7 +50,7 @@ def _quotas(machine: Machine) -> Iterator[Quota]:
         # Inside a container the path may be that of the host: then the mount itself is the group.
         group = Path(paths.get("" if is_v2 else "cpu", "/").lstrip("/"))
         for part in (group, *group.parents):
-            folder = (mount / part).relative_to(machine.root)
+            folder = f"{mount}/{part}"
             cpus = _granted(machine, folder, is_v2)
             if cpus is not None:
                 yield Quota(cpus, _throttled(machine, folder))
@@ -60,12 +59,12 @@ def _quotas(machine: Machine) -> Iterator[Quota]:
 def _paths(machine: Machine) -> Iterator[tuple[str, str]]:
     """The group of this process by controller; that of version 2 has none."""
     for line in (machine.text("proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
+        controllers, _, path = line.partition(":")[2].partition(":")
         for controller in controllers.split(","):
             yield controller, path
 
 
-def _granted(machine: Machine, folder: Path, is_v2: bool) -> float | None:
+def _granted(machine: Machine, folder: str, is_v2: bool) -> float | None:
     if is_v2:
         quota_us, _, period_us = (machine.text(f"{folder}/cpu.max") or _UNLIMITED).partition(" ")
     else:
@@ -77,7 +76,7 @@ def _granted(machine: Machine, folder: Path, is_v2: bool) -> float | None:
     return None
 
 
-def _throttled(machine: Machine, folder: Path) -> int | None:
+def _throttled(machine: Machine, folder: str) -> int | None:
     for line in (machine.text(f"{folder}/cpu.stat") or "").splitlines():
         name, _, count = line.partition(" ")
         if name == "nr_throttled" and count.isdecimal():

@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "compare": "what changed from one result to another, and how sure that is",
     "ab": "measure two commits in turn and compare them",
     "selftest": "how often `ab` is right, where the truth is known",
-    "check": "what on this machine disturbs a measurement, and what to do about it",
+    "check": "what on this machine disturbs a measurement",
     "plot": "a result file as latency and throughput curves",
     "history": "one measure of chosen cases over all results, commit by commit",
     "dump-request": "one whole request of a workload, raw, on stdout",

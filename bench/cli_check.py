@@ -26,8 +26,9 @@ _HEADINGS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "Changes no setting. Exit status: 0 nothing disturbs, 1 something does, 2 bad usage."
+    parser.description = (
+        "Says what on this machine disturbs a measurement (exit status 1), and what to do about it."
+        " It changes no setting."
     )
     parser.add_argument("--json", action="store_true", help="the findings as JSON")
 

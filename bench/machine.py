@@ -93,7 +93,7 @@ class Machine:
 
     def number(self, path: str) -> int | None:
         text = self.text(path)
-        return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+        return int(text) if text is not None and text.removeprefix("-").isdecimal() else None
 
     def cpus(self, path: str) -> tuple[int, ...] | None:
         """A list of CPUs or nodes; it may be empty."""
@@ -167,16 +167,16 @@ def _cpu_times(root: Path) -> list[int] | None:
 
 
 def _swapped(root: Path) -> int | None:
-    counters = (read_text(root / "proc/vmstat") or "").splitlines()
-    found = [int(line.split()[1]) for line in counters if line.split(" ", 1)[0] in _SWAP_COUNTERS]
-    return sum(found) if len(found) == len(_SWAP_COUNTERS) else None
+    lines = (read_text(root / "proc/vmstat") or "").splitlines()
+    counters = dict(line.partition(" ")[::2] for line in lines)
+    found = [counters.get(name, "") for name in _SWAP_COUNTERS]
+    return sum(map(int, found)) if all(text.isdecimal() for text in found) else None
 
 
 def _processes(root: Path) -> Iterator[tuple[int, Process]]:
     for path in root.glob("proc/[0-9]*/stat"):
-        # It may have ended meanwhile.
-        text = read_text(path)
-        if text is not None:
-            name, _, rest = text.partition("(")[2].rpartition(")")
-            fields = rest.split()
-            yield int(path.parent.name), Process(name, int(fields[11]) + int(fields[12]))
+        # It may have ended meanwhile: then there is nothing to read.
+        name, _, rest = (read_text(path) or "").partition("(")[2].rpartition(")")
+        user_and_system = rest.split()[11:13]
+        if len(user_and_system) == 2 and all(text.isdecimal() for text in user_and_system):
+            yield int(path.parent.name), Process(name, sum(map(int, user_and_system)))

@@ -41,7 +41,7 @@ def clock(machine: Machine) -> Finding:
 
 def numa(machine: Machine) -> Finding:
     kind, nodes = "NUMA", machine.cpus("sys/devices/system/node/online")
-    if nodes is None:
+    if not nodes:
         return unknown(kind, "Whether the memory has several nodes cannot be seen here.")
     if len(nodes) == 1:
         return fine(kind, "All memory is equally near to all CPUs.")
@@ -139,7 +139,6 @@ CHECKS: Final[Sequence[Check]] = (
     cpu.idle_states,
     cpu.smt,
     cpu.isolated,
-    cpu.nohz_full,
     cpu.heat,
     power,
     clock,

@@ -198,20 +198,6 @@ def isolated(machine: Machine) -> Finding:
     return fine(kind, f"CPUs {names} are kept free of other work, and one of them is used.")
 
 
-def nohz_full(machine: Machine) -> Finding:
-    kind, reading = "nohz_full", machine.pyperf.get("nohz_full")
-    if reading is None or not (reading.advice or reading.problems):
-        return fine(kind, "No CPU is without the tick that its frequency driver needs.")
-    if reading.ready is None:
-        return unknown(kind, f"It cannot be told{_why(reading)}.")
-    return Finding(
-        kind,
-        Severity.MAY_DISTURB,
-        " ".join(reading.advice),
-        "boot without nohz_full= for these CPUs",
-    )
-
-
 def heat(machine: Machine) -> Finding:
     kind = "heat"
     counts = machine.texts(f"{_CPU_FOLDER}/cpu[0-9]*/thermal_throttle/core_throttle_count")

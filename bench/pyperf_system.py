@@ -20,10 +20,9 @@ OPERATIONS: Final = {
     "ASLR": "ASLR",
     "perf events": "PerfEvent",
     "power supply": "PowerSupply",
-    "nohz_full": "CheckNOHZFullIntelPstate",
 }
 """Our names of the checks, and the classes of ``pyperf._system``. Its other ones are not asked:
-IRQAffinity starts systemctl, and the rest only says what is in one file."""
+IRQAffinity starts systemctl, and the rest says what is in one file."""
 
 
 @dataclass(frozen=True, slots=True)
