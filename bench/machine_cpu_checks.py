@@ -117,8 +117,8 @@ def turbo(machine: Machine) -> Finding:
     return Finding(
         kind,
         Severity.DISTURBS,
-        "On: the clock rate falls as more CPUs are busy and as they get hot, so cases with many"
-        " clients, and late ones, run on slower CPUs.",
+        "On: the clock rate falls as more CPUs are busy and as they get hot, so that what runs"
+        " later, or keeps more CPUs busy, runs slower.",
         undo,
         command,
         brief="turbo boost",

@@ -27,23 +27,22 @@ def load(machine: Machine) -> Finding:
     busy = _busy_cpus(machine)
     if average is None and busy is None:
         return unknown(kind, "Neither /proc/loadavg nor /proc/stat says what else runs.")
-    seen, worst = [], Severity.FINE
+    seen, found = [], []
     if average is not None:
         seen.append(
             f"Over the last minute {average:.1f} tasks ran or waited on average, on {_cpus(cpus)}."
         )
-        worst = _load_severity(average, cpus)
+        found.append(_load_severity(average, cpus))
     if busy is not None:
         seen.append(f"Right now others use {busy:.1f} of them{_busiest(machine)}.")
-        now = _load_severity(busy, cpus)
-        # The average looks back: work that has ended still counts in it for a minute or two.
-        if worst is Severity.DISTURBS and now is Severity.FINE:
-            worst = Severity.MAY_DISTURB
-        elif now is not Severity.FINE:
-            worst = now if worst is not Severity.DISTURBS else worst
+        found.append(_load_severity(busy, cpus))
+    worst = min(found, key=list(Severity).index)
     if worst is Severity.FINE:
         return fine(kind, " ".join(seen))
-    shown = average if average is not None and (busy is None or average >= busy) else busy
+    # The average looks back: work that has ended still counts in it for a minute or two.
+    if found[-1] is Severity.FINE:
+        worst = Severity.MAY_DISTURB
+    shown = max(number for number in (average, busy) if number is not None)
     return Finding(
         kind,
         worst,

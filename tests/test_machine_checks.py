@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.machine import Machine, Moment
 from bench.machine_checks import Check, examine, in_brief, verdict
 from bench.machine_finding import Finding, Severity
 from bench.pyperf_system import OPERATIONS, Reading, as_cpu_list, cpu_list, readings
+from bench.result_names import ROOT
 from made_up_runs import RUN, Bench
 from suites import run
 
@@ -620,6 +622,12 @@ def test_this_machine(tmp_path: Path) -> None:
         assert one["text"]
         assert one["advice"] or one["severity"] in ("fine", "unknown")
     assert ("disturb" in data["verdict"]) and data["verdict"].endswith(".")
+
+
+def test_the_page_explains_each_finding(tmp_path: Path) -> None:
+    page = (ROOT / "docs/machine.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| ([\w ]+) \|", page, re.MULTILINE)
+    assert explained == ["finding", *(one.kind for one in examine(machine(tmp_path)))]
 
 
 def test_this_machine_says_where_split_goes() -> None:
