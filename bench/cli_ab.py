@@ -39,6 +39,9 @@ from bench.worker_process import adopt_orphans, end_all
 DEFAULT_PROFILE = "quick"
 DEFAULT_MINUTES = 5.0
 ON_ONE_CPU = "same-cpu"
+SLICES = 10
+"""Of each side of a pair, which needs many: its ratio is the median of those of its slices."""
+
 _OF_THE_RUN = ("rounds", "budget_s", "peer")
 _EXIT_FAILED = 1
 
@@ -164,6 +167,8 @@ def _config(args: argparse.Namespace) -> Config:
             name = option.replace("_s", "").replace("_", "-")
             raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
     config = override(load_profile(args.profile or DEFAULT_PROFILE), **given)
+    if args.slices is None:
+        config = override(config, slices=SLICES)
     if args.placement is None and placement_problem(ON_ONE_CPU) is None:
         config = override(config, placement=[ON_ONE_CPU])
     for placement in config.placement:

@@ -15,7 +15,7 @@ from functools import partial
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli_ab import ON_ONE_CPU, minutes_in_s, say
+from bench.cli_ab import ON_ONE_CPU, SLICES, minutes_in_s, say
 from bench.cli_check import say_what_disturbs
 from bench.config import Config, load_profile, override
 from bench.environment import Environment
@@ -93,7 +93,7 @@ def _measure(report: Report, seconds: float, err: Console, stack: contextlib.Exi
         cycle += [(f"+{share:.0%}", partial(laboratory.slower, share=share))]
         cycle += [("the same twice", same)]
     cycle += [("late now and then", laboratory.late), ("the same twice", same)]
-    cycle += [("ab of one case", laboratory.decided)] * 3
+    cycle += [("ab of one case", laboratory.decided)] * 4
     say_what_disturbs(err)
     _repeat(cycle, report, seconds, err)
 
@@ -119,7 +119,7 @@ def _repeat(cycle: list[tuple[str, Trial]], report: Report, seconds: float, err:
 
 
 def _config() -> Config:
-    config = override(load_profile(PROFILE), manager=["sync", "async", FLOOR])
+    config = override(load_profile(PROFILE), manager=["sync", "async", FLOOR], slices=SLICES)
     if placement_problem(ON_ONE_CPU) is None:
         config = override(config, placement=[ON_ONE_CPU])
     return config

@@ -14,9 +14,17 @@ from typing import Final
 import numpy as np
 
 from bench.cases import Case
-from bench.effects import Effect, Verdict, corrected, paired_effect, unpaired_effect, verdict
+from bench.effects import (
+    Effect,
+    Verdict,
+    corrected,
+    ratio_of_slices,
+    ratios_effect,
+    unpaired_effect,
+    verdict,
+)
 from bench.keys import Value
-from bench.stats import CaseRow, Estimate, Summary, less_is_better, measure_of
+from bench.stats import CaseRow, Summary, less_is_better, measure_of
 
 MEASURES: Final = (
     "time_per_redo_s",
@@ -163,43 +171,67 @@ def _said(value: Value | None) -> str:
     return "unknown" if value is None else str(value)
 
 
+def pair_ratios(measure: str, base: CaseRow, changed: CaseRow) -> dict[int, float]:
+    """The ratio of changed to base in each round that both have, of two files measured together.
+
+    From the slices, which were taken in turn, where the measure has them. A measure of zero has no
+    ratio.
+    """
+    before, after = _by_round(base, measure), _by_round(changed, measure)
+    return {
+        number: ratio_of_slices(before[number], after[number])
+        for number in sorted(before.keys() & after.keys())
+        if len(before[number]) == len(after[number]) and min(*before[number], *after[number]) > 0
+    }
+
+
+def _by_round(row: CaseRow, measure: str) -> Mapping[int, Sequence[float]]:
+    """What was measured in turn: the values of the slices, else the run's as if it were one."""
+    estimate = measure_of(row, measure)
+    whole = {} if estimate is None else {n: (value,) for n, value in estimate.by_round}
+    return row.slices.get(measure) or whole
+
+
 def _effect(measure: str, base: CaseRow, changed: CaseRow, paired: bool) -> Effect | None:
+    """None where there is nothing to compare."""
+    if paired:
+        ratios = pair_ratios(measure, base, changed)
+        return ratios_effect(list(ratios.values())) if ratios else None
     before, after = measure_of(base, measure), measure_of(changed, measure)
     if before is None or after is None:
         return None
-    return _effect_of(dict(before.by_round), dict(after.by_round), paired)
+    return _unpaired(dict(before.by_round), dict(after.by_round))
 
 
-def _effect_of(
-    before: Mapping[int, float], after: Mapping[int, float], paired: bool
-) -> Effect | None:
-    """None where there is nothing to compare: a measure of zero has no ratio."""
-    if paired:
-        rounds = sorted(before.keys() & after.keys())
-        base, changed = [before[n] for n in rounds], [after[n] for n in rounds]
-    else:
-        base, changed = list(before.values()), list(after.values())
-    if not base or not changed or min(*base, *changed) <= 0:
+def _unpaired(before: Mapping[int, float], after: Mapping[int, float]) -> Effect | None:
+    values = [list(side.values()) for side in (before, after)]
+    if not all(values) or min(map(min, values)) <= 0:
         return None
-    return (paired_effect if paired else unpaired_effect)(base, changed)
+    return unpaired_effect(*values)
 
 
 def _overall(rows: Sequence[tuple[CaseRow, CaseRow]], paired: bool) -> Effect | None:
     """A round is the unit: what disturbed it disturbed all of its cases."""
     measured = [
-        (before.time_per_redo_s, after.time_per_redo_s)
+        (before, after)
         for before, after in rows
         if before.time_per_redo_s is not None and after.time_per_redo_s is not None
     ]
     if not measured:
         return None
-    sides = [_round_means(side) for side in zip(*measured, strict=True)]
-    return _effect_of(sides[0], sides[1], paired)
+    if paired:
+        ratios = _round_means(pair_ratios(DECISIVE, *pair) for pair in measured)
+        return ratios_effect(list(ratios.values())) if ratios else None
+    sides = [
+        _round_means(dict(row.time_per_redo_s.by_round) for row in side if row.time_per_redo_s)
+        for side in zip(*measured, strict=True)
+    ]
+    return _unpaired(*sides)
 
 
-def _round_means(cases: Iterable[Estimate]) -> dict[int, float]:
+def _round_means(cases: Iterable[Mapping[int, float]]) -> dict[int, float]:
     """The geometric mean over all cases of each round that has them all."""
-    by_round = [dict(estimate.by_round) for estimate in cases]
+    by_round = list(cases)
     complete = set.intersection(*(set(values) for values in by_round))
     return {
         number: float(np.exp(np.mean([np.log(values[number]) for values in by_round])))

@@ -64,12 +64,11 @@ class Effect:
     units: tuple[int, int]
 
 
-def paired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
-    """The effect from pairs: ``base[i]`` and ``changed[i]`` were measured together.
-
-    At least one pair; all values above 0.
+def ratios_effect(pairs: Sequence[float]) -> Effect:
+    """The effect from pairs that were measured together, given as the ratio of changed to base of
+    each. At least one pair; all above 0.
     """
-    ratios = _logs(changed) - _logs(base)
+    ratios = _logs(pairs)
     ratio, size = math.exp(ratios.mean()), ratios.size
     if size < 2:
         return Effect(ratio, None, None, None, None, (size, size))
@@ -77,6 +76,15 @@ def paired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
     error = float(ratios.std(ddof=1)) / math.sqrt(size)
     draws = np.random.default_rng(_SEED).integers(0, size, (RESAMPLES, size))
     return _effect(ratios.mean(), error, freedom, ratios[draws].mean(axis=1), (size, size))
+
+
+def ratio_of_slices(base: Sequence[float], changed: Sequence[float]) -> float:
+    """The ratio of a pair whose slices were taken in turn: ``base[k]`` beside ``changed[k]``.
+
+    The median of the slices' ratios, so that what disturbs a few slices of one side, as long as a
+    turn of the scheduler or longer, does not count. All above 0; as many on both sides.
+    """
+    return float(np.exp(np.median(_logs(changed) - _logs(base))))
 
 
 def unpaired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:

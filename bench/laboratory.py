@@ -15,7 +15,7 @@ from bench import ab
 from bench.ab import Side
 from bench.ab_files import PairFiles
 from bench.cases import Case
-from bench.comparison import DECISIVE, MARGIN
+from bench.comparison import DECISIVE, MARGIN, pair_ratios
 from bench.config import Config, override
 from bench.environment import Environment
 from bench.equipment import Equipment
@@ -24,7 +24,7 @@ from bench.selftest import LATE, LATE_ALWAYS, Report
 from bench.snapshots import Snapshot
 from bench.stats import load_summary
 
-SHORT_RUNS: Final = {"slices": 3, "seconds": 0.06, "warmup_s": 0.02}
+SHORT_RUNS: Final = {"slices": 7, "seconds": 0.105, "warmup_s": 0.02}
 """Trials are many, so their runs are short. Seconds are of all slices together."""
 
 PAIRS: Final = ab.MIN_PAIRS
@@ -68,8 +68,10 @@ class Laboratory:
     def slower(self, report: Report, share: float) -> None:
         """One case, a child that costs more by that share of a redo."""
         case = self._next_case()
-        compared = self._values(case, self._slowed(case, share), PAIRS_OF_SLOWER)
-        report.add_slower(f"+{share:.0%}", *compared, JUDGED_AT)
+        files = self._pairs([case], self._slowed(case, share), self._short, PAIRS_OF_SLOWER)
+        rows = (load_summary(file.path).rows[0] for file in (files.base, files.changed))
+        ratios = pair_ratios(DECISIVE, *rows)
+        report.add_slower(f"+{share:.0%}", list(ratios.values()), JUDGED_AT)
 
     def decided(self, report: Report) -> None:
         """One case, measured as `ab` does with a minute to spend."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Final
 
 from bench import measures
 from bench.cases import Case
@@ -16,6 +17,9 @@ from bench.records import RunRecord, Usage
 from bench.samples import REDOS_PER_CLIENT, SliceSamples
 from bench.worker_process import RunFailedError, WorkerProcess
 from bench.worker_protocol import WorkerSpec
+
+MOST_OF_TIMEOUT: Final = 0.25
+"""The share of a run's timeout that its slices are stretched to at most: `ab` has two in turn."""
 
 
 def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
@@ -50,11 +54,16 @@ class Run:
         self._used: list[dict[str, int]] = []
 
     def warm_up(self, config: Config) -> float:
-        """Redoes without being measured. The seconds that a slice should take after that."""
+        """Redoes without being measured. The seconds that a slice should take after that.
+
+        A machine that is disturbed in this moment looks slow, and must not stretch the slices until
+        the run has no time for them.
+        """
         warmup, _ = _slice(self._worker, self._case, config.warmup_s)
         warmup_s = measures.time_per_redo_s([warmup])
         self._warmups = ((max(1, measures.redos([warmup]) // self._case.clients), warmup_s),)
-        return max(config.slice_s, REDOS_PER_CLIENT * warmup_s)
+        most_s = config.run_timeout_s * MOST_OF_TIMEOUT / config.slices
+        return max(config.slice_s, min(REDOS_PER_CLIENT * warmup_s, most_s))
 
     def slice(self, seconds: float) -> None:
         """Measures one slice."""

@@ -8,9 +8,10 @@ Rows are plain data; nothing here draws, prints or knows a live object.
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyperf
@@ -80,7 +81,8 @@ class CaseRow:
     """All measures of one case over its runs; None where no run has the measure.
 
     Times are seconds, ``throughput_per_s`` redos per second, CPU times seconds per redo. ``missed``
-    are the self-checks that were not ok: (round, what the run said).
+    are the self-checks that were not ok: (round, what the run said). ``slices`` has the values of
+    each slice, in order, by measure and round, for those measures that slices have.
     """
 
     case: Case
@@ -98,6 +100,7 @@ class CaseRow:
     cpu_child_user_s: Estimate | None
     cpu_child_system_s: Estimate | None
     missed: tuple[tuple[int, str], ...] = ()
+    slices: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
 
 
 MEASURES: Mapping[str, str] = {
@@ -233,7 +236,8 @@ def manager_order(manager: str) -> tuple[int, str]:
 
 
 def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
-    runs: list[Mapping[str, Value]] = [run.get_metadata() for run in pyperf_runs]
+    all_runs = list(pyperf_runs)
+    runs: list[Mapping[str, Value]] = [run.get_metadata() for run in all_runs]
     rounds = [int(run["redo_round"]) for run in runs]
 
     def estimate(key: str) -> Estimate | None:
@@ -251,7 +255,17 @@ def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
             for number, run in sorted(zip(rounds, runs, strict=True), key=lambda pair: pair[0])
             if run.get("redo_self_check", "ok") != "ok"
         ),
-        **{field: estimate(key) for field, key in MEASURES.items()},
+        slices={
+            "time_per_redo_s": {
+                number: tuple(run.values) for number, run in zip(rounds, all_runs, strict=True)
+            },
+            "throughput_per_s": {
+                number: tuple(json.loads(str(run["redo_slice_throughputs"])))
+                for number, run in zip(rounds, runs, strict=True)
+                if "redo_slice_throughputs" in run
+            },
+        },
+        **{name: estimate(key) for name, key in MEASURES.items()},
     )
 
 

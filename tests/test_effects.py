@@ -16,7 +16,8 @@ from bench.effects import (
     Verdict,
     corrected,
     holds_to,
-    paired_effect,
+    ratio_of_slices,
+    ratios_effect,
     unpaired_effect,
     verdict,
 )
@@ -28,6 +29,18 @@ values = st.lists(st.floats(1e-6, 1e3), min_size=2, max_size=12)
 def noisy(random: np.random.Generator, size: int, mean: float, spread: float) -> list[float]:
     drawn = mean * np.exp(random.normal(0, spread, size))
     return [float(value) for value in drawn]
+
+
+def paired_effect(base: list[float], changed: list[float]) -> Effect:
+    return ratios_effect([after / before for before, after in zip(base, changed, strict=True)])
+
+
+def test_a_disturbed_slice_changes_no_pair() -> None:
+    base = [1.0, 1.1, 0.9, 1.0, 1.0]
+    assert ratio_of_slices(base, [1.05 * one for one in base]) == pytest.approx(1.05)
+    disturbed = [1.05, 30.0, 0.945, 1.05, 1.05]
+    assert ratio_of_slices(base, disturbed) == pytest.approx(1.05)
+    assert ratio_of_slices(disturbed, base) == pytest.approx(1 / 1.05)
 
 
 def test_the_ratio_is_that_of_the_geometric_means() -> None:

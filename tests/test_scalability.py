@@ -53,7 +53,13 @@ def group_of(throughput: Mapping[int, float | ByRound], manager: str = "async") 
         measures: dict[str, Estimate | None] = dict.fromkeys(MEASURES)
         measures["throughput_per_s"] = Estimate.of(by_round.items())
         rows.append(
-            CaseRow(case=Case(manager, "short", n), rounds=tuple(by_round), missed=(), **measures)
+            CaseRow(
+                case=Case(manager, "short", n),
+                rounds=tuple(by_round),
+                missed=(),
+                slices={},
+                **measures,
+            )
         )
     return Group("short", (), tuple(rows))
 

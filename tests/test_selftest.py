@@ -52,9 +52,8 @@ def test_a_slower_child_is_judged_after_so_many_pairs(
     change: float, found: int, wrong: int
 ) -> None:
     report = Report()
-    base = np.random.default_rng(1).normal(50e-6, 0.1e-6, 12)
-    changed = np.random.default_rng(2).normal(50e-6 * change, 0.1e-6, 12)
-    report.add_slower("+5%", base.tolist(), changed.tolist(), (6, 12, 24))
+    ratios = np.random.default_rng(1).normal(change, 0.003, 12)
+    report.add_slower("+5%", ratios.tolist(), (6, 12, 24))
     assert set(report.tallies) == {"+5%, 6 pairs", "+5%, 12 pairs"}
     for tally in report.tallies.values():
         assert (tally.trials, tally.found, tally.wrong) == (1, found, wrong)
@@ -77,11 +76,14 @@ def test_a_slower_child_costs_a_share_of_the_time_from_page_to_page(
     assert asked[-1] == {"cost_per_request_us": pytest.approx(0.5)}
 
 
-def test_late_replies_are_counted_by_percentile() -> None:
+@pytest.mark.parametrize(("p50_low", "found"), [(1.01, 0), (1.06, 1)])
+def test_late_replies_are_counted_by_percentile(p50_low: float, found: int) -> None:
     report = Report()
-    verdicts = {"latency_p99_s": Verdict.SLOWER, "latency_p50_s": Verdict.SAME}
-    report.add_late(said(CASES[0], **verdicts))
-    assert [tally.found for tally in report.tallies.values()] == [1, 0]
+    one = said(CASES[0], latency_p99_s=Verdict.SLOWER, latency_p50_s=Verdict.SLOWER)
+    shifted = Effect(1.07, p50_low, 1.08, 0.01, 0.03, (6, 6))
+    measures = {**one.measures, "latency_p50_s": Compared(shifted, 0.01, Verdict.SLOWER)}
+    report.add_late(CaseComparison(CASES[0], measures))
+    assert [tally.found for tally in report.tallies.values()] == [1, found]
 
 
 @pytest.mark.parametrize(("cost_s", "fits"), [(KNOWN_COST_S, True), (1.1 * KNOWN_COST_S, False)])
