@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from bench.errors import CaseError
 
 # No "/" or blank: they separate the parts of a name. (A fault has "=" in it: the first one counts.)
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+:=,-]*")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+:=,%-]*")
 _NAME = re.compile(
     r"(?P<manager>[^/]+)/(?P<workload>[^/]+)/n=(?P<clients>[0-9]+)(?P<extra>(/[^/]+)*)"
 )
@@ -37,16 +37,43 @@ class Case:
     wait: str = field(default="park", metadata={"meaning": "how the manager waits for a page"})
     placement: str = field(default="any", metadata={"meaning": "which CPUs both processes run on"})
     python: str = field(default="this", metadata={"meaning": "label of the worker's interpreter"})
+    topology: str = field(
+        default="shared", metadata={"meaning": "one manager for all clients, or one each"}
+    )
+    executor: str = field(
+        default="per-client", metadata={"meaning": "threads that the clients of sync have or share"}
+    )
+    load: str = field(
+        default="closed", metadata={"meaning": "what starts a redo: the last one's end, or a clock"}
+    )
+    admission: str = field(
+        default="none", metadata={"meaning": "how many clients may hold data, and how many redo"}
+    )
+    pause: str = field(
+        default="yield", metadata={"meaning": "what a client does between two redos"}
+    )
+    caller: str = field(
+        default="own", metadata={"meaning": "from where the clients call a sync manager"}
+    )
+    heartbeat: str = field(
+        default="none", metadata={"meaning": "whose lateness is measured beside the redos"}
+    )
+    background_load: int = field(
+        default=0, metadata={"meaning": "busy processes beside manager and child"}
+    )
+    scenario: str = field(default="redo", metadata={"meaning": "what one sample is"})
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
             if not (isinstance(value, int) or _WORD.fullmatch(value)):
                 raise CaseError(
-                    f"{item.name} {value!r} of a case: use letters, digits and _ . + : = , - only"
+                    f"{item.name} {value!r} of a case: use letters, digits and _ . + : = , % - only"
                 )
         if self.clients < 1:
             raise CaseError(f"clients {self.clients} of a case: use 1 or more")
+        if self.background_load < 0:
+            raise CaseError(f"background_load {self.background_load} of a case: use 0 or more")
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from bench.config import OPTIONS, Config, load_profile, option_name, override
 from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS
 from bench.placement import PLACEMENTS
+from bench.surroundings import CALLERS, HEARTBEATS, PAUSES, SCENARIOS
 
 _HELP: Final = {
     "manager": ("LIST", f"of {', '.join(MANAGERS)}, peer:KIND"),
@@ -19,6 +20,15 @@ _HELP: Final = {
     "wait": ("LIST", "how managers wait: park, or spin:US, which polls for US microseconds before"),
     "placement": ("LIST", f"CPUs of manager and child: {', '.join(PLACEMENTS)}"),
     "python": ("LIST", "interpreters of the workers: this, NAME, PATH or LABEL=PATH"),
+    "topology": ("LIST", "shared: one manager for all clients; per-tenant: one each"),
+    "executor": ("LIST", "threads of sync's clients: per-client, ncpus, or K that they share"),
+    "load": ("LIST", "closed, open:RATE (redos/s), open:PERCENT%% of the closed loop's capacity"),
+    "admission": ("LIST", "none, before:K, after:K, both:D,K: who may hold data, who may redo"),
+    "pause": ("LIST", f"between two redos of a client: {', '.join(PAUSES)}"),
+    "caller": ("LIST", f"from where sync is called: {', '.join(CALLERS)}"),
+    "heartbeat": ("LIST", f"lateness measured beside the redos: {', '.join(HEARTBEATS)}"),
+    "background_load": ("LIST", "busy processes beside manager and child, as 0,2"),
+    "scenario": ("LIST", f"what is measured: {', '.join(SCENARIOS)}"),
     "rounds": ("K", "runs of each case; lifts the profile's time budget"),
     "slices": ("K", "slices of a run"),
     "seconds": ("S", "measured in a run, over all its slices"),

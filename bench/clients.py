@@ -15,7 +15,7 @@ import threading
 import time
 import types
 from array import array
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -76,16 +76,27 @@ class _Slice:
 
 @dataclass(frozen=True, slots=True)
 class SliceOutcome:
-    """``payload``: see ``worker_protocol``. ``used``: what each meter's process used meanwhile."""
+    """``payload``: see ``worker_protocol``. ``used``: what each meter's process used meanwhile.
+    ``series`` (arrays of int64) and ``counts``: what else was measured, by name."""
 
     payload: bytes
     used: tuple[Used, ...]
+    series: Mapping[str, array[int]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_threads(
-    work: Work[bytes], clients: int, seconds: float, meters: Sequence[Meter]
+    work: Work[bytes],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    gives_way: bool = True,
 ) -> SliceOutcome:
-    """One slice with a thread per client. Raises what the first failing client raised."""
+    """One slice with a thread per client. Raises what the first failing client raised.
+
+    ``gives_way``: whether a client lets others run between two redos.
+    """
     calls, pages = work.calls, work.pages
     everybody_there = threading.Barrier(clients + 1)
     gate = threading.Event()
@@ -109,7 +120,8 @@ def run_threads(
             if after_ns >= deadline_ns:
                 break
             index = index + 1 if index + 1 < count else 0
-            os.sched_yield()  # time.sleep(0) would wait for the kernel's timer slack, 50 us
+            if gives_way:
+                os.sched_yield()  # time.sleep(0) would wait for the kernel's timer slack, 50 us
         client.end_ns = after_ns
 
     def run(client: _Client) -> None:
@@ -135,9 +147,14 @@ def run_threads(
 
 
 async def run_tasks(
-    work: Work[Awaitable[bytes]], clients: int, seconds: float, meters: Sequence[Meter]
+    work: Work[Awaitable[bytes]],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    gives_way: bool = True,
 ) -> SliceOutcome:
-    """One slice with a task per client. Raises what the first failing client raised."""
+    """One slice with a task per client, else as `run_threads`."""
     calls, pages = work.calls, work.pages
     gate = asyncio.Event()
     this = _Slice()
@@ -158,7 +175,8 @@ async def run_tasks(
             if after_ns >= deadline_ns:
                 break
             index = index + 1 if index + 1 < count else 0
-            await _give_way()
+            if gives_way:
+                await _give_way()
         client.end_ns = after_ns
 
     team = [_Client(number) for number in range(clients)]

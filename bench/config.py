@@ -30,6 +30,16 @@ from bench.config_fields import (
 )
 from bench.names import NO_FAULT, PARK, THIS_PYTHON, python_label, unknown
 from bench.placement import ANY
+from bench.surroundings import (
+    CLOSED,
+    NO_ADMISSION,
+    NO_HEARTBEAT,
+    OWN,
+    PER_CLIENT,
+    REDO,
+    SHARED,
+    YIELD,
+)
 
 __all__ = [
     "OPTIONS",
@@ -70,6 +80,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     placement: tuple[str, ...] = (ANY,)
     python: tuple[str, ...] = (THIS_PYTHON,)
     """The interpreters that workers run on, as ``interpreters`` understands them."""
+    topology: tuple[str, ...] = (SHARED,)
+    executor: tuple[str, ...] = (PER_CLIENT,)
+    load: tuple[str, ...] = (CLOSED,)
+    admission: tuple[str, ...] = (NO_ADMISSION,)
+    pause: tuple[str, ...] = (YIELD,)
+    caller: tuple[str, ...] = (OWN,)
+    heartbeat: tuple[str, ...] = (NO_HEARTBEAT,)
+    background_load: tuple[int, ...] = (0,)
+    scenario: tuple[str, ...] = (REDO,)
     rounds: int = 7
     slices: int = 5
     seconds: float = 0.25

@@ -5,6 +5,7 @@ and no ``Config``; `bench.config` reads, overrides and stores.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
@@ -27,6 +28,25 @@ from bench.names import (
     unknown,
 )
 from bench.placement import PLACEMENTS, SPLIT
+from bench.surroundings import (
+    BACKGROUND_MOST,
+    CALLERS,
+    CLOSED,
+    EXECUTOR_MOST,
+    HEARTBEATS,
+    NCPUS,
+    NO_ADMISSION,
+    OWN,
+    PAUSES,
+    PER_CLIENT,
+    REDO,
+    SCENARIOS,
+    SHARED,
+    TOPOLOGIES,
+    Admission,
+    Load,
+    executor_threads,
+)
 from fake_redo_child.build import FAULTS, BuildError, check_fault
 
 SEED_MAX: Final = 2**63 - 1
@@ -54,6 +74,8 @@ class Rule:
     names: tuple[str, ...] = ()
     check: Callable[[str], object] | None = None
     """For text with a notation of its own: raises ValueError or BuildError."""
+    separator: str = ","
+    """What an option's text is split into items by, a regular expression."""
 
 
 def _one_of(noun: str, names: tuple[str, ...]) -> Rule:
@@ -108,6 +130,38 @@ RULES: Final[Mapping[str, Rule]] = {
         noun="interpreter",
         check=python_label,
     ),
+    "topology": _some_of("topology", TOPOLOGIES),
+    "executor": Rule(
+        str,
+        f"{PER_CLIENT}, {NCPUS}, or a number of threads from 1 to {EXECUTOR_MOST}, as text",
+        is_list=True,
+        noun="executor",
+        check=executor_threads,
+    ),
+    "load": Rule(
+        str,
+        "closed, open:RATE or open:PERCENT%",
+        is_list=True,
+        noun="load",
+        check=Load.parse,
+    ),
+    "admission": Rule(
+        str,
+        "none, before:K, after:K or both:D,K",
+        is_list=True,
+        noun="admission",
+        check=Admission.parse,
+        separator=r",(?=\s*[a-z])",  # not the comma of both:D,K
+    ),
+    "pause": _some_of("pause", PAUSES),
+    "caller": _some_of("caller", CALLERS),
+    "heartbeat": _some_of("heartbeat", HEARTBEATS),
+    "background_load": Rule(
+        Annotated[int, Meta(ge=0, le=BACKGROUND_MOST)],
+        f"whole numbers from 0 to {BACKGROUND_MOST}",
+        is_list=True,
+    ),
+    "scenario": _some_of("scenario", SCENARIOS),
     "rounds": _COUNT,
     "slices": _COUNT,
     "seconds": _SECONDS,
@@ -128,6 +182,16 @@ RULES: Final[Mapping[str, Rule]] = {
         check=_check_fault,
     ),
 }
+EXCLUSIVE: Final = {
+    "topology": SHARED,
+    "executor": PER_CLIENT,
+    "load": CLOSED,
+    "admission": NO_ADMISSION,
+    "caller": OWN,
+    "scenario": REDO,
+}
+"""Dimensions that change how clients call, and their usual value: one of them at a time."""
+
 REQUIRED: Final = ("manager", "workload", "clients")
 TABLES: Final = ("child",)
 
@@ -185,7 +249,7 @@ def _value(name: str, value: object, source: Source) -> object:
     if not rule.is_list:
         return _item(name, value, source, is_text)
     if is_text:
-        value = [part.strip() for part in str(value).split(",")] if value else []
+        value = [part.strip() for part in re.split(rule.separator, str(value))] if value else []
     if not isinstance(value, list | tuple):
         raise source.wrong_value(name, value, f"a list, {rule.expected}")
     if not value:
@@ -229,6 +293,11 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
     if SPLIT in fields["placement"] and fields["child.fault"] != NO_FAULT:
         expected = "any or same-cpu with a fault: a child that replaces another is not split off"
         raise blame("placement", "child.fault", expected=expected)
+    changed = [name for name, usual in EXCLUSIVE.items() if set(fields[name]) - {usual}]
+    if len(changed) > 1:
+        raise blame(*changed, expected=f"{EXCLUSIVE[changed[0]]} with another {changed[1]}")
+    if any(Load.parse(one).percent for one in fields["load"]) and CLOSED not in fields["load"]:
+        raise blame("load", expected="closed, too: its throughput is what the percentage is of")
     labels = [python_label(choice) for choice in fields["python"]]
     if len(set(labels)) < len(labels):
         raise blame("python", expected="names that differ: call one of them LABEL=PATH")

@@ -105,6 +105,9 @@ _USAGE = (
     Key("redo_poll_calls", "1/redo", "poll, epoll or select calls of the manager"),
 )
 
+FURTHER: tuple[Key, ...] = ()
+"""Measures of experiments (docs/experiments.md): numbers that only some runs have."""
+
 _WORKER = (
     Key("redo_loop", "text", "event loop that the clients ran on, with its version"),
     Key("redo_counter_*", "count", "a counter of the manager since its launch, warm-up included"),
@@ -134,7 +137,7 @@ _SUITE = (
     ),
 )
 
-KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + _USAGE + _WORKER + _SUITE
+KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + _USAGE + FURTHER + _WORKER + _SUITE
 """Every key, in the order in which it is documented."""
 
 _BY_NAME = {key.name: key for key in KEYS}

@@ -4,41 +4,77 @@ What a case is and what it is called is in `bench.cases`; the order they run in 
 """
 
 import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
-from bench.cases import Case
+from bench.cases import DEFAULTS, Case
 from bench.config import Config
-from bench.names import MANAGERS_THAT_SPIN, PARK, THIS_PYTHON, python_label, runs_on_python
+from bench.names import (
+    ASYNC_MANAGERS,
+    MANAGERS_THAT_SPIN,
+    NOOPS,
+    SYNC,
+    is_ours,
+    python_label,
+    runs_on_python,
+)
+from bench.surroundings import HEARTBEAT_ON_LOOP, OWN
 
 
 def cases_of(config: Config) -> tuple[Case, ...]:
     """Every case of the configuration, each once, in an order that follows the profile's lists.
 
-    Child, then workload, placement, interpreter, wait, manager and clients, the last changing
-    fastest: consecutive cases are the points of one curve, and consecutive curves are the ones to
-    be compared. A manager that has only one way to wait, or needs no interpreter, has it once,
-    whatever else is asked for.
+    Child first, manager and clients last, the last changing fastest: consecutive cases are the
+    points of one curve, and consecutive curves are the ones to be compared. Where a dimension means
+    nothing to a manager (an interpreter to the floor), the manager has its default, once, whatever
+    else is asked for.
     """
-    return tuple(
-        Case(
-            manager=manager,
-            workload=workload,
-            clients=clients,
-            child=child,
-            cost=config.child.cost,
-            fault=config.child.fault,
-            wait=wait if manager in MANAGERS_THAT_SPIN else PARK,
-            placement=placement,
-            python=python_label(python) if runs_on_python(manager) else THIS_PYTHON,
-        )
-        for child, workload, placement, python, wait, manager, clients in itertools.product(
-            config.child.kind,
-            config.workload,
-            config.placement,
-            config.python,
-            config.wait,
-            config.manager,
-            config.clients,
-        )
-        if (wait == config.wait[0] or manager in MANAGERS_THAT_SPIN)
-        and (python == config.python[0] or runs_on_python(manager))
-    )
+    return tuple(dict.fromkeys(map(_without_what_means_nothing, _product(config))))
+
+
+_SLOWEST_FIRST: Final = (
+    *("workload", "placement", "background_load", "python", "topology", "scenario", "admission"),
+    *("load", "heartbeat", "caller", "executor", "pause", "wait", "manager", "clients"),
+)
+
+
+def _product(config: Config) -> Iterator[Case]:
+    lists = (getattr(config, name) for name in _SLOWEST_FIRST)
+    for child, *point in itertools.product(config.child.kind, *lists):
+        values = dict(zip(_SLOWEST_FIRST, point, strict=True))
+        values["python"] = python_label(values["python"])
+        yield Case(child=child, cost=config.child.cost, fault=config.child.fault, **values)
+
+
+def _without_what_means_nothing(case: Case) -> Case:
+    """The case with the default of every dimension that its manager has not."""
+    meaningless = {name for name, means in _MEANS_SOMETHING.items() if not means(case)}
+    defaults = {name: DEFAULTS[name] for name in meaningless}
+    return replace(case, **defaults)  # type: ignore[arg-type]
+
+
+def _has_clients_of_ours(case: Case) -> bool:
+    """Whether its clients are threads or tasks of the worker."""
+    return is_ours(case.manager) or case.manager in NOOPS
+
+
+def _has_loop(case: Case) -> bool:
+    return case.manager in ASYNC_MANAGERS or (case.manager == SYNC and case.caller != OWN)
+
+
+_MEANS_SOMETHING: Final[Mapping[str, Callable[[Case], bool]]] = {
+    "wait": lambda case: case.manager in MANAGERS_THAT_SPIN,
+    "python": lambda case: runs_on_python(case.manager),
+    "topology": lambda case: is_ours(case.manager),
+    "executor": lambda case: case.manager == SYNC,
+    "load": _has_clients_of_ours,
+    "admission": lambda case: is_ours(case.manager),
+    "pause": _has_clients_of_ours,
+    "caller": lambda case: case.manager == SYNC,
+    "heartbeat": lambda case: (
+        _has_clients_of_ours(case) and (case.heartbeat != HEARTBEAT_ON_LOOP or _has_loop(case))
+    ),
+    "scenario": lambda case: case.manager in MANAGERS_THAT_SPIN,
+}
+"""Dimension -> whether it makes a difference to that case. The others do to all."""

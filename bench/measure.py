@@ -14,8 +14,8 @@ from bench.errors import SampleError
 from bench.names import NO_FAULT, is_peer, spin_us
 from bench.peer import measure_peer
 from bench.records import RunRecord, Usage
-from bench.samples import REDOS_PER_CLIENT, SliceSamples
-from bench.worker_process import RunFailedError, WorkerProcess
+from bench.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
+from bench.worker_process import RunFailedError, SliceReply, WorkerProcess
 from bench.worker_protocol import WorkerSpec
 
 MOST_OF_TIMEOUT: Final = 0.25
@@ -39,6 +39,15 @@ def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
         placement=case.placement,
         floor_program=str(equipment.floor_program) if is_floor else None,
         library_path=equipment.interpreters[case.python].uvloop_folder,
+        topology=case.topology,
+        executor=case.executor,
+        load=case.load,
+        admission=case.admission,
+        pause=case.pause,
+        caller=case.caller,
+        heartbeat=case.heartbeat,
+        background_load=case.background_load,
+        scenario=case.scenario,
     )
 
 
@@ -51,7 +60,7 @@ class Run:
         self._worker = worker
         self._warmups: tuple[tuple[int, float], ...] = ()
         self._slices: list[SliceSamples] = []
-        self._used: list[dict[str, int]] = []
+        self._replies: list[SliceReply] = []
 
     def warm_up(self, config: Config) -> float:
         """Redoes without being measured. The seconds that a slice should take after that.
@@ -67,9 +76,9 @@ class Run:
 
     def slice(self, seconds: float) -> None:
         """Measures one slice."""
-        samples, usage = _slice(self._worker, self._case, seconds)
+        samples, reply = _slice(self._worker, self._case, seconds)
         self._slices.append(samples)
-        self._used.append(usage)
+        self._replies.append(reply)
 
     def end(self) -> RunRecord:
         """Ends the worker in good order: all that was measured."""
@@ -79,13 +88,22 @@ class Run:
             case=self._case,
             round=self._round,
             slices=tuple(self._slices),
-            usage=_usage(self._used, report["manager_user_share"], report["child_user_share"]),
+            usage=_usage(
+                [reply.usage for reply in self._replies],
+                report["manager_user_share"],
+                report["child_user_share"],
+            ),
             warmups=self._warmups,
             worker_metadata={
                 **report["facts"],
                 "redo_start_ns": self._worker.opened["start_ns"],
                 **{f"redo_counter_{name}": value for name, value in report["counters"].items()},
             },
+            series=tuple(
+                {name: int64s_from(data) for name, data in reply.series.items()}
+                for reply in self._replies
+            ),
+            counts=tuple(reply.counts for reply in self._replies),
         )
 
 
@@ -121,12 +139,10 @@ def failures() -> Iterator[None]:
         raise RunFailedError(f"the worker talks nonsense ({problem})") from error
 
 
-def _slice(
-    worker: WorkerProcess, case: Case, seconds: float
-) -> tuple[SliceSamples, dict[str, int]]:
-    payload, usage = worker.slice(seconds)
+def _slice(worker: WorkerProcess, case: Case, seconds: float) -> tuple[SliceSamples, SliceReply]:
+    reply = worker.slice(seconds)
     deadline_ns = round(seconds * 1e9)
-    return SliceSamples.from_payload(payload, case.clients, deadline_ns), usage
+    return SliceSamples.from_payload(reply.payload, case.clients, deadline_ns), reply
 
 
 def _usage(

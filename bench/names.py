@@ -16,7 +16,11 @@ NOOPS: Final = ("noop-sync", "noop-async")
 YARDSTICKS: Final = ("streams", *NOOPS)
 """To measure the others by: no profile has them."""
 
-MANAGERS: Final = ("sync", "async", "async-uvloop", "floor", *YARDSTICKS)
+SYNC: Final = "sync"
+MANAGERS: Final = (SYNC, "async", "async-uvloop", "floor", *YARDSTICKS)
+ASYNC_MANAGERS: Final = ("async", "async-uvloop", "streams", "noop-async")
+"""Those whose clients are tasks on an event loop."""
+
 PEER: Final = "peer:"
 """Begins the name of a manager that is a program of the user's; the rest is its KIND."""
 
@@ -68,6 +72,11 @@ def spin_us(wait: str) -> int:
 def is_peer(manager: str) -> bool:
     """Whether that manager is a program of the user's (docs/peer.md)."""
     return manager.startswith(PEER)
+
+
+def is_ours(manager: str) -> bool:
+    """Whether that manager is written in Python here, and has a child."""
+    return manager in MANAGERS_THAT_SPIN or manager == "streams"
 
 
 def check_manager(name: str) -> None:

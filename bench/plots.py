@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from bench.cases import Case
 from bench.errors import PictureError
 from bench.findings import FLOOR, Measure, title
 from bench.stats import Estimate, Group, Summary
+from bench.views import covered, views_of
 
 _FIGURE_NAMES = {Measure.LATENCY: "latency", Measure.THROUGHPUT: "throughput"}
 
@@ -53,36 +54,43 @@ def draw(
     there already and ``force`` is not given. The same result gives the same SVG, byte for byte.
     """
     figures.check_formats(formats)
-    plan = [
-        (picture, _path(stem, picture.measure, picture.suffix, one))
-        for picture in _pictures(summary)
-        for one in formats
-    ]
+    plan = [(make, _path(stem, name, one)) for name, make in _pictures(summary) for one in formats]
     if not plan:
         raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
     if not force:
         figures.check_free(path for _, path in plan)
-    for picture, path in plan:
-        figures.write(path, partial(_figure, picture, summary))
+    for make, path in plan:
+        figures.write(path, make)
     return [path for _, path in plan]
 
 
 def check_free(cases: Iterable[Case], stem: Path) -> None:
     """Raises PictureError if a picture that a result of these cases would get is there already."""
-    suffixes = {_suffix(tuple(case.extra.items())) for case in cases}
-    figures.check_free(
-        _path(stem, measure, suffix, one)
-        for suffix in sorted(suffixes)
-        for measure in _FIGURE_NAMES
-        for one in figures.FORMATS
-    )
+    all_cases = tuple(cases)
+    shown_by_views = covered(all_cases)
+    ordinary = [case for case in all_cases if case not in shown_by_views]
+    suffixes = {_suffix(tuple(case.extra.items())) for case in ordinary}
+    names = [f"{name}{suffix}" for suffix in sorted(suffixes) for name in _FIGURE_NAMES.values()]
+    names += [name for view in views_of(all_cases) for name in view.pictures]
+    figures.check_free(_path(stem, name, one) for name in names for one in figures.FORMATS)
 
 
 def _suffix(extra: Iterable[tuple[str, object]]) -> str:
     return "".join(f"-{key}-{value}" for key, value in extra)
 
 
-def _pictures(summary: Summary) -> Iterable[_Picture]:
+def _pictures(summary: Summary) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """The name of each figure, and how to make it."""
+    cases = [row.case for row in summary.rows]
+    for picture in _ordinary(summary.without(covered(cases))):
+        name = f"{_FIGURE_NAMES[picture.measure]}{picture.suffix}"
+        yield name, partial(_figure, picture, summary)
+    for view in views_of(cases):
+        for name in view.pictures:
+            yield name, partial(view.figure, name, summary)
+
+
+def _ordinary(summary: Summary) -> Iterable[_Picture]:
     # A case that only failed has a row without numbers: nothing to draw, but its note says so.
     groups = [
         group
@@ -96,9 +104,9 @@ def _pictures(summary: Summary) -> Iterable[_Picture]:
             yield _Picture(measure, panels, suffix)
 
 
-def _path(stem: Path, measure: Measure, suffix: str, extension: str) -> Path:
-    name = f"{_FIGURE_NAMES[measure]}{suffix}.{extension}"
-    return stem / name if stem.is_dir() else stem.with_name(f"{stem.name}-{name}")
+def _path(stem: Path, name: str, extension: str) -> Path:
+    file = f"{name}.{extension}"
+    return stem / file if stem.is_dir() else stem.with_name(f"{stem.name}-{file}")
 
 
 def _figure(picture: _Picture, summary: Summary) -> Figure:

@@ -14,6 +14,7 @@ import pyperf
 
 from bench import histogram, measures
 from bench.environment import Environment
+from bench.further_measures import further_metadata
 from bench.keys import SCHEMA_VERSION, Value
 from bench.records import RunRecord, Usage
 from bench.samples import SliceSamples
@@ -44,6 +45,7 @@ def to_pyperf_run(record: RunRecord, environment: Environment) -> pyperf.Run:
         **(_latency_metadata(record.samples) if record.samples else {}),
         **(_self_check_metadata(record.samples) if record.samples else {}),
         **_usage_metadata(record.usage, measures.redos(slices)),
+        **further_metadata(record),
         **record.worker_metadata,
     }
     return pyperf.Run(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from bench.cases import Case
-from bench.samples import Slice, SliceSamples
+from bench.samples import Int64s, Slice, SliceSamples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,7 @@ class RunRecord:
     ``slices`` are all samples or all summaries. ``warmups`` are (redos, seconds per redo) as in
     pyperf. ``worker_metadata`` is merged into the run's metadata as it is and wins over what the
     suite knows: what the worker says of its own Python is the truth about it.
+    ``series`` (int64) and ``counts`` are, slice by slice, what is measured beside the redos.
     """
 
     case: Case
@@ -58,6 +59,8 @@ class RunRecord:
     usage: Usage = field(default_factory=Usage)
     warmups: tuple[tuple[int, float], ...] = ()
     worker_metadata: Mapping[str, str | int | float] = field(default_factory=dict)
+    series: tuple[Mapping[str, Int64s], ...] = ()
+    counts: tuple[Mapping[str, int], ...] = ()
 
     @property
     def samples(self) -> tuple[SliceSamples, ...]:

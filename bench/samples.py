@@ -79,9 +79,7 @@ class SliceSamples:
         Raises SampleError when the payload is cut short, too long or garbage.
         """
         _require(clients >= 1, f"{clients} clients")
-        width = np.dtype(np.int64).itemsize
-        _require(len(payload) % width == 0, f"{len(payload)} bytes are no whole 64-bit integers")
-        numbers = np.frombuffer(payload, dtype=np.int64)
+        numbers = int64s_from(payload)
         head = clients * _HEADER_FIELDS
         _require(
             numbers.size > head,
@@ -111,6 +109,13 @@ class SliceSummary:
 
 
 Slice = SliceSamples | SliceSummary
+
+
+def int64s_from(data: bytes) -> Int64s:
+    """Native-endian int64 as a worker sends them. Raises SampleError."""
+    width = np.dtype(np.int64).itemsize
+    _require(len(data) % width == 0, f"{len(data)} bytes are no whole 64-bit integers")
+    return np.frombuffer(data, dtype=np.int64)
 
 
 def _require(condition: bool, problem: str) -> None:

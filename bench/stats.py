@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyperf
 
 from bench.cases import Case
 from bench.environment import Environment
-from bench.keys import Value
+from bench.keys import FURTHER, Value
 from bench.records import FailedRun
 from bench.results import common_metadata, failed_runs
 from bench.suite_file import read_suite
@@ -83,6 +83,7 @@ class CaseRow:
     Times are seconds, ``throughput_per_s`` redos per second, CPU times seconds per redo. ``missed``
     are the self-checks that were not ok: (round, what the run said). ``slices`` has the values of
     each slice, in order, by measure and round, for those measures that slices have.
+    ``further`` has the measures of experiments by their key (``keys.FURTHER``).
     """
 
     case: Case
@@ -101,6 +102,7 @@ class CaseRow:
     cpu_child_system_s: Estimate | None
     missed: tuple[tuple[int, str], ...] = ()
     slices: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
+    further: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 MEASURES: Mapping[str, str] = {
@@ -195,6 +197,10 @@ class Summary:
     failures: tuple[FailedRun, ...]
     metadata: Mapping[str, Value]
 
+    def without(self, cases: Collection[Case]) -> Summary:
+        """The same without the rows of these cases."""
+        return replace(self, rows=tuple(row for row in self.rows if row.case not in cases))
+
     def groups(self) -> tuple[Group, ...]:
         """The rows by workload and further dimensions: defaults first, then cheap workloads first.
 
@@ -265,6 +271,7 @@ def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
                 if "redo_slice_throughputs" in run
             },
         },
+        further={key.name: one for key in FURTHER if (one := estimate(key.name)) is not None},
         **{name: estimate(key) for name, key in MEASURES.items()},
     )
 

@@ -28,6 +28,7 @@ from bench.stats import (
     Summary,
     paired_ratio,
 )
+from bench.views import covered, views_of
 
 JSON_VERSION = 1
 """Version of what `as_data` returns."""
@@ -54,20 +55,27 @@ _NOISY_SPREAD = 0.25
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Print one table per workload, the marks below them, and how to read the columns."""
+    """Print one table per workload, the experiments, the marks, and how to read the columns."""
     marks = notes(summary)
     marked = {note.case for note in marks}
     console.print(_heading(summary), highlight=False)
-    for group in summary.groups():
+    cases = [row.case for row in summary.rows]
+    ordinary = summary.without(covered(cases))
+    for group in ordinary.groups():
         console.print()
         print_whole(_table(group, marked), _WIDTH, console)
-    print_over_clients(summary, console)
+    print_over_clients(ordinary, console)
+    for view in views_of(cases):
+        for table in view.tables(summary):
+            console.print()
+            console.print(table, crop=False)
     console.print()
     for note in marks:
         console.print(hanging("! ", note.text, "yellow"), highlight=False)
     if marks:
         console.print()
-    console.print(Text(_legend(summary), style="dim"), highlight=False)
+    if ordinary.rows:
+        console.print(Text(_legend(summary), style="dim"), highlight=False)
 
 
 def as_data(summary: Summary) -> dict[str, Any]:
@@ -85,6 +93,9 @@ def as_data(summary: Summary) -> dict[str, Any]:
         "rounds": list(summary.rounds),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
         **over_clients_data(summary),
+        "experiments": {
+            view.name: view.data(summary) for view in views_of([row.case for row in summary.rows])
+        },
         "failures": [
             {"case": one.case.name, "round": one.round, "reason": one.reason}
             for one in summary.failures
@@ -112,6 +123,7 @@ def _row_data(group: Group, row: CaseRow) -> dict[str, Any]:
         **asdict(row.case),
         "rounds": list(row.rounds),
         **{field: _estimate_data(getattr(row, field)) for field in MEASURES},
+        "further": {key: _estimate_data(one) for key, one in row.further.items()},
         "throughput_to_sync": _estimate_data(throughput_ratio(group, row, BASE)),
         "throughput_to_floor": _estimate_data(throughput_ratio(group, row, FLOOR)),
         "self_check_missed": [{"round": number, "text": text} for number, text in row.missed],

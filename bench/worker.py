@@ -22,7 +22,8 @@ from typing import Any, BinaryIO  # noqa: E402
 
 from bench import placement  # noqa: E402
 from bench.cpu_usage import ProcessGoneError, peak_rss_bytes  # noqa: E402
-from bench.subjects import Subject, open_subject  # noqa: E402
+from bench.subject import Subject  # noqa: E402
+from bench.subjects import open_subject  # noqa: E402
 from bench.worker_protocol import WorkerSpec, decode, encode  # noqa: E402
 
 
@@ -96,8 +97,15 @@ def _slice(subject: Subject, seconds: float, child_may_end: bool) -> tuple[dict[
         usage[f"{name}_cpu_ns"] = used.cpu_ns
         usage[f"{name}_voluntary_switches"] = used.voluntary_switches
         usage[f"{name}_involuntary_switches"] = used.involuntary_switches
-    reply = {"reply": "slice", "payload_bytes": len(outcome.payload), "usage": usage}
-    return reply, outcome.payload
+    reply = {
+        "reply": "slice",
+        "payload_bytes": len(outcome.payload),
+        "usage": usage,
+        "series": {name: len(numbers) for name, numbers in outcome.series.items()},
+        "counts": dict(outcome.counts),
+    }
+    series = (numbers.tobytes() for numbers in outcome.series.values())
+    return reply, b"".join((outcome.payload, *series))
 
 
 def _report(subject: Subject) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
@@ -54,6 +55,16 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 class RunFailedError(Exception):
     """A run that gave no result; its text is the reason, one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceReply:
+    """A slice as it came: see ``worker_protocol``. A series is native-endian int64."""
+
+    payload: bytes
+    usage: dict[str, int]
+    series: Mapping[str, bytes]
+    counts: Mapping[str, int]
 
 
 class WorkerProcess:
@@ -100,17 +111,25 @@ class WorkerProcess:
             self.end()
             raise
 
-    def slice(self, seconds: float) -> tuple[bytes, dict[str, int]]:
-        """Measures one slice: its payload, and what was used meanwhile. Raises RunFailedError."""
+    def slice(self, seconds: float) -> SliceReply:
+        """Measures one slice. Raises RunFailedError."""
         reply = self._ask({"command": "slice", "seconds": seconds}, "slice")
         try:
             size, usage = max(0, int(reply["payload_bytes"])), reply["usage"]
+            counts = {str(name): int(n) for name, n in reply.get("counts", {}).items()}
+            sizes = {
+                str(name): max(0, int(n)) * _SAMPLE_BYTES
+                for name, n in reply.get("series", {}).items()
+            }
             most = round(seconds * MOST_REDOS_PER_S) * _SAMPLE_BYTES
-            if size > most + self._clients * _CLIENT_BYTES + _READ_BYTES:
-                raise ValueError(f"{size} bytes of samples in {seconds:g} s")  # noqa: TRY301
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            total = size + sum(sizes.values())
+            if total > most + self._clients * _CLIENT_BYTES + _READ_BYTES:
+                raise ValueError(f"{total} bytes of samples in {seconds:g} s")  # noqa: TRY301
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._nonsense(error) from error
-        return self._take(size), usage
+        payload = self._take(size)
+        series = {name: self._take(length) for name, length in sizes.items()}
+        return SliceReply(payload, usage, series, counts)
 
     def report(self) -> dict[str, Any]:
         """What the worker says of its run. Raises RunFailedError."""

@@ -5,14 +5,20 @@ samples follow their reply as raw bytes, never as text. Standard library only: b
 
     suite                                   worker
     open: the fields of WorkerSpec      ->  opened: pid, child_pid, metadata
-    slice: seconds                      ->  slice: payload_bytes, usage; then the payload
+    slice: seconds                      ->  slice: payload_bytes, usage, series, counts; then the
+                                            payload and the series
     report                              ->  report: child_user_share, counters, metadata
     stop (or end of input)              ->  stopped; the worker exits 0
 
 Whatever goes wrong is answered with ``error: reason``, once; then the worker exits 1.
 
 The payload of a slice is native-endian int64: for each client start_ns, end_ns (after the barrier)
-and redos; then all latency samples in ns, client after client.
+and redos; then all latency samples in ns, client after client. A series is what else was sampled,
+int64 too: ``series`` has how many integers of each follow, by name, in that order. ``counts`` are
+single integers by name.
+
+Version 2 brought the fields from ``topology`` on, series and counts. A case that needs none of them
+is opened as version 1, so that `ab` can measure older workers.
 """
 
 from __future__ import annotations
@@ -22,7 +28,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-PROTOCOL_VERSION: Final = 1
+from bench.surroundings import (
+    CLOSED,
+    NO_ADMISSION,
+    NO_HEARTBEAT,
+    OWN,
+    PER_CLIENT,
+    REDO,
+    SHARED,
+    YIELD,
+)
+
+PROTOCOL_VERSION: Final = 2
 
 STRIDE: Final = 17
 """Client c begins with request ``STRIDE * c`` (modulo their number), so that neighbours differ."""
@@ -32,7 +49,7 @@ STRIDE: Final = 17
 class WorkerSpec:
     """One case as a worker needs it. ``requests`` and ``pages`` are files (see ``traffic``);
     ``child_may_end`` where the case has a fault; ``floor_program`` is set for the floor only,
-    ``library_path`` where uvloop is found."""
+    ``library_path`` where uvloop is found. From ``topology`` on: see ``surroundings``."""
 
     manager: str
     ping: bool
@@ -46,22 +63,42 @@ class WorkerSpec:
     placement: str = "any"
     floor_program: str | None = None
     library_path: str | None = None
-    protocol: int = PROTOCOL_VERSION
+    topology: str = SHARED
+    executor: str = PER_CLIENT
+    load: str = CLOSED
+    """Closed, or open with a rate: what a percentage comes to is known by then."""
+    admission: str = NO_ADMISSION
+    pause: str = YIELD
+    caller: str = OWN
+    heartbeat: str = NO_HEARTBEAT
+    background_load: int = 0
+    scenario: str = REDO
 
     def to_message(self) -> dict[str, Any]:
-        return {"command": "open", **asdict(self)}
+        values = asdict(self)
+        new = {name: values.pop(name) for name in _SINCE_2}
+        if all(value == _SINCE_2[name] for name, value in new.items()):
+            return {"command": "open", **values, "protocol": 1}
+        return {"command": "open", **values, **new, "protocol": 2}
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> WorkerSpec:
         """Raises ValueError where the other side is of another version."""
-        if message.get("protocol") != PROTOCOL_VERSION:
+        version = message.get("protocol")
+        if not isinstance(version, int) or not 1 <= version <= PROTOCOL_VERSION:
             raise ValueError(
-                f"the suite speaks worker protocol {message.get('protocol')},"
-                f" this worker {PROTOCOL_VERSION}"
+                f"the suite speaks worker protocol {version}, this worker up to {PROTOCOL_VERSION}"
             )
-        values = {item.name: message[item.name] for item in fields(cls)}
+        known = [f.name for f in fields(cls) if version >= 2 or f.name not in _SINCE_2]
+        values = {name: message[name] for name in known}
         values["child_command"] = tuple(values["child_command"])
         return cls(**values)
+
+
+_SINCE_2: Final = {
+    item.name: item.default
+    for item in fields(WorkerSpec)[[f.name for f in fields(WorkerSpec)].index("topology") :]
+}
 
 
 def encode(message: dict[str, Any]) -> bytes:

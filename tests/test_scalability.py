@@ -58,6 +58,7 @@ def group_of(throughput: Mapping[int, float | ByRound], manager: str = "async") 
                 rounds=tuple(by_round),
                 missed=(),
                 slices={},
+                further={},
                 **measures,
             )
         )

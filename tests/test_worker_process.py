@@ -127,7 +127,8 @@ def test_a_good_worker(stub: Stub) -> None:
     stub(GOOD)
     with WorkerProcess(SPEC, LIMIT_S) as worker:
         assert worker.opened["start_ns"] == 5
-        payload, usage = worker.slice(0.01)
+        reply = worker.slice(0.01)
+        payload, usage = reply.payload, reply.usage
         assert len(payload) == 32
         assert usage["child_cpu_ns"] == 1
         assert worker.report()["manager_user_share"] == 0.5
@@ -306,7 +307,7 @@ def test_the_largest_payload_that_can_be_true_is_taken(stub: Stub) -> None:
         """
     )
     with WorkerProcess(SPEC, LIMIT_S) as worker:
-        payload, _ = worker.slice(0.01)
+        payload = worker.slice(0.01).payload
     assert len(payload) == 800_032
 
 

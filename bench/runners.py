@@ -1,0 +1,32 @@
+"""Which loop the clients of a case run: one slice of it is one call.
+
+A loop for threads is called in the worker's main thread; a loop for tasks is a coroutine on the
+event loop of the subject. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from bench.clients import SliceOutcome, Work, run_tasks, run_threads
+from bench.cpu_usage import Meter
+from bench.surroundings import YIELD
+from bench.worker_protocol import WorkerSpec
+
+ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
+TaskRunner = Callable[
+    [Work[Awaitable[bytes]], int, float, Sequence[Meter]], Coroutine[Any, Any, SliceOutcome]
+]
+"""Work, number of clients, seconds, and the meters to read just before and after."""
+
+
+def thread_runner(spec: WorkerSpec) -> ThreadRunner:
+    """The loop of clients that call a sync manager."""
+    return partial(run_threads, gives_way=spec.pause == YIELD)
+
+
+def task_runner(spec: WorkerSpec) -> TaskRunner:
+    """The loop of clients that await an async manager."""
+    return partial(run_tasks, gives_way=spec.pause == YIELD)

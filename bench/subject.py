@@ -1,0 +1,56 @@
+"""What a worker measures, behind one interface; and what every kind of it is made from.
+
+Standard library and walredo only. A subject is opened once, gives slices, reports, and is closed;
+after ``close`` no process is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from bench.clients import SliceOutcome
+from bench.cpu_usage import Meter
+from bench.worker_protocol import WorkerSpec
+from walredo import PAGE_SIZE, RedoRequest, parse_requests
+
+Fact = str | int | float
+
+PIPE_BYTES: Final = 1024 * 1024
+"""Asked for by the floor too: it is to meet the same pipes as the managers."""
+
+
+class SubjectError(Exception):
+    """The subject is not what was asked for, or does not do what it must."""
+
+
+class Subject(Protocol):
+    """One thing under test. ``meters`` (manager, and child if it has one) and ``child_pid`` (of the
+    first child) hold after opening."""
+
+    @property
+    def child_pid(self) -> int | None: ...
+
+    @property
+    def meters(self) -> tuple[Meter, ...]: ...
+
+    def run_slice(self, seconds: float) -> SliceOutcome: ...
+
+    def counters(self) -> Mapping[str, int]:
+        """The manager's counters since it was opened; empty if it keeps none."""
+
+    def facts(self) -> Mapping[str, Fact]:
+        """What a result should say of it."""
+
+    def close(self) -> None: ...
+
+
+def requests_of(spec: WorkerSpec) -> list[RedoRequest]:
+    return list(parse_requests(Path(spec.requests).read_bytes()))
+
+
+def pages_of(spec: WorkerSpec) -> list[bytes]:
+    pages = Path(spec.pages).read_bytes()
+    found = [pages[at : at + PAGE_SIZE] for at in range(0, len(pages), PAGE_SIZE)]
+    return found[:1] if spec.ping else found

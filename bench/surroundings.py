@@ -1,0 +1,125 @@
+"""How clients and managers are arranged beyond their number: the notations of these dimensions.
+
+Each describes one part of the system around a manager and has a value at which nothing is added,
+which is its default. What each means for a measurement is in bench/profiles/default.toml; what the
+profiles make of them is in docs/experiments.md. Standard library only, because the worker imports
+it; every ``parse`` raises ValueError with what would be right.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Final
+
+SHARED: Final = "shared"
+PER_TENANT: Final = "per-tenant"
+TOPOLOGIES: Final = (SHARED, PER_TENANT)
+
+PER_CLIENT: Final = "per-client"
+NCPUS: Final = "ncpus"
+EXECUTOR_MOST: Final = 4096
+
+CLOSED: Final = "closed"
+OPEN: Final = "open:"
+RATE_MOST: Final = 10_000_000.0
+PERCENT_MOST: Final = 1000.0
+
+NO_ADMISSION: Final = "none"
+ADMITTED_MOST: Final = 4096
+
+YIELD: Final = "yield"
+NO_PAUSE: Final = "none"
+PAUSES: Final = (YIELD, NO_PAUSE)
+
+OWN: Final = "own"
+ON_LOOP: Final = "loop"
+TO_THREAD: Final = "to-thread"
+CALLERS: Final = (OWN, ON_LOOP, TO_THREAD)
+
+NO_HEARTBEAT: Final = "none"
+HEARTBEAT_ON_LOOP: Final = "loop"
+HEARTBEAT_THREAD: Final = "thread"
+HEARTBEATS: Final = (NO_HEARTBEAT, HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD)
+
+BACKGROUND_MOST: Final = 1024
+
+REDO: Final = "redo"
+SCENARIOS: Final = (REDO, "cold-start", "relaunch", "reap", "launch-storm")
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def executor_threads(choice: str) -> int | None:
+    """How many threads the clients share; None for one each."""
+    if choice == PER_CLIENT:
+        return None
+    if choice == NCPUS:
+        return len(os.sched_getaffinity(0))
+    if choice.isdecimal() and 1 <= int(choice) <= EXECUTOR_MOST:
+        return int(choice)
+    raise ValueError(
+        f"{choice!r}: expected {PER_CLIENT}, {NCPUS}, or a number of threads from 1 to"
+        f" {EXECUTOR_MOST}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """An open loop's arrivals: so many a second, or that percentage of the closed loop's capacity.
+
+    Exactly one of the two is known, or neither for a closed loop.
+    """
+
+    rate_per_s: float | None = None
+    percent: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self != Load()
+
+    @classmethod
+    def parse(cls, text: str) -> Load:
+        """``closed``, ``open:RATE`` or ``open:PERCENT%``. Raises ValueError."""
+        if text == CLOSED:
+            return cls()
+        number = text.removeprefix(OPEN).removesuffix("%")
+        most = PERCENT_MOST if text.endswith("%") else RATE_MOST
+        if not (text.startswith(OPEN) and _NUMBER.fullmatch(number) and 0 < float(number) <= most):
+            raise ValueError(
+                f"{text!r}: expected closed, open:RATE with redos per second above 0, or"
+                f" open:PERCENT% with a share of the closed loop's capacity above 0 (at most"
+                f" {PERCENT_MOST:g} %)"
+            )
+        value = float(number)
+        return cls(percent=value) if text.endswith("%") else cls(rate_per_s=value)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How many clients may be past a point at once; None: all of them.
+
+    ``data`` is taken before a client collects what its redo needs, and given back after the redo;
+    ``redo`` is taken after that, around the redo alone.
+    """
+
+    data: int | None = None
+    redo: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Admission:
+        """``none``, ``before:K``, ``after:K`` or ``both:D,K``. Raises ValueError."""
+        if text == NO_ADMISSION:
+            return cls()
+        where, _, numbers = text.partition(":")
+        limits = [int(n) if n.isdecimal() else 0 for n in numbers.split(",")]
+        wanted = {"before": 1, "after": 1, "both": 2}.get(where)
+        if wanted != len(limits) or not all(1 <= n <= ADMITTED_MOST for n in limits):
+            raise ValueError(
+                f"{text!r}: expected none, before:K, after:K or both:D,K with whole numbers from 1"
+                f" to {ADMITTED_MOST}"
+            )
+        if where == "both":
+            return cls(*limits)
+        return cls(data=limits[0]) if where == "before" else cls(redo=limits[0])
