@@ -42,10 +42,18 @@ class WrongPageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[Answer]):
-    """What there is to redo: ``calls[i]`` must give ``pages[i]``."""
+    """What there is to redo: ``calls[i]`` must give ``pages[i]``.
+
+    ``by_client``: the calls of each client, as many as ``calls``, where they are not the same.
+    """
 
     calls: Sequence[Callable[[], Answer]]
     pages: Sequence[bytes]
+    by_client: Sequence[Sequence[Callable[[], Answer]]] = ()
+
+    def of(self, client: int) -> Sequence[Callable[[], Answer]]:
+        """The calls of one client."""
+        return self.by_client[client] if self.by_client else self.calls
 
 
 @dataclass(slots=True)
@@ -97,13 +105,14 @@ def run_threads(
 
     ``gives_way``: whether a client lets others run between two redos.
     """
-    calls, pages = work.calls, work.pages
+    pages = work.pages
     everybody_there = threading.Barrier(clients + 1)
     gate = threading.Event()
     this = _Slice()
     errors: list[BaseException] = []
 
     def redo_till_deadline(client: _Client) -> None:
+        calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
         sample = client.latency_ns.append
         everybody_there.wait()
@@ -135,7 +144,7 @@ def run_threads(
     for thread in threads:
         thread.start()
     everybody_there.wait()
-    before = [meter.used() for meter in meters]
+    before = _read_before(meters)
     this.open(seconds)
     gate.set()
     for thread in threads:
@@ -155,11 +164,12 @@ async def run_tasks(
     gives_way: bool = True,
 ) -> SliceOutcome:
     """One slice with a task per client, else as `run_threads`."""
-    calls, pages = work.calls, work.pages
+    pages = work.pages
     gate = asyncio.Event()
     this = _Slice()
 
     async def redo_till_deadline(client: _Client) -> None:
+        calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
         sample = client.latency_ns.append
         await gate.wait()
@@ -185,13 +195,20 @@ async def run_tasks(
             for client in team:
                 group.create_task(redo_till_deadline(client))
             await asyncio.sleep(0)  # everybody reaches the gate
-            before = [meter.used() for meter in meters]
+            before = _read_before(meters)
             this.open(seconds)
             gate.set()
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     after = [meter.used() for meter in meters]
     return _outcome(this, team, before, after)
+
+
+def _read_before(meters: Sequence[Meter]) -> list[Used]:
+    """What the meters show, read last to first: the first is this process's own, and what it takes
+    to read the others (a file for each child) must not count as the slice's, as it does not after
+    the slice, when the own is read first."""
+    return [meter.used() for meter in reversed(meters)][::-1]
 
 
 def _outcome(

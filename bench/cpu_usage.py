@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -126,31 +126,43 @@ class ProcessMeter:
             raise self._gone from None
 
 
-class ChildMeter:
-    """The child of this process that ``pid`` tells (None: there is none now), and those before it.
+class ChildrenMeter:
+    """The children of this process that ``pids`` tells, and those that have ended, in one sum.
 
-    A child counts as one before as soon as it is reaped: to be read while none is being replaced.
+    A child counts as ended as soon as it is reaped: to be read while none is being replaced.
     """
 
-    def __init__(self, pid: Callable[[], int | None]) -> None:
-        self._pid = pid
+    def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
+        self._pids = pids
 
     def used(self) -> Used:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        ended = Used(
+        total = Used(
             round((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw, usage.ru_nivcsw
         )
-        pid = self._pid()
-        return ended if pid is None else ended.plus(ProcessMeter(pid, "child").used())
+        for pid in self._pids():
+            total = total.plus(ProcessMeter(pid, "child").used())
+        return total
 
     def user_share(self) -> float | None:
         times = os.times()
         user, system = times.children_user, times.children_system
-        pid = self._pid()
-        if pid is not None:
+        for pid in self._pids():
             own_user, own_system = ProcessMeter(pid, "child").times_s()
             user, system = user + own_user, system + own_system
         return _share(user, system)
+
+
+class ChildMeter(ChildrenMeter):
+    """The one child of this process that ``pid`` tells (None: there is none now), and those before
+    it."""
+
+    def __init__(self, pid: Callable[[], int | None]) -> None:
+        def pids() -> tuple[int, ...]:
+            now = pid()
+            return () if now is None else (now,)
+
+        super().__init__(pids)
 
 
 def _share(user: float, system: float) -> float | None:

@@ -14,6 +14,7 @@ from bench.errors import BenchError
 from bench.interpreters import Interpreter
 from bench.names import NO_FAULT, THIS_PYTHON, is_peer, python_label
 from bench.peer_program import PeerProgram, prepare_peer
+from bench.tenant_check import check_tenants
 from bench.traffic import Traffic, write_traffic
 from fake_redo_child.build import (
     Build,
@@ -68,8 +69,9 @@ def _no_scratch(folder: Path | str, error: OSError) -> BenchError:
 def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter]) -> Equipment:
     """Builds the programs that the cases need and writes the traffic into the folder.
 
-    Raises BenchError.
+    Raises BenchError, also where the system does not grant what the cases need.
     """
+    check_tenants(config)
     builds: dict[str, Build] = {}
     sandbox = True
     try:

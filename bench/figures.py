@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +24,12 @@ from PIL import Image
 
 from bench import plot_style as style
 from bench.errors import PictureError
-from bench.stats import Estimate
+from bench.stats import Estimate, Summary
 from bench.suite_file import write_atomically
 
 FORMATS: Final = ("svg", "png")
 
-Points = Sequence[tuple[int, Estimate]]
+Points = Sequence[tuple[float, Estimate]]
 """Where on the x axis, and what is known there."""
 
 
@@ -93,6 +94,26 @@ def frame(figure: Figure, legend: Sequence[Line2D], footer: str) -> None:
     """The legend above the panels, in one row, and the footer below them."""
     figure.legend(handles=legend, loc="upper left", bbox_to_anchor=(0.005, 1.0), ncols=len(legend))
     figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
+
+
+def footer(summary: Summary) -> str:
+    """What was measured, where and when."""
+    environment = summary.environment
+    cpus = [] if environment.cpu_count is None else [f"{environment.cpu_count} CPUs"]
+    count = len(summary.rounds)
+    return "  |  ".join(
+        (
+            environment.version,
+            ", ".join([environment.cpu_model, *cpus, environment.kernel]),
+            environment.suite_date.partition("T")[0],
+            f"{count} round{'' if count == 1 else 's'}",
+        )
+    )
+
+
+def wrapped(text: str, width: int) -> str:
+    """On lines of that width; ``N = 8`` stays together."""
+    return textwrap.fill(text.replace(" = ", "\0=\0"), width).replace("\0", " ")
 
 
 def line(panel: Axes, points: Points, look: style.Look) -> None:

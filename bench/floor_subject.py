@@ -28,13 +28,14 @@ class FloorSubject:
             stdout=subprocess.PIPE,
         )
         try:
-            (self.child_pid,) = self._numbers_after("ready", 1)
+            (child_pid,) = self._numbers_after("ready", 1)
         except BaseException:
             self.close()
             raise
+        self.child_pids = (child_pid,)
         self.meters: tuple[Meter, Meter] = (
             ProcessMeter(self._process.pid, "floor"),
-            ProcessMeter(self.child_pid, "child"),
+            ProcessMeter(child_pid, "child"),
         )
 
     def run_slice(self, seconds: float) -> SliceOutcome:

@@ -41,7 +41,7 @@ def virtual(machine: Machine) -> Finding:
 
 def cpus(machine: Machine) -> Finding:
     kind, allowed = "CPUs", len(machine.allowed)
-    quota = cgroup.quota(machine)
+    quota = cgroup.quota(machine.text)
     usable = min(float(allowed), quota.cpus if quota else allowed)
     seen = f"This process may use {allowed} of {machine.cpu_count} CPUs"
     if quota and quota.cpus < allowed:
@@ -59,9 +59,9 @@ def cpus(machine: Machine) -> Finding:
 
 
 def quota(machine: Machine) -> Finding:
-    kind, found = "CPU quota", cgroup.quota(machine)
+    kind, found = "CPU quota", cgroup.quota(machine.text)
     if found is None:
-        if cgroup.is_seen(machine):
+        if cgroup.is_seen(machine.text):
             return fine(kind, "No control group limits the CPU time.")
         return unknown(kind, "Control groups cannot be seen here.")
     seen = f"The control group grants {found.cpus:g} CPUs' worth of time"

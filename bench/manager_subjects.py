@@ -12,7 +12,15 @@ from bench.clients import SliceOutcome, Work
 from bench.cpu_usage import ChildMeter, Meter, OwnMeter
 from bench.runners import task_runner, thread_runner
 from bench.streams_manager import StreamsManager
-from bench.subject import PIPE_BYTES, Fact, SubjectError, pages_of, requests_of
+from bench.subject import (
+    PIPE_BYTES,
+    TENANT_PIPE_BYTES,
+    Fact,
+    SubjectError,
+    pages_of,
+    requests_of,
+)
+from bench.surroundings import PER_TENANT
 from bench.worker_protocol import WorkerSpec
 from walredo import (
     AsyncRedoManager,
@@ -32,7 +40,7 @@ class SyncSubject:
     def __init__(self, spec: WorkerSpec) -> None:
         self._clients = spec.clients
         self._run = thread_runner(spec)
-        self._manager = _manager_of(spec, SyncRedoManager, ManagerKind.SYNC)
+        self._manager = manager_of(spec, SyncRedoManager, ManagerKind.SYNC)
         self._work = Work(
             [self._manager.ping]
             if spec.ping
@@ -41,7 +49,7 @@ class SyncSubject:
         )
         try:
             self._manager.ping()
-            self.child_pid = _child_pid(self._manager.status(), ManagerKind.SYNC)
+            self.child_pids = (child_pid_of(self._manager.status(), ManagerKind.SYNC),)
         except BaseException:
             self._manager.shutdown()
             raise
@@ -54,10 +62,10 @@ class SyncSubject:
         return self._run(self._work, self._clients, seconds, self.meters)
 
     def counters(self) -> Mapping[str, int]:
-        return _counters(self._manager.status())
+        return counters_of(self._manager.status())
 
     def facts(self) -> Mapping[str, Fact]:
-        return _facts(self._manager.status())
+        return facts_of(self._manager.status())
 
     def close(self) -> None:
         self._manager.shutdown()
@@ -69,7 +77,7 @@ class AsyncSubject:
     def __init__(self, spec: WorkerSpec) -> None:
         self._clients = spec.clients
         self._run = task_runner(spec)
-        new_loop, self._loop_version = _loop_of(spec)
+        new_loop, self._loop_version = loop_of(spec)
         self._runner = asyncio.Runner(loop_factory=new_loop)
         self._manager = self._new_manager(spec)
         self._work: Work[Awaitable[bytes]] = Work(
@@ -80,7 +88,7 @@ class AsyncSubject:
         )
         try:
             self._runner.run(self._manager.ping())
-            self.child_pid = _child_pid(self._status(), ManagerKind.ASYNC)
+            self.child_pids = (child_pid_of(self._status(), ManagerKind.ASYNC),)
         except BaseException:
             self.close()
             raise
@@ -93,17 +101,17 @@ class AsyncSubject:
         return self._runner.run(self._run(self._work, self._clients, seconds, self.meters))
 
     def counters(self) -> Mapping[str, int]:
-        return _counters(self._status())
+        return counters_of(self._status())
 
     def facts(self) -> Mapping[str, Fact]:
-        return {**_facts(self._status()), "redo_loop": self._loop_version}
+        return {**facts_of(self._status()), "redo_loop": self._loop_version}
 
     def close(self) -> None:
         self._runner.run(self._manager.shutdown())
         self._runner.close()
 
     def _new_manager(self, spec: WorkerSpec) -> AsyncRedoManager | StreamsManager:
-        return _manager_of(spec, AsyncRedoManager, ManagerKind.ASYNC)
+        return manager_of(spec, AsyncRedoManager, ManagerKind.ASYNC)
 
     def _status(self) -> ManagerStatus:
         return self._runner.run(self._manager.status())
@@ -114,10 +122,10 @@ class StreamsSubject(AsyncSubject):
 
     def counters(self) -> Mapping[str, int]:
         found = super().counters()
-        return {name: found[name] for name in _KNOWN_TO_STREAMS}
+        return {name: found[name] for name in KNOWN_TO_STREAMS}
 
     def _new_manager(self, spec: WorkerSpec) -> StreamsManager:
-        return StreamsManager(_config_of(spec, ManagerKind.ASYNC))
+        return StreamsManager(config_of(spec, ManagerKind.ASYNC))
 
 
 _COUNTERS = (
@@ -137,33 +145,33 @@ _COUNTERS = (
 )
 
 
-_KNOWN_TO_STREAMS = ("redos", "in_flight_peak", "launches", "kills")
+KNOWN_TO_STREAMS = ("redos", "in_flight_peak", "launches", "kills")
 
 
-def _config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
+def config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
     return ManagerConfig(
         child_command=spec.child_command,
         kind=kind,
         timeout_s=spec.timeout_s,
-        pipe_bytes=PIPE_BYTES,
+        pipe_bytes=TENANT_PIPE_BYTES if spec.topology == PER_TENANT else PIPE_BYTES,
         spin_s=spec.spin_us / 1e6,
     )
 
 
-def _manager_of(spec: WorkerSpec, kind: type[AnyManager], name: ManagerKind) -> AnyManager:
-    manager = create_manager(_config_of(spec, name))
+def manager_of(spec: WorkerSpec, kind: type[AnyManager], name: ManagerKind) -> AnyManager:
+    manager = create_manager(config_of(spec, name))
     assert isinstance(manager, kind)
     return manager
 
 
-def _child_pid(status: ManagerStatus, kind: ManagerKind) -> int:
+def child_pid_of(status: ManagerStatus, kind: ManagerKind) -> int:
     """The pid, after a look at whether the manager is what was asked for."""
     if status.kind is not kind or status.pid is None:
         raise SubjectError(f"asked for a {kind} manager with a child, got {status}")
     return status.pid
 
 
-def _loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
+def loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
     """The maker of the event loop that the manager's name asks for, and the loop's version."""
     if spec.manager in ("async", "streams"):
         return asyncio.SelectorEventLoop, f"asyncio {sys.version.split()[0]}"
@@ -177,13 +185,13 @@ def _loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop],
     raise SubjectError(f"no manager is called {spec.manager!r}")
 
 
-def _counters(status: ManagerStatus) -> dict[str, int]:
+def counters_of(status: ManagerStatus) -> dict[str, int]:
     """The counters of a status by name; errors and kills by cause are added up."""
     found = {name: getattr(status, name) for name in _COUNTERS}
     return {**found, "errors": sum(status.errors.values()), "kills": sum(status.kills.values())}
 
 
-def _facts(status: ManagerStatus) -> dict[str, Fact]:
+def facts_of(status: ManagerStatus) -> dict[str, Fact]:
     facts: dict[str, Fact] = {"redo_worker_manager_kind": str(status.kind)}
     if status.pipe_bytes is not None:
         to_child, from_child = status.pipe_bytes

@@ -16,7 +16,7 @@ from bench.worker_protocol import WorkerSpec
 class NoopSubject:
     """No manager and no child: each redo is answered with the ready page."""
 
-    child_pid = None
+    child_pids = ()
 
     def __init__(self, spec: WorkerSpec) -> None:
         pages = pages_of(spec)

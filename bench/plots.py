@@ -7,7 +7,6 @@ Everything drawn is in the rows of ``stats``, everything said in a title is comp
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -122,7 +121,7 @@ def _figure(picture: _Picture, summary: Summary) -> Figure:
         for name in group.managers
         if _points(group, name, picture.measure)
     )
-    figures.frame(figure, _legend(managers, picture.measure), _footer(summary))
+    figures.frame(figure, _legend(managers, picture.measure), figures.footer(summary))
     return figure
 
 
@@ -139,17 +138,13 @@ def _panel(panel: Axes, group: Group, measure: Measure, columns: int) -> None:
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
     panel.set_xlabel("N, concurrent clients")
-    panel.set_title(_wrapped(title(group, measure), style.TITLE_COLUMNS // columns), loc="left")
+    text = figures.wrapped(title(group, measure), style.TITLE_COLUMNS // columns)
+    panel.set_title(text, loc="left")
     for manager in reversed(group.managers):  # so that the first one lies on top
         _curve(panel, group, manager, measure)
     low, high = panel.get_ylim()
     room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
     panel.set_ylim(low / room, high * room)
-
-
-def _wrapped(text: str, width: int) -> str:
-    """On lines of that width; ``N = 8`` stays together."""
-    return textwrap.fill(text.replace(" = ", "\0=\0"), width).replace("\0", " ")
 
 
 def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:
@@ -178,17 +173,3 @@ def _legend(managers: Iterable[str], measure: Measure) -> list[Line2D]:
         entries.append(figures.legend_entry("p50", plain))
         entries.append(figures.legend_entry("p99", replace(plain, **style.TAIL)))
     return [*entries, figures.band_entry()]
-
-
-def _footer(summary: Summary) -> str:
-    environment = summary.environment
-    cpus = [] if environment.cpu_count is None else [f"{environment.cpu_count} CPUs"]
-    count = len(summary.rounds)
-    return "  |  ".join(
-        (
-            environment.version,
-            ", ".join([environment.cpu_model, *cpus, environment.kernel]),
-            environment.suite_date.partition("T")[0],
-            f"{count} round{'' if count == 1 else 's'}",
-        )
-    )

@@ -20,17 +20,23 @@ Fact = str | int | float
 PIPE_BYTES: Final = 1024 * 1024
 """Asked for by the floor too: it is to meet the same pipes as the managers."""
 
+TENANT_PIPE_BYTES: Final = 64 * 1024
+"""Asked for where each client has a manager of its own: what the kernel gives by itself, and enough
+for the one redo that is in flight. With PIPE_BYTES an ordinary user would reach the bound of all
+of a user's pipes (/proc/sys/fs/pipe-user-pages-soft, 64 MiB) at some 30 managers, and the knee
+would be that of the pipes."""
+
 
 class SubjectError(Exception):
     """The subject is not what was asked for, or does not do what it must."""
 
 
 class Subject(Protocol):
-    """One thing under test. ``meters`` (manager, and child if it has one) and ``child_pid`` (of the
-    first child) hold after opening."""
+    """One thing under test. ``meters`` (manager, and its children if it has any) and ``child_pids``
+    (of the first child of each manager) hold after opening."""
 
     @property
-    def child_pid(self) -> int | None: ...
+    def child_pids(self) -> tuple[int, ...]: ...
 
     @property
     def meters(self) -> tuple[Meter, ...]: ...

@@ -7,6 +7,8 @@ from bench.manager_subjects import AsyncSubject, StreamsSubject, SyncSubject
 from bench.names import NOOPS
 from bench.noop_subject import NoopSubject
 from bench.subject import Subject
+from bench.surroundings import PER_TENANT
+from bench.tenants_subject import AsyncTenantsSubject, StreamsTenantsSubject, SyncTenantsSubject
 from bench.worker_protocol import WorkerSpec
 
 
@@ -14,10 +16,11 @@ def open_subject(spec: WorkerSpec) -> Subject:
     """The subject of a case, its child launched and answering."""
     if spec.floor_program is not None:
         return FloorSubject(spec)
-    if spec.manager == "sync":
-        return SyncSubject(spec)
-    if spec.manager == "streams":
-        return StreamsSubject(spec)
     if spec.manager in NOOPS:
         return NoopSubject(spec)
-    return AsyncSubject(spec)
+    of_tenants = spec.topology == PER_TENANT
+    if spec.manager == "sync":
+        return SyncTenantsSubject(spec) if of_tenants else SyncSubject(spec)
+    if spec.manager == "streams":
+        return StreamsTenantsSubject(spec) if of_tenants else StreamsSubject(spec)
+    return AsyncTenantsSubject(spec) if of_tenants else AsyncSubject(spec)

@@ -15,6 +15,7 @@ from rich.console import RenderableType
 
 from bench.cases import Case
 from bench.stats import Summary
+from bench.view_tenants import TenantsView
 
 
 class View(Protocol):
@@ -40,7 +41,7 @@ class View(Protocol):
         """One of ``pictures``. Called within the project's style."""
 
 
-VIEWS: Final[tuple[View, ...]] = ()
+VIEWS: Final[tuple[View, ...]] = (TenantsView(),)
 """In the order in which they are shown."""
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import pytest
 
@@ -23,6 +24,8 @@ from managers import eventually
 
 REQUESTS = 64
 PAGES = [bytes([index]) * 32 for index in range(REQUESTS)]
+
+Answer = TypeVar("Answer")
 
 Redo = Callable[[int], bytes]
 """What a fake manager does for a request."""
@@ -338,3 +341,51 @@ def test_many_threads_end() -> None:
     samples = SliceSamples.from_payload(run("threads", right, 128, 0.01).payload, 128)
     assert samples.clients == 128
     assert eventually(lambda: threading.active_count() == before)
+
+
+# --- Clients with calls of their own --------------------------------------------------------------
+
+
+def test_each_client_makes_its_own_calls(kind: str) -> None:
+    seen: dict[int, set[int]] = {client: set() for client in range(3)}
+    caller: dict[object, int] = {}
+
+    def redo(client: int, index: int) -> bytes:
+        me = threading.get_ident() if kind == "threads" else asyncio.current_task()
+        assert caller.setdefault(me, client) == client, "it called somebody else's manager"
+        seen[client].add(index)
+        return PAGES[index]
+
+    async def answer(client: int, index: int) -> bytes:
+        return redo(client, index)
+
+    def calls_of(call: Callable[[int, int], Answer]) -> list[list[Callable[[], Answer]]]:
+        return [[partial(call, client, index) for index in range(REQUESTS)] for client in range(3)]
+
+    if kind == "threads":
+        own = calls_of(redo)
+        run_threads(Work(own[0], PAGES, own), 3, 0.005, ())
+    else:
+        awaited = calls_of(answer)
+        asyncio.run(run_tasks(Work(awaited[0], PAGES, awaited), 3, 0.005, ()))
+    for client, indices in seen.items():
+        assert client * STRIDE % REQUESTS in indices
+    assert len(caller) == 3
+
+
+def test_the_own_meter_is_read_last_before_and_first_after(kind: str) -> None:
+    """What it takes to read the others is not the slice's."""
+    read: list[str] = []
+
+    class Named(CountingMeter):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def used(self) -> Used:
+            read.append(self.name)
+            return super().used()
+
+    outcome = run(kind, right, 1, meters=(Named("own"), Named("child")))
+    assert read == ["child", "own", "own", "child"]
+    assert outcome.used == (Used(1000, 10, 1),) * 2

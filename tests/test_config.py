@@ -26,7 +26,7 @@ from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, neares
 from fake_redo_child.python_child import COST_PRESETS
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
-BUILT_IN = ["default", "full", "peer", "quick"]
+BUILT_IN = ["default", "full", "peer", "quick", "tenants"]
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_unknown_profile_names_the_nearest_and_all() -> None:
     with pytest.raises(ConfigError) as caught:
         load_profile("quik")
     assert str(caught.value) == (
-        'unknown profile "quik": did you mean "quick"? (default, full, peer, quick); '
+        'unknown profile "quik": did you mean "quick"? (default, full, peer, quick, tenants); '
         "a file of your own is given by its path, ending in .toml"
     )
 
@@ -472,7 +472,7 @@ def test_cases_are_the_product_in_the_order_of_the_lists() -> None:
 def test_each_case_of_a_profile_is_there_once(name: str) -> None:
     config = load_profile(name)
     cases = cases_of(config)
-    lists = (config.manager, config.workload, config.clients, config.child.kind)
+    lists = (config.manager, config.workload, config.clients, config.child.kind, config.topology)
     product = 1
     for values in lists:
         product *= len(values)

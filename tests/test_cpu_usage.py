@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from bench.cpu_usage import (
     ChildMeter,
+    ChildrenMeter,
     Meter,
     OwnMeter,
     ProcessGoneError,
@@ -144,6 +146,23 @@ def test_children_are_counted_when_they_have_ended_too() -> None:
         seen.append(meter.used().cpu_ns)
     assert seen[1] - seen[0] >= TICK_NS
     assert seen[2] - seen[1] >= TICK_NS
+
+
+def test_several_children_are_added_up() -> None:
+    with contextlib.ExitStack() as stack:
+        pids = []
+        for _ in range(2):
+            process = subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY])
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            assert burnt_elsewhere(ProcessMeter(process.pid), TICK_NS)
+            os.kill(process.pid, signal.SIGSTOP)
+            pids.append(process.pid)
+        for pid in pids:
+            assert eventually(lambda pid=pid: state_of(pid) == "T")  # type: ignore[misc]
+        first, second = (ProcessMeter(pid).used() for pid in pids)
+        ended = ChildrenMeter(lambda: ()).used()
+        assert ChildrenMeter(lambda: pids).used().since(ended) == first.plus(second)
 
 
 def test_a_child_that_has_ended_and_is_not_reaped_is_counted_once() -> None:

@@ -1,0 +1,218 @@
+"""Many tenants, each with a manager of its own: where the knee is, and from which N async leads.
+
+Shows the cases of topology=per-tenant, and beside them those of one shared manager that are alike
+otherwise (which keep their ordinary tables and curves). The statistics are those of ``knee``,
+``crossover`` and ``effects``; the figure is drawn in ``view_tenants_figure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench import units
+from bench.cases import Case
+from bench.crossover import crossovers
+from bench.crossover import text as crossover_text
+from bench.effects import Effect, paired_effect
+from bench.findings import BASE, CHALLENGER
+from bench.knee import Knee, knees
+from bench.knee import text as knee_text
+from bench.layout import bare_table
+from bench.rounds import in_common
+from bench.stats import CaseRow, Estimate, Group, Summary
+from bench.surroundings import PER_TENANT
+from bench.view_tenants_figure import PICTURE, figure, finding
+
+_ABSENT: Final = "-"
+_THROUGHPUT: Final = "throughput_per_s"
+_LEAST_BOUND: Final = 0.1
+_GREATEST_BOUND: Final = 10
+
+_LEGEND: Final = (
+    "N tenants: N managers in one process, each with a child and one client. Medians over the runs."
+    " CPU: per redo, the manager's process and all children. /sync: throughput to that of sync, the"
+    " geometric mean over the rounds. /shared: to that of the same manager shared by N clients."
+    " Knee: the N of the greatest throughput / time per redo (Kleinrock's power); beyond it tenants"
+    " add more latency than throughput. t/redo is a client's whole turn, N / throughput; p50 and"
+    " p99 are of the call alone. <=1: at the least N already. >=256: not reached. ?: one round"
+    " shows no interval."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The cases of many tenants, and those of one shared manager that are alike otherwise."""
+
+    tenants: Group
+    shared: Group | None
+
+
+def pairs(summary: Summary) -> Iterator[Pair]:
+    """Each group of tenants."""
+    groups = summary.groups()
+    for group in groups:
+        extra = dict(group.extra)
+        if extra.pop("topology", None) != PER_TENANT:
+            continue
+        wanted = (group.workload, tuple(extra.items()))
+        alike = (one for one in groups if (one.workload, one.extra) == wanted)
+        yield Pair(group, next(alike, None))
+
+
+class TenantsView:
+    """See the module."""
+
+    name = "tenants"
+    pictures: tuple[str, ...] = (PICTURE,)
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        return frozenset(case for case in cases if case.topology == PER_TENANT)
+
+    def tables(self, summary: Summary) -> Iterable[RenderableType]:
+        for pair in pairs(summary):
+            yield Text(finding(pair.tenants), style="bold")
+            yield _measures(pair)
+            if (of_knees := _knees(pair)).row_count:
+                yield of_knees
+        yield Text(_LEGEND, style="dim")
+
+    def data(self, summary: Summary) -> Any:
+        """For each group: ``knees`` (clients null: not reached at the greatest N), ``shared_knees``
+        of the same cases with one manager, and the ratios of throughput by manager and N."""
+        return [
+            {
+                "group": pair.tenants.title,
+                "knees": [asdict(one) for one in knees(pair.tenants)],
+                "shared_knees": [asdict(one) for one in _shared_knees(pair)],
+                "throughput_to_sync": _ratios_data(pair, _to_sync),
+                "throughput_to_shared": _ratios_data(pair, _to_shared),
+            }
+            for pair in pairs(summary)
+        ]
+
+    def figure(self, picture: str, summary: Summary) -> Figure:
+        assert picture == PICTURE
+        return figure([(pair.tenants, pair.shared) for pair in pairs(summary)], summary)
+
+
+def _measures(pair: Pair) -> Table:
+    table = bare_table()
+    table.add_column("N", justify="right", no_wrap=True)
+    table.add_column("manager", no_wrap=True)
+    for heading in ("redo/s", "p50", "p99", "CPU", "/sync (95 %)", "/shared"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    last = None
+    for row in pair.tenants.rows:
+        clients = row.case.clients
+        to_shared = _to_shared(pair, row)
+        table.add_row(
+            "" if clients == last else str(clients),
+            row.case.manager,
+            _cell(row.throughput_per_s, units.short_rate),
+            *(
+                _cell(one, _short_seconds)
+                for one in (row.latency_p50_s, row.latency_p99_s, row.cpu_total_s)
+            ),
+            _interval(_to_sync(pair, row)),
+            _ABSENT if to_shared is None else units.factor(to_shared.ratio),
+        )
+        last = clients
+    return table
+
+
+def _knees(pair: Pair) -> Table:
+    ahead = {
+        one.manager: crossover_text(one)
+        for one in crossovers(pair.tenants)
+        if one.measure == _THROUGHPUT
+    }
+    shared = {one.manager: knee_text(one) for one in _shared_knees(pair)}
+    table = bare_table(f"The knee, and from which N on it is ahead of {BASE} (95 %)")
+    table.add_column("manager", no_wrap=True)
+    headings = ("knee at N", "redo/s", "t/redo", "if shared", "ahead from N")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in knees(pair.tenants):
+        row = pair.tenants.row(one.manager, one.clients or one.measured[-1])
+        assert row is not None
+        table.add_row(
+            one.manager,
+            knee_text(one),
+            _cell(row.throughput_per_s, units.short_rate),
+            _cell(row.time_per_redo_s, _short_seconds),
+            shared.get(one.manager, _ABSENT),
+            ahead.get(one.manager, _ABSENT),
+        )
+    return table
+
+
+def _shared_knees(pair: Pair) -> list[Knee]:
+    return [] if pair.shared is None else knees(pair.shared)
+
+
+def _to_sync(pair: Pair, row: CaseRow) -> Effect | None:
+    if not row.case.manager.startswith(CHALLENGER):
+        return None
+    return _ratio(pair.tenants.row(BASE, row.case.clients), row)
+
+
+def _to_shared(pair: Pair, row: CaseRow) -> Effect | None:
+    if pair.shared is None:
+        return None
+    return _ratio(pair.shared.row(row.case.manager, row.case.clients), row)
+
+
+def _ratio(base: CaseRow | None, row: CaseRow) -> Effect | None:
+    """The throughput of a row to that of the base, over the rounds that both have."""
+    if base is None or base.throughput_per_s is None or row.throughput_per_s is None:
+        return None
+    values = in_common([base.throughput_per_s, row.throughput_per_s])
+    return paired_effect(*values.T.tolist()) if values.size else None
+
+
+def _ratios_data(
+    pair: Pair, ratio_of: Callable[[Pair, CaseRow], Effect | None]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "manager": row.case.manager,
+            "clients": row.case.clients,
+            "ratio": effect.ratio,
+            "low": effect.low,
+            "high": effect.high,
+        }
+        for row in pair.tenants.rows
+        if (effect := ratio_of(pair, row)) is not None
+    ]
+
+
+def _interval(effect: Effect | None) -> str:
+    if effect is None:
+        return _ABSENT
+    if effect.low is None or effect.high is None:
+        return f"{units.factor(effect.ratio)} (?)"
+    return f"{units.factor(effect.ratio)} ({_bound(effect.low)}-{_bound(effect.high)})"
+
+
+def _bound(ratio: float) -> str:
+    """Of an interval; one that is so far out needs no digits."""
+    if ratio < _LEAST_BOUND:
+        return f"<{_LEAST_BOUND}"
+    if ratio > _GREATEST_BOUND:
+        return f">{_GREATEST_BOUND}"
+    return units.factor(ratio).removesuffix("x")
+
+
+def _cell(estimate: Estimate | None, show: Callable[[float], str]) -> str:
+    return _ABSENT if estimate is None else show(estimate.median)
+
+
+def _short_seconds(value: float) -> str:
+    return units.seconds(value).replace(" ", "")

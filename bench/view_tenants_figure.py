@@ -1,0 +1,111 @@
+"""Latency over throughput as N grows: one line per manager, N at its points, a ring at the knee."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from bench import figures
+from bench import plot_style as style
+from bench.findings import Measure, title
+from bench.knee import knees, point
+from bench.stats import Estimate, Group, Summary
+
+PICTURE: Final = "tenants"
+
+_RING: Final = 11.0
+_SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "marker_size": 2.0}
+"""What differs in the line of one manager that all clients share."""
+
+_LABEL_OFFSET: Final = 5
+"""Points between a point and its N."""
+
+
+def figure(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Figure:
+    """A panel per group of tenants, with the group of one shared manager if there is one."""
+    whole, panels, columns = figures.panels(len(pairs))
+    for panel, (tenants, shared) in zip(panels, pairs, strict=True):
+        _panel(panel, tenants, shared, columns)
+    managers = dict.fromkeys(name for tenants, _ in pairs for name in tenants.managers)
+    legend = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
+    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
+    if any(shared is not None for _, shared in pairs):
+        look = replace(plain, **_SHARED)
+        legend.append(figures.legend_entry("one manager for all", look))
+    legend.append(Line2D([], [], label="knee", linestyle="", **_ring(style.FAINT)))
+    figures.frame(whole, legend, figures.footer(summary))
+    return whole
+
+
+def finding(tenants: Group) -> str:
+    """What there is to see, as ``short: async is ahead of sync ...; knee: sync 2, async 4``."""
+    at = ", ".join(f"{one.manager} {point(one)}" for one in knees(tenants))
+    said = title(tenants, Measure.THROUGHPUT)
+    return f"{said}; knee: {at}" if at else said
+
+
+def _panel(panel: Axes, tenants: Group, shared: Group | None, columns: int) -> None:
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    for axis, measure in ((panel.xaxis, Measure.THROUGHPUT), (panel.yaxis, Measure.LATENCY)):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
+    panel.set_xlabel(style.Y_LABELS[Measure.THROUGHPUT])
+    panel.set_ylabel("time per redo")
+    panel.set_title(figures.wrapped(finding(tenants), style.TITLE_COLUMNS // columns), loc="left")
+    if shared is not None:
+        _curves(panel, shared, is_shared=True)
+    _curves(panel, tenants, is_shared=False)
+    low, high = panel.get_xlim()
+    room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
+    panel.set_xlim(low / room, high * room)
+
+
+def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
+    knee_of = {one.manager: one.clients for one in knees(group)}
+    for manager in reversed(group.managers):  # so that the first one lies on top
+        points = _points(group, manager)
+        look = style.look(manager)
+        look = replace(look, **_SHARED) if is_shared else look
+        figures.line(panel, [(x, y) for _, x, y in points], look)
+        for clients, x, y in points:
+            if clients == knee_of.get(manager):
+                panel.plot([x], [y.median], linestyle="", **_ring(look.color))
+            if not is_shared:
+                panel.annotate(
+                    str(clients),
+                    (x, y.median),
+                    (_LABEL_OFFSET, -_LABEL_OFFSET),
+                    textcoords="offset points",
+                    color=look.color,
+                    fontsize=style.FOOTER_SIZE,
+                )
+
+
+def _points(group: Group, manager: str) -> list[tuple[int, float, Estimate]]:
+    """N, throughput and time per redo where both are known."""
+    return [
+        (row.case.clients, row.throughput_per_s.median, row.time_per_redo_s)
+        for row in group.rows
+        if row.case.manager == manager
+        and row.throughput_per_s is not None
+        and row.time_per_redo_s is not None
+    ]
+
+
+def _ring(color: str) -> dict[str, Any]:
+    return {
+        "marker": "o",
+        "markersize": _RING,
+        "markerfacecolor": "none",
+        "markeredgecolor": color,
+        "markeredgewidth": 1.5,
+    }
