@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
 from bench import plot_style as style
@@ -96,6 +97,13 @@ def frame(figure: Figure, legend: Sequence[Line2D], footer: str) -> None:
     figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
 
 
+def wrapped(text: str, columns: int) -> str:
+    """A title, on lines that fit over a panel of so many in a row; ``N = 8`` stays together."""
+    return textwrap.fill(text.replace(" = ", "\0=\0"), style.TITLE_COLUMNS // columns).replace(
+        "\0", " "
+    )
+
+
 def footer(summary: Summary) -> str:
     """What was measured, where and when."""
     environment = summary.environment
@@ -111,9 +119,23 @@ def footer(summary: Summary) -> str:
     )
 
 
-def wrapped(text: str, width: int) -> str:
-    """On lines of that width; ``N = 8`` stays together."""
-    return textwrap.fill(text.replace(" = ", "\0=\0"), width).replace("\0", " ")
+def clients_axis(panel: Axes, clients: Sequence[int]) -> None:
+    """N as the x axis, logarithmic, with a tick for each of them (ascending)."""
+    panel.set_xscale("log", base=2)
+    # Half a step of room on both sides, which also gives a single N a width.
+    panel.set_xlim(clients[0] / math.sqrt(2), clients[-1] * math.sqrt(2))
+    panel.xaxis.set_major_locator(FixedLocator(list(clients)))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    panel.set_xlabel("N, concurrent clients")
+
+
+def log_axis(panel: Axes, show: Callable[[float, int | None], str]) -> None:
+    """A logarithmic y axis whose ticks are 1, 2 and 5 of each decade."""
+    panel.set_yscale("log")
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FuncFormatter(show))
 
 
 def line(panel: Axes, points: Points, look: style.Look) -> None:

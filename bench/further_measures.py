@@ -11,10 +11,11 @@ from typing import Final
 
 from bench.keys import Value
 from bench.records import RunRecord
+from bench.stall_measures import stall_measures
 
 Measures = Callable[[RunRecord], Mapping[str, Value]]
 
-_MEASURES: Final[tuple[Measures, ...]] = ()
+_MEASURES: Final[tuple[Measures, ...]] = (stall_measures,)
 
 
 def further_metadata(record: RunRecord) -> dict[str, Value]:

@@ -105,7 +105,20 @@ _USAGE = (
     Key("redo_poll_calls", "1/redo", "poll, epoll or select calls of the manager"),
 )
 
-FURTHER: tuple[Key, ...] = ()
+_STALL = (
+    Key("redo_heartbeat_beats", "count", "beats that were due in the slices of the run"),
+    Key("redo_heartbeat_late_p50", "s", "median of how late they were; nearest rank, pooled"),
+    Key(
+        "redo_heartbeat_late_p99", "s", "99th percentile; absent with under 10 beats later than it"
+    ),
+    Key("redo_heartbeat_late_p99_9", "s", "99.9th percentile, likewise"),
+    Key("redo_heartbeat_late_max", "s", "the latest beat"),
+    Key("redo_heartbeat_late_share", "ratio", "share of beats later than one period, 1 ms"),
+    Key("redo_heartbeat_idle_late_p50", "s", "median of the beats just before the clients began"),
+    Key("redo_heartbeat_idle_late_max", "s", "the latest of those"),
+)
+
+FURTHER: tuple[Key, ...] = (*_STALL,)
 """Measures of experiments (docs/experiments.md): numbers that only some runs have."""
 
 _WORKER = (

@@ -15,7 +15,6 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from bench import figures
 from bench import plot_style as style
@@ -126,20 +125,9 @@ def _figure(picture: _Picture, summary: Summary) -> Figure:
 
 
 def _panel(panel: Axes, group: Group, measure: Measure, columns: int) -> None:
-    clients = group.clients
-    panel.set_xscale("log", base=2)
-    panel.set_yscale("log")
-    # Half a step of room on both sides, which also gives a single N a width.
-    panel.set_xlim(clients[0] / math.sqrt(2), clients[-1] * math.sqrt(2))
-    panel.xaxis.set_major_locator(FixedLocator(list(clients)))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
-    panel.set_xlabel("N, concurrent clients")
-    text = figures.wrapped(title(group, measure), style.TITLE_COLUMNS // columns)
-    panel.set_title(text, loc="left")
+    figures.clients_axis(panel, group.clients)
+    figures.log_axis(panel, style.Y_FORMATS[measure])
+    panel.set_title(figures.wrapped(title(group, measure), columns), loc="left")
     for manager in reversed(group.managers):  # so that the first one lies on top
         _curve(panel, group, manager, measure)
     low, high = panel.get_ylim()

@@ -7,12 +7,15 @@ event loop of the subject. Standard library only.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from bench.clients import SliceOutcome, Work, run_tasks, run_threads
+from bench.clients_on_loop import on_loop
 from bench.cpu_usage import Meter
-from bench.surroundings import YIELD
+from bench.heartbeat import with_heartbeat, with_heartbeat_thread
+from bench.surroundings import HEARTBEAT_THREAD, NO_HEARTBEAT, OWN, TO_THREAD, YIELD
 from bench.worker_protocol import WorkerSpec
 
 ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
@@ -24,9 +27,15 @@ TaskRunner = Callable[
 
 def thread_runner(spec: WorkerSpec) -> ThreadRunner:
     """The loop of clients that call a sync manager."""
+    if spec.heartbeat == HEARTBEAT_THREAD:
+        return with_heartbeat_thread(thread_runner(replace(spec, heartbeat=NO_HEARTBEAT)))
+    if spec.caller != OWN:
+        return on_loop(task_runner(spec), to_thread=spec.caller == TO_THREAD)
     return partial(run_threads, gives_way=spec.pause == YIELD)
 
 
 def task_runner(spec: WorkerSpec) -> TaskRunner:
     """The loop of clients that await an async manager."""
+    if spec.heartbeat != NO_HEARTBEAT:
+        return with_heartbeat(task_runner(replace(spec, heartbeat=NO_HEARTBEAT)), spec.heartbeat)
     return partial(run_tasks, gives_way=spec.pause == YIELD)

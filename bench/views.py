@@ -15,6 +15,7 @@ from rich.console import RenderableType
 
 from bench.cases import Case
 from bench.stats import Summary
+from bench.view_stall import StallView
 from bench.view_tenants import TenantsView
 
 
@@ -41,7 +42,10 @@ class View(Protocol):
         """One of ``pictures``. Called within the project's style."""
 
 
-VIEWS: Final[tuple[View, ...]] = (TenantsView(),)
+VIEWS: Final[tuple[View, ...]] = (
+    TenantsView(),
+    StallView(),
+)
 """In the order in which they are shown."""
 
 

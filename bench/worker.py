@@ -129,6 +129,7 @@ def _report(subject: Subject) -> dict[str, Any]:
             **subject.facts(),
             "redo_worker_peak_rss_bytes": peak_rss_bytes(),
             "redo_worker_gil": "on" if _gil_is_on() else "off",
+            "redo_worker_switch_interval_s": sys.getswitchinterval(),
             "python_version": f"{sys.version.split()[0]} ({sys.maxsize.bit_length() + 1}-bit)",
             "python_implementation": sys.implementation.name,
         },

@@ -1,0 +1,189 @@
+"""How late a heartbeat beside the clients is: the tables and the figure.
+
+What is said is computed in ``stalls``; this module only lays it out.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench import figures, units
+from bench import plot_style as style
+from bench.cases import Case
+from bench.findings import Measure
+from bench.layout import bare_table, hanging
+from bench.stalls import (
+    SYNC_ON_LOOP,
+    SYNC_ON_THREADS,
+    SYNC_TO_THREAD,
+    Panel,
+    clients_call,
+    covered,
+    headline,
+    idle,
+    late,
+    panels,
+    verdict,
+)
+from bench.stats import CaseRow, Estimate, Summary
+
+_ABSENT: Final = "-"
+_LATENESS: Final = ("p50", "p99", "p99_9", "max")
+_HEADINGS: Final = ("p50", "p99", "p99.9", "max", ">1 ms", "idle p50", "redo/s", "/alone")
+_HOW_TO_READ: Final = (
+    "Medians over the runs. p50 to max: how late a beat is that is due every millisecond, on the"
+    " clients' loop or on a thread of their process; - where too few beats are later. >1 ms: share"
+    " of beats later than that. idle p50: of the beats just before the clients began. redo/s:"
+    " throughput beside the heartbeat; /alone: to that without one."
+)
+
+_LOOKS: Final = {
+    SYNC_ON_LOOP: style.look("sync"),
+    SYNC_ON_THREADS: replace(style.look("noop-sync"), linestyle="-."),
+    SYNC_TO_THREAD: style.look("streams"),
+}
+"""Of what has no colour of its own as a manager."""
+
+_IDLE_LOOK: Final = style.Look(style.FAINT, (0, (5, 2)), 1.3, "", 0.0)
+
+
+class StallView:
+    """`View` of every case with a heartbeat, and of the same without one."""
+
+    name = "stall"
+    pictures: tuple[str, ...] = ("stall",)
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        return covered(cases)
+
+    def tables(self, summary: Summary) -> Iterable[RenderableType]:
+        for panel in panels(summary):
+            yield hanging("", verdict(panel), "")
+            yield _table(panel)
+        yield Text(_HOW_TO_READ, style="dim")
+
+    def data(self, summary: Summary) -> Any:
+        return [
+            {
+                "group": panel.group.title,
+                "heartbeat": panel.heartbeat,
+                "verdict": verdict(panel),
+                "cases": [_row_data(panel, row) for row in panel.group.rows],
+            }
+            for panel in panels(summary)
+        ]
+
+    def figure(self, picture: str, summary: Summary) -> Figure:  # noqa: ARG002 - there is one
+        found = panels(summary)
+        figure, axes, columns = figures.panels(len(found))
+        for axis, panel in zip(axes, found, strict=True):
+            _draw(axis, panel, columns)
+        low = min(axis.get_ylim()[0] for axis in axes)
+        high = max(axis.get_ylim()[1] for axis in axes)
+        for index, axis in enumerate(axes):
+            axis.set_ylim(low, high)
+            if index % columns == 0:
+                axis.set_ylabel("lateness of a beat")
+        lines = dict.fromkeys(line for panel in found for line in panel.lines)
+        figures.frame(figure, _legend(lines), figures.footer(summary))
+        return figure
+
+
+def _table(panel: Panel) -> Table:
+    table = bare_table()
+    table.add_column("N", justify="right", min_width=3, no_wrap=True)
+    table.add_column("clients call", overflow="fold")
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    before = None
+    for row in panel.group.rows:
+        clients = row.case.clients
+        table.add_row(
+            "" if clients == before else str(clients),
+            clients_call(row.case),
+            *(_seconds(late(row, what)) for what in _LATENESS),
+            _share(late(row, "share")),
+            _seconds(idle(row)),
+            _ABSENT
+            if row.throughput_per_s is None
+            else units.short_rate(row.throughput_per_s.median),
+            _factor(panel.to_alone(row)),
+        )
+        before = clients
+    return table
+
+
+def _seconds(estimate: Estimate | None) -> str:
+    return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
+
+
+def _share(estimate: Estimate | None) -> str:
+    return _ABSENT if estimate is None else f"{estimate.median:.1%}"
+
+
+def _factor(estimate: Estimate | None) -> str:
+    return _ABSENT if estimate is None else units.factor(estimate.median)
+
+
+def _row_data(panel: Panel, row: CaseRow) -> dict[str, Any]:
+    """Lateness in seconds."""
+    return {
+        "name": row.case.name,
+        "clients_call": clients_call(row.case),
+        "clients": row.case.clients,
+        **{f"late_{what}_s": _estimate(late(row, what)) for what in _LATENESS},
+        "late_share": _estimate(late(row, "share")),
+        "idle_late_p50_s": _estimate(idle(row)),
+        "throughput_per_s": _estimate(row.throughput_per_s),
+        "throughput_to_alone": _estimate(panel.to_alone(row)),
+    }
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+    return None if estimate is None else asdict(estimate)
+
+
+def _draw(axis: Axes, panel: Panel, columns: int) -> None:
+    figures.clients_axis(axis, panel.group.clients)
+    figures.log_axis(axis, style.Y_FORMATS[Measure.LATENCY])
+    axis.set_title(figures.wrapped(headline(panel), columns), loc="left")
+    before = [one.median for row in panel.group.rows if (one := idle(row)) is not None]
+    if before:
+        axis.axhline(statistics.median(before), color=_IDLE_LOOK.color, ls=_IDLE_LOOK.linestyle)
+    for line in reversed(panel.lines):  # so that the first one lies on top
+        median, tail = (
+            [
+                (row.case.clients, one)
+                for row in panel.rows(line)
+                if (one := late(row, what)) is not None
+            ]
+            for what in ("p50", "p99")
+        )
+        look = _look(line)
+        figures.line(axis, median, look)
+        figures.band(axis, median, look.color)
+        figures.line(axis, tail, replace(look, **style.TAIL))
+
+
+def _look(line: str) -> style.Look:
+    return _LOOKS.get(line) or style.look(line)
+
+
+def _legend(lines: Iterable[str]) -> list[Line2D]:
+    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
+    return [
+        *(figures.legend_entry(line, _look(line)) for line in lines),
+        figures.legend_entry("p50", plain),
+        figures.legend_entry("p99", replace(plain, **style.TAIL)),
+        figures.legend_entry("idle", _IDLE_LOOK),
+    ]
