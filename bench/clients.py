@@ -28,7 +28,7 @@ _now_ns = time.perf_counter_ns
 
 
 @types.coroutine
-def _give_way() -> Generator[None, None, None]:
+def give_way() -> Generator[None, None, None]:
     """What ``asyncio.sleep(0)`` does, without the coroutine that it puts around this."""
     yield
 
@@ -57,7 +57,7 @@ class Work(Generic[Answer]):
 
 
 @dataclass(slots=True)
-class _Client:
+class Client:
     """What one client has done; times are perf_counter_ns."""
 
     number: int
@@ -71,7 +71,7 @@ class _Client:
 
 
 @dataclass(slots=True)
-class _Slice:
+class SliceTimes:
     """Times of the barrier, set when it opens."""
 
     opened_ns: int = 0
@@ -108,10 +108,10 @@ def run_threads(
     pages = work.pages
     everybody_there = threading.Barrier(clients + 1)
     gate = threading.Event()
-    this = _Slice()
+    this = SliceTimes()
     errors: list[BaseException] = []
 
-    def redo_till_deadline(client: _Client) -> None:
+    def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
         sample = client.latency_ns.append
@@ -133,18 +133,18 @@ def run_threads(
                 os.sched_yield()  # time.sleep(0) would wait for the kernel's timer slack, 50 us
         client.end_ns = after_ns
 
-    def run(client: _Client) -> None:
+    def run(client: Client) -> None:
         try:
             redo_till_deadline(client)
         except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
             errors.append(error)
 
-    team = [_Client(number) for number in range(clients)]
+    team = [Client(number) for number in range(clients)]
     threads = [threading.Thread(target=run, args=(client,), daemon=True) for client in team]
     for thread in threads:
         thread.start()
     everybody_there.wait()
-    before = _read_before(meters)
+    before = read_before(meters)
     this.open(seconds)
     gate.set()
     for thread in threads:
@@ -152,7 +152,7 @@ def run_threads(
     after = [meter.used() for meter in meters]
     if errors:
         raise errors[0]
-    return _outcome(this, team, before, after)
+    return outcome(this, team, before, after)
 
 
 async def run_tasks(
@@ -166,9 +166,9 @@ async def run_tasks(
     """One slice with a task per client, else as `run_threads`."""
     pages = work.pages
     gate = asyncio.Event()
-    this = _Slice()
+    this = SliceTimes()
 
-    async def redo_till_deadline(client: _Client) -> None:
+    async def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
         sample = client.latency_ns.append
@@ -186,34 +186,40 @@ async def run_tasks(
                 break
             index = index + 1 if index + 1 < count else 0
             if gives_way:
-                await _give_way()
+                await give_way()
         client.end_ns = after_ns
 
-    team = [_Client(number) for number in range(clients)]
+    team = [Client(number) for number in range(clients)]
     try:
         async with asyncio.TaskGroup() as group:
             for client in team:
                 group.create_task(redo_till_deadline(client))
             await asyncio.sleep(0)  # everybody reaches the gate
-            before = _read_before(meters)
+            before = read_before(meters)
             this.open(seconds)
             gate.set()
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     after = [meter.used() for meter in meters]
-    return _outcome(this, team, before, after)
+    return outcome(this, team, before, after)
 
 
-def _read_before(meters: Sequence[Meter]) -> list[Used]:
+def read_before(meters: Sequence[Meter]) -> list[Used]:
     """What the meters show, read last to first: the first is this process's own, and what it takes
     to read the others (a file for each child) must not count as the slice's, as it does not after
     the slice, when the own is read first."""
     return [meter.used() for meter in reversed(meters)][::-1]
 
 
-def _outcome(
-    this: _Slice, team: Sequence[_Client], before: Sequence[Used], after: Sequence[Used]
+def outcome(
+    this: SliceTimes,
+    team: Sequence[Client],
+    before: Sequence[Used],
+    after: Sequence[Used],
+    series: Mapping[str, array[int]] | None = None,
+    counts: Mapping[str, int] | None = None,
 ) -> SliceOutcome:
+    """What a slice was, from its clients and the meters."""
     head = array("q")
     for client in team:
         head.append(client.start_ns - this.opened_ns)
@@ -221,4 +227,4 @@ def _outcome(
         head.append(len(client.latency_ns))
     payload = b"".join((head.tobytes(), *(client.latency_ns.tobytes() for client in team)))
     used = tuple(now.since(then) for now, then in zip(after, before, strict=True))
-    return SliceOutcome(payload, used)
+    return SliceOutcome(payload, used, series or {}, counts or {})

@@ -25,6 +25,7 @@ from bench.effects import (
 )
 from bench.keys import Value
 from bench.stats import CaseRow, Summary, less_is_better, measure_of
+from bench.surroundings import NO_ADMISSION
 
 MEASURES: Final = (
     "time_per_redo_s",
@@ -150,6 +151,11 @@ def differences(base: Summary, changed: Summary) -> tuple[str, ...]:
             _SETTINGS_MUST_AGREE, _settings(base), _settings(changed), strict=True
         )
     ]
+    of_base, of_changed = _read_path(base), _read_path(changed)
+    if of_base and of_changed:
+        pairs += [
+            (f"read_path.{name}", before, of_changed.get(name)) for name, before in of_base.items()
+        ]
     return tuple(
         f"{name}: {_said(before)} | {_said(after)}"
         for name, before, after in pairs
@@ -165,6 +171,14 @@ def condition(difference: str) -> str:
 def _settings(summary: Summary) -> list[Value | None]:
     config = json.loads(summary.environment.config_json)
     return [config.get(name) for name in _SETTINGS_MUST_AGREE]
+
+
+def _read_path(summary: Summary) -> Mapping[str, Value]:
+    """The settings of the read path; empty where no case has one."""
+    if all(row.case.admission == NO_ADMISSION for row in summary.rows):
+        return {}
+    found: Mapping[str, Value] = json.loads(summary.environment.config_json)["read_path"]
+    return found
 
 
 def _said(value: Value | None) -> str:

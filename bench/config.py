@@ -15,12 +15,13 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from bench.config_fields import (
     RULES,
+    TABLES,
     ConfigError,
     Source,
     check_together,
@@ -46,6 +47,7 @@ __all__ = [
     "ChildConfig",
     "Config",
     "ConfigError",
+    "ReadPathConfig",
     "differences",
     "from_json",
     "load_profile",
@@ -62,6 +64,16 @@ class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
     kind: tuple[str, ...] = ("c",)
     cost: str = "none"
     fault: str = NO_FAULT
+
+
+class ReadPathConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes before a redo in the cases that have a read path, which are those with an
+    admission other than none. A budget of 0 is no limit."""
+
+    data_bytes: int = 262_144
+    download_ms: float = 5.0
+    download_share: float = 0.25
+    budget_bytes: int = 0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +112,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The program that the managers ``peer:KIND`` are."""
     seed: int = 1
     child: ChildConfig = ChildConfig()
+    read_path: ReadPathConfig = ReadPathConfig()
 
     def __post_init__(self) -> None:
         # Those who made it from a file or options have asked before, to name the place of an error.
@@ -125,15 +138,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 _DEFAULTS: Final = {
     f"{prefix}{item.name}": item.default
-    for kind, prefix in ((Config, ""), (ChildConfig, "child."))
+    for kind, prefix in ((Config, ""), (ChildConfig, "child."), (ReadPathConfig, "read_path."))
     for item in msgspec.structs.fields(kind)
-    if not item.required and item.name != "child"
+    if not item.required and item.name not in TABLES
 }
 _FIELD_OF_OPTION: Final[Mapping[str, str]] = {
     **{name: name for name in RULES if name != "title" and "." not in name},
     "child": "child.kind",
     "cost": "child.cost",
     "fault": "child.fault",
+    "data_bytes": "read_path.data_bytes",
+    "download_ms": "read_path.download_ms",
+    "download_share": "read_path.download_share",
+    "budget_bytes": "read_path.budget_bytes",
 }
 OPTIONS: Final = tuple(_FIELD_OF_OPTION)
 """What ``override`` takes."""
@@ -234,7 +251,7 @@ def _built_in() -> dict[str, Traversable]:
 def _fields(config: Config) -> dict[str, object]:
     """The flat fields, in the order of the rules."""
     return {
-        name: getattr(config.child, inner) if inner else getattr(config, outer)
+        name: getattr(getattr(config, outer), inner) if inner else getattr(config, outer)
         for name in RULES
         for outer, _, inner in [name.partition(".")]
     }
@@ -246,9 +263,9 @@ def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:
     if values["budget_s"] == math.inf:
         values["budget_s"] = None  # a single way to say "no limit", and one that JSON has
     check_together(values, source)
-    child = ChildConfig(
-        kind=values.pop("child.kind"),
-        cost=values.pop("child.cost"),
-        fault=values.pop("child.fault"),
-    )
-    return Config(name=name, child=child, **values)
+
+    def table(prefix: str) -> dict[str, Any]:
+        return {n.removeprefix(prefix): values.pop(n) for n in RULES if n.startswith(prefix)}
+
+    child, read_path = ChildConfig(**table("child.")), ReadPathConfig(**table("read_path."))
+    return Config(name=name, child=child, read_path=read_path, **values)

@@ -50,6 +50,8 @@ from bench.surroundings import (
 from fake_redo_child.build import FAULTS, BuildError, check_fault
 
 SEED_MAX: Final = 2**63 - 1
+DATA_MOST: Final = 1 << 30
+BUDGET_MOST: Final = 1 << 40
 SLICE_MIN_S: Final = 0.001
 """A slice shorter than this measures the barrier, not the redos."""
 
@@ -147,7 +149,7 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "admission": Rule(
         str,
-        "none, before:K, after:K or both:D,K",
+        "none, unlimited, before:K, after:K or both:D,K",
         is_list=True,
         noun="admission",
         check=Admission.parse,
@@ -181,6 +183,17 @@ RULES: Final[Mapping[str, Rule]] = {
         "none, or a fault as NAME:KEY=VALUE",
         check=_check_fault,
     ),
+    "read_path.data_bytes": Rule(
+        Annotated[int, Meta(ge=0, le=DATA_MOST)], f"whole bytes, from 0 to {DATA_MOST}"
+    ),
+    "read_path.download_ms": Rule(
+        Annotated[float, Meta(ge=0, le=60_000)], "milliseconds, from 0 to 60000"
+    ),
+    "read_path.download_share": Rule(Annotated[float, Meta(ge=0, le=1)], "a share, from 0 to 1"),
+    "read_path.budget_bytes": Rule(
+        Annotated[int, Meta(ge=0, le=BUDGET_MOST)],
+        f"whole bytes, from 0 (no limit) to {BUDGET_MOST}",
+    ),
 }
 EXCLUSIVE: Final = {
     "topology": SHARED,
@@ -193,7 +206,7 @@ EXCLUSIVE: Final = {
 """Dimensions that change how clients call, and their usual value: one of them at a time."""
 
 REQUIRED: Final = ("manager", "workload", "clients")
-TABLES: Final = ("child",)
+TABLES: Final = ("child", "read_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +311,15 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
         raise blame(*changed, expected=f"{EXCLUSIVE[changed[0]]} with another {changed[1]}")
     if any(Load.parse(one).percent for one in fields["load"]) and CLOSED not in fields["load"]:
         raise blame("load", expected="closed, too: its throughput is what the percentage is of")
+    if set(fields["admission"]) == {NO_ADMISSION}:
+        for name in source.options:
+            if name.startswith("read_path."):
+                expected = "an --admission other than none, too: nothing else has a read path"
+                raise blame(name, expected=expected)
+    data, budget = fields["read_path.data_bytes"], fields["read_path.budget_bytes"]
+    if 0 < budget < data:
+        expected = f"room for the data of one read at least ({data} bytes)"
+        raise blame("read_path.budget_bytes", "read_path.data_bytes", expected=expected)
     labels = [python_label(choice) for choice in fields["python"]]
     if len(set(labels)) < len(labels):
         raise blame("python", expected="names that differ: call one of them LABEL=PATH")

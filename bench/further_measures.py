@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from bench.admission_measures import admission_measures
 from bench.keys import Value
 from bench.records import RunRecord
 from bench.stall_measures import stall_measures
 
 Measures = Callable[[RunRecord], Mapping[str, Value]]
 
-_MEASURES: Final[tuple[Measures, ...]] = (stall_measures,)
+_MEASURES: Final[tuple[Measures, ...]] = (
+    stall_measures,
+    admission_measures,
+)
 
 
 def further_metadata(record: RunRecord) -> dict[str, Value]:

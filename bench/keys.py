@@ -44,6 +44,7 @@ _FORMATTERS: dict[str, Callable[[float], str]] = {
     "s": units.seconds,
     "s/redo": units.seconds,
     "1/s": units.rate,
+    "bytes": units.size,
     "1/redo": units.number,
     "ratio": units.number,
     "yes/no": lambda value: "yes" if value else "no",
@@ -118,7 +119,20 @@ _STALL = (
     Key("redo_heartbeat_idle_late_max", "s", "the latest of those"),
 )
 
-FURTHER: tuple[Key, ...] = (*_STALL,)
+_ADMISSION = (
+    Key("redo_admission_held_peak", "bytes", "most data that the reads held at once"),
+    Key("redo_admission_collecting_peak", "count", "most clients that collected, held or redid"),
+    Key("redo_admission_redoing_peak", "count", "most redos in flight at once"),
+    Key("redo_admission_child_idle", "ratio", "share of the wall with no redo in flight"),
+    Key("redo_admission_redo_p50", "s", "median time of the redo alone, within a read"),
+    Key("redo_admission_redo_p99", "s", "99th percentile of the same times"),
+)
+
+FURTHER: tuple[Key, ...] = (
+    Key("redo_worker_peak_rss_bytes", "bytes", "most memory of the worker that was resident"),
+    *_STALL,
+    *_ADMISSION,
+)
 """Measures of experiments (docs/experiments.md): numbers that only some runs have."""
 
 _WORKER = (

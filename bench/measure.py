@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from bench import measures
 from bench.cases import Case
@@ -15,6 +17,7 @@ from bench.names import NO_FAULT, is_peer, spin_us
 from bench.peer import measure_peer
 from bench.records import RunRecord, Usage
 from bench.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
+from bench.surroundings import NO_ADMISSION
 from bench.worker_process import RunFailedError, SliceReply, WorkerProcess
 from bench.worker_protocol import WorkerSpec
 
@@ -43,12 +46,20 @@ def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
         executor=case.executor,
         load=case.load,
         admission=case.admission,
+        **_read_path(case, config),
         pause=case.pause,
         caller=case.caller,
         heartbeat=case.heartbeat,
         background_load=case.background_load,
         scenario=case.scenario,
     )
+
+
+def _read_path(case: Case, config: Config) -> dict[str, Any]:
+    """The settings of the read path, where the case has one."""
+    if case.admission == NO_ADMISSION:
+        return {}
+    return msgspec.structs.asdict(config.read_path)
 
 
 class Run:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.cases import Case
+from bench.records import FailedRun
 from bench.stats import CaseRow, Summary
 
 _REASON_LENGTH = 160
@@ -16,7 +17,8 @@ _REASON_LENGTH = 160
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to know about a case: ``kind`` is self-check, failed, rounds or single-round.
+    """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds or
+    single-round.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -64,19 +66,24 @@ def _of_row(row: CaseRow, summary: Summary) -> Iterable[Note]:
 
 
 def _failed(summary: Summary) -> Iterable[Note]:
-    by_case: Mapping[Case, list[tuple[int, str]]] = {one.case: [] for one in summary.failures}
+    by_case: Mapping[Case, list[FailedRun]] = {one.case: [] for one in summary.failures}
     for one in summary.failures:
-        by_case[one.case].append((one.round, one.reason))
+        by_case[one.case].append(one)
     measured = {row.case for row in summary.rows if row.rounds}
     for case, failures in sorted(by_case.items()):
-        number, reason = failures[0]
         times = "once" if len(failures) == 1 else f"{len(failures)} times"
         rest = "it has no result" if case not in measured else "its other runs stand"
+        # One that says more than that the memory was not enough is the one to know of.
+        first = next((one for one in failures if one.over_budget is None), None)
+        if first is None:
+            why = _short(failures[0].over_budget or "")
+            yield Note("over-budget", case, f"{case.name}: ended {times}, {why}; {rest}")
+            continue
         yield Note(
             "failed",
             case,
-            f"{case.name}: failed {times}, first in round {number} with: {_short(reason)}; "
-            f"{rest}, find the cause before you trust the others",
+            f"{case.name}: failed {times}, first in round {first.round} with: "
+            f"{_short(first.reason)}; {rest}, find the cause before you trust the others",
         )
 
 

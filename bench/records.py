@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 
 from bench.cases import Case
 from bench.samples import Int64s, Slice, SliceSamples
+from bench.surroundings import OVER_BUDGET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +87,10 @@ class FailedRun:
     case: Case
     round: int
     reason: str
+
+    @property
+    def over_budget(self) -> str | None:
+        """The reason of a run that was ended because its reads would have held more memory than
+        they may; None where anything else went wrong."""
+        at = self.reason.find(OVER_BUDGET)
+        return None if at < 0 else self.reason[at:]

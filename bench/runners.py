@@ -15,7 +15,8 @@ from bench.clients import SliceOutcome, Work, run_tasks, run_threads
 from bench.clients_on_loop import on_loop
 from bench.cpu_usage import Meter
 from bench.heartbeat import with_heartbeat, with_heartbeat_thread
-from bench.surroundings import HEARTBEAT_THREAD, NO_HEARTBEAT, OWN, TO_THREAD, YIELD
+from bench.read_path import ReadPath
+from bench.surroundings import HEARTBEAT_THREAD, NO_ADMISSION, NO_HEARTBEAT, OWN, TO_THREAD, YIELD
 from bench.worker_protocol import WorkerSpec
 
 ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
@@ -31,6 +32,11 @@ def thread_runner(spec: WorkerSpec) -> ThreadRunner:
         return with_heartbeat_thread(thread_runner(replace(spec, heartbeat=NO_HEARTBEAT)))
     if spec.caller != OWN:
         return on_loop(task_runner(spec), to_thread=spec.caller == TO_THREAD)
+    if spec.admission != NO_ADMISSION:
+        # What it imports would cost every other case some ms of its start.
+        from bench.clients_admission import read_in_threads
+
+        return partial(read_in_threads, path=ReadPath.of(spec), gives_way=spec.pause == YIELD)
     return partial(run_threads, gives_way=spec.pause == YIELD)
 
 
@@ -38,4 +44,8 @@ def task_runner(spec: WorkerSpec) -> TaskRunner:
     """The loop of clients that await an async manager."""
     if spec.heartbeat != NO_HEARTBEAT:
         return with_heartbeat(task_runner(replace(spec, heartbeat=NO_HEARTBEAT)), spec.heartbeat)
+    if spec.admission != NO_ADMISSION:
+        from bench.clients_admission import read_in_tasks
+
+        return partial(read_in_tasks, path=ReadPath.of(spec), gives_way=spec.pause == YIELD)
     return partial(run_tasks, gives_way=spec.pause == YIELD)

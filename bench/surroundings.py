@@ -27,6 +27,7 @@ RATE_MOST: Final = 10_000_000.0
 PERCENT_MOST: Final = 1000.0
 
 NO_ADMISSION: Final = "none"
+UNLIMITED: Final = "unlimited"
 ADMITTED_MOST: Final = 4096
 
 YIELD: Final = "yield"
@@ -42,6 +43,9 @@ NO_HEARTBEAT: Final = "none"
 HEARTBEAT_ON_LOOP: Final = "loop"
 HEARTBEAT_THREAD: Final = "thread"
 HEARTBEATS: Final = (NO_HEARTBEAT, HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD)
+
+OVER_BUDGET: Final = "over budget"
+"""In the reason of a run that was ended before it took more memory than it may."""
 
 BACKGROUND_MOST: Final = 1024
 
@@ -98,7 +102,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How many clients may be past a point at once; None: all of them.
+    """How many clients of a read path may be past a point at once; None: all of them.
 
     ``data`` is taken before a client collects what its redo needs, and given back after the redo;
     ``redo`` is taken after that, around the redo alone.
@@ -109,16 +113,19 @@ class Admission:
 
     @classmethod
     def parse(cls, text: str) -> Admission:
-        """``none``, ``before:K``, ``after:K`` or ``both:D,K``. Raises ValueError."""
-        if text == NO_ADMISSION:
+        """``none``, ``unlimited``, ``before:K``, ``after:K`` or ``both:D,K``. Raises ValueError.
+
+        ``none`` is no read path at all, so it limits nothing either.
+        """
+        if text in (NO_ADMISSION, UNLIMITED):
             return cls()
         where, _, numbers = text.partition(":")
         limits = [int(n) if n.isdecimal() else 0 for n in numbers.split(",")]
         wanted = {"before": 1, "after": 1, "both": 2}.get(where)
         if wanted != len(limits) or not all(1 <= n <= ADMITTED_MOST for n in limits):
             raise ValueError(
-                f"{text!r}: expected none, before:K, after:K or both:D,K with whole numbers from 1"
-                f" to {ADMITTED_MOST}"
+                f"{text!r}: expected none, unlimited, before:K, after:K or both:D,K with whole"
+                f" numbers from 1 to {ADMITTED_MOST}"
             )
         if where == "both":
             return cls(*limits)

@@ -9,6 +9,7 @@ import math
 
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1.0, "B"))
 _DIGITS = 3
 
 
@@ -37,6 +38,12 @@ def factor(value: float) -> str:
 def number(value: float) -> str:
     """A plain number as ``0.0123`` or ``4.50``."""
     return _digits(value)
+
+
+def size(value: float) -> str:
+    """Bytes as ``16.0 MiB``."""
+    scale, unit = _scale(value, _BYTES)
+    return f"{_digits(value / scale)} {unit}"
 
 
 def _scale(value: float, scales: tuple[tuple[float, str], ...]) -> tuple[float, str]:

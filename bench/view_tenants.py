@@ -20,7 +20,7 @@ from bench import units
 from bench.cases import Case
 from bench.crossover import crossovers
 from bench.crossover import text as crossover_text
-from bench.effects import Effect, paired_effect
+from bench.effects import Effect, ratios_effect
 from bench.findings import BASE, CHALLENGER
 from bench.knee import Knee, knees
 from bench.knee import text as knee_text
@@ -174,7 +174,7 @@ def _ratio(base: CaseRow | None, row: CaseRow) -> Effect | None:
     if base is None or base.throughput_per_s is None or row.throughput_per_s is None:
         return None
     values = in_common([base.throughput_per_s, row.throughput_per_s])
-    return paired_effect(*values.T.tolist()) if values.size else None
+    return ratios_effect((values[:, 1] / values[:, 0]).tolist()) if values.size else None
 
 
 def _ratios_data(

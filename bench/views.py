@@ -15,6 +15,7 @@ from rich.console import RenderableType
 
 from bench.cases import Case
 from bench.stats import Summary
+from bench.view_admission import AdmissionView
 from bench.view_stall import StallView
 from bench.view_tenants import TenantsView
 
@@ -45,6 +46,7 @@ class View(Protocol):
 VIEWS: Final[tuple[View, ...]] = (
     TenantsView(),
     StallView(),
+    AdmissionView(),
 )
 """In the order in which they are shown."""
 

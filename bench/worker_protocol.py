@@ -68,6 +68,11 @@ class WorkerSpec:
     load: str = CLOSED
     """Closed, or open with a rate: what a percentage comes to is known by then."""
     admission: str = NO_ADMISSION
+    data_bytes: int = 0
+    """This and the next three are the read path, where there is one."""
+    download_ms: float = 0.0
+    download_share: float = 0.0
+    budget_bytes: int = 0
     pause: str = YIELD
     caller: str = OWN
     heartbeat: str = NO_HEARTBEAT

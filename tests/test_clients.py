@@ -262,13 +262,13 @@ def test_a_client_yields_after_every_redo_but_the_last(
     if kind == "threads":
         monkeypatch.setattr(os, "sched_yield", lambda: events.append("yield"))
     else:
-        give_way = clients_module._give_way
+        give_way = clients_module.give_way
 
         async def yielding() -> None:
             events.append("yield")
             await give_way()
 
-        monkeypatch.setattr(clients_module, "_give_way", yielding)
+        monkeypatch.setattr(clients_module, "give_way", yielding)
     run(kind, redo, 1, 0.005)
     assert len(events) > 2
     assert events == ["redo", "yield"] * (len(events) // 2) + ["redo"]

@@ -26,7 +26,7 @@ from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, neares
 from fake_redo_child.python_child import COST_PRESETS
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
-EXPERIMENTS = ["stall", "tenants"]
+EXPERIMENTS = ["admission", "stall", "tenants"]
 BUILT_IN = sorted(["default", "full", "peer", "quick", *EXPERIMENTS])
 
 
@@ -297,7 +297,7 @@ def test_options_may_be_text_as_typed() -> None:
         "topology": ["shared"],
         "executor": ["per-client"],
         "load": ["closed"],
-        "admission": ["none", "both:4,2", "after:3"],
+        "admission": ["none", "unlimited", "both:4,2", "after:3"],
         "pause": ["yield", "none"],
         "caller": ["own"],
         "heartbeat": ["none", "thread"],
@@ -315,6 +315,10 @@ def test_options_may_be_text_as_typed() -> None:
         "child": ["c", "python"],
         "cost": "pg14",
         "fault": "late:ms=5",
+        "data_bytes": 4096,
+        "download_ms": 1.5,
+        "download_share": 0.1,
+        "budget_bytes": 8192,
     }
     assert set(typed) == set(OPTIONS)
     text = {
@@ -474,7 +478,8 @@ def test_cases_are_the_product_in_the_order_of_the_lists() -> None:
 def test_each_case_of_a_profile_is_there_once(name: str) -> None:
     config = load_profile(name)
     cases = cases_of(config)
-    lists = (config.manager, config.workload, config.clients, config.child.kind, config.topology)
+    lists: list[tuple[object, ...]] = [config.manager, config.workload, config.clients]
+    lists += [config.child.kind, config.topology, config.admission]
     product = 1
     for values in lists:
         product *= len(values)

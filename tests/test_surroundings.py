@@ -21,7 +21,7 @@ def test_what_they_mean() -> None:
     assert not Load.parse("closed").is_open
     assert Load.parse("open:2500.5") == Load(rate_per_s=2500.5)
     assert Load.parse("open:80%") == Load(percent=80.0)
-    assert Admission.parse("none") == Admission()
+    assert Admission.parse("none") == Admission.parse("unlimited") == Admission()
     assert Admission.parse("before:4") == Admission(data=4)
     assert Admission.parse("after:2") == Admission(redo=2)
     assert Admission.parse("both:4,2") == Admission(data=4, redo=2)
@@ -38,7 +38,16 @@ def test_what_they_mean() -> None:
         *((Load.parse, text) for text in ("open:1001%", "open:%", "closed:5", "5")),
         *(
             (Admission.parse, text)
-            for text in ("none:1", "before", "before:0", "before:1,2", "both:1", "both:1,0", "x:1")
+            for text in (
+                "none:1",
+                "unlimited:2",
+                "before",
+                "before:0",
+                "before:1,2",
+                "both:1",
+                "both:1,0",
+                "x:1",
+            )
         ),
     ],
 )

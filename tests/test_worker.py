@@ -479,3 +479,33 @@ def test_a_suite_that_is_gone_leaves_no_process(spec: Spec) -> None:
         worker.send({"command": "report"})
         assert worker.process.wait(LIMIT_S) != 0
         assert is_gone(child_pid)
+
+
+@pytest.mark.parametrize("manager", ["sync", "async"])
+def test_a_read_path_is_limited_and_counted(manager: str, spec: Spec) -> None:
+    case = replace(spec(manager, clients=6), admission="both:3,2", data_bytes=8192)
+    with Worker() as worker:
+        worker.open(replace(case, download_ms=0.1, download_share=0.5))
+        reply = worker.ask({"command": "slice", "seconds": SLICE_S}, "slice")
+        samples = SliceSamples.from_payload(worker.stdout.read(reply["payload_bytes"]), 6)
+        assert reply["series"] == {"redo_ns": samples.latency_ns.size}
+        worker.stdout.read(8 * samples.latency_ns.size)
+        counts = reply["counts"]
+        assert 1 <= counts["redoing_peak"] <= 2
+        assert 1 <= counts["collecting_peak"] <= 3
+        assert counts["held_peak_bytes"] in (8192, 2 * 8192, 3 * 8192)
+        assert 0 <= counts["child_idle_ns"] <= samples.end_ns.max()
+        assert worker.ask({"command": "report"}, "report")["counters"]["in_flight_peak"] <= 2
+        worker.ends()
+
+
+@pytest.mark.parametrize("manager", ["sync", "async"])
+def test_a_read_over_budget_ends_the_run(manager: str, spec: Spec) -> None:
+    case = replace(
+        spec(manager, clients=2), admission="after:1", data_bytes=8192, budget_bytes=8000
+    )
+    with Worker() as worker:
+        child_pid = worker.open(case)["child_pid"]
+        reason = worker.refuses({"command": "slice", "seconds": SLICE_S})
+        assert "over budget: data of 1 x 8192 bytes is more than 8000" in reason
+        assert is_gone(child_pid)

@@ -1,0 +1,207 @@
+"""N clients that read: each collects data, redoes and frees it, past semaphores that limit both.
+
+Standard library only. The loops are those of ``clients``, threads and tasks, with a read in the
+place of the redo: a sample is the whole read, from just before the first semaphore to the page in
+hand. What a redo itself takes is in the series ``redo_ns``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from array import array
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Final
+
+from bench.clients import (
+    Client,
+    SliceOutcome,
+    SliceTimes,
+    Work,
+    WrongPageError,
+    give_way,
+    outcome,
+)
+from bench.cpu_usage import Meter, Used
+from bench.read_path import Passage, ReadPath
+
+_now_ns = time.perf_counter_ns
+
+REDO_NS: Final = "redo_ns"
+
+
+class _Reader:
+    """A client, which of its reads begin with a download, and what its redos took."""
+
+    def __init__(self, number: int, path: ReadPath) -> None:
+        self.client = Client(number)
+        self.redo_ns = array("q")
+        # The same in each slice of each case: what differs between two is not their downloads.
+        self._random = Random(number)
+        self._share = path.download_share if path.download_s > 0 else 0.0
+
+    def must_download(self) -> bool:
+        return self._random.random() < self._share
+
+
+def read_in_threads(
+    work: Work[bytes],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    path: ReadPath,
+    gives_way: bool = True,
+) -> SliceOutcome:
+    """One slice with a thread per client. Raises what the first failing client raised, as
+    OverBudgetError; the others end with the read that they are at."""
+    calls, pages = work.calls, work.pages
+    everybody_there = threading.Barrier(clients + 1)
+    gate = threading.Event()
+    this = SliceTimes()
+    passage = Passage.along(path)
+    may_collect = _thread_semaphore(path.admission.data)
+    may_redo = _thread_semaphore(path.admission.redo)
+    errors: list[BaseException] = []
+
+    def read(reader: _Reader, call: Callable[[], bytes]) -> bytes:
+        with may_collect, passage.collecting:
+            if reader.must_download():
+                time.sleep(path.download_s)
+            with passage.memory.data(), may_redo, passage.redoing:
+                before_ns = _now_ns()
+                page = call()
+                reader.redo_ns.append(_now_ns() - before_ns)
+        return page
+
+    def read_till_deadline(reader: _Reader) -> None:
+        client = reader.client
+        index, count = client.first(len(calls)), len(calls)
+        everybody_there.wait()
+        gate.wait()
+        client.start_ns = _now_ns()
+        while not errors:
+            before_ns = _now_ns()
+            page = read(reader, calls[index])
+            client.end_ns = _now_ns()
+            client.latency_ns.append(client.end_ns - before_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            if client.end_ns >= this.deadline_ns:
+                break
+            index = index + 1 if index + 1 < count else 0
+            if gives_way:
+                os.sched_yield()
+
+    def run(reader: _Reader) -> None:
+        try:
+            read_till_deadline(reader)
+        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
+            errors.append(error)
+
+    team = [_Reader(number, path) for number in range(clients)]
+    threads = [threading.Thread(target=run, args=(reader,), daemon=True) for reader in team]
+    for thread in threads:
+        thread.start()
+    everybody_there.wait()
+    before = [meter.used() for meter in meters]
+    this.open(seconds)
+    passage.redoing.opens(this.opened_ns)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    after = [meter.used() for meter in meters]
+    if errors:
+        raise errors[0]
+    return _outcome(this, team, passage, before, after)
+
+
+async def read_in_tasks(
+    work: Work[Awaitable[bytes]],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    path: ReadPath,
+    gives_way: bool = True,
+) -> SliceOutcome:
+    """One slice with a task per client, else as `read_in_threads`; the others are cancelled."""
+    calls, pages = work.calls, work.pages
+    gate = asyncio.Event()
+    this = SliceTimes()
+    passage = Passage.along(path)
+    may_collect = _task_semaphore(path.admission.data)
+    may_redo = _task_semaphore(path.admission.redo)
+
+    async def read(reader: _Reader, call: Callable[[], Awaitable[bytes]]) -> bytes:
+        async with may_collect:
+            with passage.collecting:
+                if reader.must_download():
+                    await asyncio.sleep(path.download_s)
+                with passage.memory.data():
+                    async with may_redo:
+                        with passage.redoing:
+                            before_ns = _now_ns()
+                            page = await call()
+                            reader.redo_ns.append(_now_ns() - before_ns)
+        return page
+
+    async def read_till_deadline(reader: _Reader) -> None:
+        client = reader.client
+        index, count = client.first(len(calls)), len(calls)
+        await gate.wait()
+        client.start_ns = _now_ns()
+        while True:
+            before_ns = _now_ns()
+            page = await read(reader, calls[index])
+            client.end_ns = _now_ns()
+            client.latency_ns.append(client.end_ns - before_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            if client.end_ns >= this.deadline_ns:
+                break
+            index = index + 1 if index + 1 < count else 0
+            if gives_way:
+                await give_way()
+
+    team = [_Reader(number, path) for number in range(clients)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for reader in team:
+                group.create_task(read_till_deadline(reader))
+            await asyncio.sleep(0)  # everybody reaches the gate
+            before = [meter.used() for meter in meters]
+            this.open(seconds)
+            passage.redoing.opens(this.opened_ns)
+            gate.set()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    after = [meter.used() for meter in meters]
+    return _outcome(this, team, passage, before, after)
+
+
+def _thread_semaphore(limit: int | None) -> contextlib.AbstractContextManager[object]:
+    return contextlib.nullcontext() if limit is None else threading.Semaphore(limit)
+
+
+def _task_semaphore(limit: int | None) -> contextlib.AbstractAsyncContextManager[object]:
+    return contextlib.nullcontext() if limit is None else asyncio.Semaphore(limit)
+
+
+def _outcome(
+    this: SliceTimes,
+    team: Sequence[_Reader],
+    passage: Passage,
+    before: Sequence[Used],
+    after: Sequence[Used],
+) -> SliceOutcome:
+    clients = [reader.client for reader in team]
+    redo_ns = array("q")
+    for reader in team:
+        redo_ns.extend(reader.redo_ns)
+    counts = passage.counts(max(client.end_ns for client in clients))
+    return outcome(this, clients, before, after, {REDO_NS: redo_ns}, counts)

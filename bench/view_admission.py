@@ -1,0 +1,211 @@
+"""Admissions to a read path side by side: a table per load, its sentences, and a figure of bars.
+
+Shows the cases that have a read path. What is said of them is in ``admissions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench import figures, units
+from bench import plot_style as style
+from bench.admissions import (
+    CHILD_IDLE,
+    COLLECTING,
+    HELD,
+    REDO_P50,
+    REDO_P99,
+    REDOING,
+    WORKER_RSS,
+    Line,
+    Panel,
+    finding,
+    panels,
+    verdict,
+    with_read_path,
+)
+from bench.cases import Case
+from bench.findings import Measure
+from bench.layout import bare_table, hanging
+from bench.stats import Estimate, Summary
+from bench.surroundings import OVER_BUDGET
+
+_ABSENT: Final = "-"
+_WIDTH: Final = 98
+"""What the table needs, in columns of the terminal."""
+
+_HEADINGS: Final = (
+    *("reads/s", "+-", "/unlim", "p50", "p99", "redo p99"),
+    *("held", "in redo", "idle"),
+)
+_LEGEND: Final = (
+    "A read collects data, redoes and frees it; reads/s, p50 and p99 are of whole reads, from the"
+    " wish for a page to the page, waits at semaphores included; redo p99 is of the redo alone."
+    " before:K is taken before the data is collected, after:K once it is there, both:D,K are one of"
+    " each. Medians over the runs; +-: half of the spread. /unlim: throughput to that without a"
+    f" limit, round by round. held: the most data held at once; {OVER_BUDGET}: the next read would"
+    " have held more than the budget, and the run was ended. in redo: the most redos in flight."
+    " idle: share of time with none, when the child had nothing to do."
+)
+_BARS: Final = 0.8
+"""Width of all bars of one admission, where 1 is the distance to the next."""
+
+
+class AdmissionView:
+    """`View` of every case that has a read path."""
+
+    name = "admission"
+    pictures: tuple[str, ...] = ("admission",)
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        return with_read_path(cases)
+
+    def tables(self, summary: Summary) -> Iterable[RenderableType]:
+        found = panels(summary)
+        for panel in found:
+            for manager in panel.managers:
+                yield hanging("- ", verdict(panel, manager), "")
+        for panel in found:
+            yield _table(panel)
+        yield Text(_LEGEND, style="dim")
+
+    def data(self, summary: Summary) -> Any:
+        """A list of loads. Peaks in bytes and counts, times in seconds, shares of 1."""
+        return [
+            {
+                "group": panel.title,
+                "clients": panel.clients,
+                "budget_bytes": panel.budget_bytes or None,
+                "verdicts": {name: verdict(panel, name) for name in panel.managers},
+                "cases": [_line_data(line) for line in panel.lines],
+            }
+            for panel in panels(summary)
+        ]
+
+    def figure(self, picture: str, summary: Summary) -> Figure:  # noqa: ARG002 - there is one
+        found = panels(summary)
+        whole, axes, columns = figures.panels(len(found))
+        for panel, ax in zip(found, axes, strict=True):
+            _draw(ax, panel, columns)
+        for index in range(0, len(found), columns):
+            axes[index].set_ylabel("reads per second")
+        managers = dict.fromkeys(name for panel in found for name in panel.managers)
+        legend = [
+            figures.legend_entry(name, replace(style.look(name), width=style.BAND_WIDTH, marker=""))
+            for name in managers
+        ]
+        figures.frame(whole, legend, figures.footer(summary))
+        return whole
+
+
+def _table(panel: Panel) -> Table:
+    table = bare_table(f"{panel.title}, N = {panel.clients}")
+    table.add_column("manager", overflow="fold")
+    table.add_column("admission", no_wrap=True)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for manager in panel.managers:
+        for at, line in enumerate(panel.of(manager)):
+            table.add_row("" if at else manager, line.admission, *_cells(line))
+    table.width = _WIDTH
+    return table
+
+
+def _cells(line: Line) -> tuple[str | Text, ...]:
+    row = line.row
+    spread = None if row.throughput_per_s is None else row.throughput_per_s.spread
+    held: str | Text = _text(line.measure(HELD), units.size)
+    if line.over_budget:
+        held = Text(OVER_BUDGET, style="yellow")
+    return (
+        _text(row.throughput_per_s, units.short_rate),
+        _ABSENT if spread is None else f"{spread:.0%}",
+        _text(line.to_unlimited, units.factor),
+        _text(row.latency_p50_s, _seconds),
+        _text(row.latency_p99_s, _seconds),
+        _text(line.measure(REDO_P99), _seconds),
+        held,
+        _text(line.measure(REDOING), "{:.0f}".format),
+        _text(line.measure(CHILD_IDLE), "{:.0%}".format),
+    )
+
+
+def _text(estimate: Estimate | None, show: Callable[[float], str]) -> str:
+    return _ABSENT if estimate is None else show(estimate.median)
+
+
+def _seconds(value: float) -> str:
+    return units.seconds(value).replace(" ", "")
+
+
+def _line_data(line: Line) -> dict[str, Any]:
+    row = line.row
+    measures: Mapping[str, Estimate | None] = {
+        "throughput_per_s": row.throughput_per_s,
+        "throughput_to_unlimited": line.to_unlimited,
+        "latency_p50_s": row.latency_p50_s,
+        "latency_p99_s": row.latency_p99_s,
+        "redo_p50_s": line.measure(REDO_P50),
+        "redo_p99_s": line.measure(REDO_P99),
+        "held_peak_bytes": line.measure(HELD),
+        "collecting_peak": line.measure(COLLECTING),
+        "redoing_peak": line.measure(REDOING),
+        "child_idle_share": line.measure(CHILD_IDLE),
+        "worker_peak_rss_bytes": line.measure(WORKER_RSS),
+    }
+    return {
+        "name": row.case.name,
+        "over_budget_runs": line.over_budget,
+        "bounds_memory": line.bounds_memory,
+        "bounds_redos": line.bounds_redos,
+        **{key: None if one is None else one.median for key, one in measures.items()},
+    }
+
+
+def _draw(ax: Axes, panel: Panel, columns: int) -> None:
+    """Bars of throughput, by admission; above each how idle its child was, below what was held."""
+    places = {admission: at for at, admission in enumerate(panel.admissions)}
+    width = _BARS / len(panel.managers)
+    for number, manager in enumerate(panel.managers):
+        for line in panel.of(manager):
+            x = places[line.admission] + (number + 0.5) * width - _BARS / 2
+            _bar(ax, x, width, line, style.look(manager).color)
+    ax.set_xticks(list(places.values()), [_label(panel, admission) for admission in places])
+    ax.set_xlim(-0.6, len(places) - 0.4)
+    ax.set_ylim(0, ax.get_ylim()[1] * 1.1)  # room for what stands above the bars
+    ax.grid(visible=False, axis="x")
+    ax.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
+    ax.set_xlabel(f"admission, and the most data held ({panel.title})")
+    ax.set_title(figures.wrapped(finding(panel), columns), loc="left")
+
+
+def _bar(ax: Axes, x: float, width: float, line: Line, color: str) -> None:
+    throughput, idle = line.row.throughput_per_s, line.measure(CHILD_IDLE)
+    if throughput is None:
+        why = OVER_BUDGET if line.over_budget else "no result"
+        at = ax.get_xaxis_transform()
+        ax.text(x, 0.03, why, transform=at, rotation=90, ha="center", color=color)
+        return
+    ax.bar(x, throughput.median, width * 0.92, color=color)
+    ax.vlines(x, throughput.low, throughput.high, color=style.FAINT, linewidth=1.2)
+    if idle is not None:
+        text = f"idle\n{idle.median:.0%}"
+        ax.text(x, throughput.high, text, ha="center", va="bottom", fontsize=style.FOOTER_SIZE)
+
+
+def _label(panel: Panel, admission: str) -> str:
+    held = [
+        one.median
+        for line in panel.lines
+        if line.admission == admission and (one := line.measure(HELD)) is not None
+    ]
+    return f"{admission}\n{units.size(max(held)) if held else _ABSENT}"
