@@ -80,11 +80,11 @@ def measure_pair(
         runs: list[Run] = []
         for side in sides:
             with _of(side):
-                spec = worker_spec(case, config, side.equipment)
+                spec = worker_spec(case, number, config, side.equipment)
                 python = side.equipment.interpreters[case.python].program
                 worker = WorkerProcess(spec, config.run_timeout_s, python, side.snapshot.worker)
             stack.enter_context(worker)
-            runs.append(Run(case, number, worker))
+            runs.append(Run(case, number, worker, spec))
         slice_s = 0.0
         for run, side in zip(runs, sides, strict=True):
             with _of(side):

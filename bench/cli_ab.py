@@ -34,6 +34,7 @@ from bench.results import ResultFile
 from bench.snapshots import of_commit, of_working_tree
 from bench.stats import load_summary
 from bench.suite_file import check_place
+from bench.surroundings import Load
 from bench.worker_process import adopt_orphans, end_all
 
 DEFAULT_PROFILE = "quick"
@@ -174,6 +175,11 @@ def _config(args: argparse.Namespace) -> Config:
     for placement in config.placement:
         if why := placement_problem(placement):
             raise BenchError(why)
+    for load in config.load:
+        if Load.parse(load).percent is not None:
+            raise BenchError(
+                f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
+            )
     ours = [name for name in config.manager if name != FLOOR and not is_peer(name)]
     if args.manager is not None and len(ours) < len(config.manager):
         raise BenchError("`ab` compares managers of this project: leave out floor and peers")

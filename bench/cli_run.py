@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.capacity import WithCapacity, closed_first
 from bench.cases import Case
 from bench.claim import claimed
 from bench.cli_check import say_what_disturbs
@@ -113,7 +114,8 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         result = older
         result.check_resumable(environment)
     say_what_disturbs(err)
-    _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
+    measure = WithCapacity(partial(measure_run, config=config, equipment=equipment))
+    _measure(config, result, measure, err)
     return result
 
 
@@ -167,12 +169,14 @@ def _measure(
     err: Console,
 ) -> None:
     """Runs the rounds. An interruption leaves with the way to go on as its text."""
+    cases = cases_of(config)
     plan = Plan(
-        cases=cases_of(config),
+        cases=cases,
         rounds=config.rounds,
         seed=config.seed,
         budget_s=config.budget_s,
         run_s=config.seconds + config.warmup_s + RUN_OVERHEAD_S,
+        first=closed_first(cases),
     )
     saved = bool(result.run_count)
 

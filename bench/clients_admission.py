@@ -25,6 +25,7 @@ from bench.clients import (
     WrongPageError,
     give_way,
     outcome,
+    read_before,
 )
 from bench.cpu_usage import Meter, Used
 from bench.read_path import Passage, ReadPath
@@ -108,7 +109,7 @@ def read_in_threads(
     for thread in threads:
         thread.start()
     everybody_there.wait()
-    before = [meter.used() for meter in meters]
+    before = read_before(meters)
     this.open(seconds)
     passage.redoing.opens(this.opened_ns)
     gate.set()
@@ -174,7 +175,7 @@ async def read_in_tasks(
             for reader in team:
                 group.create_task(read_till_deadline(reader))
             await asyncio.sleep(0)  # everybody reaches the gate
-            before = [meter.used() for meter in meters]
+            before = read_before(meters)
             this.open(seconds)
             passage.redoing.opens(this.opened_ns)
             gate.set()

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from bench.arrivals import LEAST_ARRIVALS, least_s
 from bench.errors import BenchError
 from bench.names import (
     CHILDREN,
@@ -320,6 +321,15 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
     if 0 < budget < data:
         expected = f"room for the data of one read at least ({data} bytes)"
         raise blame("read_path.budget_bytes", "read_path.data_bytes", expected=expected)
+    for load in fields["load"]:
+        rate_per_s = Load.parse(load).rate_per_s
+        open_s = 0.0 if rate_per_s is None else (fields["slices"] + 1) * least_s(rate_per_s)
+        if open_s >= fields["run_timeout_s"]:
+            expected = (
+                f"more redos per second than {load}: a run of {fields['slices']} slices with"
+                f" {LEAST_ARRIVALS} each would take {open_s:g} s, more than run_timeout_s"
+            )
+            raise blame("load", "slices", "run_timeout_s", expected=expected)
     labels = [python_label(choice) for choice in fields["python"]]
     if len(set(labels)) < len(labels):
         raise blame("python", expected="names that differ: call one of them LABEL=PATH")

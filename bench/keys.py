@@ -70,9 +70,18 @@ _RUN = (
         "JSON list: throughput of each slice, in the order of the run's values, each of which is"
         " its time per redo: their product is N",
     ),
-    Key("redo_time_per_redo", "s/redo", "sum of the clients' walls / redos, over all slices"),
+    Key(
+        "redo_time_per_redo",
+        "s/redo",
+        "sum of the clients' walls / redos, over all slices; of an open load the mean latency",
+    ),
     Key("redo_throughput", "1/s", "redos / wall from the barrier to the last client's end"),
-    Key("redo_latency_p50", "s", "median latency; all samples of the run pooled, nearest rank"),
+    Key(
+        "redo_latency_p50",
+        "s",
+        "median latency; all samples of the run pooled, nearest rank; of an open load from the"
+        " intended start",
+    ),
     Key("redo_latency_p90", "s", "90th percentile of the same samples"),
     Key("redo_latency_p99", "s", "99th percentile of the same samples"),
     Key("redo_latency_p99_9", "s", "99.9th percentile; the maximum if under 1000 samples"),
@@ -128,10 +137,21 @@ _ADMISSION = (
     Key("redo_admission_redo_p99", "s", "99th percentile of the same times"),
 )
 
+_OPEN = (
+    Key("redo_open_offered_per_s", "1/s", "arrivals of an open load / time of its slices"),
+    Key("redo_open_overloaded", "ratio", "share of slices that ended early: too many waited"),
+    Key("redo_open_backlog_peak", "count", "most arrivals that were due and had no client"),
+    Key("redo_open_from_call_p50", "s", "median latency, counted from the call for once"),
+    Key("redo_open_from_call_p99", "s", "99th percentile of the same samples"),
+    Key("redo_open_pacer_late_p50", "s", "median lateness of the calls that a free client awaited"),
+    Key("redo_open_pacer_late_p99", "s", "99th percentile of the same samples"),
+)
+
 FURTHER: tuple[Key, ...] = (
     Key("redo_worker_peak_rss_bytes", "bytes", "most memory of the worker that was resident"),
     *_STALL,
     *_ADMISSION,
+    *_OPEN,
 )
 """Measures of experiments (docs/experiments.md): numbers that only some runs have."""
 

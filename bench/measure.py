@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bench import measures
+from bench import arrivals, measures
 from bench.cases import Case
 from bench.config import Config
 from bench.equipment import Equipment
@@ -17,7 +17,7 @@ from bench.names import NO_FAULT, is_peer, spin_us
 from bench.peer import measure_peer
 from bench.records import RunRecord, Usage
 from bench.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
-from bench.surroundings import NO_ADMISSION
+from bench.surroundings import NO_ADMISSION, Load
 from bench.worker_process import RunFailedError, SliceReply, WorkerProcess
 from bench.worker_protocol import WorkerSpec
 
@@ -25,8 +25,14 @@ MOST_OF_TIMEOUT: Final = 0.25
 """The share of a run's timeout that its slices are stretched to at most: `ab` has two in turn."""
 
 
-def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
-    """The case as its worker needs it."""
+def worker_spec(
+    case: Case, round_number: int, config: Config, equipment: Equipment, load: str | None = None
+) -> WorkerSpec:
+    """The case as its worker needs it; ``load``: in place of the case's, which may be a percentage.
+
+    All cases with an open loop have the same arrivals in a round, as far as their rates allow.
+    """
+    load = load or case.load
     traffic = equipment.traffic[case.workload]
     is_floor = case.manager == "floor"
     return WorkerSpec(
@@ -44,7 +50,8 @@ def worker_spec(case: Case, config: Config, equipment: Equipment) -> WorkerSpec:
         library_path=equipment.interpreters[case.python].uvloop_folder,
         topology=case.topology,
         executor=case.executor,
-        load=case.load,
+        load=load,
+        arrivals_seed=f"{config.seed}/{round_number}" if Load.parse(load).is_open else "",
         admission=case.admission,
         **_read_path(case, config),
         pause=case.pause,
@@ -65,8 +72,11 @@ def _read_path(case: Case, config: Config) -> dict[str, Any]:
 class Run:
     """One run of a case, slice by slice, on a worker that has been started."""
 
-    def __init__(self, case: Case, round_number: int, worker: WorkerProcess) -> None:
+    def __init__(
+        self, case: Case, round_number: int, worker: WorkerProcess, spec: WorkerSpec
+    ) -> None:
         self._case = case
+        self._rate_per_s = Load.parse(spec.load).rate_per_s
         self._round = round_number
         self._worker = worker
         self._warmups: tuple[tuple[int, float], ...] = ()
@@ -79,11 +89,14 @@ class Run:
         A machine that is disturbed in this moment looks slow, and must not stretch the slices until
         the run has no time for them.
         """
-        warmup, _ = _slice(self._worker, self._case, config.warmup_s)
+        least_s = 0.0 if self._rate_per_s is None else arrivals.least_s(self._rate_per_s)
+        warmup, _ = _slice(self._worker, self._case, max(config.warmup_s, least_s))
         warmup_s = measures.time_per_redo_s([warmup])
         self._warmups = ((max(1, measures.redos([warmup]) // self._case.clients), warmup_s),)
-        most_s = config.run_timeout_s * MOST_OF_TIMEOUT / config.slices
-        return max(config.slice_s, min(REDOS_PER_CLIENT * warmup_s, most_s))
+        if self._rate_per_s is None:
+            most_s = config.run_timeout_s * MOST_OF_TIMEOUT / config.slices
+            least_s = min(REDOS_PER_CLIENT * warmup_s, most_s)
+        return max(config.slice_s, least_s)
 
     def slice(self, seconds: float) -> None:
         """Measures one slice."""
@@ -118,15 +131,20 @@ class Run:
         )
 
 
-def measure_run(case: Case, round_number: int, config: Config, equipment: Equipment) -> RunRecord:
-    """Runs the case: launch, warm-up, slices, report. Raises RunFailedError."""
+def measure_run(
+    case: Case, round_number: int, config: Config, equipment: Equipment, load: str | None = None
+) -> RunRecord:
+    """Runs the case: launch, warm-up, slices, report. Raises RunFailedError.
+
+    ``load``: see `worker_spec`.
+    """
     if is_peer(case.manager):
         assert equipment.peer is not None
         return measure_peer(case, round_number, config, equipment.peer)
     python = equipment.interpreters[case.python].program
-    spec = worker_spec(case, config, equipment)
+    spec = worker_spec(case, round_number, config, equipment, load)
     with failures(), WorkerProcess(spec, config.run_timeout_s, python) as worker:
-        run = Run(case, round_number, worker)
+        run = Run(case, round_number, worker, spec)
         slice_s = run.warm_up(config)
         for _ in range(config.slices):
             run.slice(slice_s)
@@ -153,7 +171,9 @@ def failures() -> Iterator[None]:
 def _slice(worker: WorkerProcess, case: Case, seconds: float) -> tuple[SliceSamples, SliceReply]:
     reply = worker.slice(seconds)
     deadline_ns = round(seconds * 1e9)
-    return SliceSamples.from_payload(reply.payload, case.clients, deadline_ns), reply
+    is_open = Load.parse(case.load).is_open
+    samples = SliceSamples.from_payload(reply.payload, case.clients, deadline_ns, is_open=is_open)
+    return samples, reply
 
 
 def _usage(

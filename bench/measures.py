@@ -91,6 +91,10 @@ def time_per_redo_s(slices: Sequence[Slice]) -> float:
     A client's wall runs from the barrier to the end of its last redo: what it waits for its
     executor before its first redo is no different from what it waits before any other.
 
+    In an open loop clients wait for arrivals, too, and their walls say nothing: there it is the
+    mean latency from the intended start, so that throughput x time per redo is the mean number of
+    redos that wait or are being done (Little's law with L in place of N).
+
     Source: the figure that neondatabase/neon's pageserver/benches/bench_walredo.rs reports (the
     clients' elapsed times, added up and divided by the number of redos).
     """
@@ -104,7 +108,11 @@ def percentiles(slices: Sequence[SliceSamples]) -> Percentiles:
     was measured, never one in between (Hyndman and Fan 1996, definition 1, "inverted_cdf" in
     numpy). Below 1 / (1 - p) samples it is the maximum: a p99.9 needs a thousand to mean more.
     """
-    latency_ns = pooled_latency_ns(slices)
+    return percentiles_of(pooled_latency_ns(slices))
+
+
+def percentiles_of(latency_ns: Int64s) -> Percentiles:
+    """The same of any times in ns."""
     # Ranks are integer arithmetic in permille: 0.999 * 1000 as floats may round up to rank 1000.
     ranks = [-(-latency_ns.size * permille // 1000) - 1 for permille in (500, 900, 990, 999, 1000)]
     ordered = np.partition(latency_ns, sorted(set(ranks)))
@@ -120,6 +128,7 @@ def self_check(one: SliceSamples) -> SelfCheck:
     by what clients idle at the end. Of that, sum(last_end - max(end_c, deadline)) / (N wall) is
     explained: each stops with the redo that it is at when the deadline passes. A client that
     stopped before the deadline is not: fewer than N were at work for a part of the slice.
+    For closed loops only: in an open one clients are to idle.
     """
     full_ns = one.clients * _wall_ns(one)
     ratio = _client_ns(one) / full_ns
@@ -143,7 +152,10 @@ def _wall_ns(one: Slice) -> int:
 
 
 def _client_ns(one: Slice) -> int:
-    return one.clients_ns if isinstance(one, SliceSummary) else _total(one.end_ns)
+    """What the time per redo is a share of."""
+    if isinstance(one, SliceSummary):
+        return one.clients_ns
+    return _total(one.latency_ns if one.is_open else one.end_ns)
 
 
 def _total(array: Int64s) -> int:

@@ -43,7 +43,7 @@ def to_pyperf_run(record: RunRecord, environment: Environment) -> pyperf.Run:
         **_case_metadata(record),
         **_totals_metadata(record),
         **(_latency_metadata(record.samples) if record.samples else {}),
-        **(_self_check_metadata(record.samples) if record.samples else {}),
+        **_self_check_metadata([one for one in record.samples if not one.is_open]),
         **_usage_metadata(record.usage, measures.redos(slices)),
         **further_metadata(record),
         **record.worker_metadata,
@@ -91,6 +91,8 @@ def _latency_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
 
 
 def _self_check_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
+    if not slices:
+        return {}
     checks = [measures.self_check(one) for one in slices]
     worst = max(checks, key=lambda check: check.excess)
     missed = sum(not check.ok for check in checks)

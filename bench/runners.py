@@ -11,12 +11,23 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from bench.arrivals import PoissonLoad
 from bench.clients import SliceOutcome, Work, run_tasks, run_threads
 from bench.clients_on_loop import on_loop
+from bench.clients_open import run_open_tasks, run_open_threads
 from bench.cpu_usage import Meter
 from bench.heartbeat import with_heartbeat, with_heartbeat_thread
 from bench.read_path import ReadPath
-from bench.surroundings import HEARTBEAT_THREAD, NO_ADMISSION, NO_HEARTBEAT, OWN, TO_THREAD, YIELD
+from bench.surroundings import (
+    CLOSED,
+    HEARTBEAT_THREAD,
+    NO_ADMISSION,
+    NO_HEARTBEAT,
+    OWN,
+    TO_THREAD,
+    YIELD,
+    Load,
+)
 from bench.worker_protocol import WorkerSpec
 
 ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
@@ -37,6 +48,8 @@ def thread_runner(spec: WorkerSpec) -> ThreadRunner:
         from bench.clients_admission import read_in_threads
 
         return partial(read_in_threads, path=ReadPath.of(spec), gives_way=spec.pause == YIELD)
+    if spec.load != CLOSED:
+        return partial(run_open_threads, load=_load_of(spec), gives_way=spec.pause == YIELD)
     return partial(run_threads, gives_way=spec.pause == YIELD)
 
 
@@ -48,4 +61,13 @@ def task_runner(spec: WorkerSpec) -> TaskRunner:
         from bench.clients_admission import read_in_tasks
 
         return partial(read_in_tasks, path=ReadPath.of(spec), gives_way=spec.pause == YIELD)
+    if spec.load != CLOSED:
+        return partial(run_open_tasks, load=_load_of(spec), gives_way=spec.pause == YIELD)
     return partial(run_tasks, gives_way=spec.pause == YIELD)
+
+
+def _load_of(spec: WorkerSpec) -> PoissonLoad:
+    rate_per_s = Load.parse(spec.load).rate_per_s
+    if rate_per_s is None:
+        raise ValueError(f"{spec.load}: a worker knows no capacity, it needs a rate")
+    return PoissonLoad(rate_per_s, spec.arrivals_seed)

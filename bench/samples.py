@@ -32,6 +32,10 @@ class SliceSamples:
     one sample per redo, client after client. ``deadline_ns``: when a client was to stop with the
     redo that it was at.
 
+    ``is_open``: of an open loop, in which latency counts from the intended start, ``deadline_ns``
+    is the time in which redos were to start, and a client may have had no redo: it ends where it
+    started then. Someone had one, or it is no measurement.
+
     Raises SampleError when the numbers cannot be a measurement.
     """
 
@@ -40,6 +44,7 @@ class SliceSamples:
     redos: Int64s
     latency_ns: Int64s
     deadline_ns: int = 0
+    is_open: bool = False
 
     def __post_init__(self) -> None:
         for name in ("start_ns", "end_ns", "redos", "latency_ns"):
@@ -56,7 +61,11 @@ class SliceSamples:
             self.end_ns.size == clients and self.redos.size == clients,
             f"{clients} starts, {self.end_ns.size} ends and {self.redos.size} counts of redos",
         )
-        _require(bool((self.redos >= 1).all()), "a client without a redo")
+        if self.is_open:
+            _require(bool((self.redos >= 0).all()), "a client with fewer than no redos")
+            _require(bool(self.redos.any()), "a slice without a redo")
+        else:
+            _require(bool((self.redos >= 1).all()), "a client without a redo")
         _require(
             bool((self.end_ns >= self.start_ns).all()), "a client that ended before it started"
         )
@@ -73,7 +82,9 @@ class SliceSamples:
         return int(self.start_ns.size)
 
     @classmethod
-    def from_payload(cls, payload: bytes, clients: int, deadline_ns: int = 0) -> SliceSamples:
+    def from_payload(
+        cls, payload: bytes, clients: int, deadline_ns: int = 0, *, is_open: bool = False
+    ) -> SliceSamples:
         """Decode native-endian int64: start_ns, end_ns, redos of each client, then the samples.
 
         Raises SampleError when the payload is cut short, too long or garbage.
@@ -86,7 +97,10 @@ class SliceSamples:
             f"{numbers.size} integers are too few for {clients} clients and their samples",
         )
         start_ns, end_ns, redos = numbers[:head].reshape(clients, _HEADER_FIELDS).T
-        return cls(start_ns.copy(), end_ns.copy(), redos.copy(), numbers[head:], deadline_ns)
+        latency_ns = numbers[head:]
+        return cls(
+            start_ns.copy(), end_ns.copy(), redos.copy(), latency_ns, deadline_ns, is_open=is_open
+        )
 
 
 @dataclass(frozen=True, slots=True)

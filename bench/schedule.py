@@ -7,8 +7,8 @@ after a round, and tells a listener what happens, so that it can be tested witho
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.cases import Case
@@ -19,13 +19,15 @@ from bench.worker_process import RunFailedError
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to run. ``budget_s``: no round starts that would probably end later than that.
-    ``run_s``: what a run takes at the least, for an estimate."""
+    ``run_s``: what a run takes at the least, for an estimate. ``first``: the case that must come
+    before another in each round, by that other."""
 
     cases: tuple[Case, ...]
     rounds: int
     seed: int
     budget_s: float | None = None
     run_s: float = 0.0
+    first: Mapping[Case, Case] = field(default_factory=dict)
 
 
 class Listener(Protocol):
@@ -49,10 +51,16 @@ class Results(Protocol):
 
 
 def order_of_round(plan: Plan, round_number: int) -> list[Case]:
-    """The cases of a round in their random order: the same for the same seed and round."""
+    """The cases of a round in their random order: the same for the same seed and round.
+
+    One that another needs is moved to just before the first that does.
+    """
     cases = list(plan.cases)
     random.Random(f"{plan.seed}/{round_number}").shuffle(cases)
-    return cases
+    if not plan.first:
+        return cases
+    pairs = ((plan.first.get(case), case) for case in cases)
+    return list(dict.fromkeys(case for pair in pairs for case in pair if case is not None))
 
 
 def run_rounds(

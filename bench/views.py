@@ -16,6 +16,7 @@ from rich.console import RenderableType
 from bench.cases import Case
 from bench.stats import Summary
 from bench.view_admission import AdmissionView
+from bench.view_open import OpenView
 from bench.view_stall import StallView
 from bench.view_tenants import TenantsView
 
@@ -47,6 +48,7 @@ VIEWS: Final[tuple[View, ...]] = (
     TenantsView(),
     StallView(),
     AdmissionView(),
+    OpenView(),
 )
 """In the order in which they are shown."""
 

@@ -67,6 +67,8 @@ class WorkerSpec:
     executor: str = PER_CLIENT
     load: str = CLOSED
     """Closed, or open with a rate: what a percentage comes to is known by then."""
+    arrivals_seed: str = ""
+    """Of the arrivals of an open loop, each slice of which has others."""
     admission: str = NO_ADMISSION
     data_bytes: int = 0
     """This and the next three are the read path, where there is one."""

@@ -87,7 +87,9 @@ def spec_of(admission: str) -> WorkerSpec:
         warnings=(),
         peer=None,
     )
-    return worker_spec(Case("async", "short", 8, admission=admission), with_admissions(), equipment)
+    return worker_spec(
+        Case("async", "short", 8, admission=admission), 1, with_admissions(), equipment
+    )
 
 
 def test_a_worker_is_told_of_the_read_path_where_there_is_one() -> None:

@@ -26,7 +26,7 @@ from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, neares
 from fake_redo_child.python_child import COST_PRESETS
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
-EXPERIMENTS = ["admission", "stall", "tenants"]
+EXPERIMENTS = ["admission", "open-loop", "stall", "tenants"]
 BUILT_IN = sorted(["default", "full", "peer", "quick", *EXPERIMENTS])
 
 
@@ -479,7 +479,7 @@ def test_each_case_of_a_profile_is_there_once(name: str) -> None:
     config = load_profile(name)
     cases = cases_of(config)
     lists: list[tuple[object, ...]] = [config.manager, config.workload, config.clients]
-    lists += [config.child.kind, config.topology, config.admission]
+    lists += [config.child.kind, config.topology, config.admission, config.load]
     product = 1
     for values in lists:
         product *= len(values)

@@ -518,7 +518,7 @@ def test_impossible_samples_fail_the_run(samples: str, stub: Stub) -> None:
 def test_samples_that_the_suite_has_no_memory_for_fail_the_run(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise MemoryError
 
     stub(GOOD)

@@ -1,0 +1,197 @@
+"""N clients and a clock: the open loop that is measured, for threads and for tasks.
+
+Standard library only. Arrivals have intended starts, drawn beforehand. A free client takes the next
+one, waits until it is due, redoes and checks the page. Latency counts from the intended start, so
+that a redo that had to wait for a free client says so: a loop that starts a redo when the last one
+is done asks a stalled system nothing, and hides what it would have kept waiting (G. Tene,
+"How NOT to Measure Latency": coordinated omission).
+
+As in ``clients`` the two loops are alike line for line and stay apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from array import array
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench.arrivals import Backlog, PoissonLoad
+from bench.clients import (
+    Client,
+    SliceOutcome,
+    SliceTimes,
+    Work,
+    WrongPageError,
+    give_way,
+    outcome,
+    read_before,
+)
+from bench.cpu_usage import Meter, Used
+from bench.pacer import Pacer, precise_sleep
+
+FROM_CALL: Final = "from_call_ns"
+"""Series: of every redo what the client saw that made it, from its call to its page."""
+
+PACER_LATE: Final = "pacer_late_ns"
+"""Series: of every arrival that a free client awaited, how late it called."""
+
+_now_ns = time.perf_counter_ns
+
+
+@dataclass(slots=True)
+class _Client(Client):
+    """``latency_ns`` counts from the intended start. Without a redo it ends where it started."""
+
+    from_call_ns: array[int] = field(default_factory=lambda: array("q"))
+    late_ns: array[int] = field(default_factory=lambda: array("q"))
+
+
+def run_open_threads(
+    work: Work[bytes],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    load: PoissonLoad,
+    gives_way: bool = True,
+) -> SliceOutcome:
+    """One slice with a thread per client. Raises what the first failing client raised.
+
+    It ends when all arrivals are served; once too many wait, no more arrive (``Backlog``).
+    """
+    calls, pages = work.calls, work.pages
+    everybody_there = threading.Barrier(clients + 1)
+    gate = threading.Event()
+    this = SliceTimes()
+    backlog = load.next_slice(seconds)
+    one_by_one = threading.Lock()
+    errors: list[BaseException] = []
+
+    def redo_arrivals(client: _Client) -> None:
+        index, count = client.first(len(calls)), len(calls)
+        sample, from_call = client.latency_ns.append, client.from_call_ns.append
+        everybody_there.wait()
+        gate.wait()
+        opened_ns = this.opened_ns
+        client.start_ns = client.end_ns = _now_ns()
+        while not errors:
+            with one_by_one:
+                intended_ns = backlog.take(_now_ns() - opened_ns)
+            if intended_ns is None:
+                break
+            due_ns = opened_ns + intended_ns
+            early_ns = due_ns - _now_ns()
+            if early_ns > 0:
+                time.sleep(early_ns / 1e9)
+            called_ns = _now_ns()
+            page = calls[index]()
+            client.end_ns = after_ns = _now_ns()
+            sample(after_ns - due_ns)
+            from_call(after_ns - called_ns)
+            if early_ns > 0:
+                client.late_ns.append(called_ns - due_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            index = index + 1 if index + 1 < count else 0
+            if gives_way:
+                os.sched_yield()
+
+    def run(client: _Client) -> None:
+        try:
+            redo_arrivals(client)
+        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
+            errors.append(error)
+
+    team = [_Client(number) for number in range(clients)]
+    threads = [threading.Thread(target=run, args=(client,), daemon=True) for client in team]
+    with precise_sleep():
+        for thread in threads:
+            thread.start()
+    everybody_there.wait()
+    before = read_before(meters)
+    this.open(seconds)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    after = [meter.used() for meter in meters]
+    if errors:
+        raise errors[0]
+    return _outcome(this, team, backlog, before, after)
+
+
+async def run_open_tasks(
+    work: Work[Awaitable[bytes]],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    load: PoissonLoad,
+    gives_way: bool = True,
+) -> SliceOutcome:
+    """One slice with a task per client, else as `run_open_threads`."""
+    calls, pages = work.calls, work.pages
+    gate = asyncio.Event()
+    this = SliceTimes()
+    backlog = load.next_slice(seconds)
+
+    async def redo_arrivals(client: _Client, pacer: Pacer) -> None:
+        index, count = client.first(len(calls)), len(calls)
+        sample, from_call = client.latency_ns.append, client.from_call_ns.append
+        await gate.wait()
+        opened_ns = this.opened_ns
+        client.start_ns = client.end_ns = _now_ns()
+        while True:
+            intended_ns = backlog.take(_now_ns() - opened_ns)
+            if intended_ns is None:
+                break
+            due_ns = opened_ns + intended_ns
+            early_ns = due_ns - _now_ns()
+            if early_ns > 0:
+                await pacer.until(due_ns)
+            called_ns = _now_ns()
+            page = await calls[index]()
+            client.end_ns = after_ns = _now_ns()
+            sample(after_ns - due_ns)
+            from_call(after_ns - called_ns)
+            if early_ns > 0:
+                client.late_ns.append(called_ns - due_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            index = index + 1 if index + 1 < count else 0
+            if gives_way:
+                await give_way()
+
+    team = [_Client(number) for number in range(clients)]
+    try:
+        with Pacer(asyncio.get_running_loop()) as pacer:
+            async with asyncio.TaskGroup() as group:
+                for client in team:
+                    group.create_task(redo_arrivals(client, pacer))
+                await asyncio.sleep(0)  # everybody reaches the gate
+                before = read_before(meters)
+                this.open(seconds)
+                gate.set()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    after = [meter.used() for meter in meters]
+    return _outcome(this, team, backlog, before, after)
+
+
+def _outcome(
+    this: SliceTimes,
+    team: Sequence[_Client],
+    backlog: Backlog,
+    before: Sequence[Used],
+    after: Sequence[Used],
+) -> SliceOutcome:
+    from_call_ns, late_ns = array("q"), array("q")
+    for client in team:
+        from_call_ns += client.from_call_ns
+        late_ns += client.late_ns
+    series = {FROM_CALL: from_call_ns, PACER_LATE: late_ns}
+    return outcome(this, team, before, after, series, backlog.counts())

@@ -1,0 +1,263 @@
+"""Open loads and the closed loop side by side: the tables and the figure.
+
+What is said is computed in ``open_loads``; this module only lays it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench import figures, units
+from bench import plot_style as style
+from bench.cases import Case
+from bench.findings import Measure
+from bench.layout import bare_table, hanging
+from bench.open_loads import Curve, Panel, Point, as_closed, is_open, panels
+from bench.stats import CaseRow, Estimate, Summary
+
+_ABSENT: Final = "-"
+_WIDTH: Final = 96
+"""What the table needs, in columns of the terminal."""
+
+_HEADINGS: Final = (
+    *("load", "redo/s", "p50", "p99", "p99 call", "hidden", "/closed"),
+    *("waited", "over", "late"),
+)
+_HOW_TO_READ: Final = (
+    "Medians over the runs. p50, p99: latency, of an open load from the intended start, of the"
+    " closed loop from the call. p99 call: of the same redos, from the call. hidden: p99 / p99"
+    " call, what coordinated omission hides. /closed: p99 to that of the closed loop. waited: the"
+    " most arrivals that were due and had no client. over: share of slices that ended early for it;"
+    " latencies of such a load say how long it was measured, too. late: by how much a free client"
+    " called too late, p99; this is in the latency, whoever is to blame."
+)
+_FROM_CALL: Final[Mapping[str, Any]] = {"linestyle": "-.", "width": 1.0, "marker": ""}
+_CLOSED: Final[Mapping[str, Any]] = {
+    "color": style.FAINT,
+    "linestyle": (0, (5, 2)),
+    "linewidth": 1.3,
+}
+_OVERLOADED: Final[Mapping[str, Any]] = {
+    "marker": "o",
+    "markersize": 8,
+    "markerfacecolor": "none",
+    "linestyle": "",
+}
+
+
+class OpenView:
+    """`View` of every case with an open load, and of its closed loop."""
+
+    name = "open_loop"
+    pictures: tuple[str, ...] = ("open-loop",)
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        with_load = {case for case in cases if is_open(case)}
+        return frozenset(with_load | ({as_closed(case) for case in with_load} & set(cases)))
+
+    def tables(self, summary: Summary) -> Iterable[RenderableType]:
+        found = panels(summary)
+        for panel in found:
+            yield hanging("", _verdict(panel), "")
+            yield _table(panel)
+        if found:
+            yield Text(_HOW_TO_READ, style="dim")
+
+    def data(self, summary: Summary) -> Any:
+        return [
+            {
+                "group": panel.title,
+                "verdict": _verdict(panel),
+                "managers": [
+                    {
+                        "manager": curve.manager,
+                        "closed": curve.closed and curve.closed.case.name,
+                        "loads": [_point_data(point) for point in curve.points],
+                    }
+                    for curve in panel.curves
+                ],
+            }
+            for panel in panels(summary)
+        ]
+
+    def figure(self, picture: str, summary: Summary) -> Figure:
+        assert picture in self.pictures
+        curves = [(panel, curve) for panel in panels(summary) for curve in panel.curves]
+        figure, axes, columns = figures.panels(max(1, len(curves)))
+        for axis, (panel, curve) in zip(axes, curves, strict=False):
+            _draw(axis, panel, curve, columns)
+        low = min((axis.get_ylim()[0] for axis in axes), default=1.0)
+        high = max((axis.get_ylim()[1] for axis in axes), default=1.0)
+        for index, axis in enumerate(axes):
+            axis.set_ylim(low, high)
+            if index % columns == 0:
+                axis.set_ylabel(style.Y_LABELS[Measure.LATENCY])
+        figures.frame(figure, _legend(), figures.footer(summary))
+        return figure
+
+
+def _verdict(panel: Panel) -> str:
+    label = panel.telling()
+    said = [_hides(curve, label) for curve in panel.curves]
+    unsteady = any(
+        point is not None and point.is_overloaded
+        for point in (curve.at(label) for curve in panel.curves)
+    )
+    but = " (overloaded, not a steady state)" if unsteady else ""
+    return f"{panel.title}, load {label}{but}: {'; '.join(filter(None, said))}."
+
+
+def _hides(curve: Curve, label: str) -> str | None:
+    """As ``sync has a p99 of 5.22 ms (coordinated omission hides a factor of 4.58; ...)``."""
+    point = curve.at(label)
+    if point is None or point.row.latency_p99_s is None or point.hidden_p99 is None:
+        return None
+    p99, hidden = point.row.latency_p99_s.median, units.factor(point.hidden_p99.median)
+    beside = ""
+    if point.to_closed_p99 is not None:
+        beside = f"; {units.factor(point.to_closed_p99.median)} that of the closed loop"
+    return (
+        f"{curve.manager} has a p99 of {units.seconds(p99)} (coordinated omission hides a factor of"
+        f" {hidden.removesuffix('x')}{beside})"
+    )
+
+
+def _table(panel: Panel) -> Table:
+    table = bare_table()
+    table.width = _WIDTH
+    table.add_column("manager", overflow="fold")
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for curve in panel.curves:
+        name = curve.manager
+        if curve.closed is not None:
+            table.add_row(name, "closed", *_measured(curve.closed), *[_ABSENT] * 6)
+            name = ""
+        for point in curve.points:
+            table.add_row(name, point.label, *_measured(point.row), *_cells(point))
+            name = ""
+    return table
+
+
+def _measured(row: CaseRow) -> tuple[str, str, str]:
+    rate = row.throughput_per_s
+    return (
+        _ABSENT if rate is None else units.short_rate(rate.median),
+        _seconds(row.latency_p50_s),
+        _seconds(row.latency_p99_s),
+    )
+
+
+def _cells(point: Point) -> tuple[str | Text, ...]:
+    further = point.row.further
+    return (
+        _seconds(further.get("redo_open_from_call_p99")),
+        _factor(point.hidden_p99),
+        _factor(point.to_closed_p99),
+        f"{further['redo_open_backlog_peak'].median:.0f}",
+        Text(f"{point.overloaded:.0%}", style="yellow" if point.is_overloaded else ""),
+        _seconds(further.get("redo_open_pacer_late_p99")),
+    )
+
+
+def _seconds(estimate: Estimate | None) -> str:
+    return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
+
+
+def _factor(estimate: Estimate | None) -> str:
+    return _ABSENT if estimate is None else units.factor(estimate.median)
+
+
+def _point_data(point: Point) -> dict[str, Any]:
+    """Its measures are those of the case of that name; here is what needs two of them."""
+
+    def median(estimate: Estimate | None) -> float | None:
+        return None if estimate is None else estimate.median
+
+    return {
+        "case": point.row.case.name,
+        "share_of_capacity": point.share,
+        "hidden_p50": median(point.hidden_p50),
+        "hidden_p99": median(point.hidden_p99),
+        "to_closed_p50": median(point.to_closed_p50),
+        "to_closed_p99": median(point.to_closed_p99),
+        "overloaded": point.overloaded,
+    }
+
+
+def _draw(axis: Axes, panel: Panel, curve: Curve, columns: int) -> None:
+    look = style.look(curve.manager)
+    placed, x_label = _placed(curve)
+    p50, p99, called = (
+        [(x, one) for x, point in placed if (one := estimate(point.row)) is not None]
+        for estimate in (_p50, _p99, _p99_from_call)
+    )
+    axis.set_yscale("log")
+    if curve.closed is not None and curve.closed.latency_p99_s is not None:
+        axis.axhline(curve.closed.latency_p99_s.median, **_CLOSED)
+    figures.line(axis, called, replace(look, **_FROM_CALL))
+    figures.line(axis, p50, look)
+    figures.line(axis, p99, replace(look, **style.TAIL))
+    figures.band(axis, p99, look.color)
+    over = {x for x, point in placed if point.is_overloaded}
+    marked = [(x, one.median) for x, one in p99 if x in over]
+    axis.plot([x for x, _ in marked], [y for _, y in marked], color=look.color, **_OVERLOADED)
+    axis.yaxis.set_major_locator(LogLocator())
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.LATENCY]))
+    axis.xaxis.set_major_locator(FixedLocator([x for x, _ in placed]))
+    axis.xaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
+    axis.set_xlabel(x_label)
+    axis.set_title(figures.wrapped(_title(panel, curve), columns), loc="left")
+
+
+def _p50(row: CaseRow) -> Estimate | None:
+    return row.latency_p50_s
+
+
+def _p99(row: CaseRow) -> Estimate | None:
+    return row.latency_p99_s
+
+
+def _p99_from_call(row: CaseRow) -> Estimate | None:
+    return row.further.get("redo_open_from_call_p99")
+
+
+def _placed(curve: Curve) -> tuple[list[tuple[float, Point]], str]:
+    """Where each load stands, and what that axis is: shares of capacity if all are known."""
+    by_share = [(point.share * 100, point) for point in curve.points if point.share is not None]
+    if len(by_share) == len(curve.points):
+        return by_share, "load, % of capacity"
+    return [(point.offered_per_s, point) for point in curve.points], "load, redos per second"
+
+
+def _title(panel: Panel, curve: Curve) -> str:
+    """As ``sync, short, N = 32: at 80 % p99 is 60x that of the closed loop``."""
+    label = panel.telling()
+    point = curve.at(label)
+    if point is None or point.to_closed_p99 is None:
+        return f"{curve.manager}, {panel.title}"
+    factor = units.factor(point.to_closed_p99.median)
+    return f"{curve.manager}, {panel.title}: at {label} p99 is {factor} that of the closed loop"
+
+
+def _legend() -> list[Line2D]:
+    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
+    return [
+        figures.legend_entry("p50", plain),
+        figures.legend_entry("p99", replace(plain, **style.TAIL)),
+        figures.legend_entry("p99 from the call", replace(plain, **_FROM_CALL)),
+        Line2D([], [], label="p99 of the closed loop", **_CLOSED),
+        Line2D([], [], label="overloaded", color=style.FAINT, **_OVERLOADED),
+        figures.band_entry(),
+    ]
