@@ -27,6 +27,7 @@ from bench.effects import Verdict
 from bench.equipment import Equipment
 from bench.measure import Run, failures, worker_spec
 from bench.names import NO_FAULT
+from bench.own_names import is_own_child
 from bench.records import FailedRun, RunRecord
 from bench.snapshots import Snapshot
 from bench.worker_process import RunFailedError, WorkerProcess
@@ -61,8 +62,11 @@ class Side:
             **child_options,
         }
         commands = {
-            kind: snapshot.child_command(kind=kind, **options) for kind in config.child.kind
+            kind: snapshot.child_command(kind=kind, **options)
+            for kind in config.child.kind
+            if not is_own_child(kind)
         }
+        commands = {**equipment.child_commands, **commands}  # those of the user's are the same
         return cls(snapshot, replace(equipment, child_commands=commands))
 
 

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "check": "what on this machine disturbs a measurement",
     "plot": "a result file as latency and throughput curves",
     "history": "one measure of chosen cases over all results, commit by commit",
+    "workload": "check a file of requests, or write a built-in workload as one",
     "dump-request": "one whole request of a workload, raw, on stdout",
 }
 
@@ -105,7 +106,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     _open_missing_streams()
-    out, err = Console(), Console(stderr=True)
+    # Emoji would be made of what users name: the ":x:" in "--manager m:x: ...".
+    out, err = Console(emoji=False), Console(stderr=True, emoji=False)
     interrupts.install()
     try:
         args = parse(sys.argv[1:] if argv is None else argv)

@@ -27,7 +27,7 @@ from bench.errors import BenchError
 from bench.findings import FLOOR
 from bench.interpreters import described, find_interpreters
 from bench.matrix import cases_of
-from bench.names import is_peer
+from bench.names import is_own_manager, is_peer
 from bench.placement import problem as placement_problem
 from bench.result_names import RESULTS, ROOT
 from bench.results import ResultFile
@@ -130,7 +130,11 @@ def _measure(
         now_utc=now_utc,
     )
     environment = replace(
-        environment, ab=f"{now_utc:%Y%m%dT%H%M%S.%f}", pythons=described(interpreters)
+        environment,
+        ab=f"{now_utc:%Y%m%dT%H%M%S.%f}",
+        pythons=described(interpreters),
+        workload_files=equipment.workload_files,
+        own_children=equipment.own_children,
     )
     sides = (Side.of(base, equipment, config), Side.of(changed, equipment, config))
     base_file, changed_file = (
@@ -180,9 +184,14 @@ def _config(args: argparse.Namespace) -> Config:
             raise BenchError(
                 f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
             )
-    ours = [name for name in config.manager if name != FLOOR and not is_peer(name)]
+    not_ours = [
+        name for name in config.manager if name == FLOOR or is_peer(name) or is_own_manager(name)
+    ]
+    ours = [name for name in config.manager if name not in not_ours]
     if args.manager is not None and len(ours) < len(config.manager):
-        raise BenchError("`ab` compares managers of this project: leave out floor and peers")
+        raise BenchError(
+            "`ab` compares managers of this project: leave out floor, peers and own managers"
+        )
     return override(config, manager=ours)
 
 

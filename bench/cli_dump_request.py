@@ -8,30 +8,36 @@ import sys
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.names import WORKLOADS, unknown
-from bench.workloads import DISTINCT_REQUESTS, make_requests
+from bench.names import WORKLOADS
+from bench.own_names import workload_label
+from bench.traffic import requests_of
+from bench.workloads import DISTINCT_REQUESTS
 from walredo.wire import PING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workload", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("workload", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)}, file:PATH")
     parser.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
     parser.add_argument(
         "--index",
         type=int,
         default=0,
         metavar="I",
-        help=f"which of the workload's {DISTINCT_REQUESTS} requests (default: %(default)s)",
+        help=f"which of its requests: a built-in workload has {DISTINCT_REQUESTS} (default:"
+        " %(default)s)",
     )
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    if args.workload not in WORKLOADS:
-        raise BenchError(unknown("workload", args.workload, WORKLOADS))
-    if not 0 <= args.index < DISTINCT_REQUESTS:
-        raise BenchError(f"--index {args.index}: expected 0 to {DISTINCT_REQUESTS - 1}")
+    try:
+        workload_label(args.workload)
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+    requests = requests_of(args.workload, args.seed)
+    count = len(requests) or DISTINCT_REQUESTS  # of pings
+    if not 0 <= args.index < count:
+        raise BenchError(f"--index {args.index}: expected 0 to {count - 1}")
     if sys.stdout.isatty():
         raise BenchError("a request is binary: redirect it to a file or a program")
-    requests = make_requests(args.workload, args.seed)
     sys.stdout.buffer.write(requests[args.index].serialise() if requests else PING)
     return 0

@@ -11,10 +11,10 @@ from bench.placement import PLACEMENTS
 from bench.surroundings import CALLERS, HEARTBEATS, PAUSES, SCENARIOS
 
 _HELP: Final = {
-    "manager": ("LIST", f"of {', '.join(MANAGERS)}, peer:KIND"),
-    "workload": ("LIST", f"of {', '.join(WORKLOADS)}"),
+    "manager": ("LIST", f"of {', '.join(MANAGERS)}, peer:KIND, package.module:factory"),
+    "workload": ("LIST", f"of {', '.join(WORKLOADS)}, file:PATH (docs/extending.md)"),
     "clients": ("LIST", "numbers of concurrent clients, as 1,8,128"),
-    "child": ("LIST", f"of {', '.join(CHILDREN)}"),
+    "child": ("LIST", f"of {', '.join(CHILDREN)}, cmd:COMMAND (docs/extending.md)"),
     "cost": ("NAME", f"CPU that the child burns besides: {', '.join(COSTS)}"),
     "fault": ("FAULT", "how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none"),
     "wait": ("LIST", "how managers wait: park, or spin:US, which polls for US microseconds before"),

@@ -29,6 +29,8 @@ from bench.interrupts import held_back
 from bench.matrix import cases_of
 from bench.measure import measure_run
 from bench.names import THIS_PYTHON, is_peer
+from bench.own_manager_search import described as own_managers_described
+from bench.own_names import is_own_child, is_own_workload
 from bench.peer_program import check_peer
 from bench.placement import problem as placement_problem
 from bench.plots import check_free, draw
@@ -107,6 +109,9 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         child_build=equipment.build_facts,
         peer_sha256=None if equipment.peer is None else equipment.peer.sha256,
         pythons=described(interpreters),
+        workload_files=equipment.workload_files,
+        own_managers=own_managers_described(equipment.own_managers),
+        own_children=equipment.own_children,
     )
     if older is None:
         result = ResultFile(path, environment, overwrite=args.force)
@@ -228,6 +233,10 @@ def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
         words += ["--rounds", str(config.rounds)]
     if any(map(is_peer, config.manager)):
         words += ["--peer", config.peer]
+    if any(map(is_own_workload, config.workload)):
+        words += ["--workload", ",".join(config.workload)]
+    if any(map(is_own_child, config.child.kind)):
+        words += ["--child", ",".join(config.child.kind)]
     if config.python != (THIS_PYTHON,):
         words += ["--python", ",".join(config.python)]
     return shlex.join(words)

@@ -55,6 +55,9 @@ _MUST_AGREE: Final = {
     "redo_child_build_c_child_flags": "flags of the child",
     "redo_child_build_c_child_sandbox": "sandbox of the child",
     "redo_peer_sha256": "peer",
+    "redo_workload_files": "workload files",
+    "redo_own_managers": "own managers",
+    "redo_own_children": "own children",
     "redo_seed": "seed",
 }
 _SETTINGS_MUST_AGREE: Final = ("slices", "seconds", "warmup_s", "timeout_s")

@@ -30,6 +30,7 @@ from bench.config_fields import (
     shown,
 )
 from bench.names import NO_FAULT, PARK, THIS_PYTHON, python_label, unknown
+from bench.own_names import child_label, workload_label
 from bench.placement import ANY
 from bench.surroundings import (
     CLOSED,
@@ -128,8 +129,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_paths(self) -> "Config":
         """The same without a place on this machine, for a result file."""
-        labels = tuple(map(python_label, self.python))
-        return msgspec.structs.replace(self, peer="", python=labels)
+        return msgspec.structs.replace(
+            self,
+            peer="",
+            python=tuple(map(python_label, self.python)),
+            workload=tuple(map(workload_label, self.workload)),
+            child=msgspec.structs.replace(
+                self.child, kind=tuple(map(child_label, self.child.kind))
+            ),
+        )
 
     def to_json(self) -> str:
         """One line of JSON, from which ``from_json`` makes an equal Config."""
@@ -233,7 +241,8 @@ def differences(a: Config, b: Config) -> list[str]:
 
     One line for each field, as ``clients: [1, 8] and [1, 128]``. What a run is called and how long
     it goes on (name, title, rounds, budget_s) may differ: one resumes a run in order to do more. So
-    may the place of a peer or an interpreter: that it is the same shows in the environment.
+    may the place of a peer, an interpreter, a file or a child: that it is the same shows in the
+    environment.
     """
     of_b = _fields(b.without_paths())
     return [

@@ -28,6 +28,7 @@ from bench.names import (
     spin_us,
     unknown,
 )
+from bench.own_names import child_label, is_own_child, workload_label
 from bench.placement import PLACEMENTS, SPLIT
 from bench.surroundings import (
     BACKGROUND_MOST,
@@ -107,12 +108,18 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "manager": Rule(
         str,
-        f"any of {', '.join(MANAGERS)}, or peer:KIND",
+        f"any of {', '.join(MANAGERS)}, peer:KIND, or package.module:factory",
         is_list=True,
         noun="manager",
         check=check_manager,
     ),
-    "workload": _some_of("workload", WORKLOADS),
+    "workload": Rule(
+        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n,]*\Z")],
+        f"any of {', '.join(WORKLOADS)}, or file:PATH without a comma",
+        is_list=True,
+        noun="workload",
+        check=workload_label,
+    ),
     "clients": Rule(
         Annotated[int, Meta(ge=1, le=CLIENTS_MAX)],
         f"whole numbers from 1 to {CLIENTS_MAX}",
@@ -177,7 +184,15 @@ RULES: Final[Mapping[str, Rule]] = {
         "the path of a program",
     ),
     "seed": Rule(Annotated[int, Meta(ge=0, le=SEED_MAX)], f"a whole number from 0 to {SEED_MAX}"),
-    "child.kind": _some_of("child", CHILDREN),
+    "child.kind": Rule(
+        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n]*\Z")],
+        f"any of {', '.join(CHILDREN)}, or cmd:COMMAND",
+        is_list=True,
+        noun="child",
+        check=child_label,
+        # Not the commas of a command.
+        separator=rf",(?=\s*(?:cmd:|(?:{'|'.join(CHILDREN)})\s*(?:,|$)))",
+    ),
     "child.cost": _one_of("cost", COSTS),
     "child.fault": Rule(
         str,
@@ -205,6 +220,13 @@ EXCLUSIVE: Final = {
     "scenario": REDO,
 }
 """Dimensions that change how clients call, and their usual value: one of them at a time."""
+
+_LABELLED: Final[Mapping[str, tuple[Callable[[str], str], str]]] = {
+    "python": (python_label, "LABEL=PATH"),
+    "workload": (workload_label, "file:LABEL=PATH"),
+    "child.kind": (child_label, "cmd:LABEL=COMMAND"),
+}
+"""Fields whose items cases call by a label, and how one is given."""
 
 REQUIRED: Final = ("manager", "workload", "clients")
 TABLES: Final = ("child", "read_path")
@@ -307,6 +329,11 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
     if SPLIT in fields["placement"] and fields["child.fault"] != NO_FAULT:
         expected = "any or same-cpu with a fault: a child that replaces another is not split off"
         raise blame("placement", "child.fault", expected=expected)
+    if any(map(is_own_child, fields["child.kind"])):
+        for name in ("child.cost", "child.fault"):
+            if fields[name] != "none":
+                expected = "none with a child of your own, which takes no options of ours"
+                raise blame(name, "child.kind", expected=expected)
     changed = [name for name, usual in EXCLUSIVE.items() if set(fields[name]) - {usual}]
     if len(changed) > 1:
         raise blame(*changed, expected=f"{EXCLUSIVE[changed[0]]} with another {changed[1]}")
@@ -330,9 +357,10 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
                 f" {LEAST_ARRIVALS} each would take {open_s:g} s, more than run_timeout_s"
             )
             raise blame("load", "slices", "run_timeout_s", expected=expected)
-    labels = [python_label(choice) for choice in fields["python"]]
-    if len(set(labels)) < len(labels):
-        raise blame("python", expected="names that differ: call one of them LABEL=PATH")
+    for name, (label_of, remedy) in _LABELLED.items():
+        labels = [label_of(choice) for choice in fields[name]]
+        if len(set(labels)) < len(labels):
+            raise blame(name, expected=f"names that differ: call one of them {remedy}")
     run_s = fields["warmup_s"] + fields["seconds"]
     if fields["run_timeout_s"] <= run_s:
         limit = f"run_timeout_s ({fields['run_timeout_s']:g})"

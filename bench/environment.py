@@ -28,7 +28,9 @@ class Environment:
     ``git_commit`` is a full hash, ``config_json`` the whole configuration as one line of JSON,
     ``suite_date`` is UTC in ISO 8601, ``child_build`` says how the C programs were built,
     ``peer_sha256`` which program a peer was, ``pythons`` which interpreters beside the suite's own
-    were measured, by label, ``ab`` names the measurement that two files are the sides of.
+    were measured, by label, ``workload_files`` the hashes of workloads that are files, by label,
+    ``own_managers`` and ``own_children`` those of managers and children that are the user's,
+    ``ab`` names the measurement that two files are the sides of.
     """
 
     git_commit: str | None = None
@@ -40,6 +42,9 @@ class Environment:
     child_build: Mapping[str, str] = field(default_factory=dict)
     peer_sha256: str | None = None
     pythons: str | None = None
+    workload_files: str | None = None
+    own_managers: str | None = None
+    own_children: str | None = None
     ab: str | None = None
     seed: int | None = None
     profile: str = UNKNOWN
@@ -84,6 +89,9 @@ class Environment:
             "redo_cpu_governor": self.cpu_governor,
             "redo_peer_sha256": self.peer_sha256,
             "redo_pythons": self.pythons,
+            "redo_workload_files": self.workload_files,
+            "redo_own_managers": self.own_managers,
+            "redo_own_children": self.own_children,
             "redo_ab": self.ab,
             "redo_seed": self.seed,
             "redo_profile": self.profile,
@@ -107,6 +115,9 @@ class Environment:
         dirty = metadata.get("redo_git_dirty")
         peer_sha256 = metadata.get("redo_peer_sha256")
         pythons = metadata.get("redo_pythons")
+        workload_files = metadata.get("redo_workload_files")
+        own_managers = metadata.get("redo_own_managers")
+        own_children = metadata.get("redo_own_children")
         ab = metadata.get("redo_ab")
         return cls(
             git_commit=None if commit is None else str(commit),
@@ -117,6 +128,9 @@ class Environment:
             cpu_governor=text("redo_cpu_governor"),
             peer_sha256=None if peer_sha256 is None else str(peer_sha256),
             pythons=None if pythons is None else str(pythons),
+            workload_files=None if workload_files is None else str(workload_files),
+            own_managers=None if own_managers is None else str(own_managers),
+            own_children=None if own_children is None else str(own_children),
             ab=None if ab is None else str(ab),
             child_build={
                 key.removeprefix(_CHILD_BUILD): str(value)

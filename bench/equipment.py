@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.config import Config
 from bench.errors import BenchError
 from bench.interpreters import Interpreter
 from bench.names import NO_FAULT, THIS_PYTHON, is_peer, python_label
+from bench.own_child import find_child
+from bench.own_manager_search import OwnManager, find_managers
+from bench.own_names import child_label, is_own_child
 from bench.peer_program import PeerProgram, prepare_peer
 from bench.tenant_check import check_tenants
 from bench.traffic import Traffic, write_traffic
@@ -37,7 +40,10 @@ _NO_SANDBOX = (
 class Equipment:
     """The traffic of each workload, the command of each child, and the floor's program (None if no
     case needs it). ``build_facts``: what a result says of the programs. ``warnings``: what is not
-    as it should be, a line each. ``interpreters``: by label. ``peer``: None if no case needs it."""
+    as it should be, a line each. ``interpreters``: by label. ``peer``: None if no case needs it.
+    ``workload_files``, ``own_children``: what a result says of those; None if there are none.
+    ``own_managers``: those of the user's, by name.
+    """
 
     traffic: Mapping[str, Traffic]
     child_commands: Mapping[str, tuple[str, ...]]
@@ -46,6 +52,9 @@ class Equipment:
     interpreters: Mapping[str, Interpreter]
     warnings: tuple[str, ...] = ()
     peer: PeerProgram | None = None
+    workload_files: str | None = None
+    own_children: str | None = None
+    own_managers: Mapping[str, OwnManager] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -72,6 +81,12 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
     Raises BenchError, also where the system does not grant what the cases need.
     """
     check_tenants(config)
+    own_managers = find_managers(config, interpreters)
+    own_children = {
+        child_label(choice): find_child(choice)
+        for choice in config.child.kind
+        if is_own_child(choice)
+    }
     builds: dict[str, Build] = {}
     sandbox = True
     try:
@@ -89,7 +104,9 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
                 program=builds["c_child"].path if kind == "c" else None,
             )
             for kind in config.child.kind
+            if not is_own_child(kind)
         }
+        commands |= {label: child.command for label, child in own_children.items()}
     except BuildError as error:
         # A compiler has much to say; the user gets its beginning, on one line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -107,9 +124,29 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
         floor_program=None if floor is None else floor.path,
         build_facts=_described(builds, sandbox),
         interpreters=interpreters,
-        warnings=() if sandbox else (_NO_SANDBOX,),
+        warnings=(*(() if sandbox else (_NO_SANDBOX,)), *_warnings_of(traffic)),
         peer=peer,
+        workload_files=_described_hashes(
+            (name, one.sha256) for name, one in traffic.items() if one.sha256 is not None
+        ),
+        own_children=_described_hashes(
+            (label, child.sha256) for label, child in own_children.items()
+        ),
+        own_managers=own_managers,
     )
+
+
+def _warnings_of(traffic: Mapping[str, Traffic]) -> Iterator[str]:
+    for name, one in traffic.items():
+        if one.distinct < 2:
+            yield (
+                f"all requests of {name} are equal: a page that comes to the wrong caller is not"
+                " noticed"
+            )
+
+
+def _described_hashes(by_name: Iterable[tuple[str, str]]) -> str | None:
+    return "; ".join(f"{name}: {sha256}" for name, sha256 in by_name) or None
 
 
 def usable_managers(
@@ -136,7 +173,12 @@ def usable_managers(
                 f"the interpreter {' and '.join(without)} has no uvloop: install it there, or leave"
                 " out async-uvloop or that interpreter"
             )
-    if "floor" in config.manager and "c" not in config.child.kind:
+    if "floor" in config.manager and any(map(is_own_child, config.child.kind)):
+        problems["floor"] = (
+            "it checks every byte of a page, and those of a child of your own are not known: leave"
+            " out floor, or that child"
+        )
+    elif "floor" in config.manager and "c" not in config.child.kind:
         try:
             find_compiler()
         except CompilerMissing as error:

@@ -172,6 +172,15 @@ _SUITE = (
     Key("redo_child_build_*", "text", "how the C programs were built"),
     Key("redo_peer_sha256", "text", "SHA-256 of the program that the managers peer:KIND are"),
     Key("redo_pythons", "text", "interpreters beside the suite's own, as LABEL: what it is"),
+    Key(
+        "redo_workload_files", "text", "SHA-256 of each workload that is a file, as file:LABEL: it"
+    ),
+    Key("redo_own_managers", "text", "SHA-256 of each own manager's module, as MODULE:FACTORY: it"),
+    Key(
+        "redo_own_children",
+        "text",
+        "SHA-256 of each own child's command, files in it by their content, as cmd:LABEL: it",
+    ),
     Key("redo_ab", "text", "the A/B measurement that this file is one side of"),
     Key("redo_seed", "count", "seed of the order of the cases and of the requests"),
     Key("redo_profile", "text", "name of the profile"),

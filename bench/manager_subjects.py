@@ -6,10 +6,11 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bench.clients import SliceOutcome, Work
 from bench.cpu_usage import ChildMeter, Meter, OwnMeter
+from bench.names import is_own_manager
 from bench.runners import task_runner, thread_runner
 from bench.streams_manager import StreamsManager
 from bench.subject import (
@@ -40,7 +41,7 @@ class SyncSubject:
     def __init__(self, spec: WorkerSpec) -> None:
         self._clients = spec.clients
         self._run = thread_runner(spec)
-        self._manager = manager_of(spec, SyncRedoManager, ManagerKind.SYNC)
+        self._manager = self._new_manager(spec)
         self._work = Work(
             [self._manager.ping]
             if spec.ping
@@ -49,7 +50,7 @@ class SyncSubject:
         )
         try:
             self._manager.ping()
-            self.child_pids = (child_pid_of(self._manager.status(), ManagerKind.SYNC),)
+            self.child_pids = (self._first_child(),)
         except BaseException:
             self._manager.shutdown()
             raise
@@ -70,6 +71,12 @@ class SyncSubject:
     def close(self) -> None:
         self._manager.shutdown()
 
+    def _new_manager(self, spec: WorkerSpec) -> SyncRedoManager:
+        return manager_of(spec, SyncRedoManager, ManagerKind.SYNC)
+
+    def _first_child(self) -> int:
+        return child_pid_of(self._manager.status(), ManagerKind.SYNC)
+
 
 class AsyncSubject:
     """The async manager on one event loop, its clients tasks."""
@@ -88,7 +95,7 @@ class AsyncSubject:
         )
         try:
             self._runner.run(self._manager.ping())
-            self.child_pids = (child_pid_of(self._status(), ManagerKind.ASYNC),)
+            self.child_pids = (self._first_child(),)
         except BaseException:
             self.close()
             raise
@@ -113,6 +120,9 @@ class AsyncSubject:
     def _new_manager(self, spec: WorkerSpec) -> AsyncRedoManager | StreamsManager:
         return manager_of(spec, AsyncRedoManager, ManagerKind.ASYNC)
 
+    def _first_child(self) -> int:
+        return child_pid_of(self._status(), ManagerKind.ASYNC)
+
     def _status(self) -> ManagerStatus:
         return self._runner.run(self._manager.status())
 
@@ -128,7 +138,7 @@ class StreamsSubject(AsyncSubject):
         return StreamsManager(config_of(spec, ManagerKind.ASYNC))
 
 
-_COUNTERS = (
+COUNTERS: Final = (
     "redos",
     "records",
     "pings",
@@ -143,12 +153,14 @@ _COUNTERS = (
     "launches",
     "launch_ns_total",
 )
+"""Fields of a status that are reported as they are."""
 
 
 KNOWN_TO_STREAMS = ("redos", "in_flight_peak", "launches", "kills")
 
 
 def config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
+    """What a manager of the case is made from."""
     return ManagerConfig(
         child_command=spec.child_command,
         kind=kind,
@@ -173,7 +185,7 @@ def child_pid_of(status: ManagerStatus, kind: ManagerKind) -> int:
 
 def loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
     """The maker of the event loop that the manager's name asks for, and the loop's version."""
-    if spec.manager in ("async", "streams"):
+    if spec.manager in ("async", "streams") or is_own_manager(spec.manager):
         return asyncio.SelectorEventLoop, f"asyncio {sys.version.split()[0]}"
     if spec.manager == "async-uvloop":
         if spec.library_path is not None and spec.library_path not in sys.path:
@@ -187,7 +199,7 @@ def loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop], 
 
 def counters_of(status: ManagerStatus) -> dict[str, int]:
     """The counters of a status by name; errors and kills by cause are added up."""
-    found = {name: getattr(status, name) for name in _COUNTERS}
+    found = {name: getattr(status, name) for name in COUNTERS}
     return {**found, "errors": sum(status.errors.values()), "kills": sum(status.kills.values())}
 
 

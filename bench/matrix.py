@@ -16,9 +16,11 @@ from bench.names import (
     NOOPS,
     SYNC,
     is_ours,
+    is_own_manager,
     python_label,
     runs_on_python,
 )
+from bench.own_names import child_label, workload_label
 from bench.surroundings import HEARTBEAT_ON_LOOP, OWN
 
 
@@ -44,7 +46,10 @@ def _product(config: Config) -> Iterator[Case]:
     for child, *point in itertools.product(config.child.kind, *lists):
         values = dict(zip(_SLOWEST_FIRST, point, strict=True))
         values["python"] = python_label(values["python"])
-        yield Case(child=child, cost=config.child.cost, fault=config.child.fault, **values)
+        values["workload"] = workload_label(values["workload"])
+        yield Case(
+            child=child_label(child), cost=config.child.cost, fault=config.child.fault, **values
+        )
 
 
 def _without_what_means_nothing(case: Case) -> Case:
@@ -56,7 +61,12 @@ def _without_what_means_nothing(case: Case) -> Case:
 
 def _has_clients_of_ours(case: Case) -> bool:
     """Whether its clients are threads or tasks of the worker."""
-    return is_ours(case.manager) or case.manager in NOOPS
+    return _redoes_in_worker(case) or case.manager in NOOPS
+
+
+def _redoes_in_worker(case: Case) -> bool:
+    """Whether it is a manager in the worker, ours or the user's, with a child."""
+    return is_ours(case.manager) or is_own_manager(case.manager)
 
 
 def _has_loop(case: Case) -> bool:
@@ -69,7 +79,7 @@ _MEANS_SOMETHING: Final[Mapping[str, Callable[[Case], bool]]] = {
     "topology": lambda case: is_ours(case.manager),
     "executor": lambda case: case.manager == SYNC,
     "load": _has_clients_of_ours,
-    "admission": lambda case: is_ours(case.manager),
+    "admission": _redoes_in_worker,
     "pause": _has_clients_of_ours,
     "caller": lambda case: case.manager == SYNC,
     "heartbeat": lambda case: (

@@ -13,13 +13,14 @@ from bench.cases import Case
 from bench.config import Config
 from bench.equipment import Equipment
 from bench.errors import SampleError
-from bench.names import NO_FAULT, is_peer, spin_us
+from bench.names import NO_FAULT, NOOPS, is_peer, spin_us
+from bench.own_names import is_own_child
 from bench.peer import measure_peer
 from bench.records import RunRecord, Usage
 from bench.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
 from bench.surroundings import NO_ADMISSION, Load
 from bench.worker_process import RunFailedError, SliceReply, WorkerProcess
-from bench.worker_protocol import WorkerSpec
+from bench.worker_protocol import BY_CONTENT, BY_LENGTH, WorkerSpec
 
 MOST_OF_TIMEOUT: Final = 0.25
 """The share of a run's timeout that its slices are stretched to at most: `ab` has two in turn."""
@@ -35,6 +36,7 @@ def worker_spec(
     load = load or case.load
     traffic = equipment.traffic[case.workload]
     is_floor = case.manager == "floor"
+    own = equipment.own_managers.get(case.manager)
     return WorkerSpec(
         manager=case.manager,
         ping=case.workload == "ping",
@@ -59,6 +61,8 @@ def worker_spec(
         heartbeat=case.heartbeat,
         background_load=case.background_load,
         scenario=case.scenario,
+        manager_path=() if own is None else own.path,
+        page_check=BY_LENGTH if _has_unknown_pages(case) else BY_CONTENT,
     )
 
 
@@ -67,6 +71,11 @@ def _read_path(case: Case, config: Config) -> dict[str, Any]:
     if case.admission == NO_ADMISSION:
         return {}
     return msgspec.structs.asdict(config.read_path)
+
+
+def _has_unknown_pages(case: Case) -> bool:
+    """Whether a child of the user's makes the pages. That of a ping is known: zeros."""
+    return is_own_child(case.child) and case.workload != "ping" and case.manager not in NOOPS
 
 
 class Run:

@@ -49,6 +49,8 @@ CLIENTS_MAX: Final = 4096
 
 _PEER = re.compile(r"peer:[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
+_OWN_MANAGER = re.compile(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
 _PYTHON_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 _SIMILARITY = 0.5
@@ -79,9 +81,15 @@ def is_ours(manager: str) -> bool:
     return manager in MANAGERS_THAT_SPIN or manager == "streams"
 
 
+def is_own_manager(manager: str) -> bool:
+    """Whether that manager is the user's, as ``package.module:factory`` (docs/extending.md)."""
+    return not is_peer(manager) and _OWN_MANAGER.fullmatch(manager) is not None
+
+
 def check_manager(name: str) -> None:
-    """Raises ValueError unless there is such a manager, or can be one: any ``peer:WORD``."""
-    if name in MANAGERS or _PEER.fullmatch(name):
+    """Raises ValueError unless there is such a manager, or can be one: any ``peer:WORD`` and any
+    ``package.module:factory``."""
+    if name in MANAGERS or _PEER.fullmatch(name) or is_own_manager(name):
         return
     if name.partition(":")[0] == PEER.removesuffix(":"):
         raise ValueError(f"{name!r}: expected peer:KIND, as in peer:async (docs/peer.md)")

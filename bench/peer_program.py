@@ -16,8 +16,9 @@ from pathlib import Path
 from bench.config import Config
 from bench.errors import BenchError
 from bench.names import is_peer
+from bench.own_names import workload_label
 from bench.placement import ANY
-from bench.workloads import make_requests
+from bench.traffic import requests_of
 
 _INTERFACE = "docs/peer.md"
 
@@ -73,9 +74,10 @@ def prepare_peer(
     except OSError as error:
         raise BenchError(f"--peer {config.peer}: cannot be read ({error.strerror})") from error
     requests = {}
-    for workload in config.workload:
+    for choice in config.workload:
+        workload = workload_label(choice)
         requests[workload] = folder / f"{workload}.request"
-        requests[workload].write_bytes(make_requests(workload, config.seed)[0].serialise())
+        requests[workload].write_bytes(requests_of(choice, config.seed)[0].serialise())
     children = {
         kind: _without_arguments(command, folder / f"{kind}-child")
         for kind, command in child_commands.items()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bench.floor_subject import FloorSubject
 from bench.manager_subjects import AsyncSubject, StreamsSubject, SyncSubject
-from bench.names import NOOPS
+from bench.names import NOOPS, is_own_manager
 from bench.noop_subject import NoopSubject
+from bench.own_subject import own_subject
 from bench.subject import Subject
 from bench.surroundings import PER_TENANT
 from bench.tenants_subject import AsyncTenantsSubject, StreamsTenantsSubject, SyncTenantsSubject
@@ -18,6 +19,8 @@ def open_subject(spec: WorkerSpec) -> Subject:
         return FloorSubject(spec)
     if spec.manager in NOOPS:
         return NoopSubject(spec)
+    if is_own_manager(spec.manager):
+        return own_subject(spec)
     of_tenants = spec.topology == PER_TENANT
     if spec.manager == "sync":
         return SyncTenantsSubject(spec) if of_tenants else SyncSubject(spec)

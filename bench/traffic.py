@@ -8,9 +8,11 @@ that the C child agrees with it is what the runs check.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.own_names import is_own_workload, workload_label, workload_path
+from bench.workload_file import read_workload
 from bench.workloads import DISTINCT_REQUESTS, make_requests
 from fake_redo_child.python_child import redo_page
 from walredo import PAGE_SIZE, RedoRequest
@@ -20,10 +22,20 @@ from walredo.wire import PING, ZERO_PAGE
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """``requests``: whole redos (or pings) in wire format, one after another; ``pages``: the page
-    that answers each, 8,192 bytes, in the same order."""
+    that answers each, 8,192 bytes, in the same order. Of a file of the user's: ``sha256`` and how
+    many of its requests are ``distinct``."""
 
     requests: Path
     pages: Path
+    sha256: str | None = None
+    distinct: int = DISTINCT_REQUESTS
+
+
+def requests_of(choice: str, seed: int) -> tuple[RedoRequest, ...]:
+    """The requests of a workload, the user's or built in; empty for a ping. Raises BenchError."""
+    if is_own_workload(choice):
+        return read_workload(Path(workload_path(choice))).requests
+    return make_requests(choice, seed)
 
 
 def expected_page(request: RedoRequest) -> bytes:
@@ -35,11 +47,20 @@ def expected_page(request: RedoRequest) -> bytes:
 
 
 def write_traffic(folder: Path, workloads: Iterable[str], seed: int) -> Mapping[str, Traffic]:
-    """Writes the files of the workloads into the folder; by workload."""
+    """Writes the files of the chosen workloads into the folder; by what cases call them.
+
+    Raises BenchError, OSError.
+    """
     found = {}
-    for name in workloads:
+    for choice in workloads:
+        name = workload_label(choice)
         traffic = Traffic(folder / f"{name}.requests", folder / f"{name}.pages")
-        requests = make_requests(name, seed)
+        if is_own_workload(choice):
+            file = read_workload(Path(workload_path(choice)))
+            requests = file.requests
+            traffic = replace(traffic, sha256=file.sha256, distinct=file.distinct)
+        else:
+            requests = make_requests(choice, seed)
         if requests:
             sent = b"".join(request.serialise() for request in requests)
             pages = b"".join(expected_page(request) for request in requests)

@@ -26,7 +26,7 @@ from bench import placement  # noqa: E402
 from bench.cpu_usage import ProcessGoneError, peak_rss_bytes  # noqa: E402
 from bench.subject import Subject  # noqa: E402
 from bench.subjects import open_subject  # noqa: E402
-from bench.worker_protocol import WorkerSpec, decode, encode  # noqa: E402
+from bench.worker_protocol import BY_CONTENT, WorkerSpec, decode, encode  # noqa: E402
 
 
 def serve(commands: BinaryIO, replies: BinaryIO) -> None:
@@ -36,6 +36,7 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
     """
     subject: Subject | None = None
     child_may_end = False
+    page_check = BY_CONTENT
     try:
         for line in commands:
             message = decode(line, "command", ("open", "slice", "report", "stop"))
@@ -47,6 +48,7 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
                     raise ValueError("a case is open already")
                 spec = WorkerSpec.from_message(message)
                 subject, child_may_end = _open(spec), spec.child_may_end
+                page_check = spec.page_check
                 # The requests and pages live as long as the process: nothing for the collector.
                 gc.collect()
                 gc.freeze()
@@ -56,7 +58,7 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
             elif command == "slice":
                 reply, payload = _slice(subject, float(message["seconds"]), child_may_end)
             else:
-                reply, payload = _report(subject), b""
+                reply, payload = _report(subject, page_check), b""
             replies.write(encode(reply) + payload)
             replies.flush()
     finally:
@@ -118,7 +120,7 @@ def _first_gone(pids: Sequence[int]) -> int:
     return next((pid for pid in pids if not Path(f"/proc/{pid}").exists()), pids[0])
 
 
-def _report(subject: Subject) -> dict[str, Any]:
+def _report(subject: Subject, page_check: str) -> dict[str, Any]:
     manager, *child = subject.meters
     return {
         "reply": "report",
@@ -127,6 +129,7 @@ def _report(subject: Subject) -> dict[str, Any]:
         "counters": dict(subject.counters()),
         "facts": {
             **subject.facts(),
+            "redo_worker_page_check": page_check,
             "redo_worker_peak_rss_bytes": peak_rss_bytes(),
             "redo_worker_gil": "on" if _gil_is_on() else "off",
             "redo_worker_switch_interval_s": sys.getswitchinterval(),

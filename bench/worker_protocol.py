@@ -41,6 +41,9 @@ from bench.surroundings import (
 
 PROTOCOL_VERSION: Final = 2
 
+BY_CONTENT: Final = "content"
+BY_LENGTH: Final = "length"
+
 STRIDE: Final = 17
 """Client c begins with request ``STRIDE * c`` (modulo their number), so that neighbours differ."""
 
@@ -80,6 +83,10 @@ class WorkerSpec:
     heartbeat: str = NO_HEARTBEAT
     background_load: int = 0
     scenario: str = REDO
+    manager_path: tuple[str, ...] = ()
+    """Folders to import a manager of the user's from."""
+    page_check: str = BY_CONTENT
+    """By content, or by length where the pages that must come are not known."""
 
     def to_message(self) -> dict[str, Any]:
         values = asdict(self)
@@ -98,7 +105,9 @@ class WorkerSpec:
             )
         known = [f.name for f in fields(cls) if version >= 2 or f.name not in _SINCE_2]
         values = {name: message[name] for name in known}
-        values["child_command"] = tuple(values["child_command"])
+        for name in ("child_command", "manager_path"):
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
 
 

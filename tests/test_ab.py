@@ -173,7 +173,7 @@ def test_what_is_no_commit(checkout: Path, tmp_path: Path) -> None:
         ("ab HEAD --minutes 0", "a number of minutes above 0"),
         ("ab HEAD --minutes x", "a number of minutes above 0"),
         ("ab HEAD --rounds 3", "--rounds is not for `ab`"),
-        ("ab HEAD --manager floor,sync", "leave out floor and peers"),
+        ("ab HEAD --manager floor,sync", "leave out floor, peers and own managers"),
         ("ab HEAD --fail-on x", "slower or slower:PERCENT"),
     ],
 )

@@ -273,6 +273,7 @@ EVERY_OPTION = {
     "history": ["FOLDER", "--case", "--measure", "--ab", "--json", "--plot", "-o", "--force"],
     "check": ["--json"],
     "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],
+    "workload": ["check", "write"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],
 }
 

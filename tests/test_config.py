@@ -195,7 +195,7 @@ def test_not_toml(profile: Path) -> None:
         ),
         (
             "[child]\nkind = ['rust']",
-            'unknown child "rust": (c, python)',
+            'unknown child "rust": (c, python, cmd:COMMAND)',
         ),
         (
             "[child]\ncost = 'pg15'",
@@ -225,23 +225,23 @@ def test_refused_line(profile: Path, line: str, problem: str | None) -> None:
         (
             "manager",
             "[]",
-            "manager = []: expected at least one, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, or peer:KIND",  # noqa: E501
+            "manager = []: expected at least one, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or package.module:factory",  # noqa: E501
         ),
         (
             "manager",
             '"sync"',
-            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, or peer:KIND',  # noqa: E501
+            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or package.module:factory',  # noqa: E501
         ),
         (
             "manager",
             "[1]",
-            "manager = 1: expected any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, or peer:KIND",  # noqa: E501
+            "manager = 1: expected any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or package.module:factory",  # noqa: E501
         ),
         (
             "workload",
             '["short+imag"]',
             'unknown workload "short+imag": did you mean "short+image"? '
-            "(ping, short, medium, short+image, medium+image)",
+            "(ping, short, medium, short+image, medium+image, file:PATH)",
         ),
         ("clients", "[1, 0]", "clients = 0: expected whole numbers from 1 to 4096"),
         ("clients", "[4097]", "clients = 4097: expected whole numbers from 1 to 4096"),
@@ -346,7 +346,7 @@ def test_the_budget_can_be_lifted() -> None:
             '--manager: unknown manager "asyn": did you mean "async"? '
             "(sync, async, async-uvloop, floor, streams, noop-sync, noop-async)",
         ),
-        ("child", "rust", '--child: unknown child "rust": (c, python)'),
+        ("child", "rust", '--child: unknown child "rust": (c, python, cmd:COMMAND)'),
         ("cost", "free", '--cost: unknown cost "free": (none, pg14)'),
         (
             "fault",

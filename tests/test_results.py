@@ -127,7 +127,13 @@ def test_every_key_written_is_in_the_table() -> None:
     facts["redo_start_ns"] = 1
     record = RunRecord(ASYNC, 0, (steady_slice(8, 20, 50_000),), USAGE, worker_metadata=facts)
     environment = replace(
-        ENVIRONMENT, peer_sha256="5eed", ab="20261124T120000", pythons="ft: CPython 3.13.5"
+        ENVIRONMENT,
+        peer_sha256="5eed",
+        ab="20261124T120000",
+        pythons="ft: CPython 3.13.5",
+        workload_files="file:mine: 5eed",
+        own_managers="a.b:c: 5eed",
+        own_children="cmd:mine: 5eed",
     )
     written = metadata_of(record, environment).keys() | {"redo_failed"}
     # What only runs of an experiment have: beside its measures it is found there.
