@@ -110,6 +110,12 @@ class Case:
         return cls(**(dimensions | extra))  # type: ignore[arg-type]
 
 
+def is_closed_loop(case: Case) -> bool:
+    """Whether N clients redo all the time: then N = throughput x time per redo, and a slice is as
+    long as it is asked to be, or stretched so that each client finishes enough redos in it."""
+    return (case.load, case.scenario) == (DEFAULTS["load"], DEFAULTS["scenario"])
+
+
 def _as_type_of(default: str | int, text: str, name: str) -> str | int:
     if isinstance(default, str):
         return text

@@ -334,6 +334,13 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
             if fields[name] != "none":
                 expected = "none with a child of your own, which takes no options of ours"
                 raise blame(name, "child.kind", expected=expected)
+    if set(fields["scenario"]) - {REDO}:
+        if fields["child.fault"] != NO_FAULT:
+            expected = "redo with a fault: in the other scenarios children end as these need it"
+            raise blame("scenario", "child.fault", expected=expected)
+        if SPLIT in fields["placement"]:
+            expected = "redo with split: a child that replaces another is not split off"
+            raise blame("scenario", "placement", expected=expected)
     changed = [name for name, usual in EXCLUSIVE.items() if set(fields[name]) - {usual}]
     if len(changed) > 1:
         raise blame(*changed, expected=f"{EXCLUSIVE[changed[0]]} with another {changed[1]}")

@@ -11,6 +11,7 @@ from typing import Final
 
 from bench.admission_measures import admission_measures
 from bench.keys import Value
+from bench.lifecycle_measures import lifecycle_measures
 from bench.open_measures import open_measures
 from bench.records import RunRecord
 from bench.stall_measures import stall_measures
@@ -21,6 +22,7 @@ _MEASURES: Final[tuple[Measures, ...]] = (
     stall_measures,
     admission_measures,
     open_measures,
+    lifecycle_measures,
 )
 
 

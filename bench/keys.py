@@ -147,11 +147,28 @@ _OPEN = (
     Key("redo_open_pacer_late_p99", "s", "99th percentile of the same samples"),
 )
 
+_LIFECYCLE = (
+    Key("redo_lifecycle_launches_per_s", "1/s", "children launched in a storm / wall"),
+    Key(
+        "redo_lifecycle_unreaped_peak",
+        "count",
+        "most children of a storm without a manager that were launched and not reaped at once",
+    ),
+    Key("redo_lifecycle_launch", "s", "mean time to start a child, until it is executed"),
+    Key("redo_lifecycle_child_rss", "bytes", "resident memory of an idle child that has answered"),
+    Key(
+        "redo_lifecycle_child_pss",
+        "bytes",
+        "the same, pages that k processes share counted as a k-th",
+    ),
+)
+
 FURTHER: tuple[Key, ...] = (
     Key("redo_worker_peak_rss_bytes", "bytes", "most memory of the worker that was resident"),
     *_STALL,
     *_ADMISSION,
     *_OPEN,
+    *_LIFECYCLE,
 )
 """Measures of experiments (docs/experiments.md): numbers that only some runs have."""
 

@@ -21,7 +21,7 @@ from bench.names import (
     runs_on_python,
 )
 from bench.own_names import child_label, workload_label
-from bench.surroundings import HEARTBEAT_ON_LOOP, OWN
+from bench.surroundings import HEARTBEAT_ON_LOOP, OWN, REDO, WITHOUT_MANAGER, WITHOUT_PAGES
 
 
 def cases_of(config: Config) -> tuple[Case, ...]:
@@ -30,9 +30,11 @@ def cases_of(config: Config) -> tuple[Case, ...]:
     Child first, manager and clients last, the last changing fastest: consecutive cases are the
     points of one curve, and consecutive curves are the ones to be compared. Where a dimension means
     nothing to a manager (an interpreter to the floor), the manager has its default, once, whatever
-    else is asked for.
+    else is asked for; and so for scenarios, with the first workload where that means nothing, and
+    the first manager.
     """
-    return tuple(dict.fromkeys(map(_without_what_means_nothing, _product(config))))
+    cases = map(_without_what_means_nothing, _product(config))
+    return tuple(dict.fromkeys(_once(case, config) for case in cases))
 
 
 _SLOWEST_FIRST: Final = (
@@ -59,6 +61,21 @@ def _without_what_means_nothing(case: Case) -> Case:
     return replace(case, **defaults)  # type: ignore[arg-type]
 
 
+def _once(case: Case, config: Config) -> Case:
+    """The case with one of what its scenario takes no notice of."""
+    if case.scenario in WITHOUT_PAGES:
+        case = replace(case, clients=1, workload=config.workload[0])
+    if case.scenario in WITHOUT_MANAGER:
+        first = next(name for name in config.manager if name in MANAGERS_THAT_SPIN)
+        case = replace(case, manager=first)
+    return case
+
+
+def _redoes(case: Case) -> bool:
+    """Whether its clients have one redo after another."""
+    return case.scenario == REDO or case.manager not in MANAGERS_THAT_SPIN
+
+
 def _has_clients_of_ours(case: Case) -> bool:
     """Whether its clients are threads or tasks of the worker."""
     return _redoes_in_worker(case) or case.manager in NOOPS
@@ -74,16 +91,20 @@ def _has_loop(case: Case) -> bool:
 
 
 _MEANS_SOMETHING: Final[Mapping[str, Callable[[Case], bool]]] = {
-    "wait": lambda case: case.manager in MANAGERS_THAT_SPIN,
+    "wait": lambda case: (
+        case.manager in MANAGERS_THAT_SPIN and case.scenario not in WITHOUT_MANAGER
+    ),
     "python": lambda case: runs_on_python(case.manager),
     "topology": lambda case: is_ours(case.manager),
     "executor": lambda case: case.manager == SYNC,
     "load": _has_clients_of_ours,
     "admission": _redoes_in_worker,
-    "pause": _has_clients_of_ours,
+    "pause": lambda case: _has_clients_of_ours(case) and _redoes(case),
     "caller": lambda case: case.manager == SYNC,
     "heartbeat": lambda case: (
-        _has_clients_of_ours(case) and (case.heartbeat != HEARTBEAT_ON_LOOP or _has_loop(case))
+        _has_clients_of_ours(case)
+        and _redoes(case)
+        and (case.heartbeat != HEARTBEAT_ON_LOOP or _has_loop(case))
     ),
     "scenario": lambda case: case.manager in MANAGERS_THAT_SPIN,
 }

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from bench import arrivals, measures
-from bench.cases import Case
+from bench.cases import Case, is_closed_loop
 from bench.config import Config
 from bench.equipment import Equipment
 from bench.errors import SampleError
@@ -18,7 +18,7 @@ from bench.own_names import is_own_child
 from bench.peer import measure_peer
 from bench.records import RunRecord, Usage
 from bench.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
-from bench.surroundings import NO_ADMISSION, Load
+from bench.surroundings import NO_ADMISSION, REDO, Load
 from bench.worker_process import RunFailedError, SliceReply, WorkerProcess
 from bench.worker_protocol import BY_CONTENT, BY_LENGTH, WorkerSpec
 
@@ -45,7 +45,7 @@ def worker_spec(
         requests=str(traffic.requests),
         pages=str(traffic.pages),
         timeout_s=config.timeout_s,
-        child_may_end=case.fault != NO_FAULT,
+        child_may_end=case.fault != NO_FAULT or case.scenario != REDO,
         spin_us=spin_us(case.wait),
         placement=case.placement,
         floor_program=str(equipment.floor_program) if is_floor else None,
@@ -102,7 +102,7 @@ class Run:
         warmup, _ = _slice(self._worker, self._case, max(config.warmup_s, least_s))
         warmup_s = measures.time_per_redo_s([warmup])
         self._warmups = ((max(1, measures.redos([warmup]) // self._case.clients), warmup_s),)
-        if self._rate_per_s is None:
+        if is_closed_loop(self._case):
             most_s = config.run_timeout_s * MOST_OF_TIMEOUT / config.slices
             least_s = min(REDOS_PER_CLIENT * warmup_s, most_s)
         return max(config.slice_s, least_s)

@@ -13,6 +13,7 @@ from dataclasses import fields
 import pyperf
 
 from bench import histogram, measures
+from bench.cases import is_closed_loop
 from bench.environment import Environment
 from bench.further_measures import further_metadata
 from bench.keys import SCHEMA_VERSION, Value
@@ -43,7 +44,7 @@ def to_pyperf_run(record: RunRecord, environment: Environment) -> pyperf.Run:
         **_case_metadata(record),
         **_totals_metadata(record),
         **(_latency_metadata(record.samples) if record.samples else {}),
-        **_self_check_metadata([one for one in record.samples if not one.is_open]),
+        **(_self_check_metadata(record.samples) if _can_be_checked(record) else {}),
         **_usage_metadata(record.usage, measures.redos(slices)),
         **further_metadata(record),
         **record.worker_metadata,
@@ -90,9 +91,11 @@ def _latency_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
     }
 
 
+def _can_be_checked(record: RunRecord) -> bool:
+    return bool(record.samples) and is_closed_loop(record.case)
+
+
 def _self_check_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
-    if not slices:
-        return {}
     checks = [measures.self_check(one) for one in slices]
     worst = max(checks, key=lambda check: check.excess)
     missed = sum(not check.ok for check in checks)

@@ -50,7 +50,21 @@ OVER_BUDGET: Final = "over budget"
 BACKGROUND_MOST: Final = 1024
 
 REDO: Final = "redo"
-SCENARIOS: Final = (REDO, "cold-start", "relaunch", "reap", "launch-storm")
+COLD_START: Final = "cold-start"
+RELAUNCH: Final = "relaunch"
+REAP: Final = "reap"
+STORM: Final = "storm"
+STORM_BACK_OFF: Final = "storm-back-off"
+STORM_WAIT: Final = "storm-wait"
+STORM_BACKGROUND: Final = "storm-background"
+STORMS: Final = (STORM_BACK_OFF, STORM, STORM_WAIT, STORM_BACKGROUND)
+SCENARIOS: Final = (REDO, COLD_START, RELAUNCH, REAP, *STORMS)
+
+WITHOUT_PAGES: Final = (REAP, *STORMS)
+"""Scenarios that need no more than one client, and no particular request."""
+
+WITHOUT_MANAGER: Final = (REAP, STORM_WAIT, STORM_BACKGROUND)
+"""Scenarios that deal with children directly."""
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 

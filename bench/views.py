@@ -16,6 +16,7 @@ from rich.console import RenderableType
 from bench.cases import Case
 from bench.stats import Summary
 from bench.view_admission import AdmissionView
+from bench.view_lifecycle import LifecycleView
 from bench.view_open import OpenView
 from bench.view_stall import StallView
 from bench.view_tenants import TenantsView
@@ -49,6 +50,7 @@ VIEWS: Final[tuple[View, ...]] = (
     StallView(),
     AdmissionView(),
     OpenView(),
+    LifecycleView(),
 )
 """In the order in which they are shown."""
 

@@ -99,7 +99,7 @@ def _slice(subject: Subject, seconds: float, child_may_end: bool) -> tuple[dict[
     if counters.get("kills") and not child_may_end:
         raise ProcessGoneError("child", _first_gone(subject.child_pids))
     calls = ("read_calls", "write_calls", "poll_calls")
-    usage = {name: counters[name] - before[name] for name in calls if name in counters}
+    usage = {name: counters[name] - before.get(name, 0) for name in calls if name in counters}
     for name, used in zip(("manager", "child"), outcome.used, strict=False):  # perhaps no child
         usage[f"{name}_cpu_ns"] = used.cpu_ns
         usage[f"{name}_voluntary_switches"] = used.voluntary_switches

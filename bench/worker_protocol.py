@@ -51,8 +51,8 @@ STRIDE: Final = 17
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
     """One case as a worker needs it. ``requests`` and ``pages`` are files (see ``traffic``);
-    ``child_may_end`` where the case has a fault; ``floor_program`` is set for the floor only,
-    ``library_path`` where uvloop is found. From ``topology`` on: see ``surroundings``."""
+    ``child_may_end`` where the case has a fault or a scenario; ``floor_program`` is set for the
+    floor only, ``library_path`` where uvloop is found. From ``topology`` on: ``surroundings``."""
 
     manager: str
     ping: bool

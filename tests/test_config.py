@@ -26,7 +26,7 @@ from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, neares
 from fake_redo_child.python_child import COST_PRESETS
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
-EXPERIMENTS = ["admission", "open-loop", "stall", "tenants"]
+EXPERIMENTS = ["admission", "lifecycle", "open-loop", "stall", "tenants"]
 BUILT_IN = sorted(["default", "full", "peer", "quick", *EXPERIMENTS])
 
 
