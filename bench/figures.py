@@ -138,6 +138,13 @@ def log_axis(panel: Axes, show: Callable[[float, int | None], str]) -> None:
     panel.yaxis.set_major_formatter(FuncFormatter(show))
 
 
+def give_room(panel: Axes) -> None:
+    """A logarithmic y axis spans at least LEAST_Y_SPAN."""
+    low, high = panel.get_ylim()
+    room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
+    panel.set_ylim(low / room, high * room)
+
+
 def line(panel: Axes, points: Points, look: style.Look) -> None:
     """The medians."""
     if len(points) == 1 and not look.marker:  # a line needs two

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bench.admission_measures import admission_measures
+from bench.fairness_measures import fairness_measures
 from bench.keys import Value
 from bench.lifecycle_measures import lifecycle_measures
 from bench.open_measures import open_measures
@@ -23,6 +24,7 @@ _MEASURES: Final[tuple[Measures, ...]] = (
     admission_measures,
     open_measures,
     lifecycle_measures,
+    fairness_measures,
 )
 
 

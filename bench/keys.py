@@ -98,7 +98,7 @@ _RUN = (
     Key("redo_littles_law_explained", "ratio", "share of N that the last redos of it explain"),
 )
 
-_USAGE = (
+USAGE = (
     Key("redo_cpu_manager_user", "s/redo", "CPU time of the manager's process in user mode"),
     Key("redo_cpu_manager_system", "s/redo", "CPU time of the manager's process in the kernel"),
     Key("redo_cpu_child_user", "s/redo", "CPU time of the redo child in user mode"),
@@ -163,12 +163,33 @@ _LIFECYCLE = (
     ),
 )
 
+_FAIRNESS = (
+    Key(
+        "redo_fairness_jain",
+        "ratio",
+        "Jain's index of the redos per client in a slice: 1 if all get the same, 1 / N if one gets"
+        " all; mean over the slices",
+    ),
+    Key(
+        "redo_fairness_slowest_share",
+        "ratio",
+        "redos of the client that gets the least in a slice / their mean; mean over the slices",
+    ),
+)
+
 FURTHER: tuple[Key, ...] = (
     Key("redo_worker_peak_rss_bytes", "bytes", "most memory of the worker that was resident"),
+    Key("redo_cpus", "count", "CPUs that manager and child may run on"),
+    Key(
+        "redo_counter_in_flight_peak",
+        "count",
+        "most requests in flight at once, pings of the manager's own among them, warm-up included",
+    ),
     *_STALL,
     *_ADMISSION,
     *_OPEN,
     *_LIFECYCLE,
+    *_FAIRNESS,
 )
 """Measures of experiments (docs/experiments.md): numbers that only some runs have."""
 
@@ -210,7 +231,7 @@ _SUITE = (
     ),
 )
 
-KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + _USAGE + FURTHER + _WORKER + _SUITE
+KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + USAGE + FURTHER + _WORKER + _SUITE
 """Every key, in the order in which it is documented."""
 
 _BY_NAME = {key.name: key for key in KEYS}

@@ -17,6 +17,7 @@ from bench.names import (
     SYNC,
     is_ours,
     is_own_manager,
+    is_peer,
     python_label,
     runs_on_python,
 )
@@ -106,6 +107,7 @@ _MEANS_SOMETHING: Final[Mapping[str, Callable[[Case], bool]]] = {
         and _redoes(case)
         and (case.heartbeat != HEARTBEAT_ON_LOOP or _has_loop(case))
     ),
+    "background_load": lambda case: not is_peer(case.manager),  # it belongs to a worker
     "scenario": lambda case: case.manager in MANAGERS_THAT_SPIN,
 }
 """Dimension -> whether it makes a difference to that case. The others do to all."""

@@ -16,6 +16,7 @@ from bench.errors import SampleError
 from bench.names import NO_FAULT, NOOPS, is_peer, spin_us
 from bench.own_names import is_own_child
 from bench.peer import measure_peer
+from bench.placement import cpu_count
 from bench.records import RunRecord, Usage
 from bench.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
 from bench.surroundings import NO_ADMISSION, REDO, Load
@@ -129,6 +130,7 @@ class Run:
             warmups=self._warmups,
             worker_metadata={
                 **report["facts"],
+                "redo_cpus": cpu_count(self._case.placement),
                 "redo_start_ns": self._worker.opened["start_ns"],
                 **{f"redo_counter_{name}": value for name, value in report["counters"].items()},
             },

@@ -37,6 +37,11 @@ def cpus(placement: str) -> tuple[int, int] | None:
     return (allowed[-1], allowed[-1] if placement == SAME_CPU else allowed[-2])
 
 
+def cpu_count(placement: str) -> int:
+    """How many CPUs manager and child may use between them."""
+    return len(set(cpus(placement) or os.sched_getaffinity(0)))
+
+
 def pin(pid: int, cpu: int) -> None:
     """That process (0: the calling thread), and what it starts from now on, to that CPU."""
     os.sched_setaffinity(pid, {cpu})

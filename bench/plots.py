@@ -6,7 +6,6 @@ Everything drawn is in the rows of ``stats``, everything said in a title is comp
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -130,9 +129,7 @@ def _panel(panel: Axes, group: Group, measure: Measure, columns: int) -> None:
     panel.set_title(figures.wrapped(title(group, measure), columns), loc="left")
     for manager in reversed(group.managers):  # so that the first one lies on top
         _curve(panel, group, manager, measure)
-    low, high = panel.get_ylim()
-    room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
-    panel.set_ylim(low / room, high * room)
+    figures.give_room(panel)
 
 
 def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:

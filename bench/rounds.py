@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.effects import Effect, ratios_effect
 from bench.stats import Estimate
 
 CONFIDENCE: Final = 0.95
@@ -31,6 +32,19 @@ def in_common(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
     rounds = sorted(set.intersection(*(set(column) for column in columns)))
     values = [[column[number] for column in columns] for number in rounds]
     return np.array(values, dtype=np.float64).reshape(len(rounds), len(columns))
+
+
+def ratio(above: Estimate | None, below: Estimate | None) -> Effect | None:
+    """``above`` / ``below`` over the rounds that both have: geometric mean and interval.
+
+    None without such a round, or where a value is not above 0.
+    """
+    if above is None or below is None:
+        return None
+    values = in_common([above, below])
+    if not values.size or values.min() <= 0:
+        return None
+    return ratios_effect((values[:, 0] / values[:, 1]).tolist())
 
 
 def drawn(size: int) -> NDArray[np.int64]:

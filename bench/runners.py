@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.arrivals import PoissonLoad
 from bench.clients import SliceOutcome, Work, run_tasks, run_threads
+from bench.clients_executor import run_on_executor
 from bench.clients_on_loop import on_loop
 from bench.clients_open import run_open_tasks, run_open_threads
 from bench.cpu_usage import Meter
@@ -27,6 +28,7 @@ from bench.surroundings import (
     TO_THREAD,
     YIELD,
     Load,
+    executor_threads,
 )
 from bench.worker_protocol import WorkerSpec
 
@@ -39,6 +41,7 @@ TaskRunner = Callable[
 
 def thread_runner(spec: WorkerSpec) -> ThreadRunner:
     """The loop of clients that call a sync manager."""
+    gives_way = spec.pause == YIELD
     if spec.heartbeat == HEARTBEAT_THREAD:
         return with_heartbeat_thread(thread_runner(replace(spec, heartbeat=NO_HEARTBEAT)))
     if spec.caller != OWN:
@@ -47,10 +50,12 @@ def thread_runner(spec: WorkerSpec) -> ThreadRunner:
         # What it imports would cost every other case some ms of its start.
         from bench.clients_admission import read_in_threads
 
-        return partial(read_in_threads, path=ReadPath.of(spec), gives_way=spec.pause == YIELD)
+        return partial(read_in_threads, path=ReadPath.of(spec), gives_way=gives_way)
     if spec.load != CLOSED:
-        return partial(run_open_threads, load=_load_of(spec), gives_way=spec.pause == YIELD)
-    return partial(run_threads, gives_way=spec.pause == YIELD)
+        return partial(run_open_threads, load=_load_of(spec), gives_way=gives_way)
+    if (threads := executor_threads(spec.executor)) is not None:
+        return partial(run_on_executor, threads=threads, gives_way=gives_way)
+    return partial(run_threads, gives_way=gives_way)
 
 
 def task_runner(spec: WorkerSpec) -> TaskRunner:

@@ -18,7 +18,7 @@ import pyperf
 
 from bench.cases import Case
 from bench.environment import Environment
-from bench.keys import FURTHER, Value
+from bench.keys import FURTHER, USAGE, Value
 from bench.records import FailedRun
 from bench.results import common_metadata, failed_runs
 from bench.suite_file import read_suite
@@ -83,7 +83,8 @@ class CaseRow:
     Times are seconds, ``throughput_per_s`` redos per second, CPU times seconds per redo. ``missed``
     are the self-checks that were not ok: (round, what the run said). ``slices`` has the values of
     each slice, in order, by measure and round, for those measures that slices have.
-    ``further`` has the measures of experiments by their key (``keys.FURTHER``).
+    ``further`` has the measures of experiments (``keys.FURTHER``) and the usage that has no field,
+    by their key.
     """
 
     case: Case
@@ -120,6 +121,8 @@ MEASURES: Mapping[str, str] = {
     "cpu_child_system_s": "redo_cpu_child_system",
 }
 """Field of a row -> key of the result file."""
+
+_FURTHER_KEYS = tuple(key.name for key in (*USAGE, *FURTHER) if key.name not in MEASURES.values())
 
 HEADINGS: Mapping[str, str] = {
     "time_per_redo_s": "t/redo",
@@ -271,7 +274,7 @@ def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
                 if "redo_slice_throughputs" in run
             },
         },
-        further={key.name: one for key in FURTHER if (one := estimate(key.name)) is not None},
+        further={key: one for key in _FURTHER_KEYS if (one := estimate(key)) is not None},
         **{name: estimate(key) for name, key in MEASURES.items()},
     )
 

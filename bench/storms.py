@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench import units
-from bench.effects import Effect, ratios_effect
-from bench.rounds import in_common
+from bench.effects import Effect
+from bench.rounds import ratio
 from bench.stats import CaseRow, Estimate, Summary
 from bench.surroundings import STORM, STORM_BACK_OFF, STORM_BACKGROUND, STORM_WAIT, STORMS
 
@@ -121,5 +121,4 @@ def launches_per_s(row: CaseRow) -> Estimate:
 def _ratio(above: CaseRow, below: CaseRow | None) -> Effect | None:
     if below is None or below is above:
         return None
-    pairs = in_common([below.further[LAUNCHES], above.further[LAUNCHES]])
-    return ratios_effect((pairs[:, 1] / pairs[:, 0]).tolist()) if len(pairs) else None
+    return ratio(above.further[LAUNCHES], below.further[LAUNCHES])

@@ -47,7 +47,8 @@ HEARTBEATS: Final = (NO_HEARTBEAT, HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD)
 OVER_BUDGET: Final = "over budget"
 """In the reason of a run that was ended before it took more memory than it may."""
 
-BACKGROUND_MOST: Final = 1024
+BACKGROUND_MOST: Final = 256
+"""Each takes 3 MB of memory and a share of the CPUs."""
 
 REDO: Final = "redo"
 COLD_START: Final = "cold-start"

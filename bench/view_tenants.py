@@ -20,12 +20,12 @@ from bench import units
 from bench.cases import Case
 from bench.crossover import crossovers
 from bench.crossover import text as crossover_text
-from bench.effects import Effect, ratios_effect
+from bench.effects import Effect
 from bench.findings import BASE, CHALLENGER
 from bench.knee import Knee, knees
 from bench.knee import text as knee_text
 from bench.layout import bare_table
-from bench.rounds import in_common
+from bench.rounds import ratio
 from bench.stats import CaseRow, Estimate, Group, Summary
 from bench.surroundings import PER_TENANT
 from bench.view_tenants_figure import PICTURE, figure, finding
@@ -170,11 +170,8 @@ def _to_shared(pair: Pair, row: CaseRow) -> Effect | None:
 
 
 def _ratio(base: CaseRow | None, row: CaseRow) -> Effect | None:
-    """The throughput of a row to that of the base, over the rounds that both have."""
-    if base is None or base.throughput_per_s is None or row.throughput_per_s is None:
-        return None
-    values = in_common([base.throughput_per_s, row.throughput_per_s])
-    return ratios_effect((values[:, 1] / values[:, 0]).tolist()) if values.size else None
+    """The throughput of a row to that of the base."""
+    return None if base is None else ratio(row.throughput_per_s, base.throughput_per_s)
 
 
 def _ratios_data(

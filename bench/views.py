@@ -16,6 +16,9 @@ from rich.console import RenderableType
 from bench.cases import Case
 from bench.stats import Summary
 from bench.view_admission import AdmissionView
+from bench.view_cpu import CpuView
+from bench.view_executor import ExecutorView
+from bench.view_fairness import FairnessView
 from bench.view_lifecycle import LifecycleView
 from bench.view_open import OpenView
 from bench.view_stall import StallView
@@ -51,6 +54,9 @@ VIEWS: Final[tuple[View, ...]] = (
     AdmissionView(),
     OpenView(),
     LifecycleView(),
+    ExecutorView(),
+    FairnessView(),
+    CpuView(),
 )
 """In the order in which they are shown."""
 

@@ -23,6 +23,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
 from bench import placement  # noqa: E402
+from bench.background_load import BackgroundLoad  # noqa: E402
 from bench.cpu_usage import ProcessGoneError, peak_rss_bytes  # noqa: E402
 from bench.subject import Subject  # noqa: E402
 from bench.subjects import open_subject  # noqa: E402
@@ -34,6 +35,13 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
 
     Raises whatever goes wrong; ``main`` says it to the suite.
     """
+    with BackgroundLoad() as load:
+        _serve_case(commands, replies, load)
+    replies.write(encode({"reply": "stopped"}))
+    replies.flush()
+
+
+def _serve_case(commands: BinaryIO, replies: BinaryIO, load: BackgroundLoad) -> None:
     subject: Subject | None = None
     child_may_end = False
     page_check = BY_CONTENT
@@ -47,7 +55,7 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
                 if subject is not None:
                     raise ValueError("a case is open already")
                 spec = WorkerSpec.from_message(message)
-                subject, child_may_end = _open(spec), spec.child_may_end
+                subject, child_may_end = _open(spec, load), spec.child_may_end
                 page_check = spec.page_check
                 # The requests and pages live as long as the process: nothing for the collector.
                 gc.collect()
@@ -57,6 +65,7 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
                 raise ValueError(f"{command} before a case is open")
             elif command == "slice":
                 reply, payload = _slice(subject, float(message["seconds"]), child_may_end)
+                load.check()
             else:
                 reply, payload = _report(subject, page_check), b""
             replies.write(encode(reply) + payload)
@@ -64,13 +73,13 @@ def serve(commands: BinaryIO, replies: BinaryIO) -> None:
     finally:
         if subject is not None:
             subject.close()
-    replies.write(encode({"reply": "stopped"}))
-    replies.flush()
 
 
-def _open(spec: WorkerSpec) -> Subject:
-    """The subject, on its CPUs: what is started later inherits the manager's."""
+def _open(spec: WorkerSpec, load: BackgroundLoad) -> Subject:
+    """The subject, on its CPUs: what is started later inherits the manager's. The load is there
+    before it, on the same CPUs."""
     cpus = placement.cpus(spec.placement)
+    load.start(spec.background_load, cpus)
     if cpus is None:
         return open_subject(spec)
     placement.pin(0, cpus[0])

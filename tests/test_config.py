@@ -26,7 +26,16 @@ from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, neares
 from fake_redo_child.python_child import COST_PRESETS
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
-EXPERIMENTS = ["admission", "lifecycle", "open-loop", "stall", "tenants"]
+EXPERIMENTS = [
+    "admission",
+    "cpu",
+    "executor",
+    "fairness",
+    "lifecycle",
+    "open-loop",
+    "stall",
+    "tenants",
+]
 BUILT_IN = sorted(["default", "full", "peer", "quick", *EXPERIMENTS])
 
 
@@ -483,7 +492,9 @@ def test_each_case_of_a_profile_is_there_once(name: str) -> None:
     product = 1
     for values in lists:
         product *= len(values)
-    assert len(set(cases)) == len(cases) == product
+    assert len(set(cases)) == len(cases)
+    points = {(case.manager, case.workload, case.clients, case.child) for case in cases}
+    assert len(points) == product
 
 
 def test_every_name_makes_a_valid_case() -> None:

@@ -11,6 +11,7 @@ from bench.cases import Case
 from bench.config import ConfigError, load_profile, override
 from bench.matrix import cases_of
 from bench.surroundings import Admission, Load, executor_threads
+from bench.views import covered, views_of
 
 
 def test_what_they_mean() -> None:
@@ -80,6 +81,26 @@ def test_a_dimension_that_means_nothing_to_a_manager_multiplies_nothing() -> Non
     assert len(of["sync"]) == 2 * 2 * 2
 
 
+def test_a_peer_has_no_busy_processes_beside_it() -> None:
+    config = override(
+        load_profile("quick"),
+        manager="floor,peer:async",
+        workload="short",
+        clients="4",
+        background_load="0,2",
+    )
+    found = [(case.manager, case.background_load) for case in cases_of(config)]
+    assert sorted(found) == [("floor", 0), ("floor", 2), ("peer:async", 0)]
+
+
+@pytest.mark.parametrize("name", ["executor", "fairness", "cpu"])
+def test_profiles_of_shared_threads_and_cpu_have_their_views(name: str) -> None:
+    config = load_profile(name)
+    cases = cases_of(config)
+    assert [view.name for view in views_of(cases)] == [name]
+    assert covered(cases) == set(cases)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -87,6 +108,8 @@ def test_a_dimension_that_means_nothing_to_a_manager_multiplies_nothing() -> Non
         ({"load": "closed,open:50%", "admission": "none,after:2"}, "--load"),
         ({"load": "open:50%"}, "closed, too"),
         ({"background_load": "-1"}, "--background-load"),
+        ({"background_load": "257"}, "from 0 to 256"),
+        ({"executor": "0"}, "per-client, ncpus, or a number of threads"),
         ({"scenario": "cold"}, 'did you mean "cold-start"?'),
     ],
 )

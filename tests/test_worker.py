@@ -325,6 +325,67 @@ def test_a_second_case_is_refused(spec: Spec) -> None:
         assert is_gone(child_pid)
 
 
+@pytest.mark.parametrize("pause", ["yield", "none"])
+def test_clients_on_two_threads_are_all_served(pause: str, spec: Spec) -> None:
+    with Worker() as worker:
+        worker.open(replace(spec("sync", clients=9), executor="2", pause=pause))
+        payload, _ = worker.slice()
+        assert SliceSamples.from_payload(payload, 9).redos.min() >= 1
+        counters = worker.ask({"command": "report"}, "report")["counters"]
+        # With the pings between two redos whose pages begin alike.
+        assert counters["in_flight_peak"] <= 2 + min(2, counters["fences"])
+        worker.ends()
+
+
+@pytest.mark.parametrize("where", ["any", "same-cpu"])
+@pytest.mark.parametrize("manager", ["sync", "floor"])
+def test_busy_processes_are_beside_it_and_end_with_it(manager: str, where: str, spec: Spec) -> None:
+    with Worker() as worker:
+        case = replace(spec(manager), background_load=2, placement=where)
+        child_pid = worker.open(case)["child_pid"]
+        busy = busy_of(worker.process.pid)
+        assert len(busy) == 2
+        cpus = os.sched_getaffinity(child_pid)
+        assert all(os.sched_getaffinity(pid) == cpus for pid in busy)
+        _, usage = worker.slice()
+        assert usage["child_cpu_ns"] > 0
+        assert not any(has_ended(pid) for pid in busy)
+        worker.ends()
+        assert all(is_gone(pid) for pid in busy), "reaped before the worker says that it stops"
+
+
+def test_a_busy_process_that_ends_fails_the_run(spec: Spec) -> None:
+    with Worker() as worker:
+        child_pid = worker.open(replace(spec("async"), background_load=2))["child_pid"]
+        pid, other = busy_of(worker.process.pid)
+        os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: has_ended(pid))
+        reason = worker.refuses({"command": "slice", "seconds": SLICE_S})
+        assert f"busy process, process {pid}, has ended" in reason
+        assert is_gone(other)
+        assert is_gone(child_pid)
+
+
+def test_a_child_that_does_not_start_leaves_no_busy_process(spec: Spec) -> None:
+    case = replace(spec("sync"), background_load=2, child_command=("/no/such/child",))
+    with Worker() as worker:
+        worker.refuses(case.to_message())  # and its stderr, which they share, is at its end
+        assert "Traceback" not in worker.stderr_at_end()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_killed_worker_leaves_no_busy_process(busy: bool, spec: Spec) -> None:
+    with Worker() as worker:
+        worker.open(replace(spec("sync"), background_load=2))
+        pids = busy_of(worker.process.pid)
+        if busy:
+            worker.send({"command": "slice", "seconds": 0.5})
+        worker.process.kill()
+        worker.process.wait()
+        for pid in pids:
+            assert eventually(lambda pid=pid: has_ended(pid))  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("seconds", ["nan", "x", None])
 def test_a_slice_of_no_length_is_refused(seconds: object, spec: Spec) -> None:
     with Worker() as worker:
@@ -442,6 +503,15 @@ def test_a_floor_that_dies_inside_a_slice_is_named(spec: Spec) -> None:
 def own_children_of(pid: int) -> set[int]:
     """Child processes of a single-threaded process."""
     return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def busy_of(pid: int) -> list[int]:
+    """The busy processes of a worker."""
+    return [
+        one
+        for one in sorted(own_children_of(pid))
+        if b"worker.poll" in Path(f"/proc/{one}/cmdline").read_bytes()
+    ]
 
 
 @pytest.mark.parametrize("manager", WITH_STREAMS)
