@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bench.cases import Case
+from bench.child_cost import ChildCost
 from bench.comparison import DECISIVE, CaseComparison
 from bench.config import Config
 from bench.effects import Verdict
@@ -56,7 +57,7 @@ class Side:
         Raises BenchError.
         """
         options: dict[str, object] = {
-            "cost": config.child.cost,
+            **ChildCost.parse(config.child.cost).child_options(),
             "fault": None if config.child.fault == NO_FAULT else config.child.fault,
             "sandbox": equipment.build_facts.get("c_child_sandbox") != "off",
             **child_options,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from bench.child_cost import NOTATION
 from bench.config import OPTIONS, Config, load_profile, option_name, override
-from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS
+from bench.names import CHILDREN, MANAGERS, WORKLOADS
 from bench.placement import PLACEMENTS
 from bench.surroundings import CALLERS, HEARTBEATS, PAUSES, SCENARIOS
 
@@ -15,7 +16,7 @@ _HELP: Final = {
     "workload": ("LIST", f"of {', '.join(WORKLOADS)}, file:PATH (docs/extending.md)"),
     "clients": ("LIST", "numbers of concurrent clients, as 1,8,128"),
     "child": ("LIST", f"of {', '.join(CHILDREN)}, cmd:COMMAND (docs/extending.md)"),
-    "cost": ("NAME", f"CPU that the child burns besides: {', '.join(COSTS)}"),
+    "cost": ("COST", f"CPU that the child burns besides: {NOTATION}, in us, as us:9+0.5"),
     "fault": ("FAULT", "how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none"),
     "wait": ("LIST", "how managers wait: park, or spin:US, which polls for US microseconds before"),
     "placement": ("LIST", f"CPUs of manager and child: {', '.join(PLACEMENTS)}"),

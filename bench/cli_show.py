@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from rich.console import Console
 
 from bench import exports, table
+from bench.distributions import load_distributions
+from bench.errors import BenchError
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.stats import load_summary
+from bench.stats import Summary, load_summary
+from bench.tails_output import print_tails, tails_data
 
 TABLE: Final = "table"
-JSON_FORMS: Final = {
-    "json": table.as_data,
+JSON: Final = "json"
+JSON_FORMS: Final[Mapping[str, Callable[[Summary], Any]]] = {
+    JSON: table.as_data,
     "github-action": exports.github_action,
     "bencher": exports.bencher,
 }
@@ -35,16 +40,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json",
         dest="format",
         action="store_const",
-        const="json",
+        const=JSON,
         help="short for --format json",
+    )
+    parser.add_argument(
+        "--tails",
+        action="store_true",
+        help="instead of the usual tables (in JSON, besides) latency percentiles up to p99.99, as"
+        " far as the samples carry them, and their ratios to sync",
     )
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    summary = load_summary(result_path(args.result))
+    if args.tails and args.format not in (TABLE, JSON):
+        raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {args.format}")
+    path = result_path(args.result)
+    summary = load_summary(path)
+    distributions = load_distributions(path) if args.tails else {}
     if args.format == TABLE:
-        table.print_summary(summary, out)
+        if args.tails:
+            out.print(table.heading(summary), highlight=False)
+            print_tails(summary, distributions, out)
+        else:
+            table.print_summary(summary, out)
         return 0
-    text = json.dumps(JSON_FORMS[args.format](summary), indent=1)
+    data = JSON_FORMS[args.format](summary)
+    if args.tails:
+        data["tails"] = tails_data(summary, distributions)
+    text = json.dumps(data, indent=1)
     out.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0

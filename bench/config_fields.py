@@ -14,11 +14,11 @@ import msgspec
 from msgspec import Meta
 
 from bench.arrivals import LEAST_ARRIVALS, least_s
+from bench.child_cost import NOTATION, cost_name
 from bench.errors import BenchError
 from bench.names import (
     CHILDREN,
     CLIENTS_MAX,
-    COSTS,
     MANAGERS,
     NO_FAULT,
     SPIN_MOST_US,
@@ -78,12 +78,10 @@ class Rule:
     names: tuple[str, ...] = ()
     check: Callable[[str], object] | None = None
     """For text with a notation of its own: raises ValueError or BuildError."""
+    normal: Callable[[str], str] | None = None
+    """Instead of ``check`` where one thing can be written in several ways: the one that is kept."""
     separator: str = ","
     """What an option's text is split into items by, a regular expression."""
-
-
-def _one_of(noun: str, names: tuple[str, ...]) -> Rule:
-    return Rule(str, f"one of {', '.join(names)}", noun=noun, names=names)
 
 
 def _some_of(noun: str, names: tuple[str, ...]) -> Rule:
@@ -193,7 +191,7 @@ RULES: Final[Mapping[str, Rule]] = {
         # Not the commas of a command.
         separator=rf",(?=\s*(?:cmd:|(?:{'|'.join(CHILDREN)})\s*(?:,|$)))",
     ),
-    "child.cost": _one_of("cost", COSTS),
+    "child.cost": Rule(str, NOTATION, normal=cost_name),
     "child.fault": Rule(
         str,
         "none, or a fault as NAME:KEY=VALUE",
@@ -307,11 +305,13 @@ def _item(name: str, value: object, source: Source, is_text: bool) -> object:
         raise source.wrong_value(name, value, rule.expected) from error
     if rule.names and item not in rule.names:
         raise source.error(name, unknown(rule.noun, str(item), rule.names))
-    if rule.check is not None:
-        try:
+    try:
+        if rule.check is not None:
             rule.check(str(item))
-        except (BuildError, ValueError) as error:
-            raise source.error(name, str(error)) from error
+        if rule.normal is not None:
+            return rule.normal(str(item))
+    except (BuildError, ValueError) as error:
+        raise source.error(name, str(error)) from error
     return item
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.child_cost import ChildCost
 from bench.config import Config
 from bench.errors import BenchError
 from bench.interpreters import Interpreter
@@ -99,9 +100,9 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
             kind: child_command(
                 kind,
                 sandbox=sandbox,
-                cost=config.child.cost,
                 fault=None if config.child.fault == NO_FAULT else config.child.fault,
                 program=builds["c_child"].path if kind == "c" else None,
+                **ChildCost.parse(config.child.cost).child_options(),
             )
             for kind in config.child.kind
             if not is_own_child(kind)

@@ -1,8 +1,8 @@
 """How a figure is laid out, drawn and written, whatever it shows.
 
-Panels in rows, a legend above and a footer below; lines and bands of estimates. What is drawn is
-the business of ``plots`` and ``history_plot``, how it looks that of ``plot_style``. Nothing is
-shown on a screen, printed or shared: a figure is made, written and forgotten.
+Panels in rows, a legend above and a footer below; an axis of N; lines and bands. What is drawn is
+the business of ``plots``, ``history_plot`` and the views, how it looks that of ``plot_style``.
+Nothing is shown on a screen, printed or shared: a figure is made, written and forgotten.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from bench.suite_file import write_atomically
 
 FORMATS: Final = ("svg", "png")
 
+MakeFigure = Callable[[], Figure]
+
 Points = Sequence[tuple[float, Estimate]]
 """Where on the x axis, and what is known there."""
 
@@ -48,7 +50,34 @@ def check_free(paths: Iterable[Path]) -> None:
             raise PictureError(f"{path}: is there already: use --force, or another name")
 
 
-def write(path: Path, make: Callable[[], Figure]) -> None:
+def write_all(
+    pictures: Iterable[tuple[str, MakeFigure]],
+    stem: Path,
+    formats: Sequence[str],
+    *,
+    force: bool = False,
+) -> list[Path]:
+    """Writes each picture, by name, in each format, at its `place`; returns the files.
+
+    Raises PictureError for a format that there is not and, unless ``force``, before anything is
+    written, if a file is there already.
+    """
+    check_formats(formats)
+    plan = [(make, place(stem, name, one)) for name, make in pictures for one in formats]
+    if not force:
+        check_free(path for _, path in plan)
+    for make, path in plan:
+        write(path, make)
+    return [path for _, path in plan]
+
+
+def place(stem: Path, name: str, extension: str) -> Path:
+    """``FOLDER/NAME.svg`` where the stem is a folder that exists, else ``STEM-NAME.svg``."""
+    file = f"{name}.{extension}"
+    return stem / file if stem.is_dir() else stem.with_name(f"{stem.name}-{file}")
+
+
+def write(path: Path, make: MakeFigure) -> None:
     """Makes a figure in the project's style and writes it in the format that the name ends in.
 
     The same figure gives the same SVG, byte for byte. Raises ResultFileError.
@@ -56,7 +85,7 @@ def write(path: Path, make: Callable[[], Figure]) -> None:
     write_atomically(path, _render(make, path.suffix.removeprefix(".")))
 
 
-def _render(make: Callable[[], Figure], extension: str) -> bytes:
+def _render(make: MakeFigure, extension: str) -> bytes:
     with mpl.rc_context(style.RC):
         file = io.BytesIO()
         # Neither date nor version of the library: the same result gives the same bytes.
@@ -97,13 +126,6 @@ def frame(figure: Figure, legend: Sequence[Line2D], footer: str) -> None:
     figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
 
 
-def wrapped(text: str, columns: int) -> str:
-    """A title, on lines that fit over a panel of so many in a row; ``N = 8`` stays together."""
-    return textwrap.fill(text.replace(" = ", "\0=\0"), style.TITLE_COLUMNS // columns).replace(
-        "\0", " "
-    )
-
-
 def footer(summary: Summary) -> str:
     """What was measured, where and when."""
     environment = summary.environment
@@ -117,6 +139,13 @@ def footer(summary: Summary) -> str:
             f"{count} round{'' if count == 1 else 's'}",
         )
     )
+
+
+def title(panel: Axes, text: str, columns: int) -> None:
+    """The title of one of so many panels in a row, on several lines if need be."""
+    # ``N = 8`` stays together.
+    lines = textwrap.fill(text.replace(" = ", "\0=\0"), style.TITLE_COLUMNS // columns)
+    panel.set_title(lines.replace("\0", " "), loc="left")
 
 
 def clients_axis(panel: Axes, clients: Sequence[int]) -> None:
@@ -147,16 +176,27 @@ def give_room(panel: Axes) -> None:
 
 def line(panel: Axes, points: Points, look: style.Look) -> None:
     """The medians."""
-    if len(points) == 1 and not look.marker:  # a line needs two
+    curve(panel, [x for x, _ in points], [one.median for _, one in points], look)
+
+
+def curve(panel: Axes, xs: Sequence[float], ys: Sequence[float], look: style.Look) -> None:
+    """A line through these points."""
+    if len(xs) == 1 and not look.marker:  # a line needs two
         look = replace(look, **style.LONE_POINT)
-    panel.plot([x for x, _ in points], [one.median for _, one in points], **_properties(look))
+    panel.plot(xs, ys, **_properties(look))
 
 
 def band(panel: Axes, points: Points, color: str) -> None:
     """The spread between runs."""
-    xs = [x for x, _ in points]
     low, high = [one.low for _, one in points], [one.high for _, one in points]
-    if len(points) == 1:  # an area needs two
+    area(panel, [x for x, _ in points], low, high, color)
+
+
+def area(
+    panel: Axes, xs: Sequence[float], low: Sequence[float], high: Sequence[float], color: str
+) -> None:
+    """What lies between two lines."""
+    if len(xs) == 1:  # an area needs two
         panel.vlines(xs, low, high, color=color, alpha=style.BAND_ALPHA, lw=style.BAND_WIDTH)
     else:
         panel.fill_between(xs, low, high, color=color, alpha=style.BAND_ALPHA, linewidth=0)
@@ -167,10 +207,9 @@ def legend_entry(label: str, look: style.Look) -> Line2D:
     return Line2D([], [], label=label, **_properties(look))
 
 
-def band_entry() -> Line2D:
+def band_entry(label: str = "spread between runs") -> Line2D:
     """What the bands are."""
-    look = style.Look(style.BAND, "-", style.BAND_WIDTH, "", 0.0)
-    return legend_entry("spread between runs", look)
+    return legend_entry(label, style.Look(style.BAND, "-", style.BAND_WIDTH, "", 0.0))
 
 
 def _properties(look: style.Look) -> dict[str, Any]:

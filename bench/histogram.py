@@ -6,7 +6,16 @@ distribution in a few KiB per run, so that percentiles nobody thought of can be 
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
+from hdrh.codec import (
+    HdrCookieException,
+    HdrHistogramSettingsException,
+    HdrLengthException,
+)
 from hdrh.histogram import HdrHistogram
 
 from bench.samples import Int64s
@@ -52,6 +61,58 @@ def encode(latency_ns: Int64s) -> str:
 def decode(text: str) -> HdrHistogram:
     """The histogram of an encoded text; its values are ns."""
     return HdrHistogram.decode(text)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distribution:
+    """What a histogram holds: ``values_ns``, ascending and each once, and how many samples have it.
+
+    A value is the highest one that the histogram cannot tell from what was recorded. Both arrays
+    are int64[values]; there is at least one sample.
+    """
+
+    values_ns: Int64s
+    counts: Int64s
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return int(self.counts.sum())
+
+    def ranked_ns(self, rank: int) -> int:
+        """The rank-th smallest sample, from 1 to ``samples``."""
+        return int(self.values_ns[np.searchsorted(self.counts.cumsum(), rank)])
+
+
+def distribution(text: str) -> Distribution:
+    """What an encoded text holds. Raises ValueError if it is none or holds no sample."""
+    try:
+        histogram = decode(text)
+    except (
+        HdrCookieException,
+        HdrHistogramSettingsException,
+        HdrLengthException,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"not an HdrHistogram ({error or type(error).__name__})") from error
+    counts = np.ctypeslib.as_array(histogram.counts).astype(np.int64)
+    (found,) = counts.nonzero()
+    if not found.size:
+        raise ValueError("an HdrHistogram without a sample")
+    values = (histogram.get_value_from_index(index) for index in found.tolist())
+    highest = [histogram.get_highest_equivalent_value(value) for value in values]
+    return Distribution(np.array(highest, dtype=np.int64), counts[found])
+
+
+def pooled(distributions: Iterable[Distribution]) -> Distribution:
+    """All samples of these, of which there is at least one, as one distribution."""
+    parts = list(distributions)
+    values, where = np.unique(np.concatenate([one.values_ns for one in parts]), return_inverse=True)
+    counts = np.zeros(values.size, dtype=np.int64)
+    np.add.at(counts, where, np.concatenate([one.counts for one in parts]))
+    return Distribution(values, counts)
 
 
 def percentile_ns(histogram: HdrHistogram, percentile: float) -> int:

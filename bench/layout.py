@@ -4,7 +4,9 @@ them. What stands in them belongs to the modules that print.
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +28,31 @@ def bare_table(title: str | None = None) -> Table:
         padding=(0, 2, 0, 0),
         pad_edge=False,
     )
+
+
+def whole_table(
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: str = "",
+    gap: int = 2,
+) -> Table:
+    """A table of numbers, aligned to the right but for the column ``left``, with so many blanks
+    between columns. In a window that is too narrow its lines wrap, and no cell is cut short. A
+    heading may have several lines."""
+    table = bare_table(title)
+    table.padding = (0, gap, 0, 0)
+    lines = [tuple(cells) for cells in rows]
+    widths = []
+    for heading, *cells in zip(headings, *lines, strict=True):
+        widths.append(max(map(len, [*heading.splitlines(), *cells])))
+        side: JustifyMethod = "left" if heading == left else "right"
+        table.add_column(Text(heading), justify=side, width=widths[-1], no_wrap=True)
+    for line in lines:
+        table.add_row(*map(Text, line))
+    table.width = sum(widths) + gap * (len(widths) - 1)
+    return table
 
 
 def hanging(mark: str, text: str, style: str) -> Table:

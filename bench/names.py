@@ -26,7 +26,6 @@ PEER: Final = "peer:"
 
 WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image")
 CHILDREN: Final = ("c", "python")
-COSTS: Final = ("none", "pg14")
 NO_FAULT: Final = "none"
 """A child that behaves; the faults that it can be given are ``fake_redo_child``'s."""
 

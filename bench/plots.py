@@ -6,7 +6,7 @@ Everything drawn is in the rows of ``stats``, everything said in a title is comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,15 +50,10 @@ def draw(
     not one of those, when there is nothing to draw, and, before anything is drawn, when a file is
     there already and ``force`` is not given. The same result gives the same SVG, byte for byte.
     """
-    figures.check_formats(formats)
-    plan = [(make, _path(stem, name, one)) for name, make in _pictures(summary) for one in formats]
-    if not plan:
+    pictures = list(_pictures(summary))
+    if not pictures:
         raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
-    if not force:
-        figures.check_free(path for _, path in plan)
-    for make, path in plan:
-        figures.write(path, make)
-    return [path for _, path in plan]
+    return figures.write_all(pictures, stem, formats, force=force)
 
 
 def check_free(cases: Iterable[Case], stem: Path) -> None:
@@ -69,14 +64,14 @@ def check_free(cases: Iterable[Case], stem: Path) -> None:
     suffixes = {_suffix(tuple(case.extra.items())) for case in ordinary}
     names = [f"{name}{suffix}" for suffix in sorted(suffixes) for name in _FIGURE_NAMES.values()]
     names += [name for view in views_of(all_cases) for name in view.pictures]
-    figures.check_free(_path(stem, name, one) for name in names for one in figures.FORMATS)
+    figures.check_free(figures.place(stem, name, one) for name in names for one in figures.FORMATS)
 
 
 def _suffix(extra: Iterable[tuple[str, object]]) -> str:
     return "".join(f"-{key}-{value}" for key, value in extra)
 
 
-def _pictures(summary: Summary) -> Iterator[tuple[str, Callable[[], Figure]]]:
+def _pictures(summary: Summary) -> Iterator[tuple[str, figures.MakeFigure]]:
     """The name of each figure, and how to make it."""
     cases = [row.case for row in summary.rows]
     for picture in _ordinary(summary.without(covered(cases))):
@@ -101,11 +96,6 @@ def _ordinary(summary: Summary) -> Iterable[_Picture]:
             yield _Picture(measure, panels, suffix)
 
 
-def _path(stem: Path, name: str, extension: str) -> Path:
-    file = f"{name}.{extension}"
-    return stem / file if stem.is_dir() else stem.with_name(f"{stem.name}-{file}")
-
-
 def _figure(picture: _Picture, summary: Summary) -> Figure:
     figure, panels, columns = figures.panels(len(picture.groups))
     for panel, group in zip(panels, picture.groups, strict=True):
@@ -126,7 +116,7 @@ def _figure(picture: _Picture, summary: Summary) -> Figure:
 def _panel(panel: Axes, group: Group, measure: Measure, columns: int) -> None:
     figures.clients_axis(panel, group.clients)
     figures.log_axis(panel, style.Y_FORMATS[measure])
-    panel.set_title(figures.wrapped(title(group, measure), columns), loc="left")
+    figures.title(panel, title(group, measure), columns)
     for manager in reversed(group.managers):  # so that the first one lies on top
         _curve(panel, group, manager, measure)
     figures.give_room(panel)

@@ -58,7 +58,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     """Print one table per workload, the experiments, the marks, and how to read the columns."""
     marks = notes(summary)
     marked = {note.case for note in marks}
-    console.print(_heading(summary), highlight=False)
+    console.print(heading(summary), highlight=False)
     cases = [row.case for row in summary.rows]
     ordinary = summary.without(covered(cases))
     for group in ordinary.groups():
@@ -141,7 +141,8 @@ def _estimate_data(estimate: Estimate | None) -> dict[str, Any] | None:
     }
 
 
-def _heading(summary: Summary) -> Text:
+def heading(summary: Summary) -> Text:
+    """What was measured, on what and when."""
     environment = summary.environment
     count = len(summary.rounds)
     cpus = "" if environment.cpu_count is None else f", {environment.cpu_count} CPUs"

@@ -185,7 +185,7 @@ def _draw(ax: Axes, panel: Panel, columns: int) -> None:
     ax.grid(visible=False, axis="x")
     ax.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
     ax.set_xlabel(f"admission, and the most data held ({panel.title})")
-    ax.set_title(figures.wrapped(finding(panel), columns), loc="left")
+    figures.title(ax, finding(panel), columns)
 
 
 def _bar(ax: Axes, x: float, width: float, line: Line, color: str) -> None:

@@ -95,7 +95,7 @@ def _of_reaping(group: Group) -> str:
 
 
 def _title(panel: Axes, text: str, columns: int) -> None:
-    panel.set_title(figures.wrapped(text, style.TITLE_COLUMNS // columns), loc="left")
+    figures.title(panel, text, columns)
 
 
 def _curves(panel: Axes, group: Group) -> None:

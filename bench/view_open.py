@@ -218,7 +218,7 @@ def _draw(axis: Axes, panel: Panel, curve: Curve, columns: int) -> None:
     axis.xaxis.set_major_locator(FixedLocator([x for x, _ in placed]))
     axis.xaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
     axis.set_xlabel(x_label)
-    axis.set_title(figures.wrapped(_title(panel, curve), columns), loc="left")
+    figures.title(axis, _title(panel, curve), columns)
 
 
 def _p50(row: CaseRow) -> Estimate | None:

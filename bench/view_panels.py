@@ -49,7 +49,7 @@ def figure(
     drawn: dict[str, style.Look] = {}
     for one, panel in zip(axes, panels, strict=False):  # where all cases failed, one is empty
         drawn |= _panel(one, panel, label_of, look_of)
-        one.set_title(figures.wrapped(panel.title, style.TITLE_COLUMNS // columns), loc="left")
+        figures.title(one, panel.title, columns)
     entries = {label: look for label, look in drawn.items() if label} | dict(variants)
     legend = [figures.legend_entry(label, look) for label, look in entries.items()]
     figures.frame(whole, legend, figures.footer(summary))

@@ -156,7 +156,7 @@ def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
 def _draw(axis: Axes, panel: Panel, columns: int) -> None:
     figures.clients_axis(axis, panel.group.clients)
     figures.log_axis(axis, style.Y_FORMATS[Measure.LATENCY])
-    axis.set_title(figures.wrapped(headline(panel), columns), loc="left")
+    figures.title(axis, headline(panel), columns)
     before = [one.median for row in panel.group.rows if (one := idle(row)) is not None]
     if before:
         axis.axhline(statistics.median(before), color=_IDLE_LOOK.color, ls=_IDLE_LOOK.linestyle)

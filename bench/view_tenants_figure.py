@@ -60,7 +60,7 @@ def _panel(panel: Axes, tenants: Group, shared: Group | None, columns: int) -> N
         axis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
     panel.set_xlabel(style.Y_LABELS[Measure.THROUGHPUT])
     panel.set_ylabel("time per redo")
-    panel.set_title(figures.wrapped(finding(tenants), columns), loc="left")
+    figures.title(panel, finding(tenants), columns)
     if shared is not None:
         _curves(panel, shared, is_shared=True)
     _curves(panel, tenants, is_shared=False)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from matplotlib.figure import Figure
 from rich.console import RenderableType
 
+from bench import view_published
 from bench.cases import Case
 from bench.stats import Summary
 from bench.view_admission import AdmissionView
@@ -36,7 +37,8 @@ class View(Protocol):
     pictures: tuple[str, ...]
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        """The cases that it shows, for which there are no ordinary tables and curves then."""
+        """The cases that it shows. Of a view in VIEWS there are no ordinary tables and curves for
+        them then."""
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         """What `show` prints: what there is to see at a glance, its numbers, how to read them."""
@@ -60,12 +62,15 @@ VIEWS: Final[tuple[View, ...]] = (
 )
 """In the order in which they are shown."""
 
+BESIDES: Final[tuple[View, ...]] = (view_published.VIEW,)
+"""Those after them, which leave the ordinary tables and curves of their cases as they are."""
+
 
 def views_of(cases: Collection[Case]) -> list[View]:
     """Those that have something to show of these cases."""
-    return [view for view in VIEWS if view.covered(cases)]
+    return [view for view in (*VIEWS, *BESIDES) if view.covered(cases)]
 
 
 def covered(cases: Collection[Case]) -> frozenset[Case]:
-    """The cases that any view shows."""
+    """The cases that are shown by a view instead of in ordinary tables and curves."""
     return frozenset().union(*(view.covered(cases) for view in VIEWS))

@@ -22,8 +22,7 @@ from bench.config import (
 )
 from bench.errors import BenchError
 from bench.matrix import cases_of
-from bench.names import CHILDREN, COSTS, MANAGERS, WORKLOADS, YARDSTICKS, nearest, unknown
-from fake_redo_child.python_child import COST_PRESETS
+from bench.names import CHILDREN, MANAGERS, WORKLOADS, YARDSTICKS, nearest, unknown
 
 MINIMAL = 'manager = ["sync"]\nworkload = ["short"]\nclients = [1]\n'
 EXPERIMENTS = [
@@ -33,6 +32,7 @@ EXPERIMENTS = [
     "fairness",
     "lifecycle",
     "open-loop",
+    "published",
     "stall",
     "tenants",
 ]
@@ -208,7 +208,7 @@ def test_not_toml(profile: Path) -> None:
         ),
         (
             "[child]\ncost = 'pg15'",
-            'unknown cost "pg15": did you mean "pg14"? (none, pg14)',
+            'unknown cost "pg15": did you mean "pg14"? (none, pg14), or us:REQUEST+RECORD',
         ),
     ],
 )
@@ -356,7 +356,7 @@ def test_the_budget_can_be_lifted() -> None:
             "(sync, async, async-uvloop, floor, streams, noop-sync, noop-async)",
         ),
         ("child", "rust", '--child: unknown child "rust": (c, python, cmd:COMMAND)'),
-        ("cost", "free", '--cost: unknown cost "free": (none, pg14)'),
+        ("cost", "free", '--cost: unknown cost "free": (none, pg14), or us:REQUEST+RECORD'),
         (
             "fault",
             "lat:ms=5",
@@ -507,7 +507,6 @@ def test_every_name_makes_a_valid_case() -> None:
 
 def test_names_are_those_that_are_implemented() -> None:
     assert set(WORKLOADS) == set(workloads.WORKLOADS)
-    assert set(COSTS) == set(COST_PRESETS)
 
 
 def test_nearest_name() -> None:

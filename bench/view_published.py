@@ -1,0 +1,249 @@
+"""The published benchmark beside one's own: which way sync to async points, and how time grows.
+
+Shown where sync and async were measured with a child as heavy as the published one, besides what
+every result shows. Only shapes are compared: no published time stands beside a measured one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+from rich.console import RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench import units
+from bench.cases import Case
+from bench.layout import whole_table
+from bench.names import SYNC
+from bench.published import Published, PublishedError, load
+from bench.published_plot import shapes_figure
+from bench.published_shapes import (
+    ASYNC,
+    Beside,
+    ByClients,
+    Ratio,
+    beside,
+    exceptions,
+    own_growth,
+    own_ratios,
+    published_growth,
+)
+from bench.stats import Group, Summary
+
+_COST: Final = "pg14"
+"""That of the child which the published figures were measured with."""
+
+_WORKLOADS: Final = ("ping", "short", "medium")
+_COMPARED: Final = ("short", "medium")
+"""Those of which the ratio of sync to async was published."""
+
+_LEAST_N: Final = 3
+"""A shape is no shape with fewer."""
+
+_ABSENT: Final = "-"
+_PICTURE: Final = "published"
+
+
+class _PublishedView:
+    """See `bench.views.View`."""
+
+    name: str = "published"
+    pictures: tuple[str, ...] = (_PICTURE,)
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        """All that sync and async did with that child, where both have some N of short or medium in
+        common."""
+        of_both = [one for one in cases if _is_shown(one)]
+        for workload in _COMPARED:
+            by_manager = [
+                {one.clients for one in of_both if (one.manager, one.workload) == (name, workload)}
+                for name in (SYNC, ASYNC)
+            ]
+            if len(set.intersection(*by_manager)) >= _LEAST_N:
+                return frozenset(of_both)
+        return frozenset()
+
+    def tables(self, summary: Summary) -> Iterable[RenderableType]:
+        published, problem = _published()
+        groups = _groups(summary)
+        yield Text(problem or verdict([beside(group, published) for group in groups], groups))
+        for group in groups:
+            yield _table(group, published)
+        yield Text(_legend(published), style="dim")
+
+    def data(self, summary: Summary) -> Any:
+        """Per workload: ``sync_to_async`` (own), ``growth`` (own, by manager) and the same of each
+        published table that has it; lists of objects with ``clients``, ``ratio`` and its bounds."""
+        published, problem = _published()
+        return {
+            "problem": problem,
+            "workloads": [_group_data(group, published) for group in _groups(summary)],
+        }
+
+    def figure(self, picture: str, summary: Summary) -> Figure:
+        assert picture == _PICTURE
+        groups = [group for group in _groups(summary) if group.workload in _COMPARED]
+        return shapes_figure(groups, _published()[0], summary)
+
+
+VIEW: Final = _PublishedView()
+
+
+def verdict(compared: Sequence[Sequence[Beside]], groups: Sequence[Group]) -> str:
+    """One sentence: at how many N the own ratio points the published way, and where it does not.
+
+    ``compared`` has of each group what it is laid beside.
+    """
+    parts = []
+    same = measured = 0
+    for group, of_group in zip(groups, compared, strict=True):
+        for one in of_group:
+            same += len(one.same_way)
+            measured += len(one.own)
+            where = "" if len(of_group) == 1 else f" ({one.table.label})"
+            counted = f"{len(one.same_way)} of {len(one.own)}"
+            parts.append(f"{group.workload}{where} {counted}{exceptions(one)}")
+    if not parts:
+        return "No published ratio of sync to async has an N in common with this result."
+    return (
+        f"The ratio sync / async of time per redo points the published way at {same} of"
+        f" {measured} N: {'; '.join(parts)}."
+    )
+
+
+def _published() -> tuple[Published, str | None]:
+    """The figures; without them no table of theirs, and why."""
+    try:
+        return load(), None
+    except PublishedError as error:
+        return Published(what="", tables=()), f"The published figures are not to be had: {error}."
+
+
+def _is_shown(case: Case) -> bool:
+    return (
+        case.manager in (SYNC, ASYNC)
+        and case.workload in _WORKLOADS
+        and dict(case.extra) == {"cost": _COST}
+    )
+
+
+def _groups(summary: Summary) -> list[Group]:
+    return [
+        group
+        for group in summary.groups()
+        if group.extra == (("cost", _COST),) and group.workload in _WORKLOADS
+    ]
+
+
+def _with_growth(workload: str, published: Published) -> list[tuple[int, str, ByClients]]:
+    """What was published of how time grows: number of the table, manager, growth."""
+    found = (
+        (number, manager, published_growth(table, manager, workload))
+        for number, table in enumerate(published.tables, 1)
+        for manager in (SYNC, ASYNC)
+    )
+    return [one for one in found if one[2]]
+
+
+def _table(group: Group, published: Published) -> RichTable:
+    own, compared = own_ratios(group), beside(group, published)
+    grown = {manager: own_growth(group, manager) for manager in (SYNC, ASYNC)}
+    theirs = _with_growth(group.workload, published)
+    numbers = {table.id: number for number, table in enumerate(published.tables, 1)}
+    headings = ["N", "sync/async\n(95 %)"]
+    for one in compared:
+        headings += [f"[{numbers[one.table.id]}]", "same\nway"]
+    headings += [f"{manager}\nx N=1" for manager in grown]
+    headings += [f"{manager}\n[{number}]" for number, manager, _ in theirs]
+    rows = []
+    for n in group.clients:
+        cells = [str(n), _bounded(own.get(n))]
+        for one in compared:
+            cells += [_plain(one.published.get(n)), _same_way(one, n)]
+        cells += [_grown(growth.get(n)) for growth in grown.values()]
+        cells += [_grown(growth.get(n)) for _, _, growth in theirs]
+        rows.append(cells)
+    return whole_table(f"{group.workload}, beside the published figures", headings, rows)
+
+
+def _same_way(one: Beside, clients: int) -> str:
+    if clients not in one.own:
+        return _ABSENT
+    if clients in one.undecided:
+        return "?"
+    return "yes" if clients in one.same_way else "NO"
+
+
+def _bounded(ratio: Ratio | None) -> str:
+    """As ``1.49 (1.40-1.58)``."""
+    if ratio is None:
+        return _ABSENT
+    if ratio.low is None or ratio.high is None:
+        return f"{_plain(ratio)} (?)"
+    return f"{_plain(ratio)} ({_short(ratio.low)}-{_short(ratio.high)})"
+
+
+def _plain(ratio: Ratio | None) -> str:
+    return _ABSENT if ratio is None else _short(ratio.value)
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 9.995 else units.number(ratio)
+
+
+def _grown(ratio: Ratio | None) -> str:
+    return _ABSENT if ratio is None else units.number(ratio.value)
+
+
+def _legend(published: Published) -> str:
+    sources = (
+        f"[{number}] {table.machine}, {table.child}, {table.executor}; {table.source}."
+        for number, table in enumerate(published.tables, 1)
+        if any(table.times(manager, one) for manager in (SYNC, ASYNC) for one in _WORKLOADS)
+    )
+    return " ".join(
+        (
+            "Above 1 a redo takes longer with sync. Same way: both ratios are on one side of 1 by"
+            " more than 5 % and more than chance, or both within 5 %; ?: this data does not tell."
+            " x N=1: time per redo at N / at N = 1. Absolute times of other machines say nothing"
+            " here, so there are none.",
+            *sources,
+        )
+    )
+
+
+def _group_data(group: Group, published: Published) -> dict[str, Any]:
+    return {
+        "workload": group.workload,
+        "sync_to_async": _ratios_data(own_ratios(group)),
+        "growth": {name: _ratios_data(own_growth(group, name)) for name in (SYNC, ASYNC)},
+        "published": [
+            {
+                "table": one.table.id,
+                "sync_to_async": _ratios_data(one.published),
+                "same_way": list(one.same_way),
+                "other_way": list(one.other_way),
+                "undecided": list(one.undecided),
+            }
+            for one in beside(group, published)
+        ],
+        "published_growth": [
+            {
+                "table": published.tables[number - 1].id,
+                "manager": manager,
+                "growth": _ratios_data(growth),
+            }
+            for number, manager, growth in _with_growth(group.workload, published)
+        ],
+    }
+
+
+def _ratios_data(ratios: Mapping[int, Ratio]) -> list[dict[str, Any]]:
+    return [
+        {"clients": n, **asdict(ratio), "direction": str(ratio.direction)}
+        for n, ratio in ratios.items()
+    ]
