@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.cli_options import add_plain_argument, plain_console
 from bench.comparison import DECISIVE, MARGIN, Comparison, compare, worst_slowdown
 from bench.comparison_output import (
     as_csv,
@@ -56,6 +57,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     forms.add_argument("--markdown", action="store_true", help="a table for a pull request")
     forms.add_argument("--json", action="store_true", help="everything, for programs")
     forms.add_argument("--csv", action="store_true", help="a line per case and measure")
+    add_plain_argument(parser)
     parser.add_argument(
         "--fail-on",
         metavar="slower[:PERCENT]",
@@ -106,7 +108,7 @@ def _print(comparison: Comparison, args: argparse.Namespace, out: Console) -> No
     elif args.markdown:
         _print_plain(out, as_markdown(comparison))
     else:
-        print_comparison(comparison, out)
+        print_comparison(comparison, plain_console(out) if args.plain else out)
 
 
 def _failed(comparison: Comparison, fail_on: FailOn, err: Console) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from rich.console import Console
+
 from bench.child_cost import NOTATION
 from bench.config import OPTIONS, Config, load_profile, option_name, override
 from bench.names import CHILDREN, MANAGERS, WORKLOADS
@@ -49,6 +51,9 @@ _HELP: Final = {
 }
 
 
+_WIDER_THAN_ANY: Final = 10_000
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """``--profile`` and every dimension and setting that overrides it."""
     parser.add_argument("--profile", metavar="NAME|PATH", help="default: default")
@@ -56,6 +61,20 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     for option in OPTIONS:
         metavar, text = _HELP[option]
         group.add_argument(option_name(option), dest=option, metavar=metavar, help=text)
+
+
+def add_plain_argument(parser: argparse.ArgumentParser) -> None:
+    """``--plain``, for `plain_console`."""
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="for pipes: no colours, no small curves, a line never wrapped",
+    )
+
+
+def plain_console(out: Console) -> Console:
+    """The same stream, without colours and as wide as any line."""
+    return Console(file=out.file, width=_WIDER_THAN_ANY, color_system=None, soft_wrap=True)
 
 
 def given_options(args: argparse.Namespace) -> dict[str, object]:

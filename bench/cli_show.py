@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from bench import exports, table
+from bench.cli_options import add_plain_argument, plain_console
 from bench.distributions import load_distributions
 from bench.errors import BenchError
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead of the usual tables (in JSON, besides) latency percentiles up to p99.99, as"
         " far as the samples carry them, and their ratios to sync",
     )
+    add_plain_argument(parser)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -58,11 +60,12 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     summary = load_summary(path)
     distributions = load_distributions(path) if args.tails else {}
     if args.format == TABLE:
+        shown = plain_console(out) if args.plain else out
         if args.tails:
-            out.print(table.heading(summary), highlight=False)
-            print_tails(summary, distributions, out)
+            shown.print(table.heading(summary), highlight=False)
+            print_tails(summary, distributions, shown)
         else:
-            table.print_summary(summary, out)
+            table.print_summary(summary, shown, plain=args.plain)
         return 0
     data = JSON_FORMS[args.format](summary)
     if args.tails:

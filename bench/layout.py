@@ -10,11 +10,15 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+_WIDER_THAN_ANY = 10_000
+
 
 def print_whole(table: Table, width: int, console: Console) -> None:
-    """Prints a table that needs so many columns: in a narrower window its lines wrap, but none of
-    its columns is lost."""
-    table.width = width if console.width < width else None
+    """Prints a table that needs so many columns at the most: in a narrower window its lines wrap,
+    but none of its columns is lost."""
+    unbounded = console.options.update(max_width=_WIDER_THAN_ANY)
+    needed = min(width, console.measure(table, options=unbounded).maximum)
+    table.width = needed if console.width < needed else None
     console.print(table, crop=False)
 
 

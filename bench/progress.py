@@ -1,10 +1,13 @@
-"""A suite's progress on stderr: a bar with the time left on a terminal, plain lines elsewhere."""
+"""A suite's progress on stderr: on a terminal a bar with the time left and what is known so far,
+plain lines elsewhere.
+"""
 
 from __future__ import annotations
 
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,8 +18,12 @@ from rich.progress import (
 )
 
 from bench.cases import Case
-from bench.records import FailedRun
+from bench.mini_table import MiniTable
+from bench.records import FailedRun, RunRecord
 from bench.schedule import Plan
+
+_OTHER_LINES = 6
+"""Of the terminal, that the table of what is known leaves free."""
 
 
 class ProgressListener:
@@ -25,7 +32,9 @@ class ProgressListener:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar: Progress | None = None
+        self._live: Live | None = None
         self._task = TaskID(0)
+        self._known = MiniTable(max(1, console.height - _OTHER_LINES))
         if console.is_terminal:
             self._bar = Progress(
                 BarColumn(),
@@ -33,13 +42,15 @@ class ProgressListener:
                 TimeRemainingColumn(elapsed_when_finished=True),
                 TextColumn("{task.description}"),
                 console=console,
-                transient=True,
+                auto_refresh=False,
             )
+            # Only between runs: what draws meanwhile takes a CPU away from what is measured.
+            self._live = Live(self._bar, console=console, transient=True, auto_refresh=False)
 
     def suite_started(self, plan: Plan, rounds_done: int) -> None:
         cases, missing = len(plan.cases), plan.rounds - rounds_done
-        if self._bar is not None:
-            self._bar.start()
+        if self._bar is not None and self._live is not None:
+            self._live.start()
             self._task = self._bar.add_task(
                 "", total=cases * plan.rounds, completed=cases * rounds_done
             )
@@ -50,14 +61,18 @@ class ProgressListener:
             self._say(f"this takes about {_duration(cases * missing * plan.run_s)}, or longer")
 
     def run_started(self, case: Case, round_number: int) -> None:
-        if self._bar is not None:
+        if self._bar is not None and self._live is not None:
             self._bar.update(self._task, description=f"round {round_number}: {case.name}")
+            self._live.refresh()
 
-    def run_ended(self, case: Case, round_number: int, failure: FailedRun | None) -> None:
-        if failure is not None:
-            self._say(f"failed: {case.name} in round {round_number}: {failure.reason}")
-        if self._bar is not None:
+    def run_ended(self, outcome: RunRecord | FailedRun) -> None:
+        if isinstance(outcome, FailedRun):
+            self._say(f"failed: {outcome.case.name} in round {outcome.round}: {outcome.reason}")
+        else:
+            self._known.add(outcome.case, outcome)
+        if self._bar is not None and self._live is not None:
             self._bar.advance(self._task)
+            self._live.update(Group(self._known.table(), self._bar), refresh=True)
 
     def round_saved(self, round_number: int, rounds: int, left_s: float) -> None:
         if self._bar is None:
@@ -79,8 +94,8 @@ class ProgressListener:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -35,7 +35,7 @@ class Listener(Protocol):
 
     def suite_started(self, plan: Plan, rounds_done: int) -> None: ...
     def run_started(self, case: Case, round_number: int) -> None: ...
-    def run_ended(self, case: Case, round_number: int, failure: FailedRun | None) -> None: ...
+    def run_ended(self, outcome: RunRecord | FailedRun) -> None: ...
     def round_saved(self, round_number: int, rounds: int, left_s: float) -> None: ...
     def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None: ...
 
@@ -91,13 +91,15 @@ def run_rounds(
             return
         for case in order_of_round(plan, number):
             listener.run_started(case, number)
-            failure = None
+            outcome: RunRecord | FailedRun
             try:
-                results.add(measure(case, number))
+                outcome = measure(case, number)
             except RunFailedError as error:
-                failure = FailedRun(case, number, str(error))
-                results.add_failure(failure)
-            listener.run_ended(case, number, failure)
+                outcome = FailedRun(case, number, str(error))
+                results.add_failure(outcome)
+            else:
+                results.add(outcome)
+            listener.run_ended(outcome)
         save()
         longest_s = max(longest_s, now_s() - begun_s)
         mean_s = (now_s() - started_s) / (done + 1)

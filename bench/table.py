@@ -6,56 +6,53 @@ the console that the caller passes and nowhere else, so colours and width are th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import units
+from bench import columns, units
+from bench.columns import Column
 from bench.findings import BASE, FLOOR
 from bench.keys import SCHEMA_VERSION
 from bench.layout import bare_table, hanging, print_whole
 from bench.notes import notes
 from bench.over_clients import over_clients_data, print_over_clients
+from bench.sparkline import sparkline
 from bench.stats import (
+    HEADINGS,
     MEASURES,
     QUARTILES_FROM,
     CaseRow,
     Estimate,
     Group,
     Summary,
+    measure_of,
     paired_ratio,
 )
 from bench.views import covered, views_of
+from bench.winners import winner
 
 JSON_VERSION = 1
 """Version of what `as_data` returns."""
 
 _ABSENT = "-"
 
-_COLUMNS = (
-    ("t/redo", 6),
-    ("+-", 4),
-    ("redo/s", 6),
-    ("p50", 6),
-    ("p99", 6),
-    ("CPU", 6),
-    ("/sync", 5),
-    ("/floor", 6),
-)
-"""Heading and least width of each column of numbers."""
-
-_WIDTH = 80
+_WIDTH = 100
 """What the table needs, in columns of the terminal."""
 
 _NOISY_SPREAD = 0.25
 """A spread above this is coloured: the machine did not keep its pace."""
 
 
-def print_summary(summary: Summary, console: Console) -> None:
-    """Print one table per workload, the experiments, the marks, and how to read the columns."""
+def print_summary(summary: Summary, console: Console, *, plain: bool = False) -> None:
+    """Print one table per workload, the experiments, the marks, and how to read the columns.
+
+    ``plain``: without the lines that are for the eye only, the small curves.
+    """
     marks = notes(summary)
     marked = {note.case for note in marks}
     console.print(heading(summary), highlight=False)
@@ -64,6 +61,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     for group in ordinary.groups():
         console.print()
         print_whole(_table(group, marked), _WIDTH, console)
+        for line in () if plain else sparklines(group):
+            console.print(line, highlight=False)
     print_over_clients(ordinary, console)
     for view in views_of(cases):
         for table in view.tables(summary):
@@ -155,48 +154,108 @@ def heading(summary: Summary) -> Text:
     )
 
 
+_Cells = Callable[[Sequence[float | None]], Column]
+
+_MEASURED: Final[tuple[tuple[str, _Cells], ...]] = (
+    ("time_per_redo_s", columns.seconds),
+    ("throughput_per_s", columns.rates),
+    ("latency_p50_s", columns.seconds),
+    ("latency_p99_s", columns.seconds),
+    ("cpu_total_s", columns.seconds),
+)
+_SPREAD_AFTER: Final = "time_per_redo_s"
+
+
 def _table(group: Group, marked: set[Any]) -> Table:
-    # Narrow on purpose: it just fits 80 columns. Only the manager's column may wrap.
+    """A line per N and manager; the best manager of an N has a star behind its number."""
     table = bare_table(group.title)
-    table.add_column("N", justify="right", min_width=3, no_wrap=True)
+    rows = group.rows
+    table.add_column("N", justify="right", no_wrap=True)
     table.add_column("manager", overflow="fold")
-    for name, width in _COLUMNS:
-        table.add_column(name, justify="right", min_width=width, no_wrap=True)
-    for clients in group.clients:
-        rows = [row for row in group.rows if row.case.clients == clients]
-        for index, row in enumerate(rows):
-            table.add_row(
-                str(clients) if index == 0 else "",
-                f"{row.case.manager}{'!' if row.case in marked else ''}",
-                _seconds(row.time_per_redo_s),
-                _spread(row.time_per_redo_s),
-                _rate(row.throughput_per_s),
-                _seconds(row.latency_p50_s),
-                _seconds(row.latency_p99_s),
-                _seconds(row.cpu_total_s),
-                _factor(throughput_ratio(group, row, BASE)),
-                _factor(throughput_ratio(group, row, FLOOR)),
-            )
+    cells: list[tuple[str | Text, ...]] = [_of_n(rows), _names(rows, marked)]
+    for measure, column_of in _MEASURED:
+        estimates = [measure_of(row, measure) for row in rows]
+        column = column_of([None if one is None else one.median for one in estimates])
+        table.add_column(_heading_of(measure, column), justify="right", no_wrap=True)
+        cells.append(_starred(rows, measure, column))
+        if measure == _SPREAD_AFTER:
+            table.add_column("+-\n%", justify="right", no_wrap=True)
+            cells.append(tuple(map(_spread, estimates)))
+    for base in (BASE, FLOOR):
+        ratios = [throughput_ratio(group, row, base) for row in rows]
+        if any(ratios):
+            column = columns.factors([None if one is None else one.median for one in ratios])
+            table.add_column(f"/{base}", justify="right", no_wrap=True)
+            cells.append(column.texts)
+    for line in zip(*cells, strict=True):
+        table.add_row(*line)
     return table
 
 
-def _seconds(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
+def _of_n(rows: Sequence[CaseRow]) -> tuple[str, ...]:
+    """N, where it changes."""
+    before = (None, *(row.case.clients for row in rows[:-1]))
+    return tuple(
+        "" if row.case.clients == last else str(row.case.clients)
+        for row, last in zip(rows, before, strict=True)
+    )
 
 
-def _rate(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.short_rate(estimate.median)
+def _names(rows: Sequence[CaseRow], marked: set[Any]) -> tuple[str, ...]:
+    return tuple(f"{row.case.manager}{'!' if row.case in marked else ''}" for row in rows)
+
+
+def _heading_of(measure: str, column: Column) -> str:
+    return f"{HEADINGS[measure]}\n{column.unit}".rstrip()
+
+
+def _starred(rows: Sequence[CaseRow], measure: str, column: Column) -> tuple[Text, ...]:
+    """The texts, each with room for the star of the best at its N, which is bold besides."""
+    best = [
+        winner([row for row in rows if row.case.clients == clients], measure)
+        for clients in dict.fromkeys(row.case.clients for row in rows)
+    ]
+    return tuple(
+        Text(f"{text}*", style="bold") if row in best else Text(f"{text} ")
+        for row, text in zip(rows, column.texts, strict=True)
+    )
+
+
+def sparklines(group: Group) -> Iterator[Text]:
+    """A line per manager: its median latency over N, all on one scale. None for fewer than 3 N."""
+    clients = group.clients
+    by_manager = {
+        manager: [_median(group.row(manager, n), "latency_p50_s") for n in clients]
+        for manager in group.managers
+    }
+    known = [value for values in by_manager.values() for value in values if value]
+    if len(clients) < _LEAST_N or not known:
+        return
+    width = max(map(len, by_manager))
+    low, high = min(known), max(known)
+    for manager, values in by_manager.items():
+        ends = [value for value in values if value]
+        if ends:
+            yield Text(
+                f"{manager:<{width}}  {sparkline(values, low, high)}"
+                f"  p50 {units.seconds(ends[0])} at N = {clients[0]},"
+                f" {units.seconds(ends[-1])} at N = {clients[-1]}"
+            )
+
+
+_LEAST_N: Final = 3
+
+
+def _median(row: CaseRow | None, measure: str) -> float | None:
+    estimate = None if row is None else measure_of(row, measure)
+    return None if estimate is None else estimate.median
 
 
 def _spread(estimate: Estimate | None) -> Text:
     spread = None if estimate is None else estimate.spread
     if spread is None:
         return Text(_ABSENT)
-    return Text(f"{spread:.0%}", style="yellow" if spread > _NOISY_SPREAD else "")
-
-
-def _factor(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.factor(estimate.median)
+    return Text(f"{spread * 100:.0f}", style="yellow" if spread > _NOISY_SPREAD else "")
 
 
 def _legend(summary: Summary) -> str:
@@ -206,6 +265,7 @@ def _legend(summary: Summary) -> str:
         f"+-: its spread over the runs, half the distance of the {spread}. redo/s: throughput. "
         "p50, p99: latency. CPU: per redo, manager and child. /sync, /floor: throughput to that "
         "of sync and of the floor at the same N, the median of the ratios round by round. "
+        "*: the best manager at its N, where the runs tell it from each other one. "
         "!: see the notes. Better from N on: by the mean ratio over the rounds at it and at every "
         "greater N; none: at no N. Growth: lambda is what one client gets alone, sigma the share "
         "for which clients queue, kappa what each pair of them costs, off by how far the "

@@ -6,22 +6,23 @@ Used by tables, figures and the description of the result file's keys. Nothing h
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-_TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
-_SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1.0, "B"))
 _DIGITS = 3
 
 
 def seconds(value: float) -> str:
     """Seconds as ``24.7 us``."""
-    scale, unit = _scale(value, _TIME)
+    scale, unit = scale_of(value, TIME)
     return f"{_digits(value / scale)} {unit}"
 
 
 def rate(value: float) -> str:
     """Events per second as ``40.4 k/s``."""
-    scale, unit = _scale(value, _SIZE)
+    scale, unit = scale_of(value, SIZE)
     return f"{_digits(value / scale)} {unit}/s"
 
 
@@ -42,11 +43,12 @@ def number(value: float) -> str:
 
 def size(value: float) -> str:
     """Bytes as ``16.0 MiB``."""
-    scale, unit = _scale(value, _BYTES)
+    scale, unit = scale_of(value, _BYTES)
     return f"{_digits(value / scale)} {unit}"
 
 
-def _scale(value: float, scales: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+def scale_of(value: float, scales: Sequence[tuple[float, str]]) -> tuple[float, str]:
+    """Factor and name of the unit in which the value has one to three digits before its point."""
     size = abs(_rounded(value))
     if size == 0.0:
         return next(entry for entry in scales if entry[0] == 1.0)

@@ -8,9 +8,11 @@ import pytest
 from rich.console import Console
 
 from bench.cases import Case
+from bench.mini_table import MiniTable
 from bench.progress import ProgressListener
 from bench.records import FailedRun
 from bench.schedule import Plan
+from synthetic import steady_record
 
 CASE = Case("async-uvloop", "medium+image", 128, "python")
 FAILURE = FailedRun(CASE, 2, "wrong page: client 1, request 17 [bold]/tmp[/bold]")
@@ -36,10 +38,10 @@ def suite(listener: ProgressListener, rounds_done: int = 0) -> None:
     """The events of a suite of two runs in two rounds, the second of which fails."""
     listener.suite_started(plan(2), rounds_done)
     listener.run_started(CASE, 1)
-    listener.run_ended(CASE, 1, None)
+    listener.run_ended(steady_record(CASE, 1))
     listener.round_saved(1, 2, 130.0)
     listener.run_started(CASE, 2)
-    listener.run_ended(CASE, 2, FAILURE)
+    listener.run_ended(FAILURE)
     listener.round_saved(2, 2, 0.0)
 
 
@@ -89,12 +91,36 @@ def test_a_bar_on_a_terminal(width: int) -> None:
     assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")
 
 
+def test_what_is_known_so_far_stands_above_the_bar() -> None:
+    where, shown = console(terminal=True, width=200)
+    with ProgressListener(where) as listener:
+        listener.suite_started(plan(2), 0)
+        listener.run_started(CASE, 1)
+        # 128 clients, 50 us each.
+        listener.run_ended(steady_record(CASE, 1, latency_ns=50_000))
+    said = shown.getvalue()
+    assert "redos per second so far" in said
+    assert "N=128" in said
+    assert "async-uvloop, medium+image, child=python" in said
+    assert "2.56M" in said
+
+
+def test_only_the_curves_measured_last_are_shown_where_there_is_no_room() -> None:
+    known = MiniTable(lines=2)
+    for workload in ("ping", "short", "medium"):
+        known.add(case := Case("sync", workload, 8), steady_record(case))
+    where, shown = console(terminal=False)
+    where.print(known.table())
+    assert [line.split(",")[0] for line in shown.getvalue().splitlines()[-2:]] == ["sync"] * 2
+    assert "ping" not in shown.getvalue()
+
+
 def test_the_bar_counts_what_was_done_before() -> None:
     where, shown = console(terminal=True, width=200)
     with ProgressListener(where) as listener:
         listener.suite_started(plan(30), 12)
         listener.run_started(CASE, 3)
-        listener.run_ended(CASE, 3, None)
+        listener.run_ended(steady_record(CASE, 3))
     assert "13/30" in shown.getvalue()
 
 

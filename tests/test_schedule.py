@@ -64,9 +64,9 @@ class Stage:
     def run_started(self, case: Case, round_number: int) -> None:
         self.events.append(f"start {round_number} {case.name}")
 
-    def run_ended(self, case: Case, round_number: int, failure: FailedRun | None) -> None:
-        why = "" if failure is None else f": {failure.reason}"
-        self.events.append(f"end {round_number} {case.name}{why}")
+    def run_ended(self, outcome: RunRecord | FailedRun) -> None:
+        why = f": {outcome.reason}" if isinstance(outcome, FailedRun) else ""
+        self.events.append(f"end {outcome.round} {outcome.case.name}{why}")
 
     def round_saved(self, round_number: int, rounds: int, left_s: float) -> None:
         self.events.append(f"saved {round_number}/{rounds}, {left_s:g} s left")

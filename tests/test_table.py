@@ -45,23 +45,65 @@ def test_a_row_has_the_known_truth(tmp_path: Path) -> None:
         for number in range(5)
     ]
     text = shown(tmp_path, records)
-    head = ["N", "manager", "t/redo", "+-", "redo/s", "p50", "p99", "CPU", "/sync", "/floor"]
+    head = ["N", "manager", "us", "%", "k", "us", "us", "us", "/sync", "/floor"]
     assert line_with(text, "N") == head
-    sync = ["8", "sync", "100us", "0%", "80.0k", "100us", "100us", "156us", "-", "0.20x"]
+    assert line_with(text, "t/redo") == ["t/redo", "+-", "redo/s", "p50", "p99", "CPU"]
+    sync = ["8", "sync", "100.0", "0", "80.0", "100.0", "100.0", "156", "-", "0.20"]
     assert line_with(text, "8") == sync
-    fast = ["async", "50.0us", "0%", "160k", "50.0us", "50.0us", "156us", "2.00x", "0.40x"]
+    fast = ["async", "50.0*", "0", "160.0*", "50.0*", "50.0*", "156", "2.00", "0.40"]
     assert line_with(text, "async") == fast
-    assert line_with(text, "floor")[-2:] == ["5.00x", "-"]
+    assert line_with(text, "floor")[-2:] == ["5.00", "-"]
     assert "!" not in text.replace("!: see the notes", "")
 
 
-def test_80_columns_are_enough_and_a_pipe_has_no_colour(tmp_path: Path) -> None:
+def test_decimal_points_stand_below_each_other(tmp_path: Path) -> None:
+    records = [
+        steady_record(Case("sync", "short", n), number, latency_ns=ns)
+        for n, ns in ((1, 12_345), (8, 123_456), (128, 2_345_678))
+        for number in range(3)
+    ]
+    table = shown(tmp_path, records).partition("Medians")[0]
+    lines = [line for line in table.splitlines() if " sync " in line]
+    assert [line.split()[2] for line in lines] == ["12.3", "123.5", "2345.7"]
+    assert len({line.index(".") for line in lines}) == 1
+
+
+def test_the_best_is_marked_only_where_the_runs_tell_it_apart(tmp_path: Path) -> None:
+    alike = [
+        steady_record(case, number, latency_ns=ns)
+        for number, pair in enumerate([(50_000, 60_000), (60_000, 50_000), (51_000, 50_000)])
+        for case, ns in zip((SYNC, ASYNC), pair, strict=True)
+    ]
+    assert "*" not in shown(tmp_path, alike).replace("*: the best", "")
+
+
+def test_a_small_curve_per_manager_from_three_n_on(tmp_path: Path) -> None:
+    records = [
+        steady_record(Case(manager, "short", n), 0, latency_ns=ns * n)
+        for manager, ns in (("sync", 10_000), ("async", 5_000))
+        for n in (1, 8, 64)
+    ]
+    text = shown(tmp_path, records)
+    assert "sync   ▁▄█" in text or "sync   ▂▅█" in text
+    assert "p50 5.00 us at N = 1, 320 us at N = 64" in text
+    path = save(tmp_path / "b.json", records)
+    plain = io.StringIO()
+    print_summary(load_summary(path), Console(file=plain, width=100), plain=True)
+    assert "█" not in plain.getvalue()
+
+
+def test_two_n_make_no_curve(tmp_path: Path) -> None:
+    assert "█" not in shown(tmp_path, [steady_record(Case("sync", "short", n)) for n in (1, 8)])
+
+
+def test_100_columns_are_enough_and_a_pipe_has_no_colour(tmp_path: Path) -> None:
     managers = ["sync", "async", "async-uvloop", "floor"]
     records = modelled_records(managers, ["ping", "medium"], [1, 1024], 3, drift=0.4)
-    text = shown(tmp_path, records, [FailedRun(Case("async-uvloop", "ping", 1), 0, "x" * 300)])
+    failures = [FailedRun(Case("async-uvloop", "ping", 1), 0, "x" * 300)]
+    text = shown(tmp_path, records, failures, width=100)
     assert "\x1b" not in text
     assert "…" not in text
-    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
     assert "async-uvloop!" in text
     assert text.index("ping") < text.index("medium")
 
@@ -69,13 +111,13 @@ def test_80_columns_are_enough_and_a_pipe_has_no_colour(tmp_path: Path) -> None:
 def test_a_terminal_that_is_narrower_still_shows_every_number(tmp_path: Path) -> None:
     text = shown(tmp_path, [steady_record(Case("async-uvloop", "short", 8))], width=72)
     assert "…" not in text
-    assert "160k" in text
+    assert " 160 " in text
 
 
 def test_what_is_missing_is_a_dash(tmp_path: Path) -> None:
     record = steady_record(ASYNC)
     text = shown(tmp_path, [RunRecord(ASYNC, 0, record.slices)])
-    dash = ["8", "async", "50.0us", "-", "160k", "50.0us", "50.0us", "-", "-", "-"]
+    dash = ["8", "async", "50.0", "-", "160", "50.0", "50.0", "-"]
     assert line_with(text, "8") == dash
 
 
@@ -93,7 +135,7 @@ def test_marks_come_with_advice(tmp_path: Path) -> None:
 
 def test_a_case_that_only_failed_is_there(tmp_path: Path) -> None:
     text = shown(tmp_path, [steady_record(SYNC)], [FailedRun(ASYNC, 0, "no child")])
-    assert line_with(text, "async!")[1:] == ["-"] * 8
+    assert line_with(text, "async!")[1:] == ["-"] * 6
     assert "it has no result" in " ".join(text.split())
 
 
