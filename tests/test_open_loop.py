@@ -46,7 +46,7 @@ def test_open_loads_are_measured_and_go_on(suite: Path, capsys: pytest.CaptureFi
     rows = {(row.case.manager, row.case.load): row for row in summary.rows}
     for manager in ("sync", "async"):
         closed, half, fixed = (rows[manager, load] for load in ("closed", "open:50%", "open:2000"))
-        assert closed.further == {}
+        assert not any(key.startswith("redo_open_") for key in closed.further)
         assert closed.throughput_per_s is not None
         reached = dict(closed.throughput_per_s.by_round)
         for number, offered in half.further["redo_open_offered_per_s"].by_round:
@@ -71,7 +71,7 @@ def test_show_json_has_them(suite: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [one["manager"] for one in panel["managers"]] == ["sync", "async"]
     further = {(case["manager"], case["load"]): case["further"] for case in data["cases"]}
     assert "redo_open_overloaded" in further["sync", "open:50%"]
-    assert further["sync", "closed"] == {}
+    assert not any(key.startswith("redo_open_") for key in further["sync", "closed"])
 
 
 def test_a_manager_without_a_child_has_open_loads_too(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ def test_only_who_has_a_peer_needs_its_program() -> None:
     with pytest.raises(BenchError):
         check_peer(config_of(""))
     with pytest.raises(ConfigError, match="unknown manager"):
-        config_of("", manager="piers:async")
+        config_of("", manager="piers-async")
 
 
 def test_the_profile_loads_without_the_program() -> None:
