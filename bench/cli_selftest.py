@@ -8,23 +8,26 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.cases import Case
 from bench.cli_ab import ON_ONE_CPU, SLICES, minutes_in_s, say
 from bench.cli_check import say_what_disturbs
 from bench.config import Config, load_profile, override
 from bench.environment import Environment
 from bench.equipment import prepare, scratch_folder
+from bench.errors import BenchError
 from bench.findings import FLOOR
 from bench.interpreters import find_interpreters
 from bench.laboratory import SHARES, Laboratory
 from bench.layout import print_whole
 from bench.matrix import cases_of
+from bench.names import unknown
 from bench.placement import problem as placement_problem
 from bench.result_names import ROOT
 from bench.selftest import KNOWN_COST_S, Report, Tally
@@ -32,6 +35,7 @@ from bench.snapshots import of_working_tree
 from bench.worker_process import RunFailedError, adopt_orphans, end_all
 
 DEFAULT_MINUTES = 5.0
+KINDS = ("floor", "slower", "same", "late", "ab")
 PROFILE = "quick"
 _EXIT_CONTRADICTED = 1
 
@@ -45,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=f"{DEFAULT_MINUTES:g}",
         help=f"trials are made for so long (default: {DEFAULT_MINUTES:g}; the table in docs: 90)",
     )
+    parser.add_argument(
+        "--only",
+        metavar="LIST",
+        default=",".join(KINDS),
+        help="kinds of trials (default: %(default)s)",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="the table as Markdown")
     form.add_argument("--json", action="store_true", help="the counts as JSON")
@@ -52,11 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     seconds = minutes_in_s(args.minutes)
+    only = args.only.split(",")
+    for kind in only:
+        if kind not in KINDS:
+            raise BenchError(f"--only: {unknown('kind of trial', kind, KINDS)}")
     report = Report()
     adopt_orphans()
     try:
         with contextlib.ExitStack() as stack:
-            _measure(report, seconds, err, stack)
+            _measure(report, seconds, only, err, stack)
     except KeyboardInterrupt:
         _print(report, args, out)
         raise
@@ -69,7 +83,13 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     return _EXIT_CONTRADICTED if problems else 0
 
 
-def _measure(report: Report, seconds: float, err: Console, stack: contextlib.ExitStack) -> None:
+def _measure(
+    report: Report,
+    seconds: float,
+    only: Collection[str],
+    err: Console,
+    stack: contextlib.ExitStack,
+) -> None:
     config = _config()
     interpreters = find_interpreters(config.python)
     scratch = stack.enter_context(scratch_folder())
@@ -86,16 +106,21 @@ def _measure(report: Report, seconds: float, err: Console, stack: contextlib.Exi
     snapshot = of_working_tree(ROOT, scratch / "code")
     laboratory = Laboratory(config, snapshot, equipment, environment, scratch)
     cases = [case for case in cases_of(config) if case.manager != FLOOR]
-    # The same twice takes longest and needs most trials, so it comes round with each of the others.
-    same: Trial = partial(laboratory.same, cases=cases)
-    cycle: list[tuple[str, Trial]] = [("a floor of known cost", laboratory.floor)]
-    for share in SHARES:
-        cycle += [(f"+{share:.0%}", partial(laboratory.slower, share=share))]
-        cycle += [("the same twice", same)]
-    cycle += [("late now and then", laboratory.late), ("the same twice", same)]
-    cycle += [("ab of one case", laboratory.decided)] * 4
     say_what_disturbs(err)
-    _repeat(cycle, report, seconds, err)
+    _repeat(_cycle(laboratory, cases, only), report, seconds, err)
+
+
+def _cycle(
+    laboratory: Laboratory, cases: Sequence[Case], only: Collection[str]
+) -> list[tuple[str, Trial]]:
+    """The trials of these kinds. The same twice needs most, so it comes with each of the others."""
+    same = ("same", "the same twice", partial(laboratory.same, cases=cases))
+    trials: list[tuple[str, str, Trial]] = [("floor", "a floor of known cost", laboratory.floor)]
+    for share in SHARES:
+        trials += [("slower", f"+{share:.0%}", partial(laboratory.slower, share=share)), same]
+    trials += [("late", "late now and then", laboratory.late), same]
+    trials += [("ab", "ab of one case", laboratory.decided)] * 4
+    return [(name, trial) for kind, name, trial in trials if kind in only]
 
 
 def _repeat(cycle: list[tuple[str, Trial]], report: Report, seconds: float, err: Console) -> None:

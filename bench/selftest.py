@@ -17,9 +17,12 @@ from typing import Final
 from scipy.stats import binomtest
 
 from bench.comparison import DECISIVE, MARGIN, CaseComparison
-from bench.effects import ALPHA, Effect, Verdict, ratios_effect, verdict
+from bench.effects import Effect, Verdict, ratios_effect, verdict
 
 CONFIDENCE: Final = 0.95
+MOST_ALARMS: Final = 0.05
+"""The share of comparisons of the same that may say of any case that it differs."""
+
 LATE: Final = "late:ms=1,p=0.02"
 """1 ms late in 2 % of the replies: of p99 a matter, of p50 not."""
 
@@ -131,9 +134,9 @@ class Report:
             if tally.wrong
         ]
         found += [
-            f"{name}: more than {ALPHA:.0%} for sure"
+            f"{name}: more than {MOST_ALARMS:.0%} for sure"
             for name, tally in self.tallies.items()
-            if name.startswith("false alarm") and tally.interval()[0] > ALPHA
+            if name.startswith("false alarm") and tally.interval()[0] > MOST_ALARMS
         ]
         if self.floor_costs_s:
             median = statistics.median(self.floor_costs_s)

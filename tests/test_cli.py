@@ -269,7 +269,7 @@ EVERY_OPTION = {
     "show": ["--json", "--format", "github-action", "bencher", "FILE|latest"],
     "compare": ["--json", "--csv", "--markdown", "--fail-on", "--margin", "--force", "BASE"],
     "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
-    "selftest": ["--minutes", "--markdown", "--json"],
+    "selftest": ["--minutes", "--only", "--markdown", "--json"],
     "history": ["FOLDER", "--case", "--measure", "--ab", "--json", "--plot", "-o", "--force"],
     "check": ["--json"],
     "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],

@@ -117,6 +117,9 @@ def test_bad_usage(bench: Bench) -> None:
     status, out, err = bench("selftest --minutes 0")
     assert (status, out) == (2, "")
     assert "a number of minutes above 0" in err
+    status, out, err = bench("selftest --only slow")
+    assert (status, out) == (2, "")
+    assert 'unknown kind of trial "slow": did you mean "slower"?' in err
 
 
 CODE = """
