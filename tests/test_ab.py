@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from bench.result_names import ROOT
 from bench.snapshots import of_commit, of_working_tree
 from bench.stats import load_summary
 from bench.worker_process import RunFailedError
+from checkouts import make_checkout
 from made_up_runs import Bench
 from synthetic import steady_record
 
@@ -231,19 +231,7 @@ Pipeline.submit = _slower
 
 @pytest.fixture
 def own_checkout(tmp_path: Path) -> Path:
-    """This code as the only commit of a repository of its own."""
-    folder = tmp_path / "own"
-    for package in ("bench", "walredo", "fake_redo_child"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    identity = ("-c", "user.name=x", "-c", "user.email=x@y")
-    for command in (
-        ("init", "--quiet"),
-        ("add", "--force", "."),
-        (*identity, "commit", "--quiet", "-m", "one"),
-    ):
-        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
-    return folder
+    return make_checkout(tmp_path / "own")
 
 
 def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""README and docs/: links lead somewhere, commands exist, pictures are of the data."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.cli import parse
+from bench.cli_options import given_options
+from bench.config import load_profile, override, profiles
+from bench.result_names import ROOT
+from checkouts import install_python, make_checkout
+from made_up_runs import Bench
+from synthetic import modelled_records, save
+
+PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PAGES}
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+IMAGES = ROOT / "docs" / "images"
+REFERENCE = ROOT / "results" / "reference" / "default.json"
+
+_FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_BENCH = re.compile(r"-m bench (?P<words>[a-z].*)$")
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of its code blocks, continued ones in one piece, and all that is in backticks."""
+    prose = _FENCED.sub("", text)
+    blocks = [*_FENCED.findall(text), *_INDENTED.findall(prose)]
+    lines = [line for one in blocks for line in one.replace("\\\n", " ").splitlines()]
+    return [line.strip() for line in lines] + re.findall(r"`([^`\n]+)`", _INDENTED.sub("", prose))
+
+
+def bench_commands(text: str) -> list[str]:
+    """What follows `-m bench` in its code, without comments, pipes and redirections."""
+    found = [_BENCH.search(line) for line in code_lines(text)]
+    return [re.split(r" [>|] ", one["words"])[0] for one in found if one]
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+LINKS = [
+    (page, link)
+    for page, text in TEXTS.items()
+    for link in _LINK.findall(_FENCED.sub("", text))
+    if "://" not in link
+]
+COMMANDS = {page: bench_commands(text) for page, text in TEXTS.items()}
+UNIQUE_COMMANDS = sorted({command for found in COMMANDS.values() for command in found})
+
+
+def test_the_reader_finds_all_there_is() -> None:
+    text = (
+        "a `make x`\n\n    -m bench show \\\n    latest > x\n\n```sh\n-m bench list  # all\n```\n"
+    )
+    assert code_lines(text) == ["-m bench list  # all", "-m bench show      latest > x", "make x"]
+    assert bench_commands(text) == ["list  # all", "show      latest"]
+    assert all(COMMANDS[page] for page in ("README.md", "docs/tutorial.md", "docs/experiments.md"))
+    assert ("README.md", "docs/method.md") in LINKS
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS, ids=lambda one: str(one))
+def test_links_lead_somewhere(page: str, link: str) -> None:
+    place, _, fragment = link.partition("#")
+    target = (ROOT / page).parent / place if place else ROOT / page
+    assert target.exists()
+    if fragment:
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        assert fragment in [anchor(heading) for heading in headings]
+
+
+@pytest.mark.parametrize("command", UNIQUE_COMMANDS)
+def test_commands_are_those_of_the_suite(command: str) -> None:
+    args = parse(shlex.split(command, comments=True))
+    if args.command in ("run", "ab") and args.profile in (None, *dict(profiles())):
+        override(load_profile(args.profile or "quick"), **given_options(args))
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_make_targets_are_there(page: str) -> None:
+    for line in code_lines(TEXTS[page]):
+        if target := re.match(r"make (?:-s )?([a-z][a-z-]*)", line):
+            assert re.search(rf"^{target[1]}:", MAKEFILE, re.MULTILINE), line
+
+
+def test_pages_know_each_other() -> None:
+    linked = {((ROOT / page).parent / link.partition("#")[0]).resolve() for page, link in LINKS}
+    pages = {path for path in PAGES if path.parent.name == "docs" and path.name != "open-work.md"}
+    assert pages <= linked
+
+
+# --- Pictures -------------------------------------------------------------------------------------
+
+
+def shown_images() -> set[Path]:
+    return {
+        ((ROOT / page).parent / link).resolve() for page, link in LINKS if link.endswith(".svg")
+    }
+
+
+def test_every_picture_is_shown() -> None:
+    assert shown_images() == set(IMAGES.iterdir())
+
+
+def test_pictures_are_of_the_reference(bench: Bench, tmp_path: Path) -> None:
+    """As `make figures` draws them."""
+    if not REFERENCE.exists():
+        pytest.skip(f"no {REFERENCE.relative_to(ROOT)}: results/README.md says how to measure it")
+    (line,) = re.findall(r"-m bench (plot \$\(REFERENCE\) .*)", MAKEFILE)
+    command = line.replace("$(REFERENCE)", str(REFERENCE)).replace("docs/images", str(tmp_path))
+    status, _, err = bench(command)
+    assert (status, err) == (0, "")
+    drawn = {path.name: path.read_bytes() for path in tmp_path.glob("default-*.svg")}
+    kept = {path.name: path.read_bytes() for path in IMAGES.glob("default-*.svg")}
+    assert drawn.keys() == kept.keys()
+    assert [name for name in drawn if drawn[name] != kept[name]] == [], "say make figures"
+
+
+def test_make_figures(tmp_path: Path) -> None:
+    clone = make_checkout(tmp_path / "clone", "Makefile", "requirements.lock")
+    install_python(clone)
+    reference = clone / REFERENCE.relative_to(ROOT)
+    images = clone / IMAGES.relative_to(ROOT)
+    for folder in (reference.parent, images):
+        folder.mkdir(parents=True)
+
+    def make_figures() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", "figures"], cwd=clone, capture_output=True, text=True, check=False
+        )
+
+    without = make_figures()
+    assert without.returncode == 2
+    assert without.stderr.startswith("error: no results/reference/default.json: measure it")
+    save(reference, modelled_records(["sync"], ["short"], [1, 8], 3))
+    (images / "default-latency.svg").touch()
+    done = make_figures()
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in images.iterdir()} == {path.name for path in IMAGES.iterdir()}
+    assert all(path.stat().st_size for path in images.iterdir())
