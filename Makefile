@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab selftest check bench bench-quick history peer test test-faults soak lint child compiled plot figures fuzz lock clean distclean help
+.PHONY: ab selftest check bench bench-quick history peer test test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -41,6 +41,9 @@ peer: ## measure a program of your own beside the managers (PEER=path; 5 minutes
 
 plot: $(RUNTIME) ## draw the curves of a result file (RESULT=path; the latest if not given)
 	@$(RUN) -m bench plot $(RESULT) $(ARGS)
+
+report: $(RUNTIME) ## a result file as one HTML page (RESULT=path, several to compare; the latest if not given)
+	@$(RUN) -m bench report $(RESULT) $(ARGS)
 
 REFERENCE := results/reference/default.json
 figures: $(RUNTIME) ## draw README's pictures anew, from results/reference/default.json

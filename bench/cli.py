@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "ab": "measure two commits in turn and compare them",
     "selftest": "how often `ab` is right, where the truth is known",
     "check": "what on this machine disturbs a measurement",
+    "report": "results as one HTML page that needs nothing else",
     "plot": "a result file as latency and throughput curves",
     "history": "one measure of chosen cases over all results, commit by commit",
     "workload": "check a file of requests, or write a built-in workload as one",

@@ -23,6 +23,11 @@ from bench.stats import HEADINGS, Summary
 JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""
 
+HOW_TO_READ: Final = (
+    "Intervals hold to 95 %, verdicts are corrected for the number of cases. shows: the least"
+    " change of time per redo that such data finds in 8 of 10 attempts."
+)
+
 _IN_TERMINAL: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
 _ABSENT: Final = "-"
@@ -32,7 +37,7 @@ _WIDTH: Final = 100
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Prints the table, what could not be compared, and the summary."""
-    console.print(f"{_source(comparison)}: changed / base", highlight=False, markup=False)
+    console.print(f"{source_text(comparison)}: changed / base", highlight=False, markup=False)
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
@@ -45,9 +50,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         decisive = one.measures.get(DECISIVE)
         table.add_row(
             one.case.name,
-            *(_ratio(one.measures.get(measure)) for measure in _IN_TERMINAL),
+            *(ratio_text(one.measures.get(measure)) for measure in _IN_TERMINAL),
             Text(verdict_text(decisive), style=_STYLES.get(one.verdict, "")),
-            _smallest(decisive),
+            smallest_text(decisive),
         )
     print_whole(table, _WIDTH, console)
     for line in summary_lines(comparison):
@@ -58,7 +63,7 @@ def as_markdown(comparison: Comparison) -> str:
     """The table with every measure, as GitHub shows it."""
     head = ["case", *(HEADINGS[measure] for measure in MEASURES), "verdict", "shows"]
     lines = [
-        f"**{_source(comparison)}**, changed / base",
+        f"**{source_text(comparison)}**, changed / base",
         *(f"\n> {line}" for line in warnings(comparison)),
         "",
         f"| {' | '.join(head)} |",
@@ -69,9 +74,9 @@ def as_markdown(comparison: Comparison) -> str:
         name = verdict_text(decisive)
         cells = [
             f"`{one.case.name}`",
-            *(_ratio(one.measures.get(measure)) for measure in MEASURES),
+            *(ratio_text(one.measures.get(measure)) for measure in MEASURES),
             f"**{name}**" if one.verdict in (Verdict.FASTER, Verdict.SLOWER) else name,
-            _smallest(decisive),
+            smallest_text(decisive),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", *(f"{line}  " for line in summary_lines(comparison))])
@@ -135,7 +140,13 @@ def warnings(comparison: Comparison) -> Iterator[str]:
 
 
 def summary_lines(comparison: Comparison) -> Iterator[str]:
-    """What stands below the table: counts, the overall ratio, what only one file has."""
+    """What stands below the table: the results, and how to read it."""
+    yield from result_lines(comparison)
+    yield HOW_TO_READ
+
+
+def result_lines(comparison: Comparison) -> Iterator[str]:
+    """Counts, the overall ratio, what only one file has."""
     counts = {kind: sum(one.verdict is kind for one in comparison.cases) for kind in Verdict}
     said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     yield f"{len(comparison.cases)} cases: {said or 'none in common'}"
@@ -145,13 +156,10 @@ def summary_lines(comparison: Comparison) -> Iterator[str]:
     for name, cases in (("base", comparison.only_base), ("changed", comparison.only_changed)):
         if cases:
             yield f"only in {name}: {', '.join(case.name for case in cases)}"
-    yield (
-        "Intervals hold to 95 %, verdicts are corrected for the number of cases. shows: the least"
-        " change of time per redo that such data finds in 8 of 10 attempts."
-    )
 
 
-def _source(comparison: Comparison) -> str:
+def source_text(comparison: Comparison) -> str:
+    """Which files are compared, and how."""
     base, changed = comparison.base, comparison.changed
     how = "paired by round" if comparison.paired else "not measured together, so not paired"
     return (
@@ -176,7 +184,8 @@ def _compared_data(compared: Compared) -> dict[str, Any]:
     }
 
 
-def _ratio(compared: Compared | None) -> str:
+def ratio_text(compared: Compared | None) -> str:
+    """As ``0.95 (0.93-0.97)``."""
     return _ABSENT if compared is None else _interval(compared.effect)
 
 
@@ -186,7 +195,8 @@ def _interval(effect: Effect) -> str:
     return f"{effect.ratio:.2f} ({effect.low:.2f}-{effect.high:.2f})"
 
 
-def _smallest(compared: Compared | None) -> str:
+def smallest_text(compared: Compared | None) -> str:
+    """The least change that such data shows, as ``3 %``."""
     if compared is None or compared.effect.smallest_shown is None:
         return _ABSENT
     return _percent(compared.effect.smallest_shown)

@@ -83,12 +83,7 @@ def _pictures(summary: Summary) -> Iterator[tuple[str, figures.MakeFigure]]:
 
 
 def _ordinary(summary: Summary) -> Iterable[_Picture]:
-    # A case that only failed has a row without numbers: nothing to draw, but its note says so.
-    groups = [
-        group
-        for group in summary.groups()
-        if any(row.throughput_per_s is not None for row in group.rows)
-    ]
+    groups = drawable(summary)
     for extra in dict.fromkeys(group.extra for group in groups):
         panels = tuple(group for group in groups if group.extra == extra)
         suffix = _suffix(extra)
@@ -96,34 +91,39 @@ def _ordinary(summary: Summary) -> Iterable[_Picture]:
             yield _Picture(measure, panels, suffix)
 
 
+def drawable(summary: Summary) -> list[Group]:
+    """The groups with a curve. A case that only failed has a row without numbers: nothing to draw,
+    but its note says so."""
+    return [
+        group
+        for group in summary.groups()
+        if any(row.throughput_per_s is not None for row in group.rows)
+    ]
+
+
 def _figure(picture: _Picture, summary: Summary) -> Figure:
     figure, panels, columns = figures.panels(len(picture.groups))
     for panel, group in zip(panels, picture.groups, strict=True):
-        _panel(panel, group, picture.measure, columns)
+        draw_panel(panel, group, picture.measure)
+        figures.title(panel, title(group, picture.measure), columns)
     for index in range(0, len(picture.groups), columns):
         panels[index].set_ylabel(style.Y_LABELS[picture.measure])
-    # Whoever has no line (of a peer no latency is known) needs no entry.
-    managers = dict.fromkeys(
-        name
-        for group in picture.groups
-        for name in group.managers
-        if _points(group, name, picture.measure)
-    )
-    figures.frame(figure, _legend(managers, picture.measure), figures.footer(summary))
+    entries = legend(picture.groups, picture.measure)
+    figures.frame(figure, entries, figures.footer(summary))
     return figure
 
 
-def _panel(panel: Axes, group: Group, measure: Measure, columns: int) -> None:
+def draw_panel(panel: Axes, group: Group, measure: Measure) -> None:
+    """The curves of all managers, with their axes; neither a title nor a label of the y axis."""
     figures.clients_axis(panel, group.clients)
     figures.log_axis(panel, style.Y_FORMATS[measure])
-    figures.title(panel, title(group, measure), columns)
     for manager in reversed(group.managers):  # so that the first one lies on top
         _curve(panel, group, manager, measure)
     figures.give_room(panel)
 
 
 def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:
-    main = _points(group, manager, measure)
+    main = points(group, manager, measure)
     look = style.look(manager)
     figures.line(panel, main, look)
     if manager == FLOOR:
@@ -135,13 +135,18 @@ def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:
         figures.line(panel, tail, replace(look, **style.TAIL))
 
 
-def _points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Estimate]]:
+def points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Estimate]]:
     """By number of clients, what is known of the manager; empty where nothing is."""
     rows = [row for row in group.rows if row.case.manager == manager]
     return [(row.case.clients, one) for row in rows if (one := measure.of(row)) is not None]
 
 
-def _legend(managers: Iterable[str], measure: Measure) -> list[Line2D]:
+def legend(groups: Iterable[Group], measure: Measure) -> list[Line2D]:
+    """An entry for each line of panels of these groups, and for the band."""
+    # Whoever has no line (of a peer no latency is known) needs no entry.
+    managers = dict.fromkeys(
+        name for group in groups for name in group.managers if points(group, name, measure)
+    )
     entries = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
     if measure is Measure.LATENCY:
         plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)

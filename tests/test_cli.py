@@ -103,6 +103,7 @@ def result(tmp_path: Path) -> Path:
         ("show r.json --format csv", "--format: invalid choice: 'csv' (choose from"),
         ("show r.json --json --format bencher", "not allowed with"),
         ("plot no.json", "no.json: no such file"),
+        ("report no.json", "no.json: no such file"),
         ("run --resume no.json", "no.json: no such file"),
     ],
 )
@@ -144,7 +145,7 @@ def bad_results(good: bytes) -> Mapping[str, tuple[bytes, str]]:
     }
 
 
-@pytest.mark.parametrize("command", ["show", "show --json", "plot", "run --resume"])
+@pytest.mark.parametrize("command", ["show", "show --json", "plot", "report", "run --resume"])
 @pytest.mark.parametrize(
     "name",
     [
@@ -272,6 +273,7 @@ EVERY_OPTION = {
     "selftest": ["--minutes", "--only", "--markdown", "--json"],
     "history": ["FOLDER", "--case", "--measure", "--ab", "--json", "--plot", "-o", "--force"],
     "check": ["--json"],
+    "report": ["--output", "-o", "--force", "FILE|latest"],
     "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],
     "workload": ["check", "write"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],

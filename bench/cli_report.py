@@ -1,0 +1,44 @@
+"""``report``: results as one HTML page, to be sent to others."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.errors import BenchError
+from bench.report import page
+from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
+from bench.stats import load_summary
+from bench.suite_file import write_atomically
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results",
+        metavar=RESULT_METAVAR,
+        nargs="+",
+        help=f"{RESULT_HELP}; each further one is compared with the first",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PAGE",
+        type=Path,
+        help="the page (default: beside the first result)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite a page that is there")
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    paths = [result_path(name) for name in args.results]
+    place = args.output or paths[0].with_suffix(".html")
+    summaries = [load_summary(path) for path in paths]
+    if place.is_dir():
+        raise BenchError(f"{place}: is a folder: name a file, as {place / 'report.html'}")
+    if place.exists() and (not args.force or any(place.samefile(path) for path in paths)):
+        raise BenchError(f"{place}: is there already: use --force, or another name")
+    write_atomically(place, page(summaries).encode("utf-8"))
+    out.print(str(place), highlight=False, markup=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,153 @@
+"""The pictures of a report: curves panel by panel, before and after, and those of the experiments.
+
+A panel of its own for each workload and measure, so that they find room below each other on a
+narrow screen. What is drawn is what ``plots`` draws; how it becomes a part of a page is in ``svg``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench import figures, svg, units
+from bench import plot_style as style
+from bench.findings import FLOOR, Measure, title
+from bench.plots import draw_panel, drawable, legend, points
+from bench.stats import Estimate, Group, Summary, measure_of
+from bench.views import View
+
+_SIZE: Final = (4.9, 3.7)
+"""Inches: on a telephone letters are then as large as they are meant to be."""
+
+_LEGEND_COLUMNS: Final = 3
+_MEASURES: Final = (Measure.LATENCY, Measure.THROUGHPUT)
+_SHOW: Final = {Measure.LATENCY: units.seconds, Measure.THROUGHPUT: units.rate}
+_NAMES: Final = {Measure.LATENCY: "p50", Measure.THROUGHPUT: "throughput"}
+_BEFORE: Final = "before"
+_AFTER: Final = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """``svg`` is an element; ``wide``: too wide for a telephone, so that it must scroll."""
+
+    caption: str
+    svg: str
+    wide: bool = False
+
+
+def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
+    """Latency and throughput of each group of these cases."""
+    for index, group in enumerate(drawable(summary)):
+        for measure in _MEASURES:
+            if _has_points(group, measure):
+                yield _chart(group, None, measure, f"{prefix}-{index}-{measure.name.lower()}")
+
+
+def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[Chart]:
+    """The curves of both, for each group that both have, on the same axes."""
+    before = {group.title: group for group in drawable(base)}
+    for index, group in enumerate(drawable(changed)):
+        old = before.get(group.title)
+        for measure in _MEASURES:
+            if old is not None and _has_points(group, measure) and _has_points(old, measure):
+                yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name.lower()}")
+
+
+def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
+    """The figures of an experiment."""
+    for name in view.pictures:
+        make = partial(_of_view, view, name, summary)
+        caption = name.replace("-", " ")
+        alternative = f"{caption}: the tables beside it have its numbers"
+        yield Chart(caption, svg.inline(make, f"{prefix}-{name}", alternative), wide=True)
+
+
+def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
+    return svg.Picture(view.figure(name, summary))
+
+
+def _has_points(group: Group, measure: Measure) -> bool:
+    return any(points(group, manager, measure) for manager in group.managers)
+
+
+def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Chart:
+    if old is None:
+        caption = title(group, measure)
+    else:
+        caption = f"{group.title}, {style.Y_LABELS[measure]}: {_BEFORE} and {_AFTER}"
+    managers = ", ".join(name for name in group.managers if points(group, name, measure))
+    alternative = (
+        f"{caption}. {style.Y_LABELS[measure]} against N, the number of concurrent clients, both"
+        f" scales logarithmic, a curve for each of {managers}; the table has the numbers"
+    )
+    return Chart(caption, svg.inline(partial(_picture, group, old, measure), prefix, alternative))
+
+
+def _picture(group: Group, old: Group | None, measure: Measure) -> svg.Picture:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots()
+    draw_panel(axes, group, measure)
+    axes.set_ylabel(style.Y_LABELS[measure])
+    entries = legend([group], measure)
+    spots: list[svg.Spot] = []
+    if old is not None:
+        figures.clients_axis(axes, sorted({*old.clients, *group.clients}))
+        for manager in filter(lambda name: points(old, name, measure), old.managers):
+            _draw_before(axes, old, manager, measure)
+        entries.append(_hollow(figures.legend_entry(_BEFORE, _BEFORE_LOOK)))
+        spots += _spots(axes, old, measure, _BEFORE)
+        axes.autoscale(axis="y")
+        figures.give_room(axes)
+    figure.legend(handles=entries, loc="outside upper left", ncols=_LEGEND_COLUMNS)
+    spots += _spots(axes, group, measure, "" if old is None else _AFTER)
+    return svg.Picture(figure, tuple(spots))
+
+
+_BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)
+"""Thin, dashed and with hollow markers: not told by colour alone."""
+
+
+def _draw_before(axes: Axes, old: Group, manager: str, measure: Measure) -> None:
+    own = style.look(manager)
+    look = replace(_BEFORE_LOOK, color=own.color, marker=own.marker)
+    figures.line(axes, points(old, manager, measure), look)
+    _hollow(axes.lines[-1])
+
+
+def _hollow(line: Line2D) -> Line2D:
+    line.set_markerfacecolor("none")
+    return line
+
+
+def _spots(axes: Axes, group: Group, measure: Measure, when: str = "") -> Iterator[svg.Spot]:
+    """Of each curve that is drawn; ``when`` follows the case's name."""
+    fields = {_NAMES[measure]: measure.field}
+    if measure is Measure.LATENCY and when != _BEFORE:
+        fields["p99"] = "latency_p99_s"
+    for manager in group.managers:
+        for name, field in fields.items():
+            if name == "p99" and manager == FLOOR:
+                continue
+            for row in group.rows:
+                one = measure_of(row, field)
+                if row.case.manager == manager and one is not None:
+                    case = f"{row.case.name} {when}".rstrip()
+                    text = f"{case}: {name} {described(one, measure)}"
+                    line = f"{manager} {name} {when}"
+                    yield svg.Spot(axes, row.case.clients, one.median, line, text)
+
+
+def described(one: Estimate, measure: Measure) -> str:
+    """As ``24.7 us (23.1 us to 25.0 us between runs, 4 rounds)``."""
+    show = _SHOW[measure]
+    count = len(one.by_round)
+    if count == 1:
+        return f"{show(one.median)} (1 round, no spread)"
+    return f"{show(one.median)} ({show(one.low)} to {show(one.high)} between runs, {count} rounds)"
