@@ -19,6 +19,7 @@ from bench.comparison_output import (
     print_comparison,
     verdict_text,
 )
+from bench.comparison_plot import draw_comparison
 from bench.errors import BenchError
 from bench.result_names import RESULT_HELP, result_path
 from bench.stats import load_summary
@@ -45,18 +46,29 @@ class FailOn:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("base", metavar="BASE", help=RESULT_HELP)
     parser.add_argument("changed", metavar="CHANGED", help="likewise")
-    add_output_arguments(parser)
+    add_output_arguments(parser, plot=True)
     parser.add_argument(
-        "--force", action="store_true", help="compare what was measured under other conditions"
+        "-o",
+        "--output",
+        metavar="PLACE",
+        type=Path,
+        help="of --plot: a folder, or how the pictures' names begin (default: beside CHANGED)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="compare what was measured under other conditions, overwrite pictures that are there",
     )
 
 
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """How the comparison is shown, and what fails."""
+def add_output_arguments(parser: argparse.ArgumentParser, *, plot: bool = False) -> None:
+    """How the comparison is shown, and what fails; ``plot``: it can be drawn, too."""
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--markdown", action="store_true", help="a table for a pull request")
     forms.add_argument("--json", action="store_true", help="everything, for programs")
     forms.add_argument("--csv", action="store_true", help="a line per case and measure")
+    if plot:
+        forms.add_argument("--plot", action="store_true", help="draw it as well, as SVG and PNG")
     add_plain_argument(parser)
     parser.add_argument(
         "--fail-on",
@@ -73,10 +85,19 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     output = Output.of(args)
+    if args.output is not None and not args.plot:
+        raise BenchError("--output is where --plot draws to: give --plot as well")
     paths = [result_path(name) for name in (args.base, args.changed)]
     comparison = compare(*map(load_summary, paths), margin=output.margin)
     _check_comparable(comparison, paths, force=args.force)
-    return output.show(comparison, args, out, err)
+    pictures = []
+    if args.plot:
+        stem = args.output or paths[1].with_suffix("")
+        pictures = draw_comparison(comparison, stem, force=args.force)
+    status = output.show(comparison, args, out, err)
+    for picture in pictures:
+        _print_plain(out, str(picture))
+    return status
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.distributions import load_distributions
+from bench.errors import BenchError
 from bench.figures import FORMATS
-from bench.plots import draw
+from bench.history import MEASURE_NAMES
+from bench.names import unknown
+from bench.plots import NAMES, draw
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.stats import load_summary
 from bench.tails_plot import draw_tails
@@ -28,6 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", metavar="LIST", default=",".join(FORMATS), help="default: %(default)s"
     )
     parser.add_argument(
+        "--only",
+        metavar="LIST",
+        help=f"of the pictures {', '.join(NAMES)}"
+        " (default: latency, throughput, and what the experiments of the result have)",
+    )
+    parser.add_argument(
+        "--measure",
+        metavar="LIST",
+        help="against N, with those of --only or instead of the curves:"
+        f" of {', '.join(MEASURE_NAMES)}",
+    )
+    parser.add_argument(
         "--tails",
         action="store_true",
         help="instead of the curves, latency by percentile, as far as the samples carry it",
@@ -36,13 +51,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    only, measures = _list(args.only), [_field(name) for name in _list(args.measure)]
+    if args.tails and (only or measures):
+        raise BenchError("--tails draws nothing else: leave out --only and --measure")
     path = result_path(args.result)
     stem = args.output or path.with_suffix("")
     summary, formats = load_summary(path), args.format.split(",")
     if args.tails:
         pictures = draw_tails(summary, load_distributions(path), stem, formats, force=args.force)
     else:
-        pictures = draw(summary, stem, formats, force=args.force)
+        pictures = draw(summary, stem, formats, only=only, measures=measures, force=args.force)
     for picture in pictures:
         out.print(str(picture), highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _list(text: str | None) -> list[str]:
+    return [] if text is None else text.split(",")
+
+
+def _field(name: str) -> str:
+    """The field of a row that users call so. Raises BenchError."""
+    if name not in MEASURE_NAMES:
+        raise BenchError(f"--measure: {unknown('measure', name, tuple(MEASURE_NAMES))}")
+    return MEASURE_NAMES[name]

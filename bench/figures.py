@@ -1,7 +1,7 @@
 """How a figure is laid out, drawn and written, whatever it shows.
 
 Panels in rows, a legend above and a footer below; an axis of N; lines and bands. What is drawn is
-the business of ``plots``, ``history_plot`` and the views, how it looks that of ``plot_style``.
+the business of the modules ``..._plot`` and the views, how it looks that of ``plot_style``.
 Nothing is shown on a screen, printed or shared: a figure is made, written and forgotten.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -102,9 +104,9 @@ def _with_palette(png: io.BytesIO) -> bytes:
     return small.getvalue()
 
 
-def panels(count: int) -> tuple[Figure, list[Axes], int]:
+def panels(count: int, most_columns: int = style.MOST_COLUMNS) -> tuple[Figure, list[Axes], int]:
     """A figure with so many panels, the panels, and how many are in a row."""
-    columns = min(count, style.MOST_COLUMNS)
+    columns = min(count, most_columns)
     rows = math.ceil(count / columns)
     height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
     figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
@@ -120,7 +122,7 @@ def panels(count: int) -> tuple[Figure, list[Axes], int]:
     return figure, axes[:count], columns
 
 
-def frame(figure: Figure, legend: Sequence[Line2D], footer: str) -> None:
+def frame(figure: Figure, legend: Sequence[Artist], footer: str) -> None:
     """The legend above the panels, in one row, and the footer below them."""
     figure.legend(handles=legend, loc="upper left", bbox_to_anchor=(0.005, 1.0), ncols=len(legend))
     figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
@@ -143,8 +145,9 @@ def footer(summary: Summary) -> str:
 
 def title(panel: Axes, text: str, columns: int) -> None:
     """The title of one of so many panels in a row, on several lines if need be."""
-    # ``N = 8`` stays together.
-    lines = textwrap.fill(text.replace(" = ", "\0=\0"), style.TITLE_COLUMNS // columns)
+    # ``N = 8`` and ``24.7 us`` stay together.
+    joined = re.sub(r"(?<=\d) (?=[mun]?s\b)", "\0", text.replace(" = ", "\0=\0"))
+    lines = textwrap.fill(joined, style.TITLE_COLUMNS // columns)
     panel.set_title(lines.replace("\0", " "), loc="left")
 
 

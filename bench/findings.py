@@ -13,12 +13,16 @@ from enum import Enum
 
 from bench import units
 from bench.names import NOOPS
-from bench.stats import CaseRow, Estimate, Group, paired_ratio
+from bench.stats import CaseRow, Estimate, Group, less_is_better, measure_of, paired_ratio
 
 BASE = "sync"
 CHALLENGER = "async"
 FLOOR = "floor"
 _SMALLEST_LEAD = 0.02
+
+
+def _lower(field: str, noun: str) -> tuple[str, str, str]:
+    return field, f"has a lower {noun} than", f"has a {{times}} lower {noun} than"
 
 
 class Measure(Enum):
@@ -29,7 +33,22 @@ class Measure(Enum):
     """
 
     THROUGHPUT = ("throughput_per_s", "is ahead of", "is {times} ahead of")
-    LATENCY = ("latency_p50_s", "has a lower p50 than", "has a {times} lower p50 than")
+    LATENCY = _lower("latency_p50_s", "p50")
+    LATENCY_P90 = _lower("latency_p90_s", "p90")
+    LATENCY_P99 = _lower("latency_p99_s", "p99")
+    LATENCY_P99_9 = _lower("latency_p99_9_s", "p99.9")
+    LATENCY_MAX = _lower("latency_max_s", "greatest latency")
+    TIME_PER_REDO = _lower("time_per_redo_s", "time per redo")
+    CPU_TOTAL = _lower("cpu_total_s", "CPU per redo")
+    CPU_MANAGER_USER = _lower("cpu_manager_user_s", "manager user CPU")
+    CPU_MANAGER_SYSTEM = _lower("cpu_manager_system_s", "manager system CPU")
+    CPU_CHILD_USER = _lower("cpu_child_user_s", "child user CPU")
+    CPU_CHILD_SYSTEM = _lower("cpu_child_system_s", "child system CPU")
+
+    @classmethod
+    def of_field(cls, field: str) -> Measure:
+        """That of a field of a row, any of `bench.stats.MEASURES`."""
+        return next(one for one in cls if one.field == field)
 
     def __init__(self, field: str, better: str, times_better: str) -> None:
         self.field = field
@@ -38,8 +57,7 @@ class Measure(Enum):
 
     def of(self, row: CaseRow | None) -> Estimate | None:
         """The estimate in a row."""
-        estimate: Estimate | None = None if row is None else getattr(row, self.field)
-        return estimate
+        return None if row is None else measure_of(row, self.field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +83,18 @@ def leads(group: Group, measure: Measure, manager: str, base: str) -> list[Lead]
     for clients in group.clients:
         own = measure.of(group.row(manager, clients))
         other = measure.of(group.row(base, clients))
-        if measure is Measure.LATENCY:  # less is better
+        if less_is_better(measure.field):
             own, other = other, own
+        if _has_zero(own) or _has_zero(other):
+            continue  # a CPU time below what is counted: the rounds that are left tell nothing
         ratio = paired_ratio(own, other)
         if ratio is not None:
             found.append(Lead(clients, ratio))
     return found
+
+
+def _has_zero(estimate: Estimate | None) -> bool:
+    return estimate is not None and any(value == 0 for _, value in estimate.by_round)
 
 
 def title(group: Group, measure: Measure) -> str:

@@ -40,6 +40,10 @@ BAND_ALPHA = 0.22
 BAND_WIDTH = 6.0
 FAINT = "#555555"
 
+MANAGER_USER, MANAGER_SYSTEM = "#44546A", "#A9B4C4"
+CHILD_USER, CHILD_SYSTEM = "#A6760F", "#E8CF8C"
+"""Whose CPU it is, and in which mode: a hue per process, and none that a manager has."""
+
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#888888",
@@ -69,7 +73,20 @@ RC: dict[Any, Any] = {
     "ytick.labelsize": 8.5,
 }
 
-Y_LABELS = {Measure.LATENCY: "latency of a redo", Measure.THROUGHPUT: "redos per second"}
+Y_LABELS = {
+    Measure.THROUGHPUT: "redos per second",
+    Measure.LATENCY: "latency of a redo",
+    Measure.LATENCY_P90: "90th percentile of latency",
+    Measure.LATENCY_P99: "99th percentile of latency",
+    Measure.LATENCY_P99_9: "99.9th percentile of latency",
+    Measure.LATENCY_MAX: "greatest latency of a run",
+    Measure.TIME_PER_REDO: "time per redo",
+    Measure.CPU_TOTAL: "CPU per redo, manager and child",
+    Measure.CPU_MANAGER_USER: "CPU per redo, manager, user mode",
+    Measure.CPU_MANAGER_SYSTEM: "CPU per redo, manager, system",
+    Measure.CPU_CHILD_USER: "CPU per redo, child, user mode",
+    Measure.CPU_CHILD_SYSTEM: "CPU per redo, child, system",
+}
 
 
 def _no_position(show: Callable[[float], str]) -> Callable[[float, int | None], str]:
@@ -91,8 +108,8 @@ def _without_zeros(text: str) -> str:
 
 
 Y_FORMATS = {
-    Measure.LATENCY: _no_position(_short_seconds),
-    Measure.THROUGHPUT: _no_position(_short_rate),
+    one: _no_position(_short_rate if one is Measure.THROUGHPUT else _short_seconds)
+    for one in Measure
 }
 
 

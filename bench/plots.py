@@ -1,38 +1,80 @@
-"""The curves: latency and throughput by number of clients, one panel per workload.
+"""Which pictures there are of a result: the one list of them, and the choice among them.
 
-Everything drawn is in the rows of ``stats``, everything said in a title is computed in
-``findings``; how things look is in ``plot_style``, how they are drawn and written in ``figures``.
+An ordinary picture is drawn of the groups that it has anything to show of, one file per value of
+the further dimensions; those of the experiments are their views'. How each is drawn is in a module
+of its own (``clients_plot``, ...), how all look in ``plot_style``, how they are written in
+``figures``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from bench import figures
-from bench import plot_style as style
 from bench.cases import Case
+from bench.clients_plot import clients_figure
+from bench.cpu_plot import cpu_figure, has_cpu
 from bench.errors import PictureError
-from bench.findings import FLOOR, Measure, title
-from bench.stats import Estimate, Group, Summary
-from bench.views import covered, views_of
-
-_FIGURE_NAMES = {Measure.LATENCY: "latency", Measure.THROUGHPUT: "throughput"}
+from bench.findings import Measure
+from bench.knee_plot import has_points, knee_figure
+from bench.ratio_plot import ratio_figure, ratios
+from bench.stats import Group, Summary, measure_name
+from bench.views import BESIDES, VIEWS, covered, views_of
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
-    """One figure to draw: a measure, and the groups that are its panels."""
+class Kind:
+    """An ordinary picture: of which groups it can be drawn, and how.
 
-    measure: Measure
-    groups: tuple[Group, ...]
-    suffix: str
+    ``unasked``: whether it is drawn where nobody has chosen.
+    """
+
+    name: str
+    shows: Callable[[Group], bool]
+    figure: Callable[[Sequence[Group], Summary], Figure]
+    unasked: bool = False
+
+
+def _has(group: Group, measure: Measure) -> bool:
+    # A case that only failed has a row without numbers: nothing to draw, but its note says so.
+    return any(measure.of(row) is not None for row in group.rows)
+
+
+def was_measured(group: Group) -> bool:
+    """Whether it has a curve."""
+    return _has(group, Measure.THROUGHPUT)
+
+
+KINDS: Final = (
+    Kind(
+        "latency",
+        was_measured,
+        partial(clients_figure, measure=Measure.LATENCY, tail=True),
+        unasked=True,
+    ),
+    Kind(
+        "throughput",
+        was_measured,
+        partial(clients_figure, measure=Measure.THROUGHPUT),
+        unasked=True,
+    ),
+    Kind("ratio", lambda group: bool(ratios(group)), ratio_figure),
+    Kind("knee", has_points, knee_figure),
+    Kind("cpu-parts", has_cpu, cpu_figure),
+)
+"""In the order in which they are drawn."""
+
+NAMES: Final = (
+    *(kind.name for kind in KINDS),
+    *(name for view in (*VIEWS, *BESIDES) for name in view.pictures),
+)
+"""Every picture that a result can have, besides those of single measures."""
 
 
 def draw(
@@ -40,20 +82,26 @@ def draw(
     stem: Path,
     formats: Sequence[str] = figures.FORMATS,
     *,
+    only: Iterable[str] = (),
+    measures: Iterable[str] = (),
     force: bool = False,
 ) -> list[Path]:
-    """Draw every figure of a result and return the files, in the order they were written.
+    """Draw figures of a result and return the files, in the order they were written.
 
-    ``stem`` is a folder that exists, for ``FOLDER/latency.svg``, or the start of the names, for
-    ``STEM-latency.svg``. A further dimension that differs from its default (child=python) has
-    figures of its own, ``...-latency-child-python.svg``. Raises PictureError for a format that is
-    not one of those, when there is nothing to draw, and, before anything is drawn, when a file is
-    there already and ``force`` is not given. The same result gives the same SVG, byte for byte.
+    ``only`` names pictures, ``measures`` (fields of a row) are drawn against N; without either,
+    latency, throughput and what the experiments have. ``stem`` is a folder that exists, for
+    ``FOLDER/latency.svg``, or the start of the names, for ``STEM-latency.svg``. A further dimension
+    that differs from its default (child=python) has figures of its own,
+    ``...-latency-child-python.svg``. Raises PictureError for a format that is not one of those, for
+    a picture or measure that the result has not, when there is nothing to draw, and, before
+    anything is drawn, when a file is there already and ``force`` is not given. The same result
+    gives the same SVG, byte for byte.
     """
-    pictures = list(_pictures(summary))
-    if not pictures:
-        raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
-    return figures.write_all(pictures, stem, formats, force=force)
+    pictures = _Pictures.of(summary)
+    names, fields = tuple(only), tuple(measures)
+    chosen = pictures.chosen(names, fields) if names or fields else pictures.unasked()
+    # A picture that was named as a measure as well is one picture.
+    return figures.write_all(dict(chosen).items(), stem, formats, force=force)
 
 
 def check_free(cases: Iterable[Case], stem: Path) -> None:
@@ -62,94 +110,80 @@ def check_free(cases: Iterable[Case], stem: Path) -> None:
     shown_by_views = covered(all_cases)
     ordinary = [case for case in all_cases if case not in shown_by_views]
     suffixes = {_suffix(tuple(case.extra.items())) for case in ordinary}
-    names = [f"{name}{suffix}" for suffix in sorted(suffixes) for name in _FIGURE_NAMES.values()]
+    names = [
+        f"{kind.name}{suffix}" for suffix in sorted(suffixes) for kind in KINDS if kind.unasked
+    ]
     names += [name for view in views_of(all_cases) for name in view.pictures]
     figures.check_free(figures.place(stem, name, one) for name in names for one in figures.FORMATS)
 
 
+_Named = Iterator[tuple[str, figures.MakeFigure]]
+"""The name of each figure, and how to make it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """What can be drawn of a result. ``groups``: the ordinary ones, which no view covers."""
+
+    summary: Summary
+    groups: tuple[Group, ...]
+    cases: tuple[Case, ...]
+
+    @classmethod
+    def of(cls, summary: Summary) -> _Pictures:
+        """Raises PictureError if there is nothing to draw."""
+        cases = tuple(row.case for row in summary.rows)
+        pictures = cls(summary, summary.without(covered(cases)).groups(), cases)
+        if not pictures.names():
+            raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
+        return pictures
+
+    def names(self) -> tuple[str, ...]:
+        """Those that the result has, without what further dimensions add."""
+        of_views = (name for view in views_of(self.cases) for name in view.pictures)
+        return (*(kind.name for kind in KINDS if any(map(kind.shows, self.groups))), *of_views)
+
+    def unasked(self) -> _Named:
+        """What is drawn where nobody has chosen."""
+        yield from self._of_kinds([kind for kind in KINDS if kind.unasked], self.groups)
+        yield from self._of_views(NAMES)
+
+    def chosen(self, only: Sequence[str], measures: Sequence[str]) -> _Named:
+        """Raises PictureError for what the result has not."""
+        for name in only:
+            if name not in self.names():
+                raise PictureError(
+                    f"{self.summary.source} has no picture {name!r}: it has"
+                    f" {', '.join(self.names())}"
+                )
+        yield from self._of_kinds([kind for kind in KINDS if kind.name in only], self.groups)
+        yield from self._of_views(only)
+        for measure in map(Measure.of_field, measures):
+            kind = Kind(
+                measure_name(measure.field),
+                partial(_has, measure=measure),
+                partial(clients_figure, measure=measure),
+            )
+            groups = self.summary.groups()  # whoever asks for one may have it of any case
+            if not any(map(kind.shows, groups)):
+                raise PictureError(f"{self.summary.source} has no {kind.name} of any case")
+            yield from self._of_kinds([kind], groups)
+
+    def _of_kinds(self, kinds: Sequence[Kind], groups: Sequence[Group]) -> _Named:
+        """By further dimensions, then by kind."""
+        for extra in dict.fromkeys(group.extra for group in groups):
+            for kind in kinds:
+                panels = [one for one in groups if one.extra == extra and kind.shows(one)]
+                if panels:
+                    make = partial(kind.figure, panels, self.summary)
+                    yield f"{kind.name}{_suffix(extra)}", make
+
+    def _of_views(self, names: Sequence[str]) -> _Named:
+        for view in views_of(self.cases):
+            for name in view.pictures:
+                if name in names:
+                    yield name, partial(view.figure, name, self.summary)
+
+
 def _suffix(extra: Iterable[tuple[str, object]]) -> str:
     return "".join(f"-{key}-{value}" for key, value in extra)
-
-
-def _pictures(summary: Summary) -> Iterator[tuple[str, figures.MakeFigure]]:
-    """The name of each figure, and how to make it."""
-    cases = [row.case for row in summary.rows]
-    for picture in _ordinary(summary.without(covered(cases))):
-        name = f"{_FIGURE_NAMES[picture.measure]}{picture.suffix}"
-        yield name, partial(_figure, picture, summary)
-    for view in views_of(cases):
-        for name in view.pictures:
-            yield name, partial(view.figure, name, summary)
-
-
-def _ordinary(summary: Summary) -> Iterable[_Picture]:
-    groups = drawable(summary)
-    for extra in dict.fromkeys(group.extra for group in groups):
-        panels = tuple(group for group in groups if group.extra == extra)
-        suffix = _suffix(extra)
-        for measure in (Measure.LATENCY, Measure.THROUGHPUT):
-            yield _Picture(measure, panels, suffix)
-
-
-def drawable(summary: Summary) -> list[Group]:
-    """The groups with a curve. A case that only failed has a row without numbers: nothing to draw,
-    but its note says so."""
-    return [
-        group
-        for group in summary.groups()
-        if any(row.throughput_per_s is not None for row in group.rows)
-    ]
-
-
-def _figure(picture: _Picture, summary: Summary) -> Figure:
-    figure, panels, columns = figures.panels(len(picture.groups))
-    for panel, group in zip(panels, picture.groups, strict=True):
-        draw_panel(panel, group, picture.measure)
-        figures.title(panel, title(group, picture.measure), columns)
-    for index in range(0, len(picture.groups), columns):
-        panels[index].set_ylabel(style.Y_LABELS[picture.measure])
-    entries = legend(picture.groups, picture.measure)
-    figures.frame(figure, entries, figures.footer(summary))
-    return figure
-
-
-def draw_panel(panel: Axes, group: Group, measure: Measure) -> None:
-    """The curves of all managers, with their axes; neither a title nor a label of the y axis."""
-    figures.clients_axis(panel, group.clients)
-    figures.log_axis(panel, style.Y_FORMATS[measure])
-    for manager in reversed(group.managers):  # so that the first one lies on top
-        _curve(panel, group, manager, measure)
-    figures.give_room(panel)
-
-
-def _curve(panel: Axes, group: Group, manager: str, measure: Measure) -> None:
-    main = points(group, manager, measure)
-    look = style.look(manager)
-    figures.line(panel, main, look)
-    if manager == FLOOR:
-        return  # a yardstick: one thin line is enough
-    figures.band(panel, main, look.color)
-    if measure is Measure.LATENCY:
-        rows = [row for row in group.rows if row.case.manager == manager]
-        tail = [(row.case.clients, one) for row in rows if (one := row.latency_p99_s) is not None]
-        figures.line(panel, tail, replace(look, **style.TAIL))
-
-
-def points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Estimate]]:
-    """By number of clients, what is known of the manager; empty where nothing is."""
-    rows = [row for row in group.rows if row.case.manager == manager]
-    return [(row.case.clients, one) for row in rows if (one := measure.of(row)) is not None]
-
-
-def legend(groups: Iterable[Group], measure: Measure) -> list[Line2D]:
-    """An entry for each line of panels of these groups, and for the band."""
-    # Whoever has no line (of a peer no latency is known) needs no entry.
-    managers = dict.fromkeys(
-        name for group in groups for name in group.managers if points(group, name, measure)
-    )
-    entries = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
-    if measure is Measure.LATENCY:
-        plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
-        entries.append(figures.legend_entry("p50", plain))
-        entries.append(figures.legend_entry("p99", replace(plain, **style.TAIL)))
-    return [*entries, figures.band_entry()]

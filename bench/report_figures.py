@@ -17,8 +17,9 @@ from matplotlib.lines import Line2D
 
 from bench import figures, svg, units
 from bench import plot_style as style
+from bench.clients_plot import draw_panel, legend, points
 from bench.findings import FLOOR, Measure, title
-from bench.plots import draw_panel, drawable, legend, points
+from bench.plots import was_measured
 from bench.stats import Estimate, Group, Summary, measure_of
 from bench.views import View
 
@@ -44,7 +45,7 @@ class Chart:
 
 def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
     """Latency and throughput of each group of these cases."""
-    for index, group in enumerate(drawable(summary)):
+    for index, group in enumerate(filter(was_measured, summary.groups())):
         for measure in _MEASURES:
             if _has_points(group, measure):
                 yield _chart(group, None, measure, f"{prefix}-{index}-{measure.name.lower()}")
@@ -52,8 +53,8 @@ def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
 
 def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[Chart]:
     """The curves of both, for each group that both have, on the same axes."""
-    before = {group.title: group for group in drawable(base)}
-    for index, group in enumerate(drawable(changed)):
+    before = {group.title: group for group in filter(was_measured, base.groups())}
+    for index, group in enumerate(filter(was_measured, changed.groups())):
         old = before.get(group.title)
         for measure in _MEASURES:
             if old is not None and _has_points(group, measure) and _has_points(old, measure):
@@ -93,9 +94,9 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
 def _picture(group: Group, old: Group | None, measure: Measure) -> svg.Picture:
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
-    draw_panel(axes, group, measure)
+    draw_panel(axes, group, measure, tail=measure is Measure.LATENCY)
     axes.set_ylabel(style.Y_LABELS[measure])
-    entries = legend([group], measure)
+    entries = legend([group], measure, tail=measure is Measure.LATENCY)
     spots: list[svg.Spot] = []
     if old is not None:
         figures.clients_axis(axes, sorted({*old.clients, *group.clients}))

@@ -2,7 +2,7 @@
 
 Shows the cases of topology=per-tenant, and beside them those of one shared manager that are alike
 otherwise (which keep their ordinary tables and curves). The statistics are those of ``knee``,
-``crossover`` and ``effects``; the figure is drawn in ``view_tenants_figure``.
+``crossover`` and ``effects``; the figure is drawn in ``knee_plot``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from bench.effects import Effect
 from bench.findings import BASE, CHALLENGER
 from bench.knee import Knee, knees
 from bench.knee import text as knee_text
+from bench.knee_plot import figure_beside, finding
 from bench.layout import bare_table
 from bench.rounds import ratio
 from bench.stats import CaseRow, Estimate, Group, Summary
 from bench.surroundings import PER_TENANT
-from bench.view_tenants_figure import PICTURE, figure, finding
 
+_PICTURE: Final = "tenants"
 _ABSENT: Final = "-"
 _THROUGHPUT: Final = "throughput_per_s"
 _LEAST_BOUND: Final = 0.1
@@ -70,7 +71,7 @@ class TenantsView:
     """See the module."""
 
     name = "tenants"
-    pictures: tuple[str, ...] = (PICTURE,)
+    pictures: tuple[str, ...] = (_PICTURE,)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
         return frozenset(case for case in cases if case.topology == PER_TENANT)
@@ -98,8 +99,8 @@ class TenantsView:
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:
-        assert picture == PICTURE
-        return figure([(pair.tenants, pair.shared) for pair in pairs(summary)], summary)
+        assert picture == _PICTURE
+        return figure_beside([(pair.tenants, pair.shared) for pair in pairs(summary)], summary)
 
 
 def _measures(pair: Pair) -> Table:

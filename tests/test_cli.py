@@ -268,13 +268,19 @@ EVERY_OPTION = {
     "run": ["--profile", "--output", "-o", "--force", "--resume", "--plot"],
     "list": ["--profiles", "--profile"],
     "show": ["--json", "--format", "github-action", "bencher", "FILE|latest"],
-    "compare": ["--json", "--csv", "--markdown", "--fail-on", "--margin", "--force", "BASE"],
+    "compare": [
+        *("--json", "--csv", "--markdown", "--plot", "-o", "--fail-on", "--margin", "--force"),
+        "BASE",
+    ],
     "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
     "selftest": ["--minutes", "--only", "--markdown", "--json"],
     "history": ["FOLDER", "--case", "--measure", "--ab", "--json", "--plot", "-o", "--force"],
     "check": ["--json"],
     "report": ["--output", "-o", "--force", "FILE|latest"],
-    "plot": ["--output", "-o", "--format", "--force", "FILE|latest", "svg,png"],
+    "plot": [
+        *("--output", "-o", "--format", "--only", "--measure", "--tails", "--force"),
+        *("FILE|latest", "svg,png"),
+    ],
     "workload": ["check", "write"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],
 }

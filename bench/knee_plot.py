@@ -14,11 +14,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench import figures
 from bench import plot_style as style
-from bench.findings import Measure, title
+from bench.findings import FLOOR, Measure, title
 from bench.knee import knees, point
 from bench.stats import Estimate, Group, Summary
-
-PICTURE: Final = "tenants"
 
 _RING: Final = 11.0
 _SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "marker_size": 2.0}
@@ -28,12 +26,20 @@ _LABEL_OFFSET: Final = 5
 """Points between a point and its N."""
 
 
-def figure(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Figure:
-    """A panel per group of tenants, with the group of one shared manager if there is one."""
+def knee_figure(groups: Sequence[Group], summary: Summary) -> Figure:
+    """A panel per group, at least one."""
+    return figure_beside([(group, None) for group in groups], summary)
+
+
+def figure_beside(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Figure:
+    """The same for groups of many tenants, each with the group of one shared manager if there is
+    one, in thinner lines."""
     whole, panels, columns = figures.panels(len(pairs))
-    for panel, (tenants, shared) in zip(panels, pairs, strict=True):
-        _panel(panel, tenants, shared, columns)
-    managers = dict.fromkeys(name for tenants, _ in pairs for name in tenants.managers)
+    for panel, (group, shared) in zip(panels, pairs, strict=True):
+        _panel(panel, group, shared, columns)
+    managers = dict.fromkeys(
+        name for group, _ in pairs for name in group.managers if _points(group, name)
+    )
     legend = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
     plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
     if any(shared is not None for _, shared in pairs):
@@ -44,14 +50,19 @@ def figure(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Fig
     return whole
 
 
-def finding(tenants: Group) -> str:
+def has_points(group: Group) -> bool:
+    """Whether there is anything to draw."""
+    return any(_points(group, manager) for manager in group.managers)
+
+
+def finding(group: Group) -> str:
     """What there is to see, as ``short: async is ahead of sync ...; knee: sync 2, async 4``."""
-    at = ", ".join(f"{one.manager} {point(one)}" for one in knees(tenants))
-    said = title(tenants, Measure.THROUGHPUT)
+    at = ", ".join(f"{one.manager} {point(one)}" for one in knees(group) if one.manager != FLOOR)
+    said = title(group, Measure.THROUGHPUT)
     return f"{said}; knee: {at}" if at else said
 
 
-def _panel(panel: Axes, tenants: Group, shared: Group | None, columns: int) -> None:
+def _panel(panel: Axes, group: Group, shared: Group | None, columns: int) -> None:
     panel.set_xscale("log")
     panel.set_yscale("log")
     for axis, measure in ((panel.xaxis, Measure.THROUGHPUT), (panel.yaxis, Measure.LATENCY)):
@@ -60,10 +71,10 @@ def _panel(panel: Axes, tenants: Group, shared: Group | None, columns: int) -> N
         axis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
     panel.set_xlabel(style.Y_LABELS[Measure.THROUGHPUT])
     panel.set_ylabel("time per redo")
-    figures.title(panel, finding(tenants), columns)
+    figures.title(panel, finding(group), columns)
     if shared is not None:
         _curves(panel, shared, is_shared=True)
-    _curves(panel, tenants, is_shared=False)
+    _curves(panel, group, is_shared=False)
     low, high = panel.get_xlim()
     room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
     panel.set_xlim(low / room, high * room)
@@ -71,7 +82,10 @@ def _panel(panel: Axes, tenants: Group, shared: Group | None, columns: int) -> N
 
 def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
     knee_of = {one.manager: one.clients for one in knees(group)}
-    for manager in reversed(group.managers):  # so that the first one lies on top
+    # From the last one on, so that the first one lies on top.
+    for index, manager in reversed(list(enumerate(group.managers))):
+        # Below on the right or above on the left: lines of neighbours are often close.
+        side = -1 if index % 2 else 1
         points = _points(group, manager)
         look = style.look(manager)
         look = replace(look, **_SHARED) if is_shared else look
@@ -83,8 +97,10 @@ def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
                 panel.annotate(
                     str(clients),
                     (x, y.median),
-                    (_LABEL_OFFSET, -_LABEL_OFFSET),
+                    (side * _LABEL_OFFSET, -side * _LABEL_OFFSET),
                     textcoords="offset points",
+                    ha="left" if side > 0 else "right",
+                    va="center",
                     color=look.color,
                     fontsize=style.FOOTER_SIZE,
                 )
