@@ -238,7 +238,7 @@ def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) ->
     with (own_checkout / "walredo" / "pipeline.py").open("a") as pipeline:
         pipeline.write(SLOWER_BY_20_US)
     done = run_ab(
-        *("--clients", "1", "--minutes", "1", "--fail-on", "slower:5", "--json"),
+        *("--clients", "1", "--minutes", "1.5", "--fail-on", "slower:5", "--json"),
         *("-o", str(tmp_path / "x")),
         cwd=own_checkout,
     )

@@ -116,7 +116,7 @@ def test_it_succeeds_and_shows_what_it_measured(quick: tuple[Path, Ended]) -> No
     path, ended = quick
     assert ended.status == 0, ended.err
     for row in ("sync", "async", "floor"):
-        assert re.search(rf"\b{row}\b.*[0-9]us", ended.out)
+        assert re.search(rf"\b{row}\b +[0-9.]+", ended.out)
     assert ended.out.splitlines()[-1] == str(path)
     # Beside the result and the folder for temporary files there is nothing.
     assert {one.name for one in path.parent.iterdir()} == {"result.json", "tmp"}
