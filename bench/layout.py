@@ -25,7 +25,8 @@ def print_whole(table: Table, width: int, console: Console) -> None:
 def bare_table(title: str | None = None) -> Table:
     """An empty table without lines."""
     return Table(
-        title=None if title is None else Text(title),
+        # A narrow table must not break its title into lines of its own width.
+        title=None if title is None else Text(title, no_wrap=True, overflow="ignore"),
         title_style="bold",
         title_justify="left",
         box=None,

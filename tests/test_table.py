@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench import units
 from bench.cases import Case
+from bench.layout import bare_table, print_whole
 from bench.records import FailedRun, RunRecord
 from bench.stats import load_summary
 from bench.table import as_data, print_summary
@@ -90,6 +91,15 @@ def test_a_small_curve_per_manager_from_three_n_on(tmp_path: Path) -> None:
     plain = io.StringIO()
     print_summary(load_summary(path), Console(file=plain, width=100), plain=True)
     assert "█" not in plain.getvalue()
+
+
+def test_a_title_may_be_wider_than_its_table() -> None:
+    table = bare_table("a title that is wider than what stands below it")
+    table.add_column("x")
+    table.add_row("1")
+    file = io.StringIO()
+    print_whole(table, 100, Console(file=file, width=100))
+    assert file.getvalue().splitlines()[0].rstrip() == table.title.plain  # type: ignore[union-attr]
 
 
 def test_two_n_make_no_curve(tmp_path: Path) -> None:
