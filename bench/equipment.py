@@ -20,6 +20,7 @@ from bench.own_names import child_label, is_own_child
 from bench.peer_program import PeerProgram, prepare_peer
 from bench.tenant_check import check_tenants
 from bench.traffic import Traffic, write_traffic
+from bench.worker_process import end_all
 from fake_redo_child.build import (
     Build,
     BuildError,
@@ -60,13 +61,20 @@ class Equipment:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for the traffic, for as long as the suite runs. Raises BenchError."""
+    """A folder for the traffic, for as long as the suite runs. Raises BenchError.
+
+    Whatever the suite has started ends before the folder goes: a worker that nobody knows of yet,
+    as an interruption came where it was started, might still write to it.
+    """
     try:
         folder = tempfile.TemporaryDirectory(prefix="walredo-bench-")
     except OSError as error:
         raise _no_scratch(os.environ.get("TMPDIR") or "/tmp", error) from error
     with folder as name:
-        yield Path(name)
+        try:
+            yield Path(name)
+        finally:
+            end_all()
 
 
 def _no_scratch(folder: Path | str, error: OSError) -> BenchError:

@@ -266,8 +266,8 @@ def test_an_interruption_leaves_whole_files_and_nothing_else(
             if line.startswith("pair 1 "):
                 process.send_signal(signal.SIGINT)
                 break
-        process.communicate(timeout=60)
-    assert process.returncode == 130
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
     assert list(scratch.iterdir()) == []
     files = sorted(tmp_path.glob("x*"))
     assert [path.name for path in files] == ["x-base.json", "x-changed.json"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from fake_redo_child import build
 from fake_redo_child.build import CompilerMissing, find_compiler
 from walredo import PAGE_SIZE
 
+ROOT = Path(build.__file__).resolve().parent.parent
 INTERPRETERS = {THIS_PYTHON: Interpreter(sys.executable, "CPython", "/with/uvloop")}
 
 
@@ -218,3 +221,37 @@ def test_all_that_is_missing_is_said_at_once() -> None:
 
 def test_the_children_are_those_that_can_be_chosen() -> None:
     assert set(build.CHILD_KINDS) == {"c", "python"}
+
+
+def test_who_still_writes_to_the_folder_ends_before_it_goes() -> None:
+    # A worker that an interruption left unknown writes the byte code of its modules there, and a
+    # folder that is written to cannot be removed.
+    suite = f"""
+        import subprocess, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from bench.equipment import scratch_folder
+        from bench.worker_process import adopt_orphans
+
+        WRITER = (
+            "import itertools, sys; from pathlib import Path\\n"
+            "for n in itertools.count(): Path(sys.argv[1], str(n)).mkdir(); n or print(flush=True)"
+        )
+        adopt_orphans()
+        try:
+            with scratch_folder() as folder:
+                writer = subprocess.Popen(
+                    [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE
+                )
+                writer.stdout.readline()
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            print(folder.exists())
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(suite)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
