@@ -1,4 +1,4 @@
-"""N clients and a barrier: the closed loop that is measured, for threads and for tasks.
+"""N clients that start at once: the closed loop that is measured, for threads and for tasks.
 
 Standard library only. A client redoes, checks the page, yields to its executor, and again, until a
 redo ends past the deadline. One sample per redo: from just before the call to its page in hand.
@@ -9,17 +9,17 @@ only one of them needs into every sample.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 import time
 import types
 from array import array
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from bench.cpu_usage import Meter, Used
+from bench.slice_start import Slice, TaskStart, ThreadStart
 from bench.worker_protocol import STRIDE
 
 Answer = TypeVar("Answer")
@@ -70,18 +70,6 @@ class Client:
         return self.number * STRIDE % count
 
 
-@dataclass(slots=True)
-class SliceTimes:
-    """Times of the barrier, set when it opens."""
-
-    opened_ns: int = 0
-    deadline_ns: int = 0
-
-    def open(self, seconds: float) -> None:
-        self.opened_ns = _now_ns()
-        self.deadline_ns = self.opened_ns + round(seconds * 1e9)
-
-
 @dataclass(frozen=True, slots=True)
 class SliceOutcome:
     """``payload``: see ``worker_protocol``. ``used``: what each meter's process used meanwhile.
@@ -106,17 +94,13 @@ def run_threads(
     ``gives_way``: whether a client lets others run between two redos.
     """
     pages = work.pages
-    everybody_there = threading.Barrier(clients + 1)
-    gate = threading.Event()
-    this = SliceTimes()
-    errors: list[BaseException] = []
+    start, this = ThreadStart(clients), Slice(seconds, meters)
 
     def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
         sample = client.latency_ns.append
-        everybody_there.wait()
-        gate.wait()
+        start.wait()
         deadline_ns = this.deadline_ns
         client.start_ns = _now_ns()
         while True:
@@ -133,26 +117,9 @@ def run_threads(
                 os.sched_yield()  # time.sleep(0) would wait for the kernel's timer slack, 50 us
         client.end_ns = after_ns
 
-    def run(client: Client) -> None:
-        try:
-            redo_till_deadline(client)
-        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-            errors.append(error)
-
     team = [Client(number) for number in range(clients)]
-    threads = [threading.Thread(target=run, args=(client,), daemon=True) for client in team]
-    for thread in threads:
-        thread.start()
-    everybody_there.wait()
-    before = read_before(meters)
-    this.open(seconds)
-    gate.set()
-    for thread in threads:
-        thread.join()
-    after = [meter.used() for meter in meters]
-    if errors:
-        raise errors[0]
-    return outcome(this, team, before, after)
+    start.run(this, [partial(redo_till_deadline, client) for client in team])
+    return outcome(this, team)
 
 
 async def run_tasks(
@@ -165,14 +132,13 @@ async def run_tasks(
 ) -> SliceOutcome:
     """One slice with a task per client, else as `run_threads`."""
     pages = work.pages
-    gate = asyncio.Event()
-    this = SliceTimes()
+    start, this = TaskStart(), Slice(seconds, meters)
 
     async def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
         sample = client.latency_ns.append
-        await gate.wait()
+        await start.wait()
         deadline_ns = this.deadline_ns
         client.start_ns = _now_ns()
         while True:
@@ -190,41 +156,21 @@ async def run_tasks(
         client.end_ns = after_ns
 
     team = [Client(number) for number in range(clients)]
-    try:
-        async with asyncio.TaskGroup() as group:
-            for client in team:
-                group.create_task(redo_till_deadline(client))
-            await asyncio.sleep(0)  # everybody reaches the gate
-            before = read_before(meters)
-            this.open(seconds)
-            gate.set()
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    after = [meter.used() for meter in meters]
-    return outcome(this, team, before, after)
-
-
-def read_before(meters: Sequence[Meter]) -> list[Used]:
-    """What the meters show, read last to first: the first is this process's own, and what it takes
-    to read the others (a file for each child) must not count as the slice's, as it does not after
-    the slice, when the own is read first."""
-    return [meter.used() for meter in reversed(meters)][::-1]
+    await start.run(this, [redo_till_deadline(client) for client in team])
+    return outcome(this, team)
 
 
 def outcome(
-    this: SliceTimes,
+    this: Slice,
     team: Sequence[Client],
-    before: Sequence[Used],
-    after: Sequence[Used],
     series: Mapping[str, array[int]] | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> SliceOutcome:
-    """What a slice was, from its clients and the meters."""
+    """What a slice was that has ended, from its clients."""
     head = array("q")
     for client in team:
         head.append(client.start_ns - this.opened_ns)
         head.append(client.end_ns - this.opened_ns)
         head.append(len(client.latency_ns))
     payload = b"".join((head.tobytes(), *(client.latency_ns.tobytes() for client in team)))
-    used = tuple(now.since(then) for now, then in zip(after, before, strict=True))
-    return SliceOutcome(payload, used, series or {}, counts or {})
+    return SliceOutcome(payload, this.used, series or {}, counts or {})

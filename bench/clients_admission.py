@@ -14,21 +14,14 @@ import threading
 import time
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Final
 
-from bench.clients import (
-    Client,
-    SliceOutcome,
-    SliceTimes,
-    Work,
-    WrongPageError,
-    give_way,
-    outcome,
-    read_before,
-)
-from bench.cpu_usage import Meter, Used
+from bench.clients import Client, SliceOutcome, Work, WrongPageError, give_way, outcome
+from bench.cpu_usage import Meter
 from bench.read_path import Passage, ReadPath
+from bench.slice_start import Slice, TaskStart, ThreadStart
 
 _now_ns = time.perf_counter_ns
 
@@ -61,13 +54,10 @@ def read_in_threads(
     """One slice with a thread per client. Raises what the first failing client raised, as
     OverBudgetError; the others end with the read that they are at."""
     calls, pages = work.calls, work.pages
-    everybody_there = threading.Barrier(clients + 1)
-    gate = threading.Event()
-    this = SliceTimes()
     passage = Passage.along(path)
+    start, this = ThreadStart(clients), Slice(seconds, meters, passage.redoing.opens)
     may_collect = _thread_semaphore(path.admission.data)
     may_redo = _thread_semaphore(path.admission.redo)
-    errors: list[BaseException] = []
 
     def read(reader: _Reader, call: Callable[[], bytes]) -> bytes:
         with may_collect, passage.collecting:
@@ -82,10 +72,9 @@ def read_in_threads(
     def read_till_deadline(reader: _Reader) -> None:
         client = reader.client
         index, count = client.first(len(calls)), len(calls)
-        everybody_there.wait()
-        gate.wait()
+        start.wait()
         client.start_ns = _now_ns()
-        while not errors:
+        while not start.errors:
             before_ns = _now_ns()
             page = read(reader, calls[index])
             client.end_ns = _now_ns()
@@ -98,27 +87,9 @@ def read_in_threads(
             if gives_way:
                 os.sched_yield()
 
-    def run(reader: _Reader) -> None:
-        try:
-            read_till_deadline(reader)
-        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-            errors.append(error)
-
     team = [_Reader(number, path) for number in range(clients)]
-    threads = [threading.Thread(target=run, args=(reader,), daemon=True) for reader in team]
-    for thread in threads:
-        thread.start()
-    everybody_there.wait()
-    before = read_before(meters)
-    this.open(seconds)
-    passage.redoing.opens(this.opened_ns)
-    gate.set()
-    for thread in threads:
-        thread.join()
-    after = [meter.used() for meter in meters]
-    if errors:
-        raise errors[0]
-    return _outcome(this, team, passage, before, after)
+    start.run(this, [partial(read_till_deadline, reader) for reader in team])
+    return _outcome(this, team, passage)
 
 
 async def read_in_tasks(
@@ -132,9 +103,8 @@ async def read_in_tasks(
 ) -> SliceOutcome:
     """One slice with a task per client, else as `read_in_threads`; the others are cancelled."""
     calls, pages = work.calls, work.pages
-    gate = asyncio.Event()
-    this = SliceTimes()
     passage = Passage.along(path)
+    start, this = TaskStart(), Slice(seconds, meters, passage.redoing.opens)
     may_collect = _task_semaphore(path.admission.data)
     may_redo = _task_semaphore(path.admission.redo)
 
@@ -154,7 +124,7 @@ async def read_in_tasks(
     async def read_till_deadline(reader: _Reader) -> None:
         client = reader.client
         index, count = client.first(len(calls)), len(calls)
-        await gate.wait()
+        await start.wait()
         client.start_ns = _now_ns()
         while True:
             before_ns = _now_ns()
@@ -170,19 +140,8 @@ async def read_in_tasks(
                 await give_way()
 
     team = [_Reader(number, path) for number in range(clients)]
-    try:
-        async with asyncio.TaskGroup() as group:
-            for reader in team:
-                group.create_task(read_till_deadline(reader))
-            await asyncio.sleep(0)  # everybody reaches the gate
-            before = read_before(meters)
-            this.open(seconds)
-            passage.redoing.opens(this.opened_ns)
-            gate.set()
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    after = [meter.used() for meter in meters]
-    return _outcome(this, team, passage, before, after)
+    await start.run(this, [read_till_deadline(reader) for reader in team])
+    return _outcome(this, team, passage)
 
 
 def _thread_semaphore(limit: int | None) -> contextlib.AbstractContextManager[object]:
@@ -193,16 +152,10 @@ def _task_semaphore(limit: int | None) -> contextlib.AbstractAsyncContextManager
     return contextlib.nullcontext() if limit is None else asyncio.Semaphore(limit)
 
 
-def _outcome(
-    this: SliceTimes,
-    team: Sequence[_Reader],
-    passage: Passage,
-    before: Sequence[Used],
-    after: Sequence[Used],
-) -> SliceOutcome:
+def _outcome(this: Slice, team: Sequence[_Reader], passage: Passage) -> SliceOutcome:
     clients = [reader.client for reader in team]
     redo_ns = array("q")
     for reader in team:
         redo_ns.extend(reader.redo_ns)
     counts = passage.counts(max(client.end_ns for client in clients))
-    return outcome(this, clients, before, after, {REDO_NS: redo_ns}, counts)
+    return outcome(this, clients, {REDO_NS: redo_ns}, counts)

@@ -9,22 +9,14 @@ between two redos, inside their wall.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.clients import (
-    Client,
-    SliceOutcome,
-    SliceTimes,
-    Work,
-    WrongPageError,
-    outcome,
-    read_before,
-)
+from bench.clients import Client, SliceOutcome, Work, WrongPageError, outcome
 from bench.cpu_usage import Meter
+from bench.slice_start import Slice, ThreadStart
 
 _now_ns = time.perf_counter_ns
 
@@ -53,16 +45,13 @@ def run_on_executor(
     """
     calls, pages = work.calls, work.pages
     count = len(calls)
-    everybody_there = threading.Barrier(min(threads, clients) + 1)
-    gate = threading.Event()
-    this = SliceTimes()
-    errors: list[BaseException] = []
+    executor = min(threads, clients)
+    start, this = ThreadStart(executor), Slice(seconds, meters)
     team = [Client(number) for number in range(clients)]
     queue = deque(_Waiting(client, client.first(count)) for client in team)
 
     def serve_clients() -> None:
-        everybody_there.wait()
-        gate.wait()
+        start.wait()
         deadline_ns = this.deadline_ns
         while True:
             try:
@@ -89,24 +78,5 @@ def run_on_executor(
                     queue.append(waiting)
                     break
 
-    def run() -> None:
-        try:
-            serve_clients()
-        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-            errors.append(error)
-
-    executor = [
-        threading.Thread(target=run, daemon=True) for _ in range(everybody_there.parties - 1)
-    ]
-    for thread in executor:
-        thread.start()
-    everybody_there.wait()
-    before = read_before(meters)
-    this.open(seconds)
-    gate.set()
-    for thread in executor:
-        thread.join()
-    after = [meter.used() for meter in meters]
-    if errors:
-        raise errors[0]
-    return outcome(this, team, before, after)
+    start.run(this, [serve_clients] * executor)
+    return outcome(this, team)

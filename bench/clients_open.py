@@ -18,21 +18,14 @@ import time
 from array import array
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from bench.arrivals import Backlog, PoissonLoad
-from bench.clients import (
-    Client,
-    SliceOutcome,
-    SliceTimes,
-    Work,
-    WrongPageError,
-    give_way,
-    outcome,
-    read_before,
-)
-from bench.cpu_usage import Meter, Used
+from bench.clients import Client, SliceOutcome, Work, WrongPageError, give_way, outcome
+from bench.cpu_usage import Meter
 from bench.pacer import Pacer, precise_sleep
+from bench.slice_start import Slice, TaskStart, ThreadStart
 
 FROM_CALL: Final = "from_call_ns"
 """Series: of every redo what the client saw that made it, from its call to its page."""
@@ -65,21 +58,17 @@ def run_open_threads(
     It ends when all arrivals are served; once too many wait, no more arrive (``Backlog``).
     """
     calls, pages = work.calls, work.pages
-    everybody_there = threading.Barrier(clients + 1)
-    gate = threading.Event()
-    this = SliceTimes()
+    start, this = ThreadStart(clients), Slice(seconds, meters)
     backlog = load.next_slice(seconds)
     one_by_one = threading.Lock()
-    errors: list[BaseException] = []
 
     def redo_arrivals(client: _Client) -> None:
         index, count = client.first(len(calls)), len(calls)
         sample, from_call = client.latency_ns.append, client.from_call_ns.append
-        everybody_there.wait()
-        gate.wait()
+        start.wait()
         opened_ns = this.opened_ns
         client.start_ns = client.end_ns = _now_ns()
-        while not errors:
+        while not start.errors:
             with one_by_one:
                 intended_ns = backlog.take(_now_ns() - opened_ns)
             if intended_ns is None:
@@ -101,27 +90,10 @@ def run_open_threads(
             if gives_way:
                 os.sched_yield()
 
-    def run(client: _Client) -> None:
-        try:
-            redo_arrivals(client)
-        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-            errors.append(error)
-
     team = [_Client(number) for number in range(clients)]
-    threads = [threading.Thread(target=run, args=(client,), daemon=True) for client in team]
-    with precise_sleep():
-        for thread in threads:
-            thread.start()
-    everybody_there.wait()
-    before = read_before(meters)
-    this.open(seconds)
-    gate.set()
-    for thread in threads:
-        thread.join()
-    after = [meter.used() for meter in meters]
-    if errors:
-        raise errors[0]
-    return _outcome(this, team, backlog, before, after)
+    with precise_sleep():  # which their threads get from this one
+        start.run(this, [partial(redo_arrivals, client) for client in team])
+    return _outcome(this, team, backlog)
 
 
 async def run_open_tasks(
@@ -135,14 +107,13 @@ async def run_open_tasks(
 ) -> SliceOutcome:
     """One slice with a task per client, else as `run_open_threads`."""
     calls, pages = work.calls, work.pages
-    gate = asyncio.Event()
-    this = SliceTimes()
+    start, this = TaskStart(), Slice(seconds, meters)
     backlog = load.next_slice(seconds)
 
     async def redo_arrivals(client: _Client, pacer: Pacer) -> None:
         index, count = client.first(len(calls)), len(calls)
         sample, from_call = client.latency_ns.append, client.from_call_ns.append
-        await gate.wait()
+        await start.wait()
         opened_ns = this.opened_ns
         client.start_ns = client.end_ns = _now_ns()
         while True:
@@ -167,31 +138,15 @@ async def run_open_tasks(
                 await give_way()
 
     team = [_Client(number) for number in range(clients)]
-    try:
-        with Pacer(asyncio.get_running_loop()) as pacer:
-            async with asyncio.TaskGroup() as group:
-                for client in team:
-                    group.create_task(redo_arrivals(client, pacer))
-                await asyncio.sleep(0)  # everybody reaches the gate
-                before = read_before(meters)
-                this.open(seconds)
-                gate.set()
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    after = [meter.used() for meter in meters]
-    return _outcome(this, team, backlog, before, after)
+    with Pacer(asyncio.get_running_loop()) as pacer:
+        await start.run(this, [redo_arrivals(client, pacer) for client in team])
+    return _outcome(this, team, backlog)
 
 
-def _outcome(
-    this: SliceTimes,
-    team: Sequence[_Client],
-    backlog: Backlog,
-    before: Sequence[Used],
-    after: Sequence[Used],
-) -> SliceOutcome:
+def _outcome(this: Slice, team: Sequence[_Client], backlog: Backlog) -> SliceOutcome:
     from_call_ns, late_ns = array("q"), array("q")
     for client in team:
         from_call_ns += client.from_call_ns
         late_ns += client.late_ns
     series = {FROM_CALL: from_call_ns, PACER_LATE: late_ns}
-    return outcome(this, team, before, after, series, backlog.counts())
+    return outcome(this, team, series, backlog.counts())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -67,6 +67,19 @@ class Meter(Protocol):
 
     def user_share(self) -> float | None:
         """User time / CPU time over the life of the process; None before there is any to tell."""
+
+
+def used_before(meters: Sequence[Meter]) -> list[Used]:
+    """What the meters show before something is measured, read last to first: the first is this
+    process's own, and what it takes to read the others (a file for each child) must not count as
+    used meanwhile, as it does not afterwards, when the own is read first."""
+    return [meter.used() for meter in reversed(meters)][::-1]
+
+
+def used_since(meters: Sequence[Meter], before: Sequence[Used]) -> tuple[Used, ...]:
+    """What each meter's process has used since ``before`` was read."""
+    after = [meter.used() for meter in meters]
+    return tuple(now.since(then) for now, then in zip(after, before, strict=True))
 
 
 class OwnMeter:

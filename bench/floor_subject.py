@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 
 from bench.clients import SliceOutcome
-from bench.cpu_usage import Meter, ProcessMeter
+from bench.cpu_usage import Meter, ProcessMeter, used_before, used_since
 from bench.subject import PIPE_BYTES, Fact, SubjectError
 from bench.worker_protocol import WorkerSpec
 
@@ -39,14 +39,13 @@ class FloorSubject:
         )
 
     def run_slice(self, seconds: float) -> SliceOutcome:
-        before = [meter.used() for meter in self.meters]
+        before = used_before(self.meters)
         self._send(f"slice {round(seconds * 1e9)}")
         size, reads, writes, polls = self._numbers_after("slice", 4)
         payload = self._read(size)
         for name, calls in (("read_calls", reads), ("write_calls", writes), ("poll_calls", polls)):
             self._counters[name] += calls
-        after = [meter.used() for meter in self.meters]
-        used = tuple(now.since(then) for now, then in zip(after, before, strict=True))
+        used = used_since(self.meters, before)
         return SliceOutcome(payload, used)
 
     def counters(self) -> Mapping[str, int]:

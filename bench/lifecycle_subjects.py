@@ -24,7 +24,7 @@ from bench.bare_children import (
 )
 from bench.clients import SliceOutcome
 from bench.clients_at_once import Episode, outcome_of
-from bench.cpu_usage import ChildMeter, Meter, OwnMeter
+from bench.cpu_usage import ChildMeter, Meter, OwnMeter, used_before, used_since
 from bench.manager_hosts import host_of
 from bench.manager_subjects import counters_of, facts_of
 from bench.memory_usage import memory_bytes
@@ -71,10 +71,9 @@ class _Scenario:
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         counts: dict[str, int] = {}
-        before = [meter.used() for meter in self.meters]
+        before = used_before(self.meters)
         episodes = self._episodes(_now_ns() + round(seconds * 1e9), counts)
-        after = [meter.used() for meter in self.meters]
-        used = tuple(now.since(then) for now, then in zip(after, before, strict=True))
+        used = used_since(self.meters, before)
         return outcome_of(episodes, used, counts)
 
     def counters(self) -> Mapping[str, int]:

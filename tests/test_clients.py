@@ -16,6 +16,7 @@ from typing import TypeVar
 import pytest
 
 from bench import clients as clients_module
+from bench import slice_start
 from bench.clients import SliceOutcome, Work, WrongPageError, run_tasks, run_threads
 from bench.cpu_usage import Meter, Used
 from bench.samples import SliceSamples
@@ -140,6 +141,7 @@ def test_each_client_stops_at_the_first_redo_that_ends_past_the_deadline(
 def test_the_loop_by_hand(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(clients_module, "_now_ns", clock)
+    monkeypatch.setattr(slice_start, "_now_ns", clock)
 
     def redo(index: int) -> bytes:
         clock.pass_ns(99_000)
@@ -157,6 +159,7 @@ def test_a_redo_that_ends_at_the_deadline_is_the_last(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(clients_module, "_now_ns", clock)
+    monkeypatch.setattr(slice_start, "_now_ns", clock)
 
     def redo(index: int) -> bytes:
         clock.pass_ns(497_000)  # with three readings of the clock: half the slice

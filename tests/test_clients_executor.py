@@ -110,7 +110,7 @@ def test_one_that_does_not_give_way_keeps_its_thread_until_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    for module in ("clients", "clients_executor"):
+    for module in ("slice_start", "clients_executor"):
         monkeypatch.setattr(f"bench.{module}._now_ns", clock)
 
     def redo(index: int) -> bytes:
@@ -130,7 +130,7 @@ def test_each_client_stops_with_its_first_redo_that_ends_past_the_deadline(
     gives_way: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    for module in ("clients", "clients_executor"):
+    for module in ("slice_start", "clients_executor"):
         monkeypatch.setattr(f"bench.{module}._now_ns", clock)
 
     def redo(index: int) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench import clients as clients_module
-from bench import clients_open
+from bench import clients_open, slice_start
 from bench.arrivals import PoissonLoad, poisson_starts_ns
 from bench.clients import SliceOutcome, Work, WrongPageError
 from bench.clients_open import FROM_CALL, PACER_LATE, run_open_tasks, run_open_threads
@@ -105,6 +105,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     fake_time = SimpleNamespace(sleep=lambda seconds: made.pass_ns(round(seconds * 1e9)))
     monkeypatch.setattr(clients_module, "_now_ns", made)
+    monkeypatch.setattr(slice_start, "_now_ns", made)
     monkeypatch.setattr(clients_open, "_now_ns", made)
     monkeypatch.setattr(clients_open, "time", fake_time)
     monkeypatch.setattr(clients_open, "Pacer", FakePacer)
