@@ -25,8 +25,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
 	| awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
-bench: compiled ## measure the default profile, print the table, draw the curves (5 minutes; ARGS=...)
-	@$(RUN) -m bench run --profile default --plot $(ARGS)
+bench: compiled ## measure the default profile: table, curves and a page to look at (5 minutes; ARGS=...)
+	@$(RUN) -m bench run --profile default --plot --report $(ARGS)
 
 bench-quick: compiled ## the same with the quick profile (45 seconds; ARGS=...)
 	@$(RUN) -m bench run --profile quick --plot $(ARGS)
@@ -45,12 +45,8 @@ plot: $(RUNTIME) ## draw the curves of a result file (RESULT=path; the latest if
 report: $(RUNTIME) ## a result file as one HTML page (RESULT=path, several to compare; the latest if not given)
 	@$(RUN) -m bench report $(RESULT) $(ARGS)
 
-REFERENCE := results/reference/default.json
-figures: $(RUNTIME) ## draw README's pictures anew, from results/reference/default.json
-	@test -e $(REFERENCE) || { \
-	    echo "error: no $(REFERENCE): measure it where it is quiet, with $(RUN) -m bench run" \
-	         "--profile default -o $(REFERENCE)" >&2; exit 2; }
-	@$(RUN) -m bench plot $(REFERENCE) -o docs/images/default --format svg --force
+figures: $(RUNTIME) ## fill README and docs/ anew with what the results in results/reference say
+	@$(RUN) docs/refresh.py $(ARGS)
 
 CASE ?=
 history: $(RUNTIME) ## a measure of cases over all results, commit by commit (CASE='async/*'; ARGS=...)

@@ -26,7 +26,7 @@ from bench.equipment import prepare, scratch_folder, usable_managers
 from bench.errors import BenchError
 from bench.findings import FLOOR
 from bench.interpreters import described, find_interpreters
-from bench.matrix import cases_of
+from bench.matrix import cases_of, without_meaning
 from bench.names import is_own_manager, is_peer
 from bench.placement import problem as placement_problem
 from bench.result_names import RESULTS, ROOT
@@ -100,7 +100,7 @@ def _measure(
     interpreters = find_interpreters(config.python)
     managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
     config = override(config, manager=list(managers))
-    for warning in left_out:
+    for warning in (*left_out, *without_meaning(config)):
         say(err, f"warning: {warning}")
     now_utc = datetime.now(UTC)
     prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"

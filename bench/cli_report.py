@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from bench.errors import BenchError
 from bench.report import page
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.stats import load_summary
+from bench.stats import Summary, load_summary
 from bench.suite_file import write_atomically
 
 
@@ -35,10 +36,22 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     paths = [result_path(name) for name in args.results]
     place = args.output or paths[0].with_suffix(".html")
     summaries = [load_summary(path) for path in paths]
-    if place.is_dir():
-        raise BenchError(f"{place}: is a folder: name a file, as {place / 'report.html'}")
-    if place.exists() and (not args.force or any(place.samefile(path) for path in paths)):
-        raise BenchError(f"{place}: is there already: use --force, or another name")
-    write_atomically(place, page(summaries).encode("utf-8"))
+    overwrites_result = place.exists() and any(place.samefile(path) for path in paths)
+    if not args.force or place.is_dir() or overwrites_result:
+        check_page(place)
+    write_page(place, summaries)
     out.print(str(place), highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def check_page(place: Path) -> None:
+    """Raises BenchError if something is there already."""
+    if place.is_dir():
+        raise BenchError(f"{place}: is a folder: name a file, as {place / 'report.html'}")
+    if place.exists():
+        raise BenchError(f"{place}: is there already: use --force, or another name")
+
+
+def write_page(place: Path, summaries: Sequence[Summary]) -> None:
+    """Overwrites what is there. Raises ResultFileError."""
+    write_atomically(place, page(summaries).encode("utf-8"))

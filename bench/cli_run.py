@@ -20,13 +20,14 @@ from bench.cases import Case
 from bench.claim import claimed
 from bench.cli_check import say_what_disturbs
 from bench.cli_options import add_config_options, config_of, given_options
+from bench.cli_report import check_page, write_page
 from bench.config import Config, differences, from_json, override
 from bench.environment import Environment
 from bench.equipment import prepare, scratch_folder, usable_managers
 from bench.errors import BenchError, ResultFileError, ResultTakenError
 from bench.interpreters import described, find_interpreters
 from bench.interrupts import held_back
-from bench.matrix import cases_of
+from bench.matrix import cases_of, without_meaning
 from bench.measure import measure_run
 from bench.names import THIS_PYTHON, is_peer
 from bench.own_manager_search import described as own_managers_described
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", metavar="FILE", type=Path, help="do the rounds that are missing in FILE"
     )
     group.add_argument("--plot", action="store_true", help="draw the curves beside the result")
+    group.add_argument("--report", action="store_true", help="write the page beside the result")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -88,6 +90,8 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     if older is not None and managers != config.manager:
         raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
     config = override(config, manager=list(managers))
+    for warning in without_meaning(config) if older is None else ():
+        _say(err, f"warning: {warning}")
     environment = Environment.collect(
         ROOT,
         child_build={},
@@ -101,6 +105,8 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     check_place(path)
     if args.plot and not args.force and older is None:
         check_free(cases_of(config), path.with_suffix(""))
+    if args.report and not args.force and older is None:
+        check_page(_page_of(path))
     equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
     for warning in equipment.warnings:
         _say(err, f"warning: {warning}")
@@ -140,6 +146,16 @@ def _older(args: argparse.Namespace, stack: contextlib.ExitStack) -> ResultFile 
 def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
     """The configuration of the file, with another number of rounds perhaps. Raises BenchError."""
     begun = from_json(older.environment.config_json, where=str(older.path))
+    # Of what is the user's the file has the label alone.
+    for option, choices, is_own, ending in (
+        ("workload", begun.workload, is_own_workload, "=PATH"),
+        ("child", begun.child.kind, is_own_child, "=COMMAND"),
+    ):
+        if getattr(args, option) is None and any(map(is_own, choices)):
+            again = ",".join(f"{one}{ending if is_own(one) else ''}" for one in choices)
+            raise BenchError(
+                f"{older.path}: does not hold where its {option} is: say --{option} {again}"
+            )
     config = override(begun, **given_options(args))
     if differing := differences(begun, config):
         raise BenchError(
@@ -242,6 +258,10 @@ def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
     return shlex.join(words)
 
 
+def _page_of(result: Path) -> Path:
+    return result.with_suffix(".html")
+
+
 def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: Console) -> int:
     """Shows what was measured; the exit status."""
     if not result.run_count:
@@ -257,6 +277,9 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
         overwrite = args.force or args.resume is not None
         for picture in draw(summary, stem, force=overwrite):
             _say(out, str(picture))
+    if args.report:
+        write_page(_page_of(result.path), [summary])
+        _say(out, str(_page_of(result.path)))
     # A run that ends because it is over its budget of memory has answered what it was asked.
     return 1 if any(one.over_budget is None for one in result.failures) else 0
 

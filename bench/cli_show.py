@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from bench import exports, table
 from bench.cli_options import add_plain_argument, plain_console
 from bench.distributions import load_distributions
 from bench.errors import BenchError
+from bench.names import unknown
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.stats import Summary, load_summary
 from bench.tails_output import print_tails, tails_data
@@ -50,12 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead of the usual tables (in JSON, besides) latency percentiles up to p99.99, as"
         " far as the samples carry them, and their ratios to sync",
     )
+    parser.add_argument(
+        "--only",
+        metavar="LIST",
+        help=f"of {', '.join(table.PARTS)} (default: all that the result has)",
+    )
     add_plain_argument(parser)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.tails and args.format not in (TABLE, JSON):
         raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {args.format}")
+    if args.only is not None and (args.tails or args.format != TABLE):
+        raise BenchError("--only chooses among the usual tables: leave out --tails and formats")
+    parts = _parts(args.only)
     path = result_path(args.result)
     summary = load_summary(path)
     distributions = load_distributions(path) if args.tails else {}
@@ -65,7 +74,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
             shown.print(table.heading(summary), highlight=False)
             print_tails(summary, distributions, shown)
         else:
-            table.print_summary(summary, shown, plain=args.plain)
+            table.print_summary(summary, shown, plain=args.plain, parts=parts)
         return 0
     data = JSON_FORMS[args.format](summary)
     if args.tails:
@@ -73,3 +82,12 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     text = json.dumps(data, indent=1)
     out.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _parts(text: str | None) -> Sequence[str]:
+    """Those of --only. Raises BenchError."""
+    parts = table.PARTS if text is None else tuple(text.split(","))
+    for part in parts:
+        if part not in table.PARTS:
+            raise BenchError(f"--only: {unknown('part', part, table.PARTS)}")
+    return parts

@@ -1,8 +1,9 @@
 """What the rows of a group say, in plain words: the titles of figures, computed from the data.
 
-A difference counts only if it is there in nearly every round: the quartiles of the ratio, taken
-round by round, lie on one side of 1 and its median is 2 % away from it. This is a caption, not a
-statistical test; `compare` is for that.
+Ratios are geometric means over the rounds, as in the verdict (``rounds.ratio``). A difference
+counts only if the 95 % interval lies on one side of 1 and the mean is 2 % away from it; of one
+round, which has no interval, the ratio decides alone. This is a caption and corrected for nothing;
+`compare` is.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bench import units
+from bench.effects import Effect
 from bench.names import NOOPS
-from bench.stats import CaseRow, Estimate, Group, less_is_better, measure_of, paired_ratio
+from bench.rounds import ratio
+from bench.stats import CaseRow, Estimate, Group, less_is_better, measure_of
 
 BASE = "sync"
 CHALLENGER = "async"
@@ -62,19 +65,28 @@ class Measure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How far one manager leads another at N clients: ``ratio`` above 1 is a lead."""
+    """How far one manager leads another at N clients: a ratio above 1 is a lead."""
 
     clients: int
-    ratio: Estimate
+    effect: Effect
+
+    @property
+    def ratio(self) -> float:
+        return self.effect.ratio
 
     @property
     def side(self) -> int:
         """1 if it leads, -1 if the other does, 0 if the runs do not tell them apart."""
-        if self.ratio.low > 1 and self.ratio.median >= 1 + _SMALLEST_LEAD:
-            return 1
-        if self.ratio.high < 1 and self.ratio.median <= 1 / (1 + _SMALLEST_LEAD):
-            return -1
-        return 0
+        return side(self.effect)
+
+
+def side(effect: Effect) -> int:
+    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell."""
+    low = effect.ratio if effect.low is None else effect.low
+    high = effect.ratio if effect.high is None else effect.high
+    if low > 1 and effect.ratio >= 1 + _SMALLEST_LEAD:
+        return 1
+    return -int(high < 1 and effect.ratio <= 1 / (1 + _SMALLEST_LEAD))
 
 
 def leads(group: Group, measure: Measure, manager: str, base: str) -> list[Lead]:
@@ -85,16 +97,10 @@ def leads(group: Group, measure: Measure, manager: str, base: str) -> list[Lead]
         other = measure.of(group.row(base, clients))
         if less_is_better(measure.field):
             own, other = other, own
-        if _has_zero(own) or _has_zero(other):
-            continue  # a CPU time below what is counted: the rounds that are left tell nothing
-        ratio = paired_ratio(own, other)
-        if ratio is not None:
-            found.append(Lead(clients, ratio))
+        effect = ratio(own, other)
+        if effect is not None:
+            found.append(Lead(clients, effect))
     return found
-
-
-def _has_zero(estimate: Estimate | None) -> bool:
-    return estimate is not None and any(value == 0 for _, value in estimate.by_round)
 
 
 def title(group: Group, measure: Measure) -> str:
@@ -123,7 +129,7 @@ def _challenger(group: Group, measure: Measure) -> _Challenger | None:
 
     def rank(one: _Challenger) -> tuple[bool, int, float]:
         last = one.leads[-1]
-        return one.manager == CHALLENGER, last.clients, last.ratio.median
+        return one.manager == CHALLENGER, last.clients, last.ratio
 
     return max(found, key=rank, default=None)
 
@@ -135,13 +141,15 @@ def _verdict(challenger: _Challenger, base: str, measure: Measure) -> str:
     better_by = measure.times_better.format(times=_times(last))
     if len(all_leads) == 1:
         if last.side == 0:
-            return f"{manager} and {base} are alike at {at_last}"
+            return f"{manager} and {base} are not told apart at {at_last}"
         winner, loser = (manager, base) if last.side > 0 else (base, manager)
         return f"{winner} {better_by} {loser} at {at_last}"
     if all(lead.side == 0 for lead in all_leads):
-        return f"{manager} and {base} are alike at every N"
+        return f"{manager} and {base} are not told apart at any N"
     if last.side == 0:
-        return f"{manager} and {base} are alike at {at_last}; {_elsewhere(challenger, base)}"
+        return (
+            f"{manager} and {base} are not told apart at {at_last}; {_elsewhere(challenger, base)}"
+        )
     winner, loser = (manager, base) if last.side > 0 else (base, manager)
     start = _start_of_last_streak(all_leads)
     if start == 0:
@@ -171,8 +179,8 @@ def _start_of_last_streak(all_leads: Sequence[Lead]) -> int:
 
 
 def _times(lead: Lead) -> str:
-    ratio = max(lead.ratio.median, 1 / lead.ratio.median)
-    return f"{ratio:.2f}x" if ratio < 1.095 else f"{ratio:.1f}x"
+    times = max(lead.ratio, 1 / lead.ratio)
+    return f"{times:.2f}x" if times < 1.095 else f"{times:.1f}x"
 
 
 def _alone(group: Group, measure: Measure) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bench import figures
+from bench import figures, units
 from bench import plot_style as style
 from bench.findings import FLOOR, Measure, title
 from bench.knee import knees, point
@@ -24,6 +24,9 @@ _SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "ma
 
 _LABEL_OFFSET: Final = 5
 """Points between a point and its N."""
+
+_LABEL_ROOM: Final = (0.035, 0.045)
+"""Shares of a panel's width and height that the N of a point takes."""
 
 
 def knee_figure(groups: Sequence[Group], summary: Summary) -> Figure:
@@ -78,32 +81,72 @@ def _panel(panel: Axes, group: Group, shared: Group | None, columns: int) -> Non
     low, high = panel.get_xlim()
     room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
     panel.set_xlim(low / room, high * room)
+    _label(panel, group)
 
 
 def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
     knee_of = {one.manager: one.clients for one in knees(group)}
-    # From the last one on, so that the first one lies on top.
-    for index, manager in reversed(list(enumerate(group.managers))):
-        # Below on the right or above on the left: lines of neighbours are often close.
-        side = -1 if index % 2 else 1
+    for manager in reversed(group.managers):  # so that the first one lies on top
         points = _points(group, manager)
         look = style.look(manager)
         look = replace(look, **_SHARED) if is_shared else look
-        figures.line(panel, [(x, y) for _, x, y in points], look)
+        figures.line(
+            panel,
+            [(x, y) for _, x, y in points],
+            look,
+            f"{manager} shared by all" if is_shared else manager,
+            at=[f"N = {clients}, {units.rate(x)}" for clients, x, _ in points],
+        )
         for clients, x, y in points:
             if clients == knee_of.get(manager):
                 panel.plot([x], [y.median], linestyle="", **_ring(look.color))
-            if not is_shared:
-                panel.annotate(
-                    str(clients),
-                    (x, y.median),
-                    (side * _LABEL_OFFSET, -side * _LABEL_OFFSET),
-                    textcoords="offset points",
-                    ha="left" if side > 0 else "right",
-                    va="center",
-                    color=look.color,
-                    fontsize=style.FOOTER_SIZE,
-                )
+
+
+def _label(panel: Axes, group: Group) -> None:
+    """N at the points, where there is room: first at knees, then at the ends, then in between."""
+    knee_of = {one.manager: one.clients for one in knees(group)}
+    labels: list[tuple[int, int, _Label]] = []
+    for index, manager in enumerate(group.managers):
+        points = _points(group, manager)
+        for number, (clients, x, y) in enumerate(points):
+            rank = 0 if clients == knee_of.get(manager) else 1
+            rank += number not in (0, len(points) - 1)
+            # Below on the right or above on the left: lines of neighbours are often close.
+            label = _Label(str(clients), (x, y.median), -1 if index % 2 else 1, manager)
+            labels.append((rank, len(labels), label))
+    to_share = panel.transData + panel.transAxes.inverted()
+    taken: list[tuple[float, float]] = []
+    for _, _, label in sorted(labels, key=lambda one: one[:2]):
+        right, up = (float(share) for share in to_share.transform(label.at))
+        place = (right + label.side * _LABEL_ROOM[0] / 2, up - label.side * _LABEL_ROOM[1] / 2)
+        if all(
+            abs(place[0] - other[0]) > _LABEL_ROOM[0] or abs(place[1] - other[1]) > _LABEL_ROOM[1]
+            for other in taken
+        ):
+            taken.append(place)
+            label.draw(panel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """The N of a point, on the right of it (``side`` 1) or on the left (-1)."""
+
+    text: str
+    at: tuple[float, float]
+    side: int
+    manager: str
+
+    def draw(self, panel: Axes) -> None:
+        panel.annotate(
+            self.text,
+            self.at,
+            (self.side * _LABEL_OFFSET, -self.side * _LABEL_OFFSET),
+            textcoords="offset points",
+            ha="left" if self.side > 0 else "right",
+            va="center",
+            color=style.look(self.manager).color,
+            fontsize=style.FOOTER_SIZE,
+        )
 
 
 def _points(group: Group, manager: str) -> list[tuple[int, float, Estimate]]:

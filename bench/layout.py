@@ -36,7 +36,7 @@ def bare_table(title: str | None = None) -> Table:
 
 
 def whole_table(
-    title: str,
+    title: str | None,
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,

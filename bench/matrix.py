@@ -38,6 +38,18 @@ def cases_of(config: Config) -> tuple[Case, ...]:
     return tuple(dict.fromkeys(_once(case, config) for case in cases))
 
 
+def without_meaning(config: Config) -> Iterator[str]:
+    """A line for each dimension that was asked for and makes no difference to any case."""
+    cases = cases_of(config)
+    for name in _MEANS_SOMETHING:
+        asked = [value for value in getattr(config, name) if value != DEFAULTS[name]]
+        if asked and all(getattr(case, name) == DEFAULTS[name] for case in cases):
+            yield (
+                f"{name.replace('_', '-')} {','.join(map(str, asked))} means nothing to"
+                f" {', '.join(config.manager)}: left out"
+            )
+
+
 _SLOWEST_FIRST: Final = (
     *("workload", "placement", "background_load", "python", "topology", "scenario", "admission"),
     *("load", "heartbeat", "caller", "executor", "pause", "wait", "manager", "clients"),

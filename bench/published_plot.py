@@ -1,4 +1,5 @@
-"""The figure of the published benchmark: the ratio of sync to async against N, here and there.
+"""The figures of the published benchmark, here and there: the ratio of sync to async against N, and
+how time per redo grows with N.
 
 What is drawn comes from ``published_shapes``; which groups are drawn is decided by the view.
 """
@@ -6,6 +7,7 @@ What is drawn comes from ``published_shapes``; which groups are drawn is decided
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -15,8 +17,17 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench import figures
 from bench import plot_style as style
+from bench.names import SYNC
 from bench.published import Published
-from bench.published_shapes import Beside, beside, exceptions, own_ratios
+from bench.published_shapes import (
+    ASYNC,
+    Beside,
+    beside,
+    exceptions,
+    own_growth,
+    own_ratios,
+    published_growth,
+)
 from bench.stats import Group, Summary
 
 _ROOM: Final = 1.3
@@ -47,6 +58,43 @@ def shapes_figure(groups: Sequence[Group], published: Published, summary: Summar
     return figure
 
 
+def growth_figure(groups: Sequence[Group], published: Published, summary: Summary) -> Figure:
+    """Time per redo as a multiple of that at N = 1: a panel per group, at least one; a line per
+    manager, and one in the same colour per machine and manager that was published."""
+    figure, panels, columns = figures.panels(len(groups))
+    machines: dict[str, style.Look] = {}
+    managers: dict[str, style.Look] = {}
+    for panel, group in zip(panels, groups, strict=True):
+        figures.clients_axis(panel, group.clients)
+        figures.log_axis(panel, lambda value, _: f"{value:g}x")
+        steepest = []
+        for manager in (SYNC, ASYNC):
+            look = style.look(manager)
+            for table in published.tables:
+                growth = published_growth(table, manager, group.workload)
+                if growth:
+                    plain = _THEIR_LOOKS[len(machines) % len(_THEIR_LOOKS)]
+                    machine = table.machine.partition(" (")[0]  # the legend has one line
+                    theirs = replace(machines.setdefault(machine, plain), color=look.color)
+                    values = [ratio.value for ratio in growth.values()]
+                    name = f"{manager} published, {table.label}"
+                    figures.curve(panel, list(growth), values, theirs, name)
+            own = own_growth(group, manager)
+            if own:
+                managers[manager] = look
+                bounds = [figures.Beside.interval(one.low, one.high) for one in own.values()]
+                values = [ratio.value for ratio in own.values()]
+                figures.curve(panel, list(own), values, look, f"{manager} here", beside=bounds)
+                last = max(own)
+                steepest.append(f"{manager} {own[last].value:.3g}x at N = {last}")
+        figures.title(panel, f"{group.workload}: here {', '.join(steepest)}", columns)
+    panels[0].set_ylabel("time per redo, to that at N = 1")
+    legend = [figures.legend_entry(f"{name} here", look) for name, look in managers.items()]
+    legend += [figures.legend_entry(f"published: {name}", look) for name, look in machines.items()]
+    figures.frame(figure, legend, figures.footer(summary))
+    return figure
+
+
 def _panel(
     panel: Axes, group: Group, compared: Sequence[Beside], machines: Mapping[str, style.Look]
 ) -> None:
@@ -56,10 +104,18 @@ def _panel(
     panel.axhline(1.0, color=style.FAINT, linewidth=0.8)
     known = [(n, r.low, r.high) for n, r in own.items() if r.low and r.high]
     # Below the lines, which alone decide what is in sight: an interval may be very wide.
-    figures.curve(panel, list(own), [ratio.value for ratio in own.values()], _OWN_LOOK)
+    figures.curve(
+        panel,
+        list(own),
+        [ratio.value for ratio in own.values()],
+        _OWN_LOOK,
+        "here",
+        beside=[figures.Beside.interval(ratio.low, ratio.high) for ratio in own.values()],
+    )
     for one in compared:
         values = [ratio.value for ratio in one.published.values()]
-        figures.curve(panel, list(one.published), values, machines[one.table.label])
+        label = one.table.label
+        figures.curve(panel, list(one.published), values, machines[label], f"published, {label}")
     seen = panel.get_ylim()
     if known:
         xs, low, high = zip(*known, strict=True)

@@ -104,7 +104,14 @@ def _panel(panel: Axes, group: Group) -> None:
     for one in reversed(ratios(group)):  # so that the first one lies on top
         look = style.look(one.manager)
         xs = [n for n, _ in one.by_clients]
-        figures.curve(panel, xs, [effect.ratio for _, effect in one.by_clients], look)
+        figures.curve(
+            panel,
+            xs,
+            [effect.ratio for _, effect in one.by_clients],
+            look,
+            f"{one.manager} to {BASE}",
+            beside=[figures.Beside.interval(r.low, r.high) for _, r in one.by_clients],
+        )
     low, high = panel.get_ylim()  # an interval of two rounds may be very wide
     for one in ratios(group):
         known = [(n, r.low, r.high) for n, r in one.by_clients if r.low and r.high]

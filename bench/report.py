@@ -19,6 +19,7 @@ from rich.text import Text
 
 from bench import comparison_output, report_figures, units, verdict
 from bench.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
+from bench.effects import Effect
 from bench.findings import BASE
 from bench.keys import PREFIX, Value, find
 from bench.notes import notes
@@ -209,7 +210,6 @@ def _listing(summary: Summary, ident: str) -> Listing:
 
 def _line(group: Group, row: CaseRow, marked: bool) -> Line:
     clients = row.case.clients
-    ratio = throughput_ratio(group, row, BASE)
     return Line(
         name=row.case.name,
         manager=row.case.manager,
@@ -217,7 +217,7 @@ def _line(group: Group, row: CaseRow, marked: bool) -> Line:
         cells=(
             Cell(str(clients), clients),
             *(_cell(measure_of(row, one), _SHOW[one]) for one in MEASURES),
-            _cell(ratio, units.factor),
+            _ratio_cell(throughput_ratio(group, row, BASE)),
             Cell(str(len(row.rounds)), len(row.rounds)),
         ),
         marked=marked,
@@ -229,6 +229,15 @@ def _cell(one: Estimate | None, show: Callable[[float], str]) -> Cell:
         return Cell(_ABSENT, None)
     spread = "" if one.spread is None else f"{show(one.low)} to {show(one.high)}"
     return Cell(show(one.median), one.median, spread)
+
+
+def _ratio_cell(one: Effect | None) -> Cell:
+    if one is None:
+        return Cell(_ABSENT, None)
+    spread = ""
+    if one.low is not None and one.high is not None:
+        spread = f"{units.factor(one.low)} to {units.factor(one.high)}"
+    return Cell(units.factor(one.ratio), one.ratio, spread)
 
 
 def _facts(summary: Summary) -> tuple[tuple[str, str], ...]:

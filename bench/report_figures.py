@@ -71,7 +71,21 @@ def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
 
 
 def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
-    return svg.Picture(view.figure(name, summary))
+    figure = view.figure(name, summary)
+    drawn = [
+        (axes, line)
+        for axes in figure.axes
+        for line in axes.lines
+        if isinstance(line, figures.Curve)
+    ]
+    return svg.Picture(
+        figure,
+        tuple(
+            svg.Spot(axes, x, y, str(number), text)
+            for number, (axes, line) in enumerate(drawn)
+            for x, y, text in line.told()
+        ),
+    )
 
 
 def _has_points(group: Group, measure: Measure) -> bool:

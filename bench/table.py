@@ -6,7 +6,7 @@ the console that the caller passes and nowhere else, so colours and width are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -16,11 +16,14 @@ from rich.text import Text
 
 from bench import columns, units
 from bench.columns import Column
+from bench.effects import Effect
+from bench.errors import BenchError
 from bench.findings import BASE, FLOOR
 from bench.keys import SCHEMA_VERSION
 from bench.layout import bare_table, hanging, print_whole
 from bench.notes import notes
 from bench.over_clients import over_clients_data, print_over_clients
+from bench.rounds import ratio
 from bench.sparkline import sparkline
 from bench.stats import (
     HEADINGS,
@@ -33,11 +36,18 @@ from bench.stats import (
     measure_of,
     paired_ratio,
 )
+from bench.verdict import compares, of_group
 from bench.views import covered, views_of
 from bench.winners import winner
 
 JSON_VERSION = 1
 """Version of what `as_data` returns."""
+
+VERDICT: Final = "verdict"
+CASES: Final = "cases"
+EXPERIMENTS: Final = "experiments"
+PARTS: Final = (VERDICT, CASES, EXPERIMENTS)
+"""What `print_summary` prints, in this order."""
 
 _ABSENT = "-"
 
@@ -48,33 +58,62 @@ _NOISY_SPREAD = 0.25
 """A spread above this is coloured: the machine did not keep its pace."""
 
 
-def print_summary(summary: Summary, console: Console, *, plain: bool = False) -> None:
-    """Print one table per workload, the experiments, the marks, and how to read the columns.
+def print_summary(
+    summary: Summary,
+    console: Console,
+    *,
+    plain: bool = False,
+    parts: Collection[str] = PARTS,
+) -> None:
+    """Print what the result says in a few sentences, one table per workload, the experiments, the
+    marks, and how to read the columns.
 
-    ``plain``: without the lines that are for the eye only, the small curves.
+    ``plain``: without the lines that are for the eye only, the small curves. ``parts``: those of
+    PARTS that are wanted. Raises BenchError where there is nothing of a part that was asked for
+    alone.
     """
     marks = notes(summary)
-    marked = {note.case for note in marks}
-    console.print(heading(summary), highlight=False)
     cases = [row.case for row in summary.rows]
     ordinary = summary.without(covered(cases))
-    for group in ordinary.groups():
+    views = views_of(cases)
+    if set(parts) == {EXPERIMENTS} and not views:
+        raise BenchError(f"{summary.source}: has no case of an experiment (docs/experiments.md)")
+    console.print(heading(summary), highlight=False)
+    # Why there is no verdict is for those who have asked for it.
+    groups = [one for one in ordinary.groups() if set(parts) == {VERDICT} or compares(one)]
+    if VERDICT in parts and groups:
+        console.print()
+        for sentence in (text for group in groups for text in of_group(group)):
+            console.print(hanging("- ", sentence, "bold"), highlight=False)
+    if CASES in parts:
+        _print_cases(ordinary, {note.case for note in marks}, console, plain=plain)
+    for view in views if EXPERIMENTS in parts else ():
+        for shown in view.tables(summary):
+            console.print()
+            if isinstance(shown, Table):
+                print_whole(shown, _WIDTH, console)
+            else:
+                console.print(shown)
+    if set(parts) == {VERDICT}:
+        return
+    console.print()
+    for note in marks:
+        console.print(hanging("! ", note.text, "yellow"), highlight=False)
+    if CASES in parts and ordinary.rows:
+        if marks:
+            console.print()
+        console.print(Text(_legend(summary), style="dim"), highlight=False)
+
+
+def _print_cases(
+    summary: Summary, marked: Collection[Any], console: Console, *, plain: bool
+) -> None:
+    for group in summary.groups():
         console.print()
         print_whole(_table(group, marked), _WIDTH, console)
         for line in () if plain else sparklines(group):
             console.print(line, highlight=False)
-    print_over_clients(ordinary, console)
-    for view in views_of(cases):
-        for table in view.tables(summary):
-            console.print()
-            console.print(table, crop=False)
-    console.print()
-    for note in marks:
-        console.print(hanging("! ", note.text, "yellow"), highlight=False)
-    if marks:
-        console.print()
-    if ordinary.rows:
-        console.print(Text(_legend(summary), style="dim"), highlight=False)
+    print_over_clients(summary, console)
 
 
 def as_data(summary: Summary) -> dict[str, Any]:
@@ -106,14 +145,15 @@ def as_data(summary: Summary) -> dict[str, Any]:
     }
 
 
-def throughput_ratio(group: Group, row: CaseRow, base: str) -> Estimate | None:
-    """Throughput of a row to that of the base at the same N, round by round; None for the base."""
-    if row.case.manager == base:
-        return None
-    base_row = group.row(base, row.case.clients)
-    return (
-        None if base_row is None else paired_ratio(row.throughput_per_s, base_row.throughput_per_s)
-    )
+def throughput_ratio(group: Group, row: CaseRow, base: str) -> Effect | None:
+    """Throughput of a row to that of the base at the same N; None for the base."""
+    return ratio(*_throughputs(group, row, base))
+
+
+def _throughputs(group: Group, row: CaseRow, base: str) -> tuple[Estimate | None, Estimate | None]:
+    """Of the row, and of the base at the same N unless it is that itself."""
+    base_row = None if row.case.manager == base else group.row(base, row.case.clients)
+    return row.throughput_per_s, None if base_row is None else base_row.throughput_per_s
 
 
 def _row_data(group: Group, row: CaseRow) -> dict[str, Any]:
@@ -123,8 +163,8 @@ def _row_data(group: Group, row: CaseRow) -> dict[str, Any]:
         "rounds": list(row.rounds),
         **{field: _estimate_data(getattr(row, field)) for field in MEASURES},
         "further": {key: _estimate_data(one) for key, one in row.further.items()},
-        "throughput_to_sync": _estimate_data(throughput_ratio(group, row, BASE)),
-        "throughput_to_floor": _estimate_data(throughput_ratio(group, row, FLOOR)),
+        "throughput_to_sync": _estimate_data(paired_ratio(*_throughputs(group, row, BASE))),
+        "throughput_to_floor": _estimate_data(paired_ratio(*_throughputs(group, row, FLOOR))),
         "self_check_missed": [{"round": number, "text": text} for number, text in row.missed],
     }
 
@@ -166,7 +206,7 @@ _MEASURED: Final[tuple[tuple[str, _Cells], ...]] = (
 _SPREAD_AFTER: Final = "time_per_redo_s"
 
 
-def _table(group: Group, marked: set[Any]) -> Table:
+def _table(group: Group, marked: Collection[Any]) -> Table:
     """A line per N and manager; the best manager of an N has a star behind its number."""
     table = bare_table(group.title)
     rows = group.rows
@@ -184,7 +224,7 @@ def _table(group: Group, marked: set[Any]) -> Table:
     for base in (BASE, FLOOR):
         ratios = [throughput_ratio(group, row, base) for row in rows]
         if any(ratios):
-            column = columns.factors([None if one is None else one.median for one in ratios])
+            column = columns.factors([None if one is None else one.ratio for one in ratios])
             table.add_column(f"/{base}", justify="right", no_wrap=True)
             cells.append(column.texts)
     for line in zip(*cells, strict=True):
@@ -201,7 +241,7 @@ def _of_n(rows: Sequence[CaseRow]) -> tuple[str, ...]:
     )
 
 
-def _names(rows: Sequence[CaseRow], marked: set[Any]) -> tuple[str, ...]:
+def _names(rows: Sequence[CaseRow], marked: Collection[Any]) -> tuple[str, ...]:
     return tuple(f"{row.case.manager}{'!' if row.case in marked else ''}" for row in rows)
 
 
@@ -264,7 +304,7 @@ def _legend(summary: Summary) -> str:
         "Medians over the runs. t/redo: time per redo, the sum of the clients' walls / redos. "
         f"+-: its spread over the runs, half the distance of the {spread}. redo/s: throughput. "
         "p50, p99: latency. CPU: per redo, manager and child. /sync, /floor: throughput to that "
-        "of sync and of the floor at the same N, the median of the ratios round by round. "
+        "of sync and of the floor at the same N, the geometric mean over the rounds. "
         "*: the best manager at its N, where the runs tell it from each other one. "
         "!: see the notes. Better from N on: by the mean ratio over the rounds at it and at every "
         "greater N; none: at no N. Growth: lambda is what one client gets alone, sigma the share "

@@ -31,11 +31,16 @@ def sentences(summary: Summary) -> tuple[str, ...]:
     return tuple(text for group in summary.groups() for text in of_group(group))
 
 
+def compares(group: Group) -> bool:
+    """Whether there is another manager to compare with sync."""
+    known = _known(group)
+    return BASE in known and bool(_rivals(known))
+
+
 def of_group(group: Group) -> tuple[str, ...]:
     """One for each manager that is compared with sync, or why there is none."""
-    about = _about(group)
-    known = [name for name in group.managers if _clients(group, name)]
-    rivals = [name for name in known if name not in (BASE, FLOOR, *NOOPS)]
+    about, known = _about(group), _known(group)
+    rivals = _rivals(known)
     if BASE not in known:
         if not rivals:
             return (f"No manager has a result {about}.",)
@@ -44,6 +49,14 @@ def of_group(group: Group) -> tuple[str, ...]:
         return (f"{BASE} {about}: there is no result of another manager to compare with.",)
     by_manager = {one.manager: one for one in crossovers(group) if one.measure == _MEASURE}
     return tuple(_sentence(group, name, by_manager.get(name)) for name in rivals)
+
+
+def _known(group: Group) -> list[str]:
+    return [name for name in group.managers if _clients(group, name)]
+
+
+def _rivals(known: Sequence[str]) -> list[str]:
+    return [name for name in known if name not in (BASE, FLOOR, *NOOPS)]
 
 
 def _sentence(group: Group, manager: str, crossover: Crossover | None) -> str:
@@ -77,6 +90,8 @@ def _bounds(one: Crossover) -> str:
     if not one.known:
         return _NO_INTERVAL
     low, high = ("no N" if n is None else str(n) for n in (one.low, one.high))
+    if low == high:
+        return f"interval: {low} alone"
     return f"interval: {low} to {high}" if one.clients is None else f"{low} to {high}"
 
 

@@ -19,7 +19,6 @@ from bench import plot_style as style
 from bench.cases import Case
 from bench.effects import Effect
 from bench.findings import BASE, CHALLENGER, Measure
-from bench.layout import bare_table
 from bench.rounds import ratio
 from bench.stats import CaseRow, Estimate, Summary, paired_ratio
 from bench.view_panels import Panel, figure
@@ -33,6 +32,7 @@ from bench.view_parts import (
     kin,
     median,
     short_seconds,
+    table_by_clients,
 )
 
 PICTURE: Final = "cpu"
@@ -231,29 +231,29 @@ def _cpus(row: CaseRow) -> int | None:
 
 
 def _table(family: Family, load: int) -> Table:
-    table = bare_table(f"{family.title}, {load} busy processes beside")
-    table.add_column("N", justify="right", no_wrap=True)
-    table.add_column("xCPUs", justify="right", no_wrap=True)
-    table.add_column("manager", overflow="fold")
-    headings = ("m.user", "m.sys", "c.user", "c.sys", "switches", "share", "busy", "CPU to sync")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for clients in family.clients:
-        rows = family.of(clients=clients, background_load=load)
-        for index, row in enumerate(rows):
-            cpus = _cpus(row)
-            first = index == 0
-            table.add_row(
-                str(clients) if first else "",
-                (ABSENT if cpus is None else f"{clients / cpus:g}") if first else "",
+    headings = ("xCPUs", "manager", "m.user", "m.sys", "c.user", "c.sys", "switches", "share")
+    rows = (
+        (
+            clients,
+            (
+                ABSENT if (cpus := _cpus(row)) is None else f"{clients / cpus:g}",
                 row.case.manager,
                 *(cell(getattr(row, f"{part}_s"), short_seconds) for part in _PARTS),
                 f"{_per_redo(row, 'manager')}+{_per_redo(row, 'child')}",
                 cell(share(row), lambda value: f"{value:.0%}"),
                 cell(busy(row), lambda value: f"{value:.2f}"),
                 interval(saving(family, row)),
-            )
-    return table
+            ),
+        )
+        for clients in family.clients
+        for row in family.of(clients=clients, background_load=load)
+    )
+    return table_by_clients(
+        (*headings, "busy", "CPU to sync"),
+        rows,
+        left="manager",
+        title=f"{family.title}, {load} busy processes beside",
+    )
 
 
 def _per_redo(row: CaseRow, process: str) -> str:

@@ -21,7 +21,6 @@ from bench import units
 from bench.cases import Case
 from bench.effects import Effect
 from bench.findings import BASE, CHALLENGER, FLOOR, Measure
-from bench.layout import bare_table
 from bench.rounds import ratio
 from bench.stats import CaseRow, Estimate, Summary
 from bench.surroundings import PER_CLIENT
@@ -38,6 +37,7 @@ from bench.view_parts import (
     lines,
     median,
     short_seconds,
+    table_by_clients,
 )
 
 PICTURE: Final = "executor"
@@ -162,16 +162,11 @@ def _at_last(
 
 
 def _table(family: Family) -> Table:
-    table = bare_table()
-    table.add_column("N", justify="right", no_wrap=True)
-    table.add_column("manager", overflow="fold")
-    for heading in ("in flight", "redo/s", "t/redo", "p99", "memory", "added", "to async"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for clients in family.clients:
-        rows = [(line, row) for line in lines(family) if (row := line.row(clients)) is not None]
-        for index, (line, row) in enumerate(rows):
-            table.add_row(
-                str(clients) if index == 0 else "",
+    headings = ("manager", "in flight", "redo/s", "t/redo", "p99", "memory", "added", "to async")
+    rows = (
+        (
+            clients,
+            (
                 label_of(row.case),
                 cell(in_flight(row), lambda value: f"{value:.0f}"),
                 cell(row.throughput_per_s, units.short_rate),
@@ -180,8 +175,13 @@ def _table(family: Family) -> Table:
                 cell(row.further.get(MEMORY), _megabytes),
                 cell(_added(line, row), _megabytes),
                 interval(_to_async(family, row)),
-            )
-    return table
+            ),
+        )
+        for clients in family.clients
+        for line in lines(family)
+        if (row := line.row(clients)) is not None
+    )
+    return table_by_clients(headings, rows, left="manager")
 
 
 def _case_data(family: Family, line: Line, row: CaseRow) -> dict[str, Any]:
@@ -219,6 +219,21 @@ def _to_async(family: Family, row: CaseRow) -> Effect | None:
     return ratio(row.throughput_per_s, others[0].throughput_per_s)
 
 
+def _range_to_async(family: Family) -> str:
+    """The least and the greatest throughput of sync to async at the greatest N, for a title."""
+    found = sorted(
+        (effect.ratio, label_of(row.case))
+        for row in family.of(clients=family.clients[-1])
+        if (effect := _to_async(family, row)) is not None
+    )
+    if not found:
+        return "no result to lay beside another"
+    (least, slowest), (most, fastest) = found[0], found[-1]
+    if len(found) == 1:
+        return f"{fastest} does {units.factor(most)} of {CHALLENGER}"
+    return f"{units.factor(least)} ({slowest}) to {units.factor(most)} ({fastest}) of {CHALLENGER}"
+
+
 def _panels(family: Family) -> tuple[Panel, ...]:
     last = family.clients[-1]
     peaks = [
@@ -228,7 +243,6 @@ def _panels(family: Family) -> tuple[Panel, ...]:
     ]
     shared = ", ".join(f"{n:.0f}" for executor, n in peaks if executor != PER_CLIENT)
     others = ", ".join(f"{n:.0f}" for executor, n in peaks if executor == PER_CLIENT)
-    verdict = finding(family).rpartition("; ")[2]
     return (
         Panel(
             family=family,
@@ -241,7 +255,7 @@ def _panels(family: Family) -> tuple[Panel, ...]:
             family=family,
             measure_of=lambda row: row.throughput_per_s,
             label=style.Y_LABELS[Measure.THROUGHPUT],
-            title=f"{family.title}, N = {last}: {verdict}",
+            title=f"{family.title}, N = {last}: {_range_to_async(family)}",
             show=style.Y_FORMATS[Measure.THROUGHPUT],
         ),
         Panel(

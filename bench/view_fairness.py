@@ -18,11 +18,19 @@ from rich.text import Text
 from bench import plot_style as style
 from bench import units
 from bench.cases import Case
-from bench.layout import bare_table
 from bench.stats import CaseRow, Estimate, Summary
 from bench.surroundings import PER_CLIENT, YIELD
 from bench.view_panels import Panel, figure
-from bench.view_parts import Family, cell, families, kin, lines, median, short_seconds
+from bench.view_parts import (
+    Family,
+    cell,
+    families,
+    kin,
+    lines,
+    median,
+    short_seconds,
+    table_by_clients,
+)
 
 PICTURE: Final = "fairness"
 JAIN: Final = "redo_fairness_jain"
@@ -133,24 +141,25 @@ def finding(family: Family) -> str:
 
 
 def _table(family: Family) -> Table:
-    table = bare_table()
-    table.add_column("N", justify="right", no_wrap=True)
-    table.add_column("manager, executor, pause", overflow="fold")
-    for heading in ("Jain", "(spread)", "slowest", "(spread)", "redo/s", "t/redo", "p99"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for clients in family.clients:
-        rows = [row for line in lines(family) if (row := line.row(clients)) is not None]
-        for index, row in enumerate(rows):
-            table.add_row(
-                str(clients) if index == 0 else "",
+    words = "manager, executor, pause"
+    headings = (words, "Jain", "(spread)", "slowest", "(spread)", "redo/s", "t/redo", "p99")
+    rows = (
+        (
+            clients,
+            (
                 label_of(row.case),
                 *_share(jain(row)),
                 *_share(slowest(row)),
                 cell(row.throughput_per_s, units.short_rate),
                 cell(row.time_per_redo_s, short_seconds),
                 cell(row.latency_p99_s, short_seconds),
-            )
-    return table
+            ),
+        )
+        for clients in family.clients
+        for line in lines(family)
+        if (row := line.row(clients)) is not None
+    )
+    return table_by_clients(headings, rows, left=words)
 
 
 def _share(estimate: Estimate | None) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def figure(summary: Summary) -> Figure:
     """A panel per group of `episodes` and per group of storms; one without anything if there is
     none."""
     groups, all_storms = episodes(summary), list(storms(summary))
-    whole, panels, columns = figures.panels(max(1, len(groups) + len(all_storms)))
+    whole, panels, columns = figures.panels(max(1, len(groups) + len(all_storms)), most_columns=2)
     for panel, group in zip(panels, groups, strict=False):
         draw = _reaps if dict(group.extra)["scenario"] == REAP else _curves
         draw(panel, group)
@@ -108,8 +108,8 @@ def _curves(panel: Axes, group: Group) -> None:
         median = [(row.case.clients, one) for row in rows if (one := row.latency_p50_s)]
         tail = [(row.case.clients, one) for row in rows if (one := row.latency_p99_s)]
         figures.band(panel, median, look.color)
-        figures.line(panel, median, look)
-        figures.line(panel, tail, replace(look, **style.TAIL))
+        figures.line(panel, median, look, f"{manager} p50")
+        figures.line(panel, tail, replace(look, **style.TAIL), f"{manager} p99")
 
 
 def _reaps(panel: Axes, group: Group) -> None:

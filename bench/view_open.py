@@ -205,9 +205,9 @@ def _draw(axis: Axes, panel: Panel, curve: Curve, columns: int) -> None:
     axis.set_yscale("log")
     if curve.closed is not None and curve.closed.latency_p99_s is not None:
         axis.axhline(curve.closed.latency_p99_s.median, **_CLOSED)
-    figures.line(axis, called, replace(look, **_FROM_CALL))
-    figures.line(axis, p50, look)
-    figures.line(axis, p99, replace(look, **style.TAIL))
+    figures.line(axis, called, replace(look, **_FROM_CALL), f"{curve.manager} p99 from the call")
+    figures.line(axis, p50, look, f"{curve.manager} p50")
+    figures.line(axis, p99, replace(look, **style.TAIL), f"{curve.manager} p99")
     figures.band(axis, p99, look.color)
     over = {x for x, point in placed if point.is_overloaded}
     marked = [(x, one.median) for x, one in p99 if x in over]

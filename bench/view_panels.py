@@ -17,7 +17,7 @@ from bench import figures
 from bench import plot_style as style
 from bench.cases import Case
 from bench.stats import CaseRow, Estimate, Summary
-from bench.view_parts import Family, lines
+from bench.view_parts import Family, lines, named
 
 _SHARE_TOP = 1.04
 _SHADE = "#f1ecdc"
@@ -78,7 +78,7 @@ def _panel(
         if points:
             look = look_of(line.case)
             drawn[label_of(line.case)] = look
-            figures.line(axes, points, look)
+            figures.line(axes, points, look, named(line.case))
             figures.band(axes, points, look.color)
     if panel.show is not None:
         figures.give_room(axes)

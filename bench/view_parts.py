@@ -4,12 +4,15 @@ their manager and N, and the cells of their tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+from rich.table import Table
 
 from bench import units
 from bench.cases import DEFAULTS, Case
 from bench.effects import Effect
+from bench.layout import whole_table
 from bench.stats import CaseRow, Estimate, Summary, manager_order
 
 ABSENT = "-"
@@ -72,6 +75,11 @@ def _order(case: Case) -> tuple[tuple[int, str], list[tuple[bool, bool, int, str
     ]
 
 
+def named(case: Case) -> str:
+    """Manager and further dimensions, as ``sync, executor=4``."""
+    return ", ".join((case.manager, *(f"{key}={value}" for key, value in case.extra.items())))
+
+
 def kin(
     cases: Collection[Case], dimensions: Collection[str], concerns: Callable[[Case], bool]
 ) -> frozenset[Case]:
@@ -98,6 +106,21 @@ def families(
 def _common(case: Case, dimensions: Collection[str]) -> Case:
     defaults = {name: DEFAULTS[name] for name in dimensions}
     return replace(case, manager="any", clients=1, **defaults)  # type: ignore[arg-type]
+
+
+def table_by_clients(
+    headings: Sequence[str],
+    rows: Iterable[tuple[int, Sequence[str]]],
+    *,
+    left: str,
+    title: str | None = None,
+) -> Table:
+    """A table of N and cells, each N said once; the column ``left`` is the one with words."""
+    lines_, before = [], None
+    for clients, cells in rows:
+        lines_.append(("" if clients == before else str(clients), *cells))
+        before = clients
+    return whole_table(title, ("N", *headings), lines_, left=left)
 
 
 def interval(effect: Effect | None) -> str:

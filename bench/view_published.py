@@ -20,7 +20,7 @@ from bench.cases import Case
 from bench.layout import whole_table
 from bench.names import SYNC
 from bench.published import Published, PublishedError, load
-from bench.published_plot import shapes_figure
+from bench.published_plot import growth_figure, shapes_figure
 from bench.published_shapes import (
     ASYNC,
     Beside,
@@ -45,14 +45,15 @@ _LEAST_N: Final = 3
 """A shape is no shape with fewer."""
 
 _ABSENT: Final = "-"
-_PICTURE: Final = "published"
+_RATIO: Final = "published"
+_GROWTH: Final = "published-growth"
 
 
 class _PublishedView:
     """See `bench.views.View`."""
 
     name: str = "published"
-    pictures: tuple[str, ...] = (_PICTURE,)
+    pictures: tuple[str, ...] = (_RATIO, _GROWTH)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
         """All that sync and async did with that child, where both have some N of short or medium in
@@ -85,9 +86,12 @@ class _PublishedView:
         }
 
     def figure(self, picture: str, summary: Summary) -> Figure:
-        assert picture == _PICTURE
-        groups = [group for group in _groups(summary) if group.workload in _COMPARED]
-        return shapes_figure(groups, _published()[0], summary)
+        groups = _groups(summary)
+        if picture == _GROWTH:
+            grown = [group for group in groups if any(own_growth(group, m) for m in (SYNC, ASYNC))]
+            return growth_figure(grown or groups, _published()[0], summary)
+        compared = [group for group in groups if group.workload in _COMPARED]
+        return shapes_figure(compared, _published()[0], summary)
 
 
 VIEW: Final = _PublishedView()

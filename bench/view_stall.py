@@ -170,9 +170,9 @@ def _draw(axis: Axes, panel: Panel, columns: int) -> None:
             for what in ("p50", "p99")
         )
         look = _look(line)
-        figures.line(axis, median, look)
+        figures.line(axis, median, look, f"{line}, p50")
         figures.band(axis, median, look.color)
-        figures.line(axis, tail, replace(look, **style.TAIL))
+        figures.line(axis, tail, replace(look, **style.TAIL), f"{line}, p99")
 
 
 def _look(line: str) -> style.Look:

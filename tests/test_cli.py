@@ -102,6 +102,9 @@ def result(tmp_path: Path) -> Path:
         ("show .", "Is a directory"),
         ("show r.json --format csv", "--format: invalid choice: 'csv' (choose from"),
         ("show r.json --json --format bencher", "not allowed with"),
+        ("show r.json --only verdct", '--only: unknown part "verdct": did you mean "verdict"?'),
+        ("show r.json --only cases --json", "--only chooses among the usual tables"),
+        ("show r.json --only cases --tails", "--only chooses among the usual tables"),
         ("plot no.json", "no.json: no such file"),
         ("report no.json", "no.json: no such file"),
         ("run --resume no.json", "no.json: no such file"),
@@ -205,6 +208,12 @@ def test_pictures_that_are_there_are_noticed_before_the_first_run(bench: Bench) 
     assert f"{picture}: is there already" in line
 
 
+def test_a_page_that_is_there_is_noticed_before_the_first_run(bench: Bench) -> None:
+    (bench.folder / "o.html").write_text("precious")
+    line = bench.refuses(f"{RUN} --rounds 1 -o o.json --report")
+    assert "o.html: is there already" in line
+
+
 def begun(bench: Bench, rounds: int = 1) -> Path:
     """A result file of this machine and commit."""
     status, _, err = bench(f"{RUN} --rounds {rounds} -o o.json")
@@ -265,9 +274,9 @@ def test_control_characters_do_not_break_the_line(command: str, bench: Bench) ->
 # --- Help and lists -------------------------------------------------------------------------------
 
 EVERY_OPTION = {
-    "run": ["--profile", "--output", "-o", "--force", "--resume", "--plot"],
+    "run": ["--profile", "--output", "-o", "--force", "--resume", "--plot", "--report"],
     "list": ["--profiles", "--profile"],
-    "show": ["--json", "--format", "github-action", "bencher", "FILE|latest"],
+    "show": ["--json", "--format", "--only", "github-action", "bencher", "FILE|latest"],
     "compare": [
         *("--json", "--csv", "--markdown", "--plot", "-o", "--fail-on", "--margin", "--force"),
         "BASE",
@@ -366,6 +375,35 @@ def test_a_narrow_window_takes_no_column_away(
     rows = out.partition("Medians")[0]
     for word in ("sync", "async", "floor", "/floor"):
         assert word in rows
+
+
+def test_the_verdict_comes_first(bench: Bench, result: Path) -> None:
+    _, out, _ = bench("show r.json")
+    verdict, _, rest = out.partition("t/redo")
+    assert "async" in verdict and "for short requests" in verdict
+    assert "for short requests" not in rest
+
+
+def test_show_only_a_part(bench: Bench, result: Path) -> None:
+    _, verdict, _ = bench("show r.json --only verdict")
+    assert "for short requests" in verdict
+    assert "t/redo" not in verdict
+    _, cases, _ = bench("show r.json --only cases")
+    assert "for short requests" not in cases
+    assert "t/redo" in cases
+    assert "r.json: has no case of an experiment" in bench.refuses("show r.json --only experiments")
+    save(
+        bench.folder / "t.json",
+        [
+            steady_record(Case("sync", "short", n, topology=topology), number)
+            for n in (1, 8)
+            for topology in ("shared", "per-tenant")
+            for number in range(3)
+        ],
+    )
+    _, experiments, _ = bench("show t.json --only experiments")
+    assert "N tenants" in experiments
+    assert "t/redo: time per redo" not in experiments  # how to read the ordinary tables
 
 
 def test_show_as_json(bench: Bench, result: Path) -> None:
@@ -491,6 +529,13 @@ def test_run_draws_when_told(bench: Bench) -> None:
     }
     assert set(out.split()[-4:]) == pictures
     assert set(bench.files()) == pictures | {"o.json"}
+
+
+def test_run_leaves_a_page_when_told(bench: Bench) -> None:
+    status, out, _ = bench(f"{RUN} --rounds 1 -o o.json --report")
+    assert (status, out.split()[-2:]) == (0, ["o.json", "o.html"])
+    assert "<html" in (bench.folder / "o.html").read_text()
+    assert bench("run --resume o.json --rounds 2 --report")[0] == 0
 
 
 def test_force_overwrites(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from bench.ratio_plot import ratio_figure, ratios
 from bench.records import RunRecord, Usage
 from bench.stats import Summary, load_summary
 from drawn import xs, ys
-from synthetic import USAGE, save, steady_record
+from synthetic import USAGE, modelled_records, save, steady_record
 
 N = (1, 2, 4, 8)
 LATENCY_US = {"sync": (50, 100, 200, 400), "async": (100, 110, 120, 130)}
@@ -126,8 +126,18 @@ def test_knee(tmp_path: Path) -> None:
     # The ring has the colour of its edge alone.
     (ring,) = (one for one in panel.get_lines() if one.get_markerfacecolor() == "none")
     assert ring.get_markeredgecolor() == style.look("sync").color
-    assert [text.get_text() for text in panel.texts] == [*map(str, N), *map(str, N)]
+    assert sorted(text.get_text() for text in panel.texts) == sorted([*map(str, N), *map(str, N)])
     assert panel.get_title(loc="left").replace("\n", " ").endswith("knee: sync <=1, async >=8")
+
+
+def test_where_points_are_crowded_the_knee_and_the_ends_have_their_n(tmp_path: Path) -> None:
+    crowd = [1, *range(60, 69), 128]
+    records = modelled_records(["sync"], ["short"], crowd, 3)
+    summary = loaded(tmp_path, records)
+    (panel,) = knee_figure(summary.groups(), summary).axes
+    labels = {text.get_text() for text in panel.texts}
+    assert {"1", "128"} <= labels
+    assert len(labels) < len(crowd)
 
 
 # --- CPU ------------------------------------------------------------------------------------------

@@ -282,11 +282,15 @@ def test_the_figure(twice: Summary, tmp_path: Path) -> None:
         "a-latency-cost-pg14.svg",
         "a-throughput-cost-pg14.svg",
         "a-published.svg",
+        "a-published-growth.svg",
     }
     text = written["a-published.svg"].read_text()
     assert "points as published at 2 of 4 N" in text
     assert "published: AWS i3en.3xlarge (12 vCPU), 2024-04-15" in text
     assert "time per redo, sync / async" in text
+    growth = written["a-published-growth.svg"].read_text()
+    assert "short: here sync 8x at N = 8, async 8x at N = 8" in growth
+    assert "published: AWS im4gn.2xlarge" in growth  # of async alone
 
 
 def test_one_round_decides_nothing(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_verdict_comes_first_then_curves_table_and_machine(tmp_path: Path) -
     words = Page(page([modelled(tmp_path)])).words
     order = [
         "Verdict",
-        "overtakes sync from N = 8 (8 to 8) for short requests; at N = 64 its throughput is",
+        "overtakes sync from N = 8 (interval: 8 alone) for short requests; at N = 64 its",
         "Curves",
         "Every case: medians over the runs",
         "Machine, code and build",
@@ -224,6 +224,10 @@ def test_experiments_have_sentence_figure_and_numbers(tmp_path: Path) -> None:
     ]
     found = Page(page([load_summary(save(tmp_path / "a.json", records))]))
     assert "Experiment: tenants" in found.words
+    spots = [one.get("aria-label", "") for one in found.all("g", role="img")]
+    told = [text for text in spots if text.startswith("async, N = 4, ")]
+    assert len(told) == 1
+    assert re.search(r"k/s: \d+ us \(\d+ us to \d+ us between runs, 3 rounds\)$", told[0])
     assert len(found.all("figure")) >= 1
     assert found.all("pre")
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.cases import Case
 from bench.config import ConfigError, load_profile, override
-from bench.matrix import cases_of
+from bench.matrix import cases_of, without_meaning
 from bench.surroundings import Admission, Load, executor_threads
 from bench.views import covered, views_of
 
@@ -79,6 +79,31 @@ def test_a_dimension_that_means_nothing_to_a_manager_multiplies_nothing() -> Non
     # A thread has no loop to put a heartbeat on.
     assert {case.heartbeat for case in of["sync"]} == {"none", "thread"}
     assert len(of["sync"]) == 2 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"manager": "async,floor", "caller": "own,loop"},
+            ["caller loop means nothing to async, floor: left out"],
+        ),
+        (
+            {"manager": "floor", "wait": "spin:20", "topology": "per-tenant"},
+            [
+                "wait spin:20 means nothing to floor: left out",
+                "topology per-tenant means nothing to floor: left out",
+            ],
+        ),
+        ({"manager": "sync,floor", "caller": "loop"}, []),
+        ({"manager": "floor"}, []),
+    ],
+)
+def test_what_means_nothing_to_any_manager_is_said(
+    options: dict[str, str], said: list[str]
+) -> None:
+    config = override(load_profile("quick"), **options)
+    assert list(without_meaning(config)) == said
 
 
 def test_a_peer_has_no_busy_processes_beside_it() -> None:

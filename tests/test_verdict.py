@@ -40,8 +40,8 @@ def steady(*latencies: int, rounds: int = 5) -> list[list[int]]:
 def test_a_clear_lead(tmp_path: Path) -> None:
     found = summary(tmp_path, {"sync": steady(50, 200, 800), "async": steady(100, 100, 200)})
     assert sentences(found) == (
-        "async overtakes sync from N = 4 (4 to 4) for short requests; at N = 16 its throughput is"
-        " 4.0 times (4.0 to 4.0) that of sync, its CPU per redo 1.00 times (1.00 to 1.00:"
+        "async overtakes sync from N = 4 (interval: 4 alone) for short requests; at N = 16 its"
+        " throughput is 4.0 times (4.0 to 4.0) that of sync, its CPU per redo 1.00 times (1.00 to 1.00:"
         " undecided), its p99 latency 0.25 times (0.25 to 0.25).",
     )
 

@@ -268,7 +268,10 @@ def test_a_run_of_a_file(tmp_path: Path) -> None:
 
     # It goes on with the same file, and with no other.
     again = ("run", "--resume", str(result), "--rounds", "2")
-    assert run(tmp_path, *again).last_line == "walredo-bench: mine: there is no such file"
+    assert run(tmp_path, *again).last_line == (
+        f"walredo-bench: {result}: does not hold where its workload is:"
+        " say --workload file:mine=PATH"
+    )
     assert run(tmp_path, *again, "--workload", f"file:{path}").status == 0
     assert ResultFile.load(result).run_count == 4
     path.write_bytes(b"".join(write_workload(make_requests("short", 6)[:7], "hex")))
