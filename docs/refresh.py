@@ -88,7 +88,7 @@ def filled(page: Path) -> str:
     """The text of a page with its blocks filled. Raises RefreshError."""
 
     def block(found: re.Match[str]) -> str:
-        printed = bench(*shlex.split(found["words"])).splitlines()
+        printed = bench(*shlex.split(found["words"])).rstrip().splitlines()
         return "\n".join((found["head"].rstrip("\n"), *map(str.rstrip, printed), "```"))
 
     return _BLOCK.sub(block, page.read_text(encoding="utf-8"))

@@ -41,8 +41,8 @@ def test_a_clear_lead(tmp_path: Path) -> None:
     found = summary(tmp_path, {"sync": steady(50, 200, 800), "async": steady(100, 100, 200)})
     assert sentences(found) == (
         "async overtakes sync from N = 4 (interval: 4 alone) for short requests; at N = 16 its"
-        " throughput is 4.0 times (4.0 to 4.0) that of sync, its CPU per redo 1.00 times (1.00 to 1.00:"
-        " undecided), its p99 latency 0.25 times (0.25 to 0.25).",
+        " throughput is 4.0 times (4.0 to 4.0) that of sync, its CPU per redo 1.00 times (1.00 to"
+        " 1.00: undecided), its p99 latency 0.25 times (0.25 to 0.25).",
     )
 
 
