@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.cases import DEFAULTS, Case
 from bench.comparison import DECISIVE, MEASURES, Compared, Comparison
 from bench.effects import Effect, Verdict, holds_to
 from bench.keys import SCHEMA_VERSION
@@ -40,6 +41,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(f"{source_text(comparison)}: changed / base", highlight=False, markup=False)
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
+    shared = _shared([one.case for one in comparison.cases])
+    if shared:
+        said = ", ".join(f"{name}={value}" for name, value in shared.items())
+        console.print(f"all with {said}", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("case", overflow="fold")
     for measure in _IN_TERMINAL:
@@ -49,7 +54,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for one in comparison.cases:
         decisive = one.measures.get(DECISIVE)
         table.add_row(
-            one.case.name,
+            _without(one.case, shared),
             *(ratio_text(one.measures.get(measure)) for measure in _IN_TERMINAL),
             Text(verdict_text(decisive), style=_STYLES.get(one.verdict, "")),
             smallest_text(decisive),
@@ -57,6 +62,18 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     print_whole(table, _WIDTH, console)
     for line in summary_lines(comparison):
         console.print(line, highlight=False, markup=False)
+
+
+def _shared(cases: Sequence[Case]) -> dict[str, str | int]:
+    """The further dimensions that have the same value in all of these cases."""
+    first, *others = (case.extra for case in cases) if cases else ({},)
+    return {k: v for k, v in first.items() if all(one.get(k) == v for one in others)}
+
+
+def _without(case: Case, shared: Mapping[str, str | int]) -> str:
+    """The name of the case without what all have in common."""
+    defaults = {name: DEFAULTS[name] for name in shared}
+    return replace(case, **defaults).name  # type: ignore[arg-type]
 
 
 def as_markdown(comparison: Comparison) -> str:
