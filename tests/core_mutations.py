@@ -573,13 +573,18 @@ _FAILURE = _of(
     ),
     (
         "a redo is suspect that left whole, or that a write under way offers",
-        "self._answerable > 0 or self._head_sent > 0",
-        "self._head_sent > 0",
+        "self._answerable > 0 or head_waits",
+        "head_waits",
     ),
     (
         "a redo is suspect of which a byte has left",
-        "self._answerable > 0 or self._head_sent > 0",
+        "self._answerable > 0 or head_waits",
         "self._answerable > 0",
+    ),
+    (
+        "bytes of a redo that was answered make no other one suspect",
+        " and len(self._unsent) <= len(pending)",
+        "",
     ),
     (
         "who abandoned a redo is not told",

@@ -542,6 +542,22 @@ def test_the_oldest_is_suspect_if_a_write_under_way_offers_it() -> None:
     assert ticket.suspect
 
 
+def test_bytes_of_a_redo_that_was_answered_make_no_other_one_suspect() -> None:
+    """A part of a message has left, then the rest, and its answer came before the write call had
+    returned: the redo after it has nothing to do with that."""
+    pipeline = make(receive_bytes=1)
+    submit(pipeline, 0)
+    send_all(pipeline)
+    receive(pipeline, page(0))
+    submit(pipeline, 1)
+    after = submit(pipeline, 2)
+    send(pipeline, 1)
+    assert len(pipeline.chunks_to_send()) == 1
+    receive(pipeline, page(1))
+    pipeline.fail(ChildExitedError(PID, "gone"))
+    assert not after.suspect
+
+
 def test_a_redo_of_which_nothing_was_sent_is_no_suspect_on_a_child_that_answered() -> None:
     """A child that died while idle is not the next redo's fault."""
     pipeline = make()

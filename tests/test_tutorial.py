@@ -91,7 +91,11 @@ def test_what_the_page_says(clone: Path) -> None:
         found = {shape(line) for line in done.stdout.splitlines()}
         has_verdict, lines = without_verdict(step.shown)
         assert not has_verdict or "\n- async " in done.stdout
-        missing = [line for line in lines if shape(line) not in found | {()}]
+        # A column's unit stands in one line of its heading or in the other, as its values are.
+        numbered = [line for line in lines if re.search(r"\d", line)]
+        headings = {word for line in lines if line not in numbered for word in shape(line)}
+        assert headings <= {word for words in found for word in words}
+        missing = [line for line in numbered if shape(line) not in found | {()}]
         assert not missing, f"{step.script} printed\n{done.stdout}\n{done.stderr}"
     assert done.stdout == ""  # of `git status`, the last command: the change is undone
     assert len(list((clone / "results").glob("*-latency.svg"))) == 1

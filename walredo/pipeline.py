@@ -315,7 +315,10 @@ class Pipeline(Generic[Owner]):
         self.failure = failure
         pending, first = self._pending, self.pages_answered
         self._failed_at = first + len(pending)
-        had_bytes = self._answerable > 0 or self._head_sent > 0
+        # Of the message that has left in part the rest may have, too, and its answer be here, while
+        # the write call has not returned: then it is another one's.
+        head_waits = self._head_sent > 0 and len(self._unsent) <= len(pending)
+        had_bytes = self._answerable > 0 or head_waits
         self._pending, self._unsent = deque(), []
         self._head_sent = 0
         if not pending:
