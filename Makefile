@@ -28,7 +28,7 @@ help: ## list the targets
 bench: compiled ## measure the default profile: table, curves and a page to look at (5 minutes; ARGS=...)
 	@$(RUN) -m bench run --profile default --plot --report $(ARGS)
 
-bench-quick: compiled ## the same with the quick profile (45 seconds; ARGS=...)
+bench-quick: compiled ## the same with the quick profile, without the page (45 seconds; ARGS=...)
 	@$(RUN) -m bench run --profile quick --plot $(ARGS)
 
 PEER ?=
@@ -39,11 +39,11 @@ peer: ## measure a program of your own beside the managers (PEER=path; 5 minutes
 	@$(MAKE) --no-print-directory compiled
 	@$(RUN) -m bench run --profile peer --peer "$(PEER)" --plot $(ARGS)
 
-plot: $(RUNTIME) ## draw the curves of a result file (RESULT=path; the latest if not given)
-	@$(RUN) -m bench plot $(RESULT) $(ARGS)
+plot: $(RUNTIME) ## draw the curves of a result file anew (RESULT=path; the latest if not given)
+	@$(RUN) -m bench plot $(RESULT) --force $(ARGS)
 
 report: $(RUNTIME) ## a result file as one HTML page (RESULT=path, several to compare; the latest if not given)
-	@$(RUN) -m bench report $(RESULT) $(ARGS)
+	@$(RUN) -m bench report $(RESULT) --force $(ARGS)
 
 figures: $(RUNTIME) ## fill README and docs/ anew with what the results in results/reference say
 	@$(RUN) docs/refresh.py $(ARGS)

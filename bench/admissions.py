@@ -12,7 +12,9 @@ from typing import Final
 
 from bench import units
 from bench.cases import Case
-from bench.stats import CaseRow, Estimate, Summary, manager_order, paired_ratio
+from bench.effects import Effect
+from bench.rounds import ratio
+from bench.stats import CaseRow, Estimate, Summary, manager_order
 from bench.surroundings import NO_ADMISSION, UNLIMITED, Admission
 
 HELD: Final = "redo_admission_held_peak"
@@ -30,7 +32,7 @@ class Line:
     round; None for that itself, and where it has no result. ``over_budget``: in how many rounds."""
 
     row: CaseRow
-    to_unlimited: Estimate | None
+    to_unlimited: Effect | None
     over_budget: int
 
     @property
@@ -119,8 +121,8 @@ def finding(panel: Panel) -> str:
         ]
         if bounded:
             _, best = max(bounded, key=lambda pair: pair[0])
-            ratio = best.to_unlimited
-            price = "" if ratio is None else f" {units.factor(ratio.median)} of {UNLIMITED}"
+            effect = best.to_unlimited
+            price = "" if effect is None else f" {units.factor(effect.ratio)} of {UNLIMITED}"
             fastest.setdefault(best.admission, []).append(f"{manager}{price}")
     parts = [f"{_and(sorted(over, key=_by_limit))} over budget"] if over else []
     said = [f"{admission} ({', '.join(who)})" for admission, who in fastest.items()]
@@ -133,11 +135,11 @@ def _lines(rows: Collection[CaseRow], summary: Summary) -> tuple[Line, ...]:
 
     def line(row: CaseRow) -> Line:
         base = unlimited.get(row.case.manager)
-        ratio = None
+        effect = None
         if base is not None and base is not row:
-            ratio = paired_ratio(row.throughput_per_s, base.throughput_per_s)
+            effect = ratio(row.throughput_per_s, base.throughput_per_s)
         over = sum(one.case == row.case and one.over_budget is not None for one in summary.failures)
-        return Line(row, ratio, over)
+        return Line(row, effect, over)
 
     def order(row: CaseRow) -> tuple[object, ...]:
         return manager_order(row.case.manager), _by_limit(row.case.admission)
@@ -168,11 +170,13 @@ def _said_of(line: Line) -> str | None:
         (False, True): "bounds redos in flight only",
         (False, False): "bounds neither",
     }[memory, redos]
-    ratio = line.to_unlimited
+    effect = line.to_unlimited
     price = ""
-    if ratio is not None:
-        spread = "" if ratio.spread is None else f" ({ratio.low:.2f}-{ratio.high:.2f})"
-        price = f", {units.factor(ratio.median)}{spread} of {UNLIMITED}'s throughput"
+    if effect is not None:
+        bounds = ""
+        if effect.low is not None and effect.high is not None:
+            bounds = f" ({effect.low:.2f}-{effect.high:.2f})"
+        price = f", {units.factor(effect.ratio)}{bounds} of {UNLIMITED}'s throughput"
     return (
         f"{line.admission} {what}: {units.size(held.median)} held{price}, child idle"
         f" {idle.median:.0%}"

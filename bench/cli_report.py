@@ -36,19 +36,21 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     paths = [result_path(name) for name in args.results]
     place = args.output or paths[0].with_suffix(".html")
     summaries = [load_summary(path) for path in paths]
-    overwrites_result = place.exists() and any(place.samefile(path) for path in paths)
-    if not args.force or place.is_dir() or overwrites_result:
-        check_page(place)
+    check_page(place, of=paths, overwrite=args.force)
     write_page(place, summaries)
     out.print(str(place), highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
-def check_page(place: Path) -> None:
-    """Raises BenchError if something is there already."""
+def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:
+    """Raises BenchError if no page can be written there: a folder, one of the results ``of`` which
+    it is, or, unless ``overwrite``, anything."""
     if place.is_dir():
         raise BenchError(f"{place}: is a folder: name a file, as {place / 'report.html'}")
-    if place.exists():
+    there = [path for path in of if path.exists()]
+    if place in of or (place.exists() and any(map(place.samefile, there))):
+        raise BenchError(f"{place}: is the result itself: name another page, or another result")
+    if place.exists() and not overwrite:
         raise BenchError(f"{place}: is there already: use --force, or another name")
 
 

@@ -105,8 +105,8 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     check_place(path)
     if args.plot and not args.force and older is None:
         check_free(cases_of(config), path.with_suffix(""))
-    if args.report and not args.force and older is None:
-        check_page(_page_of(path))
+    if args.report:
+        check_page(_page_of(path), of=[path], overwrite=args.force or older is not None)
     equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
     for warning in equipment.warnings:
         _say(err, f"warning: {warning}")
@@ -147,15 +147,18 @@ def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
     """The configuration of the file, with another number of rounds perhaps. Raises BenchError."""
     begun = from_json(older.environment.config_json, where=str(older.path))
     # Of what is the user's the file has the label alone.
-    for option, choices, is_own, ending in (
-        ("workload", begun.workload, is_own_workload, "=PATH"),
-        ("child", begun.child.kind, is_own_child, "=COMMAND"),
-    ):
-        if getattr(args, option) is None and any(map(is_own, choices)):
-            again = ",".join(f"{one}{ending if is_own(one) else ''}" for one in choices)
-            raise BenchError(
-                f"{older.path}: does not hold where its {option} is: say --{option} {again}"
-            )
+    missing = [
+        f"--{option} {','.join(f'{one}{ending}' if is_own(one) else one for one in choices)}"
+        for option, choices, is_own, ending in (
+            ("workload", begun.workload, is_own_workload, "=PATH"),
+            ("child", begun.child.kind, is_own_child, "=COMMAND"),
+        )
+        if getattr(args, option) is None and any(map(is_own, choices))
+    ]
+    if missing:
+        raise BenchError(
+            f"{older.path}: does not hold where what is yours is: say {' and '.join(missing)}"
+        )
     config = override(begun, **given_options(args))
     if differing := differences(begun, config):
         raise BenchError(

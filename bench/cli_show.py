@@ -86,7 +86,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 def _parts(text: str | None) -> Sequence[str]:
     """Those of --only. Raises BenchError."""
-    parts = table.PARTS if text is None else tuple(text.split(","))
+    parts = table.PARTS if text is None else tuple(part.strip() for part in text.split(","))
     for part in parts:
         if part not in table.PARTS:
             raise BenchError(f"--only: {unknown('part', part, table.PARTS)}")

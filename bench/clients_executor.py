@@ -45,8 +45,8 @@ def run_on_executor(
     """
     calls, pages = work.calls, work.pages
     count = len(calls)
-    executor = min(threads, clients)
-    start, this = ThreadStart(executor), Slice(seconds, meters)
+    running = min(threads, clients)
+    start, this = ThreadStart(running), Slice(seconds, meters)
     team = [Client(number) for number in range(clients)]
     queue = deque(_Waiting(client, client.first(count)) for client in team)
 
@@ -78,5 +78,5 @@ def run_on_executor(
                     queue.append(waiting)
                     break
 
-    start.run(this, [serve_clients] * executor)
+    start.run(this, [serve_clients] * running)
     return outcome(this, team)

@@ -41,7 +41,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(f"{source_text(comparison)}: changed / base", highlight=False, markup=False)
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
-    shared = _shared([one.case for one in comparison.cases])
+    both = [one.case for one in comparison.cases]
+    shared = _shared([*both, *comparison.only_base, *comparison.only_changed])
     if shared:
         said = ", ".join(f"{name}={value}" for name, value in shared.items())
         console.print(f"all with {said}", highlight=False, markup=False)

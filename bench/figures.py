@@ -187,33 +187,37 @@ class Curve(Line2D):
         look: style.Look,
         name: str,
         at: Sequence[str] = (),
-        beside: Sequence[Beside | None] = (),
+        around: Sequence[Around | None] = (),
     ) -> None:
         """``name``: what the line is. ``at``: what each point is, where its x does not say so.
-        ``beside``: what lies around each value."""
+        ``around``: what lies around each value."""
         super().__init__(list(xs), list(ys), **_properties(look))
         self._places = tuple(zip(map(float, xs), map(float, ys), strict=True))
         self._name = name
         self._at = at
-        self._beside = beside
+        self._around = around
 
     def told(self) -> Iterator[tuple[float, float, str]]:
-        """Of each point x, y and, as ``async p50, N = 8: 24.7us (23us to 25us between runs)``, its
-        text. Nothing of a line without a name."""
-        if not self._name or self.axes is None:
+        """Of each point x, y and its text, as ``short; async p50, N = 8: latency of a redo 24.7us
+        (23.1us to 25us between runs, 7 rounds)``: whose panel it is, by the head of its title, and
+        what is measured stand there, too. Nothing of a line without a name."""
+        if not self._name or not isinstance(self.axes, Axes):
             return
         x_axis, y_axis = self.axes.xaxis, self.axes.yaxis
         show_x, show_y = x_axis.get_major_formatter(), y_axis.get_major_formatter()
         x_name = x_axis.get_label_text().partition(",")[0]
+        head = " ".join(self.axes.get_title(loc="left").split()).partition(":")[0]
+        measure = y_axis.get_label_text()
         for index, (x, y) in enumerate(self._places):
             at = self._at[index] if self._at else f"{x_name} = {show_x(x)}"
-            beside = self._beside[index] if self._beside else None
-            around = "" if beside is None else beside.text(show_y)
-            yield x, y, f"{self._name}, {at}: {show_y(y)}{around}"
+            around = self._around[index] if self._around else None
+            beside = "" if around is None else around.text(show_y)
+            value = " ".join(filter(None, (measure, show_y(_three_digits(y)))))
+            yield x, y, f"{head}; {self._name}, {at}: {value}{beside}"
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Around:
     """Two values around a third, and what they are."""
 
     low: float
@@ -221,16 +225,22 @@ class Beside:
     what: str
 
     @classmethod
-    def between_runs(cls, one: Estimate) -> Beside | None:
+    def between_runs(cls, one: Estimate) -> Around | None:
         count = len(one.by_round)
         return None if count < 2 else cls(one.low, one.high, f"between runs, {count} rounds")
 
     @classmethod
-    def interval(cls, low: float | None, high: float | None) -> Beside | None:
+    def interval(cls, low: float | None, high: float | None) -> Around | None:
         return None if low is None or high is None else cls(low, high, "95 %")
 
     def text(self, show: Callable[[float], str]) -> str:
-        return f" ({show(self.low)} to {show(self.high)} {self.what})"
+        low, high = (show(_three_digits(one)) for one in (self.low, self.high))
+        return f" ({low} to {high} {self.what})"
+
+
+def _three_digits(value: float) -> float:
+    """More are noise, and a tick's text would have them."""
+    return float(f"{value:.3g}")
 
 
 def line(
@@ -244,7 +254,7 @@ def line(
         look,
         name,
         at=at,
-        beside=[Beside.between_runs(one) for _, one in points],
+        around=[Around.between_runs(one) for _, one in points],
     )
 
 
@@ -256,12 +266,12 @@ def curve(
     name: str = "",
     *,
     at: Sequence[str] = (),
-    beside: Sequence[Beside | None] = (),
+    around: Sequence[Around | None] = (),
 ) -> None:
     """A line through these points; what they tell as in `Curve`."""
     if len(xs) == 1 and not look.marker:  # a line needs two
         look = replace(look, **style.LONE_POINT)
-    panel.add_line(Curve(xs, ys, look, name, at, beside))
+    panel.add_line(Curve(xs, ys, look, name, at, around))
     panel.autoscale_view()
 
 

@@ -164,8 +164,8 @@ def _verdict(challenger: _Challenger, base: str, measure: Measure) -> str:
 def _elsewhere(challenger: _Challenger, base: str) -> str:
     """Who leads at the N where the two can be told apart."""
     parts = []
-    for side, name in ((1, challenger.manager), (-1, base)):
-        led = [str(lead.clients) for lead in challenger.leads if lead.side == side]
+    for wanted, name in ((1, challenger.manager), (-1, base)):
+        led = [str(lead.clients) for lead in challenger.leads if lead.side == wanted]
         if led:
             parts.append(f"{name} leads at N = {', '.join(led)}")
     return ", ".join(parts)

@@ -195,8 +195,27 @@ FURTHER: tuple[Key, ...] = (
 
 _WORKER = (
     Key("redo_loop", "text", "event loop that the clients ran on, with its version"),
-    Key("redo_counter_*", "count", "a counter of the manager since its launch, warm-up included"),
+    *(
+        Key(f"redo_counter_{name}", unit, f"{meaning} since the manager's launch, warm-up included")
+        for name, unit, meaning in (
+            ("redos", "count", "redos that were answered"),
+            ("records", "count", "records of these redos"),
+            ("pings", "count", "pings of clients that were answered"),
+            ("fences", "count", "pings of the manager between redos whose pages begin alike"),
+            ("pages_dropped", "count", "pages of redos that were cancelled"),
+            ("bytes_sent", "bytes", "bytes written to the child"),
+            ("bytes_received", "bytes", "bytes read from the child"),
+            ("read_calls", "count", "read calls"),
+            ("write_calls", "count", "write calls"),
+            ("poll_calls", "count", "poll(2) calls of sync, readiness callbacks of async"),
+            ("launches", "count", "children launched"),
+            ("launch_ns_total", "ns", "time spent launching children"),
+        )
+    ),
+    Key("redo_counter_*", "count", "a further counter of the manager, warm-up included"),
     Key("redo_start_ns", "ns", "from the worker's first line to a child that answers"),
+    Key("redo_worker_switch_interval_s", "s", "how long a thread may keep the interpreter lock"),
+    Key("redo_worker_page_check", "text", "what of a page is checked: content, or its length"),
     Key("redo_worker_*", "text", "a further fact that the worker reports of itself"),
 )
 

@@ -109,8 +109,8 @@ def _label(panel: Axes, group: Group) -> None:
     for index, manager in enumerate(group.managers):
         points = _points(group, manager)
         for number, (clients, x, y) in enumerate(points):
-            rank = 0 if clients == knee_of.get(manager) else 1
-            rank += number not in (0, len(points) - 1)
+            is_end = number in (0, len(points) - 1)
+            rank = 0 if clients == knee_of.get(manager) else 1 if is_end else 2
             # Below on the right or above on the left: lines of neighbours are often close.
             label = _Label(str(clients), (x, y.median), -1 if index % 2 else 1, manager)
             labels.append((rank, len(labels), label))

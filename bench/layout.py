@@ -15,7 +15,10 @@ _WIDER_THAN_ANY = 10_000
 
 def print_whole(table: Table, width: int, console: Console) -> None:
     """Prints a table that needs so many columns at the most: in a narrower window its lines wrap,
-    but none of its columns is lost."""
+    but none of its columns is lost. One of `whole_table` has its width already."""
+    if table.width is not None:
+        console.print(table, crop=False)
+        return
     unbounded = console.options.update(max_width=_WIDER_THAN_ANY)
     needed = min(width, console.measure(table, options=unbounded).maximum)
     table.width = needed if console.width < needed else None

@@ -5,6 +5,7 @@ Tables print them, figures may count them; nothing here knows how they are shown
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,8 +18,8 @@ _REASON_LENGTH = 160
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds or
-    single-round.
+    """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
+    stopped or single-round.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -33,6 +34,16 @@ def notes(summary: Summary) -> tuple[Note, ...]:
     rows = [row for group in summary.groups() for row in group.rows]
     found = [note for row in rows for note in _of_row(row, summary)]
     found += _failed(summary)
+    wanted = _rounds_wanted(summary)
+    if len(summary.rounds) < wanted:
+        found.append(
+            Note(
+                "stopped",
+                None,
+                f"{len(summary.rounds)} of {wanted} rounds: the suite was stopped, or its time was"
+                " spent (--budget-s); `run --resume` does the others",
+            )
+        )
     if len(summary.rounds) == 1:
         found.append(
             Note(
@@ -43,6 +54,15 @@ def notes(summary: Summary) -> tuple[Note, ...]:
             )
         )
     return tuple(found)
+
+
+def _rounds_wanted(summary: Summary) -> int:
+    """How many the suite was to do; 0 where nobody said, as `ab` decides that as it goes on."""
+    settings = json.loads(summary.environment.config_json)
+    if summary.environment.ab is not None or not isinstance(settings, dict):
+        return 0
+    wanted = settings.get("rounds", 0)
+    return wanted if isinstance(wanted, int) else 0
 
 
 def _of_row(row: CaseRow, summary: Summary) -> Iterable[Note]:

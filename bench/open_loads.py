@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.cases import Case
-from bench.stats import CaseRow, Estimate, Summary, manager_order, paired_ratio
+from bench.effects import Effect
+from bench.rounds import ratio
+from bench.stats import CaseRow, Summary, manager_order, paired_ratio
 from bench.surroundings import CLOSED, OPEN, Load
 
 MOSTLY: Final = 0.5
@@ -30,10 +32,10 @@ class Point:
 
     row: CaseRow
     share: float | None
-    hidden_p50: Estimate | None
-    hidden_p99: Estimate | None
-    to_closed_p50: Estimate | None
-    to_closed_p99: Estimate | None
+    hidden_p50: Effect | None
+    hidden_p99: Effect | None
+    to_closed_p50: Effect | None
+    to_closed_p99: Effect | None
     overloaded: float
 
     @property
@@ -135,14 +137,10 @@ def _point(row: CaseRow, closed: CaseRow | None) -> Point:
     return Point(
         row,
         _share(row, closed),
-        hidden_p50=paired_ratio(row.latency_p50_s, further.get("redo_open_from_call_p50")),
-        hidden_p99=paired_ratio(row.latency_p99_s, further.get("redo_open_from_call_p99")),
-        to_closed_p50=None
-        if closed is None
-        else paired_ratio(row.latency_p50_s, closed.latency_p50_s),
-        to_closed_p99=None
-        if closed is None
-        else paired_ratio(row.latency_p99_s, closed.latency_p99_s),
+        hidden_p50=ratio(row.latency_p50_s, further.get("redo_open_from_call_p50")),
+        hidden_p99=ratio(row.latency_p99_s, further.get("redo_open_from_call_p99")),
+        to_closed_p50=None if closed is None else ratio(row.latency_p50_s, closed.latency_p50_s),
+        to_closed_p99=None if closed is None else ratio(row.latency_p99_s, closed.latency_p99_s),
         overloaded=statistics.fmean(overloaded),
     )
 
@@ -153,5 +151,5 @@ def _share(row: CaseRow, closed: CaseRow | None) -> float | None:
     if percent is not None:
         return percent / 100
     reached = None if closed is None else closed.throughput_per_s
-    ratio = paired_ratio(row.further["redo_open_offered_per_s"], reached)
-    return None if ratio is None else ratio.median
+    share = paired_ratio(row.further["redo_open_offered_per_s"], reached)
+    return None if share is None else share.median

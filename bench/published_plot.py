@@ -71,7 +71,11 @@ def growth_figure(groups: Sequence[Group], published: Published, summary: Summar
         for manager in (SYNC, ASYNC):
             look = style.look(manager)
             for table in published.tables:
-                growth = published_growth(table, manager, group.workload)
+                growth = {
+                    n: one
+                    for n, one in published_growth(table, manager, group.workload).items()
+                    if n in group.clients
+                }
                 if growth:
                     plain = _THEIR_LOOKS[len(machines) % len(_THEIR_LOOKS)]
                     machine = table.machine.partition(" (")[0]  # the legend has one line
@@ -82,12 +86,13 @@ def growth_figure(groups: Sequence[Group], published: Published, summary: Summar
             own = own_growth(group, manager)
             if own:
                 managers[manager] = look
-                bounds = [figures.Beside.interval(one.low, one.high) for one in own.values()]
+                bounds = [figures.Around.interval(one.low, one.high) for one in own.values()]
                 values = [ratio.value for ratio in own.values()]
-                figures.curve(panel, list(own), values, look, f"{manager} here", beside=bounds)
+                figures.curve(panel, list(own), values, look, f"{manager} here", around=bounds)
                 last = max(own)
                 steepest.append(f"{manager} {own[last].value:.3g}x at N = {last}")
-        figures.title(panel, f"{group.workload}: here {', '.join(steepest)}", columns)
+        said = f"here {', '.join(steepest)}" if steepest else "N = 1 was not measured here"
+        figures.title(panel, f"{group.workload}: {said}", columns)
     panels[0].set_ylabel("time per redo, to that at N = 1")
     legend = [figures.legend_entry(f"{name} here", look) for name, look in managers.items()]
     legend += [figures.legend_entry(f"published: {name}", look) for name, look in machines.items()]
@@ -110,7 +115,7 @@ def _panel(
         [ratio.value for ratio in own.values()],
         _OWN_LOOK,
         "here",
-        beside=[figures.Beside.interval(ratio.low, ratio.high) for ratio in own.values()],
+        around=[figures.Around.interval(ratio.low, ratio.high) for ratio in own.values()],
     )
     for one in compared:
         values = [ratio.value for ratio in one.published.values()]

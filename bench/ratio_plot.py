@@ -110,7 +110,7 @@ def _panel(panel: Axes, group: Group) -> None:
             [effect.ratio for _, effect in one.by_clients],
             look,
             f"{one.manager} to {BASE}",
-            beside=[figures.Beside.interval(r.low, r.high) for _, r in one.by_clients],
+            around=[figures.Around.interval(r.low, r.high) for _, r in one.by_clients],
         )
     low, high = panel.get_ylim()  # an interval of two rounds may be very wide
     for one in ratios(group):

@@ -192,7 +192,7 @@ def _plain(shown: RenderableType, width: int | None) -> str:
     with console.capture() as captured:
         console.print(shown, crop=False)
     lines = (line.rstrip() for line in captured.get().splitlines())
-    return "\n".join(lines).strip("\n")
+    return "\n".join(lines).strip("\n").removeprefix("- ")
 
 
 def _listing(summary: Summary, ident: str) -> Listing:
@@ -202,7 +202,8 @@ def _listing(summary: Summary, ident: str) -> Listing:
     ]
     return Listing(
         ident=ident,
-        caption="Every case: medians over the runs, with the spread between them",
+        caption="Every case: medians over the runs, with the spread between them; to sync: the"
+        " geometric mean with its 95 % interval",
         headings=("N", *(HEADINGS[one] for one in MEASURES), f"redo/s to {BASE}", "rounds"),
         lines=tuple(lines),
     )

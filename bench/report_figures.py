@@ -66,8 +66,7 @@ def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
     for name in view.pictures:
         make = partial(_of_view, view, name, summary)
         caption = name.replace("-", " ")
-        alternative = f"{caption}: the tables beside it have its numbers"
-        yield Chart(caption, svg.inline(make, f"{prefix}-{name}", alternative), wide=True)
+        yield Chart(caption, svg.inline(make, f"{prefix}-{name}"), wide=True)
 
 
 def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
@@ -78,6 +77,8 @@ def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
         for line in axes.lines
         if isinstance(line, figures.Curve)
     ]
+    titles = (" ".join(axes.get_title(loc="left").split()) for axes in figure.axes)
+    said = "; ".join(filter(None, titles))
     return svg.Picture(
         figure,
         tuple(
@@ -85,6 +86,7 @@ def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
             for number, (axes, line) in enumerate(drawn)
             for x, y, text in line.told()
         ),
+        alternative=f"{name.replace('-', ' ')}: {said}; the tables beside it have its numbers",
     )
 
 
@@ -102,10 +104,11 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
         f"{caption}. {style.Y_LABELS[measure]} against N, the number of concurrent clients, both"
         f" scales logarithmic, a curve for each of {managers}; the table has the numbers"
     )
-    return Chart(caption, svg.inline(partial(_picture, group, old, measure), prefix, alternative))
+    make = partial(_picture, group, old, measure, alternative)
+    return Chart(caption, svg.inline(make, prefix))
 
 
-def _picture(group: Group, old: Group | None, measure: Measure) -> svg.Picture:
+def _picture(group: Group, old: Group | None, measure: Measure, alternative: str) -> svg.Picture:
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
     draw_panel(axes, group, measure, tail=measure is Measure.LATENCY)
@@ -122,7 +125,7 @@ def _picture(group: Group, old: Group | None, measure: Measure) -> svg.Picture:
         figures.give_room(axes)
     figure.legend(handles=entries, loc="outside upper left", ncols=_LEGEND_COLUMNS)
     spots += _spots(axes, group, measure, "" if old is None else _AFTER)
-    return svg.Picture(figure, tuple(spots))
+    return svg.Picture(figure, tuple(spots), alternative)
 
 
 _BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)

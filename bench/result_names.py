@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,10 @@ from bench.environment import git_output
 from bench.errors import BenchError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-RESULTS: Final = ROOT / "results"
+IS_CHECKOUT: Final = (ROOT / "pyproject.toml").exists()
+"""Else the suite is installed, among the libraries of some interpreter."""
+
+RESULTS: Final = (ROOT if IS_CHECKOUT else Path.cwd()) / "results"
 
 RESULT_METAVAR: Final = "FILE|latest|COMMIT"
 RESULT_HELP: Final = "a result file, `latest` in results/, or the latest of a commit or tag"
@@ -19,11 +23,12 @@ RESULT_HELP: Final = "a result file, `latest` in results/, or the latest of a co
 def result_path(name: str, checkout: Path = ROOT) -> Path:
     """The file that is meant. What looks like a path or exists is one.
 
-    A commit's result is the newest in results/ that was measured on it, unchanged. Raises
-    BenchError.
+    A commit's result is the newest in results/ that was measured on it, unchanged. Sides of `ab`
+    must be named as files. Raises BenchError.
     """
     if name == "latest":
-        newest = max(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        by_age = sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        newest = next((path for path in reversed(by_age) if not _is_of_ab(_metadata(path))), None)
         if newest is None:
             raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
         return newest
@@ -39,6 +44,7 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
         for path in RESULTS.glob("*.json")
         if (metadata := _metadata(path)).get("redo_git_commit") == commit
         and not metadata.get("redo_git_dirty")
+        and not _is_of_ab(metadata)
     ]
     if not found:
         raise BenchError(
@@ -46,6 +52,11 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
             " none counts): check it out and `run`"
         )
     return max(found)[1]
+
+
+def _is_of_ab(metadata: Mapping[str, Any]) -> bool:
+    """Whether it is one side of `ab`, which means something beside the other only."""
+    return metadata.get("redo_ab") is not None
 
 
 def _metadata(path: Path) -> dict[str, Any]:

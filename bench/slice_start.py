@@ -64,13 +64,15 @@ class ThreadStart:
         for thread in threads:
             thread.start()
         self._everybody_there.wait()
-        this.open()
-        self._gate.set()
-        for thread in threads:
-            thread.join()
-        this.end()
+        try:
+            this.open()
+        finally:  # or they would wait for ever
+            self._gate.set()
+            for thread in threads:
+                thread.join()
         if self.errors:
             raise self.errors[0]
+        this.end()
 
     def _run(self, loop: Callable[[], None]) -> None:
         try:

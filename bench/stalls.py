@@ -12,9 +12,13 @@ from typing import Final
 
 from bench import units
 from bench.cases import Case
+from bench.effects import Effect
+from bench.findings import side
 from bench.names import SYNC
-from bench.stats import CaseRow, Estimate, Group, Summary, paired_ratio
+from bench.rounds import ratio
+from bench.stats import CaseRow, Estimate, Group, Summary
 from bench.surroundings import HEARTBEAT_THREAD, NO_HEARTBEAT, ON_LOOP, OWN, TO_THREAD
+from bench.view_parts import interval
 
 SYNC_ON_LOOP: Final = "sync on the loop"
 SYNC_ON_THREADS: Final = "sync on own threads"
@@ -44,16 +48,16 @@ def without_heartbeat(case: Case) -> Case:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A case at the greatest N of its panel. ``to_base``: the ratio of its median lateness to that
-    beside sync on the loop, round by round; None for that one, and where it was not measured."""
+    beside sync on the loop; None for that one, and where it was not measured."""
 
     row: CaseRow
-    to_base: Estimate | None
+    to_base: Effect | None
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether nearly all rounds, of at least two, agree on which is later."""
-        ratio = self.to_base
-        return ratio is not None and len(ratio.by_round) > 1 and (ratio.low > 1 or ratio.high < 1)
+        """Whether the rounds, at least two, tell which is later."""
+        effect = self.to_base
+        return effect is not None and effect.low is not None and side(effect) != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,9 @@ class Panel:
         """The rows of a line, N ascending."""
         return tuple(row for row in self.group.rows if clients_call(row.case) == line)
 
-    def to_alone(self, row: CaseRow) -> Estimate | None:
-        """Throughput to that without a heartbeat, round by round."""
-        return paired_ratio(row.throughput_per_s, self.alone.get(without_heartbeat(row.case)))
+    def to_alone(self, row: CaseRow) -> Effect | None:
+        """Throughput to that without a heartbeat."""
+        return ratio(row.throughput_per_s, self.alone.get(without_heartbeat(row.case)))
 
     def at_most_clients(self) -> tuple[Comparison, ...]:
         """The rows of the greatest N at which a beat is known, the base first."""
@@ -97,9 +101,7 @@ class Panel:
         return tuple(
             Comparison(
                 row,
-                None
-                if base is None or row is base
-                else paired_ratio(late(row, "p50"), late(base, "p50")),
+                None if base is None or row is base else ratio(late(row, "p50"), late(base, "p50")),
             )
             for row in rows
         )
@@ -159,20 +161,20 @@ def headline(panel: Panel) -> str:
     name, at_most = other.row.case.manager, f"at N = {other.row.case.clients}"
     if not other.is_told_apart:
         return f"{panel.title}: {SYNC_ON_LOOP} and {name} not told apart {at_most}"
-    ratio = other.to_base.median
-    later, sooner = (SYNC_ON_LOOP, name) if ratio < 1 else (name, SYNC_ON_LOOP)
-    times = units.factor(max(ratio, 1 / ratio))
+    to_base = other.to_base.ratio
+    later, sooner = (SYNC_ON_LOOP, name) if to_base < 1 else (name, SYNC_ON_LOOP)
+    times = units.factor(max(to_base, 1 / to_base))
     return f"{panel.title}: {times} later beside {later} than beside {sooner} {at_most}"
 
 
 def _said(one: Comparison) -> str:
-    """As ``5.10 ms beside async (p99 9.80 ms, 0.35x of the first)``."""
+    """As ``5.10 ms beside async (p99 9.80 ms, median 0.35x (0.30-0.41) of the first's)``."""
     median, p99 = late(one.row, "p50"), late(one.row, "p99")
     assert median is not None
     notes = [] if p99 is None else [f"p99 {units.seconds(p99.median)}"]
     if one.to_base is not None:
         apart = "" if one.is_told_apart else ", not told apart"
-        notes.append(f"{units.factor(one.to_base.median)} of the first{apart}")
+        notes.append(f"median {interval(one.to_base)} of the first's{apart}")
     text = f"{units.seconds(median.median)} beside {clients_call(one.row.case)}"
     return f"{text} ({', '.join(notes)})" if notes else text
 

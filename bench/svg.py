@@ -51,17 +51,18 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure and the spots on it."""
+    """A figure, the spots on it, and what is said where it cannot be seen."""
 
     figure: Figure
     spots: tuple[Spot, ...] = ()
+    alternative: str = ""
 
 
-def inline(make: Callable[[], Picture], prefix: str, alternative: str) -> str:
+def inline(make: Callable[[], Picture], prefix: str) -> str:
     """An ``<svg>`` element. ``make`` is called within the project's style.
 
     ``prefix`` begins every id and must differ from that of each other picture of the page.
-    ``alternative`` is said where the picture cannot be seen. The same figure gives the same text.
+    The same figure gives the same text.
     """
     file = io.BytesIO()
     with mpl.rc_context(style.RC):
@@ -70,13 +71,13 @@ def inline(make: Callable[[], Picture], prefix: str, alternative: str) -> str:
     root = ET.fromstring(file.getvalue())
     _without_extras(root)
     _in_the_page(root, prefix)
-    drawn = ET.Element(f"{{{_SVG}}}g", {"role": "img", "aria-label": alternative})
+    drawn = ET.Element(f"{{{_SVG}}}g", {"role": "img", "aria-label": picture.alternative})
     drawn.extend(list(root))
     for child in list(root):
         root.remove(child)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
-    root.attrib |= {"role": "group", "aria-label": alternative, "class": "picture"}
+    root.attrib |= {"role": "group", "aria-label": picture.alternative, "class": "picture"}
     root.append(drawn)
     root.extend(_spots(picture))
     return ET.tostring(root, encoding="unicode")

@@ -69,18 +69,20 @@ def print_summary(
     marks, and how to read the columns.
 
     ``plain``: without the lines that are for the eye only, the small curves. ``parts``: those of
-    PARTS that are wanted. Raises BenchError where there is nothing of a part that was asked for
-    alone.
+    PARTS that are wanted. Raises BenchError where there is nothing of what is wanted.
     """
     marks = notes(summary)
     cases = [row.case for row in summary.rows]
     ordinary = summary.without(covered(cases))
     views = views_of(cases)
-    if set(parts) == {EXPERIMENTS} and not views:
-        raise BenchError(f"{summary.source}: has no case of an experiment (docs/experiments.md)")
-    console.print(heading(summary), highlight=False)
+    only_verdict = set(parts) == {VERDICT}
     # Why there is no verdict is for those who have asked for it.
-    groups = [one for one in ordinary.groups() if set(parts) == {VERDICT} or compares(one)]
+    groups = [one for one in ordinary.groups() if only_verdict or compares(one)]
+    there_is = {VERDICT: bool(groups), CASES: bool(ordinary.rows), EXPERIMENTS: bool(views)}
+    if set(parts) != set(PARTS) and not any(there_is[part] for part in parts):
+        has = ", ".join(part for part, is_there in there_is.items() if is_there)
+        raise BenchError(f"{summary.source}: has no {' and no '.join(parts)}; it has {has}")
+    console.print(heading(summary), highlight=False)
     if VERDICT in parts and groups:
         console.print()
         for sentence in (text for group in groups for text in of_group(group)):
@@ -90,11 +92,11 @@ def print_summary(
     for view in views if EXPERIMENTS in parts else ():
         for shown in view.tables(summary):
             console.print()
-            if isinstance(shown, Table):
+            if isinstance(shown, Table) and shown.show_header:
                 print_whole(shown, _WIDTH, console)
             else:
                 console.print(shown)
-    if set(parts) == {VERDICT}:
+    if only_verdict:
         return
     console.print()
     for note in marks:

@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.crossover import Crossover, crossovers
 from bench.effects import Effect
-from bench.findings import BASE, FLOOR
+from bench.findings import BASE, FLOOR, side
 from bench.names import NOOPS
 from bench.rounds import ratio
 from bench.stats import Group, Summary, measure_of
@@ -67,6 +67,10 @@ def _sentence(group: Group, manager: str, crossover: Crossover | None) -> str:
     amounts = _amounts(group, manager, both[-1])
     if amounts is None:
         return f"{manager} and {BASE} {about}: they have no round in common at N = {both[-1]}."
+    effect = _ratio(group, manager, both[-1], _MEASURE)
+    if effect is not None and effect.low is not None and side(effect) == 0:
+        # Whatever the means say of where the lines cross: at the end nobody is known to lead.
+        return f"{manager} and {BASE} are not told apart {about} at N = {both[-1]}: {amounts}."
     if crossover is None:
         return f"{manager} {about}, at N = {both[-1]}: {amounts}."
     return f"{_overtakes(crossover, about)}; at N = {both[-1]} {amounts}."

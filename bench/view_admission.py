@@ -38,6 +38,7 @@ from bench.findings import Measure
 from bench.layout import bare_table, hanging
 from bench.stats import Estimate, Summary
 from bench.surroundings import OVER_BUDGET
+from bench.view_parts import effect_data, factor
 
 _ABSENT: Final = "-"
 _WIDTH: Final = 98
@@ -129,7 +130,7 @@ def _cells(line: Line) -> tuple[str | Text, ...]:
     return (
         _text(row.throughput_per_s, units.short_rate),
         _ABSENT if spread is None else f"{spread:.0%}",
-        _text(line.to_unlimited, units.factor),
+        factor(line.to_unlimited),
         _text(row.latency_p50_s, _seconds),
         _text(row.latency_p99_s, _seconds),
         _text(line.measure(REDO_P99), _seconds),
@@ -151,7 +152,6 @@ def _line_data(line: Line) -> dict[str, Any]:
     row = line.row
     measures: Mapping[str, Estimate | None] = {
         "throughput_per_s": row.throughput_per_s,
-        "throughput_to_unlimited": line.to_unlimited,
         "latency_p50_s": row.latency_p50_s,
         "latency_p99_s": row.latency_p99_s,
         "redo_p50_s": line.measure(REDO_P50),
@@ -164,6 +164,7 @@ def _line_data(line: Line) -> dict[str, Any]:
     }
     return {
         "name": row.case.name,
+        "throughput_to_unlimited": effect_data(line.to_unlimited),
         "over_budget_runs": line.over_budget,
         "bounds_memory": line.bounds_memory,
         "bounds_redos": line.bounds_redos,

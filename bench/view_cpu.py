@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from matplotlib.figure import Figure
@@ -284,12 +285,6 @@ def _panels(family: Family) -> tuple[Panel, ...]:
     cpus = next((n for row in family.rows if (n := _cpus(row)) is not None), None)
     shaded = None if cpus is None else (CLAIMED[0] * cpus, CLAIMED[1] * cpus)
 
-    def to_sync(row: CaseRow) -> Estimate | None:
-        base = _base(family, row)
-        if base is None or row.case.manager == BASE:
-            return None
-        return paired_ratio(row.cpu_total_s, base.cpu_total_s)
-
     sides = _sides(_savings(family, CHALLENGER, _loads(family)[0]))
     split = next(iter(_splits(family)), "the split is not known")
     return (
@@ -303,7 +298,7 @@ def _panels(family: Family) -> tuple[Panel, ...]:
         ),
         Panel(
             family=family,
-            measure_of=to_sync,
+            measure_of=partial(saving, family),
             label="CPU per redo to that of sync",
             title=f"{family.title}: {CHALLENGER} {sides}",
             show=lambda value, _: f"{value:g}",

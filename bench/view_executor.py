@@ -134,7 +134,7 @@ def finding(family: Family) -> str:
     if not effects:
         return said
     told = [
-        f"{label_of(row.case)} {units.factor(effect.ratio)}"
+        f"{label_of(row.case)} {interval(effect)}"
         for row, effect in effects
         if effect.low is not None and effect.high is not None and not effect.low <= 1 <= effect.high
     ]

@@ -20,10 +20,12 @@ from rich.text import Text
 from bench import figures, units
 from bench import plot_style as style
 from bench.cases import Case
+from bench.effects import Effect
 from bench.findings import Measure
 from bench.layout import bare_table, hanging
 from bench.open_loads import Curve, Panel, Point, as_closed, is_open, panels
 from bench.stats import CaseRow, Estimate, Summary
+from bench.view_parts import factor, interval
 
 _ABSENT: Final = "-"
 _WIDTH: Final = 96
@@ -122,13 +124,13 @@ def _hides(curve: Curve, label: str) -> str | None:
     point = curve.at(label)
     if point is None or point.row.latency_p99_s is None or point.hidden_p99 is None:
         return None
-    p99, hidden = point.row.latency_p99_s.median, units.factor(point.hidden_p99.median)
+    p99 = point.row.latency_p99_s.median
     beside = ""
     if point.to_closed_p99 is not None:
-        beside = f"; {units.factor(point.to_closed_p99.median)} that of the closed loop"
+        beside = f"; {interval(point.to_closed_p99)} that of the closed loop"
     return (
-        f"{curve.manager} has a p99 of {units.seconds(p99)} (coordinated omission hides a factor of"
-        f" {hidden.removesuffix('x')}{beside})"
+        f"{curve.manager} has a p99 of {units.seconds(p99)} (coordinated omission hides"
+        f" {interval(point.hidden_p99)}{beside})"
     )
 
 
@@ -162,8 +164,8 @@ def _cells(point: Point) -> tuple[str | Text, ...]:
     further = point.row.further
     return (
         _seconds(further.get("redo_open_from_call_p99")),
-        _factor(point.hidden_p99),
-        _factor(point.to_closed_p99),
+        factor(point.hidden_p99),
+        factor(point.to_closed_p99),
         f"{further['redo_open_backlog_peak'].median:.0f}",
         Text(f"{point.overloaded:.0%}", style="yellow" if point.is_overloaded else ""),
         _seconds(further.get("redo_open_pacer_late_p99")),
@@ -174,23 +176,19 @@ def _seconds(estimate: Estimate | None) -> str:
     return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
 
 
-def _factor(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.factor(estimate.median)
-
-
 def _point_data(point: Point) -> dict[str, Any]:
     """Its measures are those of the case of that name; here is what needs two of them."""
 
-    def median(estimate: Estimate | None) -> float | None:
-        return None if estimate is None else estimate.median
+    def value(effect: Effect | None) -> float | None:
+        return None if effect is None else effect.ratio
 
     return {
         "case": point.row.case.name,
         "share_of_capacity": point.share,
-        "hidden_p50": median(point.hidden_p50),
-        "hidden_p99": median(point.hidden_p99),
-        "to_closed_p50": median(point.to_closed_p50),
-        "to_closed_p99": median(point.to_closed_p99),
+        "hidden_p50": value(point.hidden_p50),
+        "hidden_p99": value(point.hidden_p99),
+        "to_closed_p50": value(point.to_closed_p50),
+        "to_closed_p99": value(point.to_closed_p99),
         "overloaded": point.overloaded,
     }
 
@@ -205,9 +203,13 @@ def _draw(axis: Axes, panel: Panel, curve: Curve, columns: int) -> None:
     axis.set_yscale("log")
     if curve.closed is not None and curve.closed.latency_p99_s is not None:
         axis.axhline(curve.closed.latency_p99_s.median, **_CLOSED)
-    figures.line(axis, called, replace(look, **_FROM_CALL), f"{curve.manager} p99 from the call")
-    figures.line(axis, p50, look, f"{curve.manager} p50")
-    figures.line(axis, p99, replace(look, **style.TAIL), f"{curve.manager} p99")
+    for points, name, how in (
+        (called, "p99 from the call", _FROM_CALL),
+        (p50, "p50", {}),
+        (p99, "p99", style.TAIL),
+    ):
+        loads = [f"load {point.label}" for x, point in placed if x in dict(points)]
+        figures.line(axis, points, replace(look, **how), f"{curve.manager} {name}", at=loads)
     figures.band(axis, p99, look.color)
     over = {x for x, point in placed if point.is_overloaded}
     marked = [(x, one.median) for x, one in p99 if x in over]
@@ -247,8 +249,11 @@ def _title(panel: Panel, curve: Curve) -> str:
     point = curve.at(label)
     if point is None or point.to_closed_p99 is None:
         return f"{curve.manager}, {panel.title}"
-    factor = units.factor(point.to_closed_p99.median)
-    return f"{curve.manager}, {panel.title}: at {label} p99 is {factor} that of the closed loop"
+    times = units.factor(point.to_closed_p99.ratio)
+    said = f"at {label} p99 is {times} that of the closed loop"
+    if point.hidden_p99 is not None:
+        said += f"; coordinated omission hides {units.factor(point.hidden_p99.ratio)}"
+    return f"{curve.manager}, {panel.title}: {said}"
 
 
 def _legend() -> list[Line2D]:

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter
 from bench import figures
 from bench import plot_style as style
 from bench.cases import Case
+from bench.effects import Effect
 from bench.stats import CaseRow, Estimate, Summary
 from bench.view_parts import Family, lines, named
 
@@ -29,7 +30,7 @@ class Panel:
     on a linear axis. ``shaded``: a range of N to point out."""
 
     family: Family
-    measure_of: Callable[[CaseRow], Estimate | None]
+    measure_of: Callable[[CaseRow], Estimate | Effect | None]
     label: str
     title: str
     show: Callable[[float, int | None], str] | None = None
@@ -78,11 +79,29 @@ def _panel(
         if points:
             look = look_of(line.case)
             drawn[label_of(line.case)] = look
-            figures.line(axes, points, look, named(line.case))
-            figures.band(axes, points, look.color)
+            _draw(axes, points, look, named(line.case))
     if panel.show is not None:
         figures.give_room(axes)
     else:
         axes.set_ylim(0, _SHARE_TOP)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return drawn
+
+
+def _draw(
+    axes: Axes, points: Sequence[tuple[int, Estimate | Effect]], look: style.Look, name: str
+) -> None:
+    """A line with what lies around it: the spread between runs, or the interval of a ratio."""
+    estimates = [(x, one) for x, one in points if isinstance(one, Estimate)]
+    effects = [(x, one) for x, one in points if isinstance(one, Effect)]
+    if estimates:
+        figures.line(axes, estimates, look, name)
+        figures.band(axes, estimates, look.color)
+    if effects:
+        xs, ys = [x for x, _ in effects], [one.ratio for _, one in effects]
+        around = [figures.Around.interval(one.low, one.high) for _, one in effects]
+        figures.curve(axes, xs, ys, look, name, around=around)
+        known = [(x, one.low, one.high) for x, one in zip(xs, around, strict=True) if one]
+        if known:
+            at, low, high = zip(*known, strict=True)
+            figures.area(axes, at, low, high, look.color)

@@ -133,6 +133,11 @@ def interval(effect: Effect | None) -> str:
     return f"{units.factor(effect.ratio)} ({low}-{high})"
 
 
+def factor(effect: Effect | None) -> str:
+    """The ratio alone, as ``0.81x``."""
+    return ABSENT if effect is None else units.factor(effect.ratio)
+
+
 def cell(estimate: Estimate | None, show: Callable[[float], str]) -> str:
     """The median as shown, or a dash."""
     return ABSENT if estimate is None else show(estimate.median)

@@ -36,6 +36,7 @@ from bench.stalls import (
     verdict,
 )
 from bench.stats import CaseRow, Estimate, Summary
+from bench.view_parts import effect_data, factor
 
 _ABSENT: Final = "-"
 _LATENESS: Final = ("p50", "p99", "p99_9", "max")
@@ -117,7 +118,7 @@ def _table(panel: Panel) -> Table:
             _ABSENT
             if row.throughput_per_s is None
             else units.short_rate(row.throughput_per_s.median),
-            _factor(panel.to_alone(row)),
+            factor(panel.to_alone(row)),
         )
         before = clients
     return table
@@ -131,10 +132,6 @@ def _share(estimate: Estimate | None) -> str:
     return _ABSENT if estimate is None else f"{estimate.median:.1%}"
 
 
-def _factor(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.factor(estimate.median)
-
-
 def _row_data(panel: Panel, row: CaseRow) -> dict[str, Any]:
     """Lateness in seconds."""
     return {
@@ -145,7 +142,7 @@ def _row_data(panel: Panel, row: CaseRow) -> dict[str, Any]:
         "late_share": _estimate(late(row, "share")),
         "idle_late_p50_s": _estimate(idle(row)),
         "throughput_per_s": _estimate(row.throughput_per_s),
-        "throughput_to_alone": _estimate(panel.to_alone(row)),
+        "throughput_to_alone": effect_data(panel.to_alone(row)),
     }
 
 

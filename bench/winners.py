@@ -34,4 +34,5 @@ def _is_ahead(row: CaseRow, other: CaseRow, measure: str) -> bool:
     if not less_is_better(measure):
         better, worse = worse, better
     effect = ratio(better, worse)
-    return effect is not None and side(effect) < 0
+    # One round tells nothing apart.
+    return effect is not None and effect.low is not None and side(effect) < 0

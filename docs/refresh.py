@@ -1,7 +1,7 @@
 """Fills README and docs/ with what the kept results say: `make figures`.
 
-All that a page shows of a measurement comes from a file in results/reference/: the pictures in
-docs/images/, and what a command prints of such a file, in blocks that begin with that command:
+The pictures in docs/images/ are of files in results/reference/, and so is what a command prints of
+such a file, in blocks that begin with that command:
 
     ```console
     $ python -m bench show results/reference/NAME.json ...
@@ -46,6 +46,9 @@ PLOTS: Final[Mapping[str, tuple[str, ...]]] = {
 """How the pictures of a result file in REFERENCE are drawn."""
 
 _COLUMNS: Final = "100"
+_COLOURS: Final = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
+"""Variables that ask for colours also where nobody looks."""
+
 _BLOCK: Final = re.compile(
     r"(?P<head>^```console\n\$ python -m bench (?P<words>[^\n]*)\n).*?^```$",
     re.DOTALL | re.MULTILINE,
@@ -61,7 +64,7 @@ def bench(*words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "bench", *words],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": _COLUMNS},
+        env={**os.environ, "COLUMNS": _COLUMNS, "TERM": "dumb", **dict.fromkeys(_COLOURS, "")},
         capture_output=True,
         text=True,
         check=False,

@@ -31,7 +31,7 @@ ENVIRONMENT = Environment(
     child_build={"compiler": "cc 13.2", "flags": "-O2 -Wall"},
     seed=7,
     profile="synthetic",
-    config_json='{"rounds":5,"slices":5}',
+    config_json='{"slices":5}',
     suite_date="2026-11-23T12:05:42+00:00",
 )
 

@@ -214,6 +214,13 @@ def test_a_page_that_is_there_is_noticed_before_the_first_run(bench: Bench) -> N
     assert "o.html: is there already" in line
 
 
+def test_a_page_never_takes_the_place_of_its_result(bench: Bench) -> None:
+    for force in ("", " --force"):
+        assert "is the result itself" in bench.refuses(f"{RUN} -o o.html --report{force}")
+    (bench.folder / "d.html").mkdir()
+    assert "is a folder" in bench.refuses(f"{RUN} -o d.json --report --force")
+
+
 def begun(bench: Bench, rounds: int = 1) -> Path:
     """A result file of this machine and commit."""
     status, _, err = bench(f"{RUN} --rounds {rounds} -o o.json")
@@ -391,7 +398,9 @@ def test_show_only_a_part(bench: Bench, result: Path) -> None:
     _, cases, _ = bench("show r.json --only cases")
     assert "for short requests" not in cases
     assert "t/redo" in cases
-    assert "r.json: has no case of an experiment" in bench.refuses("show r.json --only experiments")
+    assert "r.json: has no experiments; it has verdict, cases" in bench.refuses(
+        "show r.json --only experiments"
+    )
     save(
         bench.folder / "t.json",
         [

@@ -34,6 +34,7 @@ EXPERIMENTS = [
     "open-loop",
     "published",
     "stall",
+    "tails",
     "tenants",
 ]
 BUILT_IN = sorted(["default", "full", "peer", "quick", *EXPERIMENTS])

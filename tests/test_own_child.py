@@ -108,7 +108,8 @@ def test_its_runs_say_how_pages_were_checked(tmp_path: Path) -> None:
     }
     again = ("run", "--resume", str(result), "--rounds", "2")
     assert run(tmp_path, *again).last_line == (
-        f"walredo-bench: {result}: does not hold where its child is: say --child cmd:mine=COMMAND"
+        f"walredo-bench: {result}: does not hold where what is yours is:"
+        " say --child cmd:mine=COMMAND"
     )
     assert run(tmp_path, *again, *child).status == 0
     other = run(tmp_path, *again[:-1], "3", "--child", f"{child[1]} --more")

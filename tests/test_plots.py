@@ -76,7 +76,7 @@ def test_titles_are_computed(
     assert title(one, Measure.LATENCY) == f"short: {lower}"
 
 
-def test_a_lead_must_hold_in_nearly_every_round(tmp_path: Path) -> None:
+def test_a_lead_needs_an_interval_on_one_side_of_1(tmp_path: Path) -> None:
     noisy = group(tmp_path, {"sync": [[100, 100, 100]], "async": [[50, 110, 90]]})
     assert title(noisy, Measure.THROUGHPUT) == "short: async and sync are not told apart at N = 1"
 

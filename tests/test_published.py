@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from bench import published_plot, view_published
 from bench import published_shapes as shapes
-from bench import view_published
 from bench.cases import Case
 from bench.config import load_profile
 from bench.matrix import cases_of
@@ -25,6 +25,7 @@ from bench.stats import Group, Summary, load_summary
 from bench.table import as_data, print_summary
 from bench.views import covered, views_of
 from bench.workloads import make_requests
+from drawn import xs
 from fake_redo_child.python_child import COST_PRESETS
 from synthetic import save, steady_record
 
@@ -348,3 +349,10 @@ def published_table(times: Mapping[str, tuple[float, float]]) -> Table:
     words = dict.fromkeys(("id", "date", "machine", "source", "executor", "child"), "x")
     data = {"what": "x", "tables": [{**words, "series": series}]}
     return msgspec.convert(json.loads(json.dumps(data)), Published, strict=False).tables[0]
+
+
+def test_nothing_is_drawn_of_n_that_were_not_measured(twice: Summary, tmp_path: Path) -> None:
+    groups = [group for group in twice.groups() if group.workload == "short"]
+    (panel,) = published_plot.growth_figure(groups, load(), twice).axes
+    drawn = [n for line in panel.get_lines() for n in xs(line)]
+    assert set(drawn) == set(N)

@@ -86,13 +86,13 @@ def test_a_dimension_that_means_nothing_to_a_manager_multiplies_nothing() -> Non
     [
         (
             {"manager": "async,floor", "caller": "own,loop"},
-            ["caller loop means nothing to async, floor: left out"],
+            ["caller loop makes no difference to any of these cases: left out"],
         ),
         (
             {"manager": "floor", "wait": "spin:20", "topology": "per-tenant"},
             [
-                "wait spin:20 means nothing to floor: left out",
-                "topology per-tenant means nothing to floor: left out",
+                "wait spin:20 makes no difference to any of these cases: left out",
+                "topology per-tenant makes no difference to any of these cases: left out",
             ],
         ),
         ({"manager": "sync,floor", "caller": "loop"}, []),

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench import units
 from bench.cases import Case
-from bench.layout import bare_table, print_whole
+from bench.layout import bare_table, print_whole, whole_table
 from bench.records import FailedRun, RunRecord
 from bench.stats import load_summary
 from bench.table import as_data, print_summary
@@ -210,3 +210,13 @@ def test_other_numbers_for_people() -> None:
         "12.3x",
         "0.0123x",
     ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_table_that_is_wider_than_the_window_keeps_its_columns(width: int) -> None:
+    file = io.StringIO()
+    names = ("N", "manager", *(f"column {number}" for number in range(12)))
+    table = whole_table("wide", names, [["128", "sync", *["0.123-0.456"] * 12]], left="manager")
+    print_whole(table, 100, Console(file=file, width=width))
+    assert "…" not in file.getvalue()
+    assert file.getvalue().count("0.123-0.456") == 12

@@ -269,7 +269,7 @@ def test_a_run_of_a_file(tmp_path: Path) -> None:
     # It goes on with the same file, and with no other.
     again = ("run", "--resume", str(result), "--rounds", "2")
     assert run(tmp_path, *again).last_line == (
-        f"walredo-bench: {result}: does not hold where its workload is:"
+        f"walredo-bench: {result}: does not hold where what is yours is:"
         " say --workload file:mine=PATH"
     )
     assert run(tmp_path, *again, "--workload", f"file:{path}").status == 0
