@@ -70,7 +70,8 @@ def _sentence(group: Group, manager: str, crossover: Crossover | None) -> str:
     effect = _ratio(group, manager, both[-1], _MEASURE)
     if effect is not None and effect.low is not None and side(effect) == 0:
         # Whatever the means say of where the lines cross: at the end nobody is known to lead.
-        return f"{manager} and {BASE} are not told apart {about} at N = {both[-1]}: {amounts}."
+        said = f"{manager} and {BASE} are not told apart {about} at N = {both[-1]}"
+        return f"{said}: {manager}'s {amounts.removeprefix('its ')}."
     if crossover is None:
         return f"{manager} {about}, at N = {both[-1]}: {amounts}."
     return f"{_overtakes(crossover, about)}; at N = {both[-1]} {amounts}."
