@@ -49,11 +49,12 @@ _HOW_TO_READ: Final = (
 )
 
 _LOOKS: Final = {
-    SYNC_ON_LOOP: style.look("sync"),
-    SYNC_ON_THREADS: replace(style.look("noop-sync"), linestyle="-."),
+    # As everywhere, sync is called from threads of its own; the others have it differ.
+    SYNC_ON_THREADS: style.look("sync"),
+    SYNC_ON_LOOP: replace(style.look("sync"), color="#8C3B00", linestyle="-."),
     SYNC_TO_THREAD: style.look("streams"),
 }
-"""Of what has no colour of its own as a manager."""
+"""Of those that no manager's own look is for."""
 
 _IDLE_LOOK: Final = style.Look(style.FAINT, (0, (5, 2)), 1.3, "", 0.0)
 
