@@ -64,11 +64,11 @@ def _sentence(group: Group, manager: str, crossover: Crossover | None) -> str:
     both = [n for n in _clients(group, manager) if n in _clients(group, BASE)]
     if not both:
         return f"{manager} and {BASE} {about}: they have no N in common."
-    amounts = _amounts(group, manager, both[-1])
-    if amounts is None:
+    throughput = _ratio(group, manager, both[-1], _MEASURE)
+    if throughput is None:
         return f"{manager} and {BASE} {about}: they have no round in common at N = {both[-1]}."
-    effect = _ratio(group, manager, both[-1], _MEASURE)
-    if effect is not None and effect.low is not None and side(effect) == 0:
+    amounts = _amounts(group, manager, both[-1], throughput)
+    if throughput.low is not None and side(throughput) == 0:
         # Whatever the means say of where the lines cross: at the end nobody is known to lead.
         said = f"{manager} and {BASE} are not told apart {about} at N = {both[-1]}"
         return f"{said}: {manager}'s {amounts.removeprefix('its ')}."
@@ -100,12 +100,9 @@ def _bounds(one: Crossover) -> str:
     return f"interval: {low} to {high}" if one.clients is None else f"{low} to {high}"
 
 
-def _amounts(group: Group, manager: str, clients: int) -> str | None:
+def _amounts(group: Group, manager: str, clients: int, throughput: Effect) -> str:
     """As ``its throughput is 4.1 times (3.8 to 4.4) that of sync, its CPU per redo 0.60 times (0.55
-    to 0.66)``; None where throughputs have no round in common."""
-    throughput = _ratio(group, manager, clients, _MEASURE)
-    if throughput is None:
-        return None
+    to 0.66)``."""
     parts = [f"its throughput is {_times(throughput)} that of {BASE}"]
     parts += [
         f"its {name} {_times(effect)}"

@@ -5,7 +5,7 @@ Shows the cases that have a read path. What is said of them is in ``admissions``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -38,9 +38,8 @@ from bench.findings import Measure
 from bench.layout import bare_table, hanging
 from bench.stats import Estimate, Summary
 from bench.surroundings import OVER_BUDGET
-from bench.view_parts import effect_data, factor
+from bench.view_parts import ABSENT, cell, effect_data, factor, short_seconds
 
-_ABSENT: Final = "-"
 _WIDTH: Final = 98
 """What the table needs, in columns of the terminal."""
 
@@ -124,28 +123,20 @@ def _table(panel: Panel) -> Table:
 def _cells(line: Line) -> tuple[str | Text, ...]:
     row = line.row
     spread = None if row.throughput_per_s is None else row.throughput_per_s.spread
-    held: str | Text = _text(line.measure(HELD), units.size)
+    held: str | Text = cell(line.measure(HELD), units.size)
     if line.over_budget:
         held = Text(OVER_BUDGET, style="yellow")
     return (
-        _text(row.throughput_per_s, units.short_rate),
-        _ABSENT if spread is None else f"{spread:.0%}",
+        cell(row.throughput_per_s, units.short_rate),
+        ABSENT if spread is None else f"{spread:.0%}",
         factor(line.to_unlimited),
-        _text(row.latency_p50_s, _seconds),
-        _text(row.latency_p99_s, _seconds),
-        _text(line.measure(REDO_P99), _seconds),
+        cell(row.latency_p50_s, short_seconds),
+        cell(row.latency_p99_s, short_seconds),
+        cell(line.measure(REDO_P99), short_seconds),
         held,
-        _text(line.measure(REDOING), "{:.0f}".format),
-        _text(line.measure(CHILD_IDLE), "{:.0%}".format),
+        cell(line.measure(REDOING), "{:.0f}".format),
+        cell(line.measure(CHILD_IDLE), "{:.0%}".format),
     )
-
-
-def _text(estimate: Estimate | None, show: Callable[[float], str]) -> str:
-    return _ABSENT if estimate is None else show(estimate.median)
-
-
-def _seconds(value: float) -> str:
-    return units.seconds(value).replace(" ", "")
 
 
 def _line_data(line: Line) -> dict[str, Any]:
@@ -209,4 +200,4 @@ def _label(panel: Panel, admission: str) -> str:
         for line in panel.lines
         if line.admission == admission and (one := line.measure(HELD)) is not None
     ]
-    return f"{admission}\n{units.size(max(held)) if held else _ABSENT}"
+    return f"{admission}\n{units.size(max(held)) if held else ABSENT}"

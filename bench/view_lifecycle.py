@@ -18,7 +18,6 @@ from rich.text import Text
 from bench import units
 from bench.bare_children import UNREAPED_MOST
 from bench.cases import Case
-from bench.effects import Effect
 from bench.layout import bare_table
 from bench.stats import CaseRow, Estimate, Summary
 from bench.storms import UNREAPED, Storms, launches_per_s, storms
@@ -31,6 +30,7 @@ from bench.surroundings import (
     STORM_WAIT,
 )
 from bench.view_lifecycle_figure import PICTURE, episodes, figure, finding
+from bench.view_parts import ABSENT, cell, factor, short_seconds
 
 WAYS: Final = {
     STORM_BACK_OFF: "back-off as built",
@@ -39,7 +39,6 @@ WAYS: Final = {
     STORM_BACKGROUND: "no manager, background",
 }
 
-_ABSENT: Final = "-"
 _MIB: Final = 1 << 20
 
 _LEGEND: Final = (
@@ -106,11 +105,14 @@ def _episodes_table(rows: Iterable[CaseRow]) -> Table:
         clients, mean = row.case.clients, row.time_per_redo_s
         table.add_row(
             "" if clients == before else str(clients),
-            _ABSENT if row.case.scenario == REAP else row.case.manager,
-            _seconds(mean),
+            ABSENT if row.case.scenario == REAP else row.case.manager,
+            cell(mean, short_seconds),
             _spread(mean),
-            *map(_seconds, (row.latency_p50_s, row.latency_p99_s, row.latency_max_s)),
-            _seconds(row.further.get("redo_lifecycle_launch")),
+            *(
+                cell(one, short_seconds)
+                for one in (row.latency_p50_s, row.latency_p99_s, row.latency_max_s)
+            ),
+            cell(row.further.get("redo_lifecycle_launch"), short_seconds),
             _mebibytes(row.further.get("redo_lifecycle_child_rss")),
             _mebibytes(row.further.get("redo_lifecycle_child_pss")),
         )
@@ -128,12 +130,12 @@ def _storms_table(one: Storms) -> Table:
         peak = row.further.get(UNREAPED)
         table.add_row(
             WAYS[row.case.scenario],
-            _manager(row) or _ABSENT,
+            _manager(row) or ABSENT,
             units.short_rate(launches_per_s(row).median),
             _spread(launches_per_s(row)),
-            _seconds(row.further.get("redo_lifecycle_launch")),
-            _ABSENT if peak is None else f"{_greatest(peak):g}",
-            _factor(one.to_waiting(row)),
+            cell(row.further.get("redo_lifecycle_launch"), short_seconds),
+            ABSENT if peak is None else f"{_greatest(peak):g}",
+            factor(one.to_waiting(row)),
         )
     return table
 
@@ -147,21 +149,13 @@ def _greatest(estimate: Estimate) -> float:
     return max(value for _, value in estimate.by_round)
 
 
-def _seconds(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
-
-
 def _spread(estimate: Estimate | None) -> str:
     spread = None if estimate is None else estimate.spread
-    return _ABSENT if spread is None else f"{spread:.0%}"
+    return ABSENT if spread is None else f"{spread:.0%}"
 
 
 def _mebibytes(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else f"{estimate.median / _MIB:.2f}Mi"
-
-
-def _factor(effect: Effect | None) -> str:
-    return _ABSENT if effect is None else units.factor(effect.ratio)
+    return ABSENT if estimate is None else f"{estimate.median / _MIB:.2f}Mi"
 
 
 def _episode_data(row: CaseRow) -> dict[str, Any]:

@@ -25,9 +25,8 @@ from bench.findings import Measure
 from bench.layout import bare_table, hanging
 from bench.open_loads import Curve, Panel, Point, as_closed, is_open, panels
 from bench.stats import CaseRow, Estimate, Summary
-from bench.view_parts import factor, interval
+from bench.view_parts import ABSENT, cell, factor, interval, short_seconds
 
-_ABSENT: Final = "-"
 _WIDTH: Final = 96
 """What the table needs, in columns of the terminal."""
 
@@ -143,7 +142,7 @@ def _table(panel: Panel) -> Table:
     for curve in panel.curves:
         name = curve.manager
         if curve.closed is not None:
-            table.add_row(name, "closed", *_measured(curve.closed), *[_ABSENT] * 6)
+            table.add_row(name, "closed", *_measured(curve.closed), *[ABSENT] * 6)
             name = ""
         for point in curve.points:
             table.add_row(name, point.label, *_measured(point.row), *_cells(point))
@@ -152,28 +151,23 @@ def _table(panel: Panel) -> Table:
 
 
 def _measured(row: CaseRow) -> tuple[str, str, str]:
-    rate = row.throughput_per_s
     return (
-        _ABSENT if rate is None else units.short_rate(rate.median),
-        _seconds(row.latency_p50_s),
-        _seconds(row.latency_p99_s),
+        cell(row.throughput_per_s, units.short_rate),
+        cell(row.latency_p50_s, short_seconds),
+        cell(row.latency_p99_s, short_seconds),
     )
 
 
 def _cells(point: Point) -> tuple[str | Text, ...]:
     further = point.row.further
     return (
-        _seconds(further.get("redo_open_from_call_p99")),
+        cell(further.get("redo_open_from_call_p99"), short_seconds),
         factor(point.hidden_p99),
         factor(point.to_closed_p99),
         f"{further['redo_open_backlog_peak'].median:.0f}",
         Text(f"{point.overloaded:.0%}", style="yellow" if point.is_overloaded else ""),
-        _seconds(further.get("redo_open_pacer_late_p99")),
+        cell(further.get("redo_open_pacer_late_p99"), short_seconds),
     )
-
-
-def _seconds(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
 
 
 def _point_data(point: Point) -> dict[str, Any]:

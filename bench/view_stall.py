@@ -36,9 +36,8 @@ from bench.stalls import (
     verdict,
 )
 from bench.stats import CaseRow, Estimate, Summary
-from bench.view_parts import effect_data, factor
+from bench.view_parts import cell, effect_data, factor, short_seconds
 
-_ABSENT: Final = "-"
 _LATENESS: Final = ("p50", "p99", "p99_9", "max")
 _HEADINGS: Final = ("p50", "p99", "p99.9", "max", ">1 ms", "idle p50", "redo/s", "/alone")
 _HOW_TO_READ: Final = (
@@ -113,24 +112,18 @@ def _table(panel: Panel) -> Table:
         table.add_row(
             "" if clients == before else str(clients),
             clients_call(row.case),
-            *(_seconds(late(row, what)) for what in _LATENESS),
+            *(cell(late(row, what), short_seconds) for what in _LATENESS),
             _share(late(row, "share")),
-            _seconds(idle(row)),
-            _ABSENT
-            if row.throughput_per_s is None
-            else units.short_rate(row.throughput_per_s.median),
+            cell(idle(row), short_seconds),
+            cell(row.throughput_per_s, units.short_rate),
             factor(panel.to_alone(row)),
         )
         before = clients
     return table
 
 
-def _seconds(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else units.seconds(estimate.median).replace(" ", "")
-
-
 def _share(estimate: Estimate | None) -> str:
-    return _ABSENT if estimate is None else f"{estimate.median:.1%}"
+    return cell(estimate, "{:.1%}".format)
 
 
 def _row_data(panel: Panel, row: CaseRow) -> dict[str, Any]:

@@ -27,11 +27,11 @@ from bench.knee import text as knee_text
 from bench.knee_plot import figure_beside, finding
 from bench.layout import bare_table
 from bench.rounds import ratio
-from bench.stats import CaseRow, Estimate, Group, Summary
+from bench.stats import CaseRow, Group, Summary
 from bench.surroundings import PER_TENANT
+from bench.view_parts import ABSENT, cell, factor, short_seconds, table_by_clients
 
 _PICTURE: Final = "tenants"
-_ABSENT: Final = "-"
 _THROUGHPUT: Final = "throughput_per_s"
 _LEAST_BOUND: Final = 0.1
 _GREATEST_BOUND: Final = 10
@@ -104,28 +104,24 @@ class TenantsView:
 
 
 def _measures(pair: Pair) -> Table:
-    table = bare_table()
-    table.add_column("N", justify="right", no_wrap=True)
-    table.add_column("manager", no_wrap=True)
-    for heading in ("redo/s", "p50", "p99", "CPU", "/sync (95 %)", "/shared"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    last = None
-    for row in pair.tenants.rows:
-        clients = row.case.clients
-        to_shared = _to_shared(pair, row)
-        table.add_row(
-            "" if clients == last else str(clients),
-            row.case.manager,
-            _cell(row.throughput_per_s, units.short_rate),
-            *(
-                _cell(one, _short_seconds)
-                for one in (row.latency_p50_s, row.latency_p99_s, row.cpu_total_s)
+    headings = ("manager", "redo/s", "p50", "p99", "CPU", "/sync (95 %)", "/shared")
+    rows = (
+        (
+            row.case.clients,
+            (
+                row.case.manager,
+                cell(row.throughput_per_s, units.short_rate),
+                *(
+                    cell(one, short_seconds)
+                    for one in (row.latency_p50_s, row.latency_p99_s, row.cpu_total_s)
+                ),
+                _interval(_to_sync(pair, row)),
+                factor(_to_shared(pair, row)),
             ),
-            _interval(_to_sync(pair, row)),
-            _ABSENT if to_shared is None else units.factor(to_shared.ratio),
         )
-        last = clients
-    return table
+        for row in pair.tenants.rows
+    )
+    return table_by_clients(headings, rows, left="manager")
 
 
 def _knees(pair: Pair) -> Table:
@@ -146,10 +142,10 @@ def _knees(pair: Pair) -> Table:
         table.add_row(
             one.manager,
             knee_text(one),
-            _cell(row.throughput_per_s, units.short_rate),
-            _cell(row.time_per_redo_s, _short_seconds),
-            shared.get(one.manager, _ABSENT),
-            ahead.get(one.manager, _ABSENT),
+            cell(row.throughput_per_s, units.short_rate),
+            cell(row.time_per_redo_s, short_seconds),
+            shared.get(one.manager, ABSENT),
+            ahead.get(one.manager, ABSENT),
         )
     return table
 
@@ -193,7 +189,7 @@ def _ratios_data(
 
 def _interval(effect: Effect | None) -> str:
     if effect is None:
-        return _ABSENT
+        return ABSENT
     if effect.low is None or effect.high is None:
         return f"{units.factor(effect.ratio)} (?)"
     return f"{units.factor(effect.ratio)} ({_bound(effect.low)}-{_bound(effect.high)})"
@@ -206,11 +202,3 @@ def _bound(ratio: float) -> str:
     if ratio > _GREATEST_BOUND:
         return f">{_GREATEST_BOUND}"
     return units.factor(ratio).removesuffix("x")
-
-
-def _cell(estimate: Estimate | None, show: Callable[[float], str]) -> str:
-    return _ABSENT if estimate is None else show(estimate.median)
-
-
-def _short_seconds(value: float) -> str:
-    return units.seconds(value).replace(" ", "")
