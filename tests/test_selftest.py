@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from bench.cases import Case
-from bench.cli_selftest import _order
 from bench.comparison import DECISIVE, CaseComparison, Compared
 from bench.effects import Effect, Verdict
 from bench.laboratory import Laboratory
 from bench.result_names import ROOT
 from bench.selftest import KNOWN_COST_S, Report, Tally
+from bench.selftest_output import _order
 from made_up_runs import Bench
 
 CASES = (Case("sync", "short", 1), Case("async", "short", 1))
@@ -122,6 +122,29 @@ def test_bad_usage(bench: Bench) -> None:
     assert 'unknown kind of trial "slow": did you mean "slower"?' in err
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file"),
+        ("{", "not JSON"),
+        ("{}", "not of selftest"),
+        ('{"kind": "redo-selftest", "schema": 99}', "schema 99, but this suite reads 1"),
+        ('{"kind": "redo-selftest", "schema": 1, "tallies": 3}', "damaged"),
+    ],
+)
+def test_what_is_no_selftest_is_not_read(
+    bench: Bench, tmp_path: Path, content: str | None, why: str
+) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_text(content)
+    status, out, err = bench(f"selftest --from {path}")
+    assert (status, out) == (2, "")
+    assert str(path) in err
+    assert why in err
+    assert len(err.splitlines()) == 1
+
+
 CODE = """
 import sys
 from bench import cli_selftest, laboratory
@@ -134,7 +157,7 @@ main(["selftest", "--minutes", "0.001", "--json"])
 """
 
 
-def test_every_kind_of_trial_for_real(tmp_path: Path) -> None:
+def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench) -> None:
     """With fewer pairs and cases than the real one: nothing here depends on how fast it is."""
     profile = tmp_path / "tiny.toml"
     profile.write_text(
@@ -159,3 +182,11 @@ def test_every_kind_of_trial_for_real(tmp_path: Path) -> None:
     }.items()
     assert len(data["floor_costs_s"]) == 2
     assert min(data["floor_costs_s"]) > 0
+    kept = tmp_path / "kept.json"
+    kept.write_text(done.stdout)
+    assert bench(f"selftest --from {kept} --json")[1] == done.stdout
+    _, table, _ = bench(f"selftest --from {kept}")
+    assert [line.split("  ")[0] for line in table.splitlines()[1:4]] == [
+        f"false alarm: {name}" for name in ("cpu_total_s", "latency_p50_s", "latency_p99_s")
+    ]
+    assert "--minutes 0.001 --only floor,slower,same,late,ab" in table
