@@ -7,17 +7,22 @@ Nothing here knows tables: values in, texts out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bench import units
 
-_ABSENT: Final = "-"
+ABSENT: Final = "-"
 _DIGITS: Final = 3
 """That the least number of a column has at least; the others have its decimals."""
 
 _MOST_DECIMALS: Final = 3
+_MIB: Final = 1 << 20
+_FAR_OUT: Final = 999
+_NEAR_NOTHING: Final = 0.01
+_SMALL: Final = 0.05
+"""Ratios below are said to a decimal more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,81 @@ def rates(values: Sequence[float | None]) -> Column:
     return _column(values, units.SIZE)
 
 
+Numbers = Callable[[Sequence[float | None]], Column]
+
+
+def sizes(values: Sequence[float | None]) -> Column:
+    """Bytes, in the unit of the least."""
+    return _column(values, units.BYTES)
+
+
+def microseconds(decimals: int) -> Numbers:
+    """Durations as us, whatever their size, with so many decimals."""
+    return lambda values: Column(
+        "us", _texts([None if v is None else v * 1e6 for v in values], decimals)
+    )
+
+
+def mebibytes(decimals: int) -> Numbers:
+    """Bytes as MiB, whatever their size, with so many decimals."""
+    return lambda values: Column(
+        "MiB", _texts([None if v is None else v / _MIB for v in values], decimals)
+    )
+
+
+def plain(decimals: int) -> Numbers:
+    """Numbers that need no unit, with so many decimals."""
+    return lambda values: Column("", _texts(values, decimals))
+
+
 def factors(values: Sequence[float | None]) -> Column:
-    """Ratios, in hundredths: what is further behind would only be noise."""
-    return Column("", tuple(_ABSENT if v is None else f"{v:.2f}" for v in values))
+    """Ratios, in hundredths: what is further behind would only be noise. In thousandths where one
+    is so small that hundredths would not tell it from others."""
+    small = any(value is not None and 0 < value < _SMALL for value in values)
+    return Column("", _texts(values, 3 if small else 2))
 
 
-def shares(values: Sequence[float | None]) -> Column:
-    """Shares as whole percentages."""
-    return Column("%", tuple(_ABSENT if v is None else f"{v * 100:.0f}" for v in values))
+Bounded = tuple[float, float | None, float | None]
+"""A ratio with the bounds of its interval; None where one round shows none."""
+
+
+def intervals(values: Sequence[Bounded | None]) -> Column:
+    """Ratios with their intervals, as ``0.81 (0.78-0.84)`` or ``0.81 (?)``, each of the three with
+    its decimal points below each other."""
+    ratios = factors([None if one is None else one[0] for one in values]).texts
+    bounds = [_bounds(one) for one in values]
+    widths = [max(map(len, texts)) for texts in zip(("", ""), *bounds, strict=True)]
+    return Column(
+        "",
+        tuple(
+            ABSENT if one is None else _bounded(ratio, *of_one, *widths)
+            for one, ratio, of_one in zip(values, ratios, bounds, strict=True)
+        ),
+    )
+
+
+def _bounds(one: Bounded | None) -> tuple[str, str]:
+    """Empty where there are none; so far out that they say nothing, they need no digits."""
+    bounds = (None, None) if one is None else one[1:]
+    low, high = ("" if bound is None else _bound(bound) for bound in bounds)
+    return low, high
+
+
+def _bound(bound: float) -> str:
+    if bound < _NEAR_NOTHING:
+        return f"<{_NEAR_NOTHING}"
+    return f">{_FAR_OUT}" if bound > _FAR_OUT else factors([bound]).texts[0]
+
+
+def _bounded(ratio: str, low: str, high: str, low_width: int, high_width: int) -> str:
+    if not low:
+        return f"{ratio} (?)".ljust(len(ratio) + low_width + high_width + 4)
+    return f"{ratio} ({low:>{low_width}}-{high:>{high_width}})"
+
+
+def shares(values: Sequence[float | None], decimals: int = 0) -> Column:
+    """Shares as percentages."""
+    return Column("%", _texts([None if v is None else v * 100 for v in values], decimals))
 
 
 def _column(values: Sequence[float | None], scales: Sequence[tuple[float, str]]) -> Column:
@@ -55,5 +127,8 @@ def _column(values: Sequence[float | None], scales: Sequence[tuple[float, str]])
     if known:
         digits_before = math.floor(math.log10(min(known) / scale) + 1e-9) + 1
         decimals = min(max(0, _DIGITS - digits_before), _MOST_DECIMALS)
-    texts = (_ABSENT if v is None else f"{v / scale:.{decimals}f}" for v in values)
-    return Column(unit, tuple(texts))
+    return Column(unit, _texts([None if v is None else v / scale for v in values], decimals))
+
+
+def _texts(values: Sequence[float | None], decimals: int) -> tuple[str, ...]:
+    return tuple(ABSENT if v is None else f"{v:.{decimals}f}" for v in values)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import fields
 from bench.cases import DEFAULTS, Case
-from bench.comparison import DECISIVE, MEASURES, Compared, Comparison
+from bench.columns import Column
+from bench.comparison import DECISIVE, MEASURES, CaseComparison, Compared, Comparison
 from bench.effects import Effect, Verdict, holds_to
 from bench.keys import SCHEMA_VERSION
 from bench.layout import print_whole
@@ -32,7 +36,8 @@ HOW_TO_READ: Final = (
 _IN_TERMINAL: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
 _ABSENT: Final = "-"
-_WIDTH: Final = 100
+_GAP: Final = 1
+WIDTH: Final = 100
 """What the table needs, in columns of the terminal."""
 
 
@@ -46,23 +51,50 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if shared:
         said = ", ".join(f"{name}={value}" for name, value in shared.items())
         console.print(f"all with {said}", highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("case", overflow="fold")
-    for measure in _IN_TERMINAL:
-        table.add_column(HEADINGS[measure], justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("shows", justify="right", no_wrap=True)
-    for one in comparison.cases:
-        decisive = one.measures.get(DECISIVE)
-        table.add_row(
-            _without(one.case, shared),
-            *(ratio_text(one.measures.get(measure)) for measure in _IN_TERMINAL),
-            Text(verdict_text(decisive), style=_STYLES.get(one.verdict, "")),
-            smallest_text(decisive),
-        )
-    print_whole(table, _WIDTH, console)
+    print_whole(_table(comparison.cases, shared), WIDTH, console)
     for line in summary_lines(comparison):
         console.print(line, highlight=False, markup=False)
+
+
+def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> Table:
+    """A case whose name leaves too little room has it broken at its slashes."""
+    figures: list[fields.Field[CaseComparison]] = [
+        *(
+            fields.ratio_interval(HEADINGS[measure], partial(_effect, measure))
+            for measure in _IN_TERMINAL
+        ),
+        fields.Field("verdict", _verdicts, is_words=True, instead=_colored),
+        fields.texts("shows", lambda one: smallest_text(one.measures.get(DECISIVE))),
+    ]
+    room = WIDTH - (fields.field_table(cases, figures, gap=_GAP).width or 0) - _GAP
+    name: fields.Field[CaseComparison] = fields.words(
+        "case", lambda one: _broken(_without(one.case, shared), room)
+    )
+    return fields.field_table(cases, [name, *figures], gap=_GAP)
+
+
+def _effect(measure: str, one: CaseComparison) -> Effect | None:
+    compared = one.measures.get(measure)
+    return None if compared is None else compared.effect
+
+
+def _verdicts(cases: Sequence[CaseComparison]) -> Column:
+    return Column("", tuple(verdict_text(one.measures.get(DECISIVE)) for one in cases))
+
+
+def _colored(one: CaseComparison) -> Text:
+    text = verdict_text(one.measures.get(DECISIVE))
+    return Text(text, style=_STYLES.get(one.verdict, ""))
+
+
+def _broken(name: str, width: int) -> str:
+    """The name in lines of at most that width, where its slashes allow it."""
+    lines = [""]
+    for part in re.findall(r"[^/]+/?", name):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _shared(cases: Sequence[Case]) -> dict[str, str | int]:

@@ -4,7 +4,7 @@ them. What stands in them belongs to the modules that print.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Console, JustifyMethod
 from rich.table import Table
@@ -41,24 +41,25 @@ def bare_table(title: str | None = None) -> Table:
 def whole_table(
     title: str | None,
     headings: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Iterable[Sequence[str | Text]],
     *,
-    left: str = "",
+    left: Collection[int] = (),
     gap: int = 2,
 ) -> Table:
-    """A table of numbers, aligned to the right but for the column ``left``, with so many blanks
-    between columns. In a window that is too narrow its lines wrap, and no cell is cut short. A
-    heading may have several lines."""
+    """A table of numbers, aligned to the right but for the columns ``left``, with so many blanks
+    between columns. In a window that is too narrow its lines wrap, and no cell is cut short.
+    Headings and cells may have several lines."""
     table = bare_table(title)
     table.padding = (0, gap, 0, 0)
     lines = [tuple(cells) for cells in rows]
     widths = []
-    for heading, *cells in zip(headings, *lines, strict=True):
-        widths.append(max(map(len, [*heading.splitlines(), *cells])))
-        side: JustifyMethod = "left" if heading == left else "right"
+    for number, (heading, *cells) in enumerate(zip(headings, *lines, strict=True)):
+        lines_of = (line for cell in (heading, *cells) for line in str(cell).split("\n"))
+        widths.append(max(map(len, lines_of)))
+        side: JustifyMethod = "left" if number in left else "right"
         table.add_column(Text(heading), justify=side, width=widths[-1], no_wrap=True)
     for line in lines:
-        table.add_row(*map(Text, line))
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in line))
     table.width = sum(widths) + gap * (len(widths) - 1)
     return table
 

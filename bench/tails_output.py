@@ -5,19 +5,20 @@ The numbers are those of ``tails``; this module only lays them out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from bench import units
+from bench import columns, fields, units
 from bench.cases import Case
+from bench.columns import Column
 from bench.distributions import Distributions
 from bench.findings import BASE, CHALLENGER
-from bench.layout import whole_table
-from bench.stats import Group, Summary
+from bench.stats import CaseRow, Group, Summary
 from bench.tails import (
     LEAST_BEYOND,
     ONE_IN,
@@ -30,22 +31,23 @@ from bench.tails import (
     tails,
 )
 
-_ABSENT: Final = "-"
 _POOLED: Final = "*"
 
 
 def print_tails(summary: Summary, distributions: Distributions, console: Console) -> None:
-    """The verdict, a table per group, and how to read them."""
+    """The verdict, for each group the percentiles and their ratios to sync, and how to read
+    them."""
     of_case = {case: tails(runs) for case, runs in distributions.items()}
     console.print()
     console.print(Text(verdict(summary, of_case)))
-    headings = ["N", "manager", "samples", *map(percentile_name, ONE_IN)]
     for group in summary.groups():
-        rows = list(_rows(group, of_case))
+        rows = [row for row in group.rows if row.case in of_case]
         if rows:
             console.print()
-            table = whole_table(group.title, headings, rows, left="manager", gap=1)
-            console.print(table, crop=False)
+            console.print(_table(group.title, rows, of_case), crop=False)
+        if ratios := list(_ratio_rows(group, of_case)):
+            console.print()
+            console.print(_ratios_table(group.title, ratios), crop=False)
     console.print()
     console.print(Text(_LEGEND, style="dim"))
 
@@ -121,31 +123,71 @@ def verdict(summary: Summary, of_case: Mapping[Case, Tails]) -> str:
     )
 
 
-def _rows(group: Group, of_case: Mapping[Case, Tails]) -> Iterator[list[str]]:
-    for clients in group.clients:
-        shown = str(clients)
-        for row in group.rows:
-            if row.case.clients != clients or row.case not in of_case:
-                continue
-            of_row = of_case[row.case]
-            values = [
-                _ABSENT
-                if one.value_s is None
-                else units.seconds(one.value_s).replace(" ", "") + _POOLED * one.is_pooled
-                for one in of_row.percentiles
-            ]
-            yield [shown, row.case.manager, units.short_rate(of_row.samples), *values]
-            shown = ""
-            ratios = ratios_to_sync(group, row.case, of_case)
-            if ratios:
-                points = [_factor(one.value) + _POOLED * one.is_pooled for one in ratios]
-                yield ["", f"  /{BASE}", "", *points]
-                yield ["", "  from", "", *(_factor(one.low) for one in ratios)]
-                yield ["", "  to", "", *(_factor(one.high) for one in ratios)]
+def _table(title: str, rows: Sequence[CaseRow], of_case: Mapping[Case, Tails]) -> Table:
+    def latency(at: int) -> Callable[[Sequence[CaseRow]], Column]:
+        def column(rows: Sequence[CaseRow]) -> Column:
+            of_rows = [of_case[row.case].percentiles[at] for row in rows]
+            return _starred(
+                columns.seconds([one.value_s for one in of_rows]),
+                [one.value_s is not None and one.is_pooled for one in of_rows],
+            )
+
+        return column
+
+    shown: list[fields.Field[CaseRow]] = [
+        fields.clients(lambda row: row.case.clients),
+        fields.words("manager", lambda row: row.case.manager),
+        fields.numbers("samples", lambda row: of_case[row.case].samples, columns.rates),
+        *(fields.Field(percentile_name(one_in), latency(at)) for at, one_in in enumerate(ONE_IN)),
+    ]
+    return fields.field_table(rows, shown, title, gap=1)
 
 
-def _factor(value: float | None) -> str:
-    return _ABSENT if value is None else units.factor(value)
+@dataclass(frozen=True, slots=True)
+class _RatioRow:
+    """A line of ratios: of one manager at one N the values, or one of the interval's bounds."""
+
+    clients: int
+    manager: str
+    what: str
+    values: tuple[float | None, ...]
+    pooled: tuple[bool, ...]
+
+
+def _ratio_rows(group: Group, of_case: Mapping[Case, Tails]) -> Iterator[_RatioRow]:
+    for row in group.rows:
+        found = ratios_to_sync(group, row.case, of_case)
+        if not found:
+            continue
+        of = row.case.clients, row.case.manager
+        pooled = tuple(one.value is not None and one.is_pooled for one in found)
+        bounds = (False,) * len(found)
+        yield _RatioRow(*of, f"/{BASE}", tuple(one.value for one in found), pooled)
+        yield _RatioRow(*of, "from", tuple(one.low for one in found), bounds)
+        yield _RatioRow(*of, "to", tuple(one.high for one in found), bounds)
+
+
+def _ratios_table(title: str, rows: Sequence[_RatioRow]) -> Table:
+    def ratio(at: int) -> Callable[[Sequence[_RatioRow]], Column]:
+        return lambda rows: _starred(
+            columns.factors([row.values[at] for row in rows]), [row.pooled[at] for row in rows]
+        )
+
+    shown: list[fields.Field[_RatioRow]] = [
+        fields.clients(lambda row: row.clients),
+        fields.words("manager", lambda row: row.manager, is_group=True),
+        fields.words("", lambda row: row.what),
+        *(fields.Field(percentile_name(one_in), ratio(at)) for at, one_in in enumerate(ONE_IN)),
+    ]
+    return fields.field_table(rows, shown, f"{title}: to {BASE}, with 95 % intervals")
+
+
+def _starred(column: Column, stars: Sequence[bool]) -> Column:
+    """With room for a star behind each number, if one has it."""
+    if not any(stars):
+        return column
+    marked = zip(column.texts, stars, strict=True)
+    return Column(column.unit, tuple(text + (_POOLED if star else " ") for text, star in marked))
 
 
 _LEGEND: Final = (

@@ -3,14 +3,12 @@
 Used by tables, figures and the description of the result file's keys. Nothing here parses.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
 TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
-_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1.0, "B"))
+BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1.0, "B"))
 _DIGITS = 3
 
 
@@ -43,7 +41,7 @@ def number(value: float) -> str:
 
 def size(value: float) -> str:
     """Bytes as ``16.0 MiB``."""
-    scale, unit = scale_of(value, _BYTES)
+    scale, unit = scale_of(value, BYTES)
     return f"{_digits(value / scale)} {unit}"
 
 

@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench import figures, units
+from bench import columns, fields, figures, units
 from bench import plot_style as style
 from bench.admissions import (
     CHILD_IDLE,
@@ -35,18 +35,11 @@ from bench.admissions import (
 )
 from bench.cases import Case
 from bench.findings import Measure
-from bench.layout import bare_table, hanging
+from bench.layout import hanging
 from bench.stats import Estimate, Summary
 from bench.surroundings import OVER_BUDGET
-from bench.view_parts import ABSENT, cell, effect_data, factor, short_seconds
+from bench.view_parts import effect_data
 
-_WIDTH: Final = 98
-"""What the table needs, in columns of the terminal."""
-
-_HEADINGS: Final = (
-    *("reads/s", "+-", "/unlim", "p50", "p99", "redo p99"),
-    *("held", "in redo", "idle"),
-)
 _LEGEND: Final = (
     "A read collects data, redoes and frees it; reads/s, p50 and p99 are of whole reads, from the"
     " wish for a page to the page, waits at semaphores included; redo p99 is of the redo alone."
@@ -108,35 +101,25 @@ class AdmissionView:
 
 
 def _table(panel: Panel) -> Table:
-    table = bare_table(f"{panel.title}, N = {panel.clients}")
-    table.add_column("manager", overflow="fold")
-    table.add_column("admission", no_wrap=True)
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for manager in panel.managers:
-        for at, line in enumerate(panel.of(manager)):
-            table.add_row("" if at else manager, line.admission, *_cells(line))
-    table.width = _WIDTH
-    return table
+    shown: list[fields.Field[Line]] = [
+        fields.words("manager", lambda line: line.row.case.manager, is_group=True),
+        fields.words("admission", lambda line: line.admission),
+        fields.measure("reads/s", lambda line: line.row.throughput_per_s, columns.rates),
+        fields.spread(lambda line: line.row.throughput_per_s),
+        fields.ratio("/unlim", lambda line: line.to_unlimited),
+        fields.measure("p50", lambda line: line.row.latency_p50_s),
+        fields.measure("p99", lambda line: line.row.latency_p99_s),
+        fields.measure("redo p99", lambda line: line.measure(REDO_P99)),
+        fields.measure("held", lambda line: line.measure(HELD), columns.sizes, _over_budget),
+        fields.measure("in redo", lambda line: line.measure(REDOING), columns.plain(0)),
+        fields.measure("idle", lambda line: line.measure(CHILD_IDLE), columns.shares),
+    ]
+    lines = [line for manager in panel.managers for line in panel.of(manager)]
+    return fields.field_table(lines, shown, f"{panel.title}, N = {panel.clients}")
 
 
-def _cells(line: Line) -> tuple[str | Text, ...]:
-    row = line.row
-    spread = None if row.throughput_per_s is None else row.throughput_per_s.spread
-    held: str | Text = cell(line.measure(HELD), units.size)
-    if line.over_budget:
-        held = Text(OVER_BUDGET, style="yellow")
-    return (
-        cell(row.throughput_per_s, units.short_rate),
-        ABSENT if spread is None else f"{spread:.0%}",
-        factor(line.to_unlimited),
-        cell(row.latency_p50_s, short_seconds),
-        cell(row.latency_p99_s, short_seconds),
-        cell(line.measure(REDO_P99), short_seconds),
-        held,
-        cell(line.measure(REDOING), "{:.0f}".format),
-        cell(line.measure(CHILD_IDLE), "{:.0%}".format),
-    )
+def _over_budget(line: Line) -> Text | None:
+    return Text(OVER_BUDGET, style="yellow") if line.over_budget else None
 
 
 def _line_data(line: Line) -> dict[str, Any]:
@@ -200,4 +183,4 @@ def _label(panel: Panel, admission: str) -> str:
         for line in panel.lines
         if line.admission == admission and (one := line.measure(HELD)) is not None
     ]
-    return f"{admission}\n{units.size(max(held)) if held else ABSENT}"
+    return f"{admission}\n{units.size(max(held)) if held else '-'}"

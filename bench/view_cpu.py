@@ -16,6 +16,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench import columns, fields
 from bench import plot_style as style
 from bench.cases import Case
 from bench.effects import Effect
@@ -26,14 +27,10 @@ from bench.view_panels import Panel, figure
 from bench.view_parts import (
     ABSENT,
     Family,
-    cell,
     effect_data,
     families,
-    interval,
     kin,
     median,
-    short_seconds,
-    table_by_clients,
 )
 
 PICTURE: Final = "cpu"
@@ -51,7 +48,7 @@ _PARTS: Final = (
 _LEGEND: Final = (
     "Medians over the runs. xCPUs: N / the CPUs that manager and child may use. CPU per redo of the"
     " manager's process and of the child in user and system mode (split by clock ticks, the total"
-    " is exact). switches: context switches per redo, manager + child. share: the manager's part of"
+    " is exact). m.sw, c.sw: context switches per redo. share: the manager's part of"
     " the CPU that both use. busy: CPUs that manager + child kept busy. to sync: CPU per redo to"
     " that of sync at the same N and load, paired by rounds, 95 % interval; below 1 is less CPU."
 )
@@ -232,33 +229,31 @@ def _cpus(row: CaseRow) -> int | None:
 
 
 def _table(family: Family, load: int) -> Table:
-    headings = ("xCPUs", "manager", "m.user", "m.sys", "c.user", "c.sys", "switches", "share")
-    rows = (
-        (
-            clients,
-            (
-                ABSENT if (cpus := _cpus(row)) is None else f"{clients / cpus:g}",
-                row.case.manager,
-                *(cell(getattr(row, f"{part}_s"), short_seconds) for part in _PARTS),
-                f"{_per_redo(row, 'manager')}+{_per_redo(row, 'child')}",
-                cell(share(row), lambda value: f"{value:.0%}"),
-                cell(busy(row), lambda value: f"{value:.2f}"),
-                interval(saving(family, row)),
-            ),
-        )
+    shown: list[fields.Field[CaseRow]] = [
+        fields.clients(lambda row: row.case.clients),
+        fields.texts("xCPUs", _per_cpu),
+        fields.words("manager", lambda row: row.case.manager),
+        fields.measure("m.user", lambda row: row.cpu_manager_user_s, columns.microseconds(2)),
+        fields.measure("m.sys", lambda row: row.cpu_manager_system_s, columns.microseconds(2)),
+        fields.measure("c.user", lambda row: row.cpu_child_user_s, columns.microseconds(2)),
+        fields.measure("c.sys", lambda row: row.cpu_child_system_s, columns.microseconds(2)),
+        fields.measure("m.sw", partial(switches, process="manager"), columns.plain(2)),
+        fields.measure("c.sw", partial(switches, process="child"), columns.plain(2)),
+        fields.measure("share", share, columns.shares),
+        fields.measure("busy", busy, columns.plain(2)),
+        fields.ratio_interval("CPU to sync", partial(saving, family)),
+    ]
+    rows = [
+        row
         for clients in family.clients
         for row in family.of(clients=clients, background_load=load)
-    )
-    return table_by_clients(
-        (*headings, "busy", "CPU to sync"),
-        rows,
-        left="manager",
-        title=f"{family.title}, {load} busy processes beside",
-    )
+    ]
+    return fields.field_table(rows, shown, f"{family.title}, {load} busy processes beside")
 
 
-def _per_redo(row: CaseRow, process: str) -> str:
-    return cell(switches(row, process), lambda value: f"{value:.2f}")
+def _per_cpu(row: CaseRow) -> str:
+    cpus = _cpus(row)
+    return ABSENT if cpus is None else f"{row.case.clients / cpus:g}"
 
 
 def _case_data(family: Family, row: CaseRow) -> dict[str, Any]:

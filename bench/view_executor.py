@@ -8,7 +8,7 @@ too, the question is who is served at all: that is the view of fairness.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from matplotlib.figure import Figure
@@ -16,8 +16,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench import columns, fields, units
 from bench import plot_style as style
-from bench import units
 from bench.cases import Case
 from bench.effects import Effect
 from bench.findings import BASE, CHALLENGER, FLOOR, Measure
@@ -29,22 +29,18 @@ from bench.view_panels import Panel, figure
 from bench.view_parts import (
     Family,
     Line,
-    cell,
     effect_data,
     families,
     interval,
     kin,
     lines,
     median,
-    short_seconds,
-    table_by_clients,
 )
 
 PICTURE: Final = "executor"
 IN_FLIGHT: Final = "redo_counter_in_flight_peak"
 MEMORY: Final = "redo_worker_peak_rss_bytes"
 
-_MB: Final = 1e6
 _LEGEND: Final = (
     "Medians over the runs. in flight: most requests at once, with the pings that a manager sends"
     " between redos whose pages begin alike, so a little above K at times. t/redo: a client's whole"
@@ -161,27 +157,31 @@ def _at_last(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    line: Line
+    row: CaseRow
+
+
 def _table(family: Family) -> Table:
-    headings = ("manager", "in flight", "redo/s", "t/redo", "p99", "memory", "added", "to async")
-    rows = (
-        (
-            clients,
-            (
-                label_of(row.case),
-                cell(in_flight(row), lambda value: f"{value:.0f}"),
-                cell(row.throughput_per_s, units.short_rate),
-                cell(row.time_per_redo_s, short_seconds),
-                cell(row.latency_p99_s, short_seconds),
-                cell(row.further.get(MEMORY), _megabytes),
-                cell(_added(line, row), _megabytes),
-                interval(_to_async(family, row)),
-            ),
-        )
+    shown: list[fields.Field[_Shown]] = [
+        fields.clients(lambda one: one.row.case.clients),
+        fields.words("manager", lambda one: label_of(one.row.case)),
+        fields.measure("in flight", lambda one: in_flight(one.row), columns.plain(0)),
+        fields.measure("redo/s", lambda one: one.row.throughput_per_s, columns.rates),
+        fields.measure("t/redo", lambda one: one.row.time_per_redo_s),
+        fields.measure("p99", lambda one: one.row.latency_p99_s),
+        fields.measure("memory", lambda one: one.row.further.get(MEMORY), columns.mebibytes(1)),
+        fields.measure("added", lambda one: _added(one.line, one.row), columns.mebibytes(1)),
+        fields.ratio_interval("to async", lambda one: _to_async(family, one.row)),
+    ]
+    rows = [
+        _Shown(line, row)
         for clients in family.clients
         for line in lines(family)
         if (row := line.row(clients)) is not None
-    )
-    return table_by_clients(headings, rows, left="manager")
+    ]
+    return fields.field_table(rows, shown)
 
 
 def _case_data(family: Family, line: Line, row: CaseRow) -> dict[str, Any]:
@@ -197,10 +197,6 @@ def _case_data(family: Family, line: Line, row: CaseRow) -> dict[str, Any]:
         "peak_rss_added_bytes": median(_added(line, row)),
         "throughput_to_async": effect_data(_to_async(family, row)),
     }
-
-
-def _megabytes(value: float) -> str:
-    return f"{value / _MB:.1f}MB"
 
 
 def _added(line: Line, row: CaseRow) -> Estimate | None:

@@ -15,21 +15,18 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench import columns, fields
 from bench import plot_style as style
-from bench import units
 from bench.cases import Case
 from bench.stats import CaseRow, Estimate, Summary
 from bench.surroundings import PER_CLIENT, YIELD
 from bench.view_panels import Panel, figure
 from bench.view_parts import (
     Family,
-    cell,
     families,
     kin,
     lines,
     median,
-    short_seconds,
-    table_by_clients,
 )
 
 PICTURE: Final = "fairness"
@@ -142,32 +139,29 @@ def finding(family: Family) -> str:
 
 
 def _table(family: Family) -> Table:
-    words = "manager, executor, pause"
-    headings = (words, "Jain", "(spread)", "slowest", "(spread)", "redo/s", "t/redo", "p99")
-    rows = (
-        (
-            clients,
-            (
-                label_of(row.case),
-                *_share(jain(row)),
-                *_share(slowest(row)),
-                cell(row.throughput_per_s, units.short_rate),
-                cell(row.time_per_redo_s, short_seconds),
-                cell(row.latency_p99_s, short_seconds),
-            ),
-        )
+    shown: list[fields.Field[CaseRow]] = [
+        fields.clients(lambda row: row.case.clients),
+        fields.words("manager, executor, pause", lambda row: label_of(row.case)),
+        fields.measure("Jain", jain, columns.plain(3)),
+        fields.texts("(spread)", lambda row: _spread(jain(row))),
+        fields.measure("slowest", slowest, columns.plain(3)),
+        fields.texts("(spread)", lambda row: _spread(slowest(row))),
+        fields.measure("redo/s", lambda row: row.throughput_per_s, columns.rates),
+        fields.measure("t/redo", lambda row: row.time_per_redo_s),
+        fields.measure("p99", lambda row: row.latency_p99_s),
+    ]
+    rows = [
+        row
         for clients in family.clients
         for line in lines(family)
         if (row := line.row(clients)) is not None
-    )
-    return table_by_clients(headings, rows, left=words)
+    ]
+    return fields.field_table(rows, shown)
 
 
-def _share(estimate: Estimate | None) -> tuple[str, str]:
-    """The median and its spread, in thousandths: near 1 hundredths hide what there is."""
-    if estimate is None:
-        return cell(estimate, str), ""
-    return f"{estimate.median:.3f}", f"{estimate.low:.3f}-{estimate.high:.3f}"
+def _spread(estimate: Estimate | None) -> str:
+    """In thousandths, as the median: near 1 hundredths hide what there is."""
+    return "" if estimate is None else f"{estimate.low:.3f}-{estimate.high:.3f}"
 
 
 def _look_of(case: Case) -> style.Look:

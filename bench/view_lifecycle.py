@@ -6,7 +6,7 @@ the figure is drawn in ``view_lifecycle_figure``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -15,10 +15,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench import units
+from bench import columns, fields
 from bench.bare_children import UNREAPED_MOST
 from bench.cases import Case
-from bench.layout import bare_table
 from bench.stats import CaseRow, Estimate, Summary
 from bench.storms import UNREAPED, Storms, launches_per_s, storms
 from bench.surroundings import (
@@ -30,7 +29,7 @@ from bench.surroundings import (
     STORM_WAIT,
 )
 from bench.view_lifecycle_figure import PICTURE, episodes, figure, finding
-from bench.view_parts import ABSENT, cell, factor, short_seconds
+from bench.view_parts import ABSENT
 
 WAYS: Final = {
     STORM_BACK_OFF: "back-off as built",
@@ -39,7 +38,9 @@ WAYS: Final = {
     STORM_BACKGROUND: "no manager, background",
 }
 
-_MIB: Final = 1 << 20
+_LAUNCH_S: Final = "redo_lifecycle_launch"
+_RSS: Final = "redo_lifecycle_child_rss"
+_PSS: Final = "redo_lifecycle_child_pss"
 
 _LEGEND: Final = (
     "Medians over the runs. cold-start: from the moment at which all N clients of a new manager may"
@@ -94,50 +95,47 @@ class LifecycleView:
         return figure(summary)
 
 
-def _episodes_table(rows: Iterable[CaseRow]) -> Table:
-    table = bare_table()
-    table.add_column("N", justify="right", min_width=3, no_wrap=True)
-    table.add_column("manager", overflow="fold")
-    for heading in ("mean", "+-", "p50", "p99", "max", "launch", "RSS", "PSS"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    before = None
-    for row in rows:
-        clients, mean = row.case.clients, row.time_per_redo_s
-        table.add_row(
-            "" if clients == before else str(clients),
-            ABSENT if row.case.scenario == REAP else row.case.manager,
-            cell(mean, short_seconds),
-            _spread(mean),
-            *(
-                cell(one, short_seconds)
-                for one in (row.latency_p50_s, row.latency_p99_s, row.latency_max_s)
-            ),
-            cell(row.further.get("redo_lifecycle_launch"), short_seconds),
-            _mebibytes(row.further.get("redo_lifecycle_child_rss")),
-            _mebibytes(row.further.get("redo_lifecycle_child_pss")),
-        )
-        before = clients
-    return table
+def _episodes_table(rows: Sequence[CaseRow]) -> Table:
+    shown: list[fields.Field[CaseRow]] = [
+        fields.clients(lambda row: row.case.clients),
+        fields.words("manager", _manager_or_dash),
+        fields.measure("mean", lambda row: row.time_per_redo_s),
+        fields.spread(lambda row: row.time_per_redo_s),
+        fields.measure("p50", lambda row: row.latency_p50_s),
+        fields.measure("p99", lambda row: row.latency_p99_s),
+        fields.measure("max", lambda row: row.latency_max_s),
+        _LAUNCH,
+        fields.measure("RSS", lambda row: row.further.get(_RSS), columns.mebibytes(2)),
+        fields.measure("PSS", lambda row: row.further.get(_PSS), columns.mebibytes(2)),
+    ]
+    return fields.field_table(rows, shown)
 
 
 def _storms_table(one: Storms) -> Table:
-    table = bare_table()
-    table.add_column("launches", overflow="fold")
-    table.add_column("manager", overflow="fold")
-    for heading in ("per s", "+-", "launch", "unreaped", "/waiting"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in one.rows:
-        peak = row.further.get(UNREAPED)
-        table.add_row(
-            WAYS[row.case.scenario],
-            _manager(row) or ABSENT,
-            units.short_rate(launches_per_s(row).median),
-            _spread(launches_per_s(row)),
-            cell(row.further.get("redo_lifecycle_launch"), short_seconds),
-            ABSENT if peak is None else f"{_greatest(peak):g}",
-            factor(one.to_waiting(row)),
-        )
-    return table
+    shown: list[fields.Field[CaseRow]] = [
+        fields.words("launches", lambda row: WAYS[row.case.scenario], is_group=True),
+        fields.words("manager", _manager_or_dash),
+        fields.measure("per s", launches_per_s, columns.rates),
+        fields.spread(launches_per_s),
+        _LAUNCH,
+        fields.numbers("unreaped", _unreaped, columns.plain(0)),
+        fields.ratio("/waiting", one.to_waiting),
+    ]
+    return fields.field_table(one.rows, shown)
+
+
+_LAUNCH: Final[fields.Field[CaseRow]] = fields.measure(
+    "launch", lambda row: row.further.get(_LAUNCH_S)
+)
+
+
+def _manager_or_dash(row: CaseRow) -> str:
+    return ABSENT if row.case.scenario == REAP else _manager(row) or ABSENT
+
+
+def _unreaped(row: CaseRow) -> float | None:
+    peak = row.further.get(UNREAPED)
+    return None if peak is None else _greatest(peak)
 
 
 def _manager(row: CaseRow) -> str | None:
@@ -149,15 +147,6 @@ def _greatest(estimate: Estimate) -> float:
     return max(value for _, value in estimate.by_round)
 
 
-def _spread(estimate: Estimate | None) -> str:
-    spread = None if estimate is None else estimate.spread
-    return ABSENT if spread is None else f"{spread:.0%}"
-
-
-def _mebibytes(estimate: Estimate | None) -> str:
-    return ABSENT if estimate is None else f"{estimate.median / _MIB:.2f}Mi"
-
-
 def _episode_data(row: CaseRow) -> dict[str, Any]:
     return {
         "name": row.case.name,
@@ -165,19 +154,19 @@ def _episode_data(row: CaseRow) -> dict[str, Any]:
         "p50_s": _estimate(row.latency_p50_s),
         "p99_s": _estimate(row.latency_p99_s),
         "max_s": _estimate(row.latency_max_s),
-        "launch_s": _estimate(row.further.get("redo_lifecycle_launch")),
-        "child_rss_bytes": _estimate(row.further.get("redo_lifecycle_child_rss")),
-        "child_pss_bytes": _estimate(row.further.get("redo_lifecycle_child_pss")),
+        "launch_s": _estimate(row.further.get(_LAUNCH_S)),
+        "child_rss_bytes": _estimate(row.further.get(_RSS)),
+        "child_pss_bytes": _estimate(row.further.get(_PSS)),
     }
 
 
 def _storm_data(one: Storms, row: CaseRow) -> dict[str, Any]:
-    effect, peak = one.to_waiting(row), row.further.get(UNREAPED)
+    effect = one.to_waiting(row)
     return {
         "name": row.case.name,
         "manager": _manager(row),
         "launches_per_s": _estimate(launches_per_s(row)),
-        "unreaped_peak": None if peak is None else _greatest(peak),
+        "unreaped_peak": _unreaped(row),
         "launches_to_waiting": None if effect is None else asdict(effect),
     }
 

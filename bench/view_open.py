@@ -5,8 +5,8 @@ What is said is computed in ``open_loads``; this module only lays it out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -17,23 +17,16 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench import figures, units
+from bench import columns, fields, figures, units
 from bench import plot_style as style
 from bench.cases import Case
 from bench.effects import Effect
 from bench.findings import Measure
-from bench.layout import bare_table, hanging
+from bench.layout import hanging
 from bench.open_loads import Curve, Panel, Point, as_closed, is_open, panels
 from bench.stats import CaseRow, Estimate, Summary
-from bench.view_parts import ABSENT, cell, factor, interval, short_seconds
+from bench.view_parts import interval
 
-_WIDTH: Final = 96
-"""What the table needs, in columns of the terminal."""
-
-_HEADINGS: Final = (
-    *("load", "redo/s", "p50", "p99", "p99 call", "hidden", "/closed"),
-    *("waited", "over", "late"),
-)
 _HOW_TO_READ: Final = (
     "Medians over the runs. p50, p99: latency, of an open load from the intended start, of the"
     " closed loop from the call. p99 call: of the same redos, from the call. hidden: p99 / p99"
@@ -133,41 +126,53 @@ def _hides(curve: Curve, label: str) -> str | None:
     )
 
 
-def _table(panel: Panel) -> Table:
-    table = bare_table()
-    table.width = _WIDTH
-    table.add_column("manager", overflow="fold")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the table. ``point`` is None for the closed loop."""
+
+    manager: str
+    case_row: CaseRow
+    point: Point | None
+
+    def further(self, key: str) -> Estimate | None:
+        return None if self.point is None else self.case_row.further.get(key)
+
+
+def _rows(panel: Panel) -> Iterator[_Row]:
     for curve in panel.curves:
-        name = curve.manager
         if curve.closed is not None:
-            table.add_row(name, "closed", *_measured(curve.closed), *[ABSENT] * 6)
-            name = ""
+            yield _Row(curve.manager, curve.closed, None)
         for point in curve.points:
-            table.add_row(name, point.label, *_measured(point.row), *_cells(point))
-            name = ""
-    return table
+            yield _Row(curve.manager, point.row, point)
 
 
-def _measured(row: CaseRow) -> tuple[str, str, str]:
-    return (
-        cell(row.throughput_per_s, units.short_rate),
-        cell(row.latency_p50_s, short_seconds),
-        cell(row.latency_p99_s, short_seconds),
-    )
+def _table(panel: Panel) -> Table:
+    shown: list[fields.Field[_Row]] = [
+        fields.words("manager", lambda one: one.manager, is_group=True),
+        fields.texts("load", lambda one: "closed" if one.point is None else one.point.label),
+        fields.measure("redo/s", lambda one: one.case_row.throughput_per_s, columns.rates),
+        fields.measure("p50", lambda one: one.case_row.latency_p50_s),
+        fields.measure("p99", lambda one: one.case_row.latency_p99_s),
+        fields.measure("p99 call", lambda one: one.further("redo_open_from_call_p99")),
+        fields.ratio("hidden", lambda one: None if one.point is None else one.point.hidden_p99),
+        fields.ratio("/closed", lambda one: None if one.point is None else one.point.to_closed_p99),
+        fields.measure(
+            "waited", lambda one: one.further("redo_open_backlog_peak"), columns.plain(0)
+        ),
+        fields.numbers("over", _overloaded, columns.shares, _mostly_over),
+        fields.measure("late", lambda one: one.further("redo_open_pacer_late_p99")),
+    ]
+    return fields.field_table(list(_rows(panel)), shown)
 
 
-def _cells(point: Point) -> tuple[str | Text, ...]:
-    further = point.row.further
-    return (
-        cell(further.get("redo_open_from_call_p99"), short_seconds),
-        factor(point.hidden_p99),
-        factor(point.to_closed_p99),
-        f"{further['redo_open_backlog_peak'].median:.0f}",
-        Text(f"{point.overloaded:.0%}", style="yellow" if point.is_overloaded else ""),
-        cell(further.get("redo_open_pacer_late_p99"), short_seconds),
-    )
+def _overloaded(one: _Row) -> float | None:
+    return None if one.point is None else one.point.overloaded
+
+
+def _mostly_over(one: _Row) -> Text | None:
+    if one.point is None or not one.point.is_overloaded:
+        return None
+    return Text(f"{one.point.overloaded * 100:.0f}", style="yellow")
 
 
 def _point_data(point: Point) -> dict[str, Any]:

@@ -4,15 +4,12 @@ their manager and N, and the cells of their tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-
-from rich.table import Table
 
 from bench import units
 from bench.cases import DEFAULTS, Case
 from bench.effects import Effect
-from bench.layout import whole_table
 from bench.stats import CaseRow, Estimate, Summary, manager_order
 
 ABSENT = "-"
@@ -108,21 +105,6 @@ def _common(case: Case, dimensions: Collection[str]) -> Case:
     return replace(case, manager="any", clients=1, **defaults)  # type: ignore[arg-type]
 
 
-def table_by_clients(
-    headings: Sequence[str],
-    rows: Iterable[tuple[int, Sequence[str]]],
-    *,
-    left: str,
-    title: str | None = None,
-) -> Table:
-    """A table of N and cells, each N said once; the column ``left`` is the one with words."""
-    lines_, before = [], None
-    for clients, cells in rows:
-        lines_.append(("" if clients == before else str(clients), *cells))
-        before = clients
-    return whole_table(title, ("N", *headings), lines_, left=left)
-
-
 def interval(effect: Effect | None) -> str:
     """As ``0.81x (0.78-0.84)``, with ``?`` where one round shows no interval."""
     if effect is None:
@@ -131,16 +113,6 @@ def interval(effect: Effect | None) -> str:
         return f"{units.factor(effect.ratio)} (?)"
     low, high = (units.factor(bound).removesuffix("x") for bound in (effect.low, effect.high))
     return f"{units.factor(effect.ratio)} ({low}-{high})"
-
-
-def factor(effect: Effect | None) -> str:
-    """The ratio alone, as ``0.81x``."""
-    return ABSENT if effect is None else units.factor(effect.ratio)
-
-
-def cell(estimate: Estimate | None, show: Callable[[float], str]) -> str:
-    """The median as shown, or a dash."""
-    return ABSENT if estimate is None else show(estimate.median)
 
 
 def median(estimate: Estimate | None) -> float | None:
@@ -153,8 +125,3 @@ def effect_data(effect: Effect | None) -> dict[str, float | None] | None:
     if effect is None:
         return None
     return {"ratio": effect.ratio, "low": effect.low, "high": effect.high}
-
-
-def short_seconds(value: float) -> str:
-    """As ``24.7us``."""
-    return units.seconds(value).replace(" ", "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from matplotlib.figure import Figure
@@ -15,9 +16,8 @@ from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench import units
+from bench import columns, fields
 from bench.cases import Case
-from bench.layout import whole_table
 from bench.names import SYNC
 from bench.published import Published, PublishedError, load
 from bench.published_plot import growth_figure, shapes_figure
@@ -155,23 +155,36 @@ def _with_growth(workload: str, published: Published) -> list[tuple[int, str, By
 
 def _table(group: Group, published: Published) -> RichTable:
     own, compared = own_ratios(group), beside(group, published)
-    grown = {manager: own_growth(group, manager) for manager in (SYNC, ASYNC)}
-    theirs = _with_growth(group.workload, published)
     numbers = {table.id: number for number, table in enumerate(published.tables, 1)}
-    headings = ["N", "sync/async\n(95 %)"]
+    shown: list[fields.Field[int]] = [
+        fields.clients(lambda n: n),
+        fields.Field("sync/async\n(95 %)", lambda rows: columns.intervals(_bounded(own, rows))),
+    ]
     for one in compared:
-        headings += [f"[{numbers[one.table.id]}]", "same\nway"]
-    headings += [f"{manager}\nx N=1" for manager in grown]
-    headings += [f"{manager}\n[{number}]" for number, manager, _ in theirs]
-    rows = []
-    for n in group.clients:
-        cells = [str(n), _bounded(own.get(n))]
-        for one in compared:
-            cells += [_plain(one.published.get(n)), _same_way(one, n)]
-        cells += [_grown(growth.get(n)) for growth in grown.values()]
-        cells += [_grown(growth.get(n)) for _, _, growth in theirs]
-        rows.append(cells)
-    return whole_table(f"{group.workload}, beside the published figures", headings, rows)
+        shown += [
+            _ratios(f"[{numbers[one.table.id]}]", one.published),
+            fields.texts("same\nway", partial(_same_way, one)),
+        ]
+    shown += [_ratios(f"{manager}\nx N=1", own_growth(group, manager)) for manager in (SYNC, ASYNC)]
+    shown += [
+        _ratios(f"{manager}\n[{number}]", growth)
+        for number, manager, growth in _with_growth(group.workload, published)
+    ]
+    title = f"{group.workload}, beside the published figures"
+    return fields.field_table(group.clients, shown, title)
+
+
+def _ratios(heading: str, by_clients: ByClients) -> fields.Field[int]:
+    def value(clients: int) -> float | None:
+        ratio = by_clients.get(clients)
+        return None if ratio is None else ratio.value
+
+    return fields.numbers(heading, value, columns.factors)
+
+
+def _bounded(by_clients: ByClients, rows: Iterable[int]) -> list[columns.Bounded | None]:
+    found = (by_clients.get(clients) for clients in rows)
+    return [None if one is None else (one.value, one.low, one.high) for one in found]
 
 
 def _same_way(one: Beside, clients: int) -> str:
@@ -180,27 +193,6 @@ def _same_way(one: Beside, clients: int) -> str:
     if clients in one.undecided:
         return "?"
     return "yes" if clients in one.same_way else "NO"
-
-
-def _bounded(ratio: Ratio | None) -> str:
-    """As ``1.49 (1.40-1.58)``."""
-    if ratio is None:
-        return _ABSENT
-    if ratio.low is None or ratio.high is None:
-        return f"{_plain(ratio)} (?)"
-    return f"{_plain(ratio)} ({_short(ratio.low)}-{_short(ratio.high)})"
-
-
-def _plain(ratio: Ratio | None) -> str:
-    return _ABSENT if ratio is None else _short(ratio.value)
-
-
-def _short(ratio: float) -> str:
-    return f"{ratio:.2f}" if ratio < 9.995 else units.number(ratio)
-
-
-def _grown(ratio: Ratio | None) -> str:
-    return _ABSENT if ratio is None else units.number(ratio.value)
 
 
 def _legend(published: Published) -> str:

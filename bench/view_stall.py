@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -17,11 +18,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench import figures, units
+from bench import columns, fields, figures
 from bench import plot_style as style
 from bench.cases import Case
 from bench.findings import Measure
-from bench.layout import bare_table, hanging
+from bench.layout import hanging
 from bench.stalls import (
     SYNC_ON_LOOP,
     SYNC_ON_THREADS,
@@ -36,10 +37,10 @@ from bench.stalls import (
     verdict,
 )
 from bench.stats import CaseRow, Estimate, Summary
-from bench.view_parts import cell, effect_data, factor, short_seconds
+from bench.view_parts import effect_data
 
 _LATENESS: Final = ("p50", "p99", "p99_9", "max")
-_HEADINGS: Final = ("p50", "p99", "p99.9", "max", ">1 ms", "idle p50", "redo/s", "/alone")
+_HEADINGS: Final = ("p50", "p99", "p99.9", "max")
 _HOW_TO_READ: Final = (
     "Medians over the runs. p50 to max: how late a beat is that is due every millisecond, on the"
     " clients' loop or on a thread of their process; - where too few beats are later. >1 ms: share"
@@ -101,29 +102,19 @@ class StallView:
 
 
 def _table(panel: Panel) -> Table:
-    table = bare_table()
-    table.add_column("N", justify="right", min_width=3, no_wrap=True)
-    table.add_column("clients call", overflow="fold")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    before = None
-    for row in panel.group.rows:
-        clients = row.case.clients
-        table.add_row(
-            "" if clients == before else str(clients),
-            clients_call(row.case),
-            *(cell(late(row, what), short_seconds) for what in _LATENESS),
-            _share(late(row, "share")),
-            cell(idle(row), short_seconds),
-            cell(row.throughput_per_s, units.short_rate),
-            factor(panel.to_alone(row)),
-        )
-        before = clients
-    return table
-
-
-def _share(estimate: Estimate | None) -> str:
-    return cell(estimate, "{:.1%}".format)
+    shown: list[fields.Field[CaseRow]] = [
+        fields.clients(lambda row: row.case.clients),
+        fields.words("clients call", lambda row: clients_call(row.case)),
+        *(
+            fields.measure(heading, partial(late, what=what))
+            for what, heading in zip(_LATENESS, _HEADINGS, strict=True)
+        ),
+        fields.measure(">1 ms", partial(late, what="share"), partial(columns.shares, decimals=1)),
+        fields.measure("idle p50", idle),
+        fields.measure("redo/s", lambda row: row.throughput_per_s, columns.rates),
+        fields.ratio("/alone", panel.to_alone),
+    ]
+    return fields.field_table(panel.group.rows, shown)
 
 
 def _row_data(panel: Panel, row: CaseRow) -> dict[str, Any]:

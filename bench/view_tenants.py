@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench import units
+from bench import columns, fields
 from bench.cases import Case
 from bench.crossover import crossovers
 from bench.crossover import text as crossover_text
@@ -25,16 +26,13 @@ from bench.findings import BASE, CHALLENGER
 from bench.knee import Knee, knees
 from bench.knee import text as knee_text
 from bench.knee_plot import figure_beside, finding
-from bench.layout import bare_table
 from bench.rounds import ratio
 from bench.stats import CaseRow, Group, Summary
 from bench.surroundings import PER_TENANT
-from bench.view_parts import ABSENT, cell, factor, short_seconds, table_by_clients
+from bench.view_parts import ABSENT
 
 _PICTURE: Final = "tenants"
 _THROUGHPUT: Final = "throughput_per_s"
-_LEAST_BOUND: Final = 0.1
-_GREATEST_BOUND: Final = 10
 
 _LEGEND: Final = (
     "N tenants: N managers in one process, each with a child and one client. Medians over the runs."
@@ -104,24 +102,17 @@ class TenantsView:
 
 
 def _measures(pair: Pair) -> Table:
-    headings = ("manager", "redo/s", "p50", "p99", "CPU", "/sync (95 %)", "/shared")
-    rows = (
-        (
-            row.case.clients,
-            (
-                row.case.manager,
-                cell(row.throughput_per_s, units.short_rate),
-                *(
-                    cell(one, short_seconds)
-                    for one in (row.latency_p50_s, row.latency_p99_s, row.cpu_total_s)
-                ),
-                _interval(_to_sync(pair, row)),
-                factor(_to_shared(pair, row)),
-            ),
-        )
-        for row in pair.tenants.rows
-    )
-    return table_by_clients(headings, rows, left="manager")
+    shown: list[fields.Field[CaseRow]] = [
+        fields.clients(lambda row: row.case.clients),
+        fields.words("manager", lambda row: row.case.manager),
+        fields.measure("redo/s", lambda row: row.throughput_per_s, columns.rates),
+        fields.measure("p50", lambda row: row.latency_p50_s),
+        fields.measure("p99", lambda row: row.latency_p99_s),
+        fields.measure("CPU", lambda row: row.cpu_total_s),
+        fields.ratio_interval("/sync (95 %)", partial(_to_sync, pair)),
+        fields.ratio("/shared", partial(_to_shared, pair)),
+    ]
+    return fields.field_table(pair.tenants.rows, shown)
 
 
 def _knees(pair: Pair) -> Table:
@@ -131,23 +122,22 @@ def _knees(pair: Pair) -> Table:
         if one.measure == _THROUGHPUT
     }
     shared = {one.manager: knee_text(one) for one in _shared_knees(pair)}
-    table = bare_table(f"The knee, and from which N on it is ahead of {BASE} (95 %)")
-    table.add_column("manager", no_wrap=True)
-    headings = ("knee at N", "redo/s", "t/redo", "if shared", "ahead from N")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in knees(pair.tenants):
-        row = pair.tenants.row(one.manager, one.clients or one.measured[-1])
-        assert row is not None
-        table.add_row(
-            one.manager,
-            knee_text(one),
-            cell(row.throughput_per_s, units.short_rate),
-            cell(row.time_per_redo_s, short_seconds),
-            shared.get(one.manager, ABSENT),
-            ahead.get(one.manager, ABSENT),
-        )
-    return table
+
+    def row(one: Knee) -> CaseRow:
+        found = pair.tenants.row(one.manager, one.clients or one.measured[-1])
+        assert found is not None
+        return found
+
+    shown: list[fields.Field[Knee]] = [
+        fields.words("manager", lambda one: one.manager),
+        fields.texts("knee at N", knee_text),
+        fields.measure("redo/s", lambda one: row(one).throughput_per_s, columns.rates),
+        fields.measure("t/redo", lambda one: row(one).time_per_redo_s),
+        fields.texts("if shared", lambda one: shared.get(one.manager, ABSENT)),
+        fields.texts("ahead from N", lambda one: ahead.get(one.manager, ABSENT)),
+    ]
+    title = f"The knee, and from which N on it is ahead of {BASE} (95 %)"
+    return fields.field_table(knees(pair.tenants), shown, title)
 
 
 def _shared_knees(pair: Pair) -> list[Knee]:
@@ -185,20 +175,3 @@ def _ratios_data(
         for row in pair.tenants.rows
         if (effect := ratio_of(pair, row)) is not None
     ]
-
-
-def _interval(effect: Effect | None) -> str:
-    if effect is None:
-        return ABSENT
-    if effect.low is None or effect.high is None:
-        return f"{units.factor(effect.ratio)} (?)"
-    return f"{units.factor(effect.ratio)} ({_bound(effect.low)}-{_bound(effect.high)})"
-
-
-def _bound(ratio: float) -> str:
-    """Of an interval; one that is so far out needs no digits."""
-    if ratio < _LEAST_BOUND:
-        return f"<{_LEAST_BOUND}"
-    if ratio > _GREATEST_BOUND:
-        return f">{_GREATEST_BOUND}"
-    return units.factor(ratio).removesuffix("x")

@@ -144,12 +144,12 @@ def test_the_table_has_the_known_truth_in_100_columns(tmp_path: Path) -> None:
     text = shown(a_result(tmp_path))
     assert max(map(len, map(str.rstrip, text.splitlines()))) <= 100
     lines = [line.split() for line in text.splitlines()]
-    row = ["8", "sync", "on", "the", "loop", "5.00ms", "9.90ms", "-", "10.0ms"]
-    assert [*row, "90.0%", "30.0us", "160k", "-"] in lines
-    assert ["async", "2.00ms", "3.96ms", "-", "4.00ms", "75.0%", "30.0us", "160k", "-"] in lines
+    row = ["8", "sync", "on", "the", "loop", "5.00", "9.90", "10.00"]
+    assert [*row, "90.0", "30.0", "160"] in lines
+    assert ["async", "2.00", "3.96", "4.00", "75.0", "30.0", "160"] in lines
     assert next(line for line in lines if line[1:4] == ["sync", "on", "own"])[-2:] == [
-        "160k",
-        "0.80x",
+        "160",
+        "0.80",
     ]
     assert "t/redo" not in text, "the usual tables have none of these cases"
 

@@ -216,7 +216,7 @@ def test_other_numbers_for_people() -> None:
 def test_a_table_that_is_wider_than_the_window_keeps_its_columns(width: int) -> None:
     file = io.StringIO()
     names = ("N", "manager", *(f"column {number}" for number in range(12)))
-    table = whole_table("wide", names, [["128", "sync", *["0.123-0.456"] * 12]], left="manager")
+    table = whole_table("wide", names, [["128", "sync", *["0.123-0.456"] * 12]], left=[1])
     print_whole(table, 100, Console(file=file, width=width))
     assert "…" not in file.getvalue()
     assert file.getvalue().count("0.123-0.456") == 12
