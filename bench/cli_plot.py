@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -16,6 +17,8 @@ from bench.plots import NAMES, draw
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.stats import load_summary
 from bench.tails_plot import draw_tails
+
+_TAILS: Final = "tails"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="LIST",
-        help=f"of the pictures {', '.join(NAMES)}"
+        help=f"of the pictures {', '.join((*NAMES, _TAILS))}"
         " (default: latency, throughput, and what the experiments of the result have)",
     )
     parser.add_argument(
@@ -45,22 +48,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tails",
         action="store_true",
-        help="instead of the curves, latency by percentile, as far as the samples carry it",
+        help=f"the same as --only {_TAILS}: latency by percentile, as far as the samples carry it",
     )
     parser.add_argument("--force", action="store_true", help="overwrite pictures that are there")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     only, measures = _list(args.only), [_field(name) for name in _list(args.measure)]
-    if args.tails and (only or measures):
-        raise BenchError("--tails draws nothing else: leave out --only and --measure")
+    if args.tails:
+        only.append(_TAILS)
+    names = [name for name in only if name != _TAILS]
     path = result_path(args.result)
     stem = args.output or path.with_suffix("")
     summary, formats = load_summary(path), args.format.split(",")
-    if args.tails:
-        pictures = draw_tails(summary, load_distributions(path), stem, formats, force=args.force)
-    else:
-        pictures = draw(summary, stem, formats, only=only, measures=measures, force=args.force)
+    pictures: list[Path] = []
+    if names or measures or not only:
+        pictures += draw(summary, stem, formats, only=names, measures=measures, force=args.force)
+    if _TAILS in only:
+        pictures += draw_tails(summary, load_distributions(path), stem, formats, force=args.force)
     for picture in pictures:
         out.print(str(picture), highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the page (default: beside the first result)",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite a page that is there")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite a page that is there, compare what was measured under other conditions",
+    )
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -37,7 +41,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     place = args.output or paths[0].with_suffix(".html")
     summaries = [load_summary(path) for path in paths]
     check_page(place, of=paths, overwrite=args.force)
-    write_page(place, summaries)
+    write_page(place, summaries, force=args.force)
     out.print(str(place), highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -54,6 +58,6 @@ def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:
         raise BenchError(f"{place}: is there already: use --force, or another name")
 
 
-def write_page(place: Path, summaries: Sequence[Summary]) -> None:
-    """Overwrites what is there. Raises ResultFileError."""
-    write_atomically(place, page(summaries).encode("utf-8"))
+def write_page(place: Path, summaries: Sequence[Summary], *, force: bool = False) -> None:
+    """Overwrites what is there; ``force`` as in `page`. Raises ResultFileError."""
+    write_atomically(place, page(summaries, force=force).encode("utf-8"))

@@ -177,8 +177,34 @@ def give_room(panel: Axes) -> None:
     panel.set_ylim(low / room, high * room)
 
 
-class Curve(Line2D):
-    """A line whose points can tell what they are, for pictures that are asked (``told``)."""
+class Telling(Line2D):
+    """A line whose points can tell what they are, for pictures that are asked."""
+
+    def told(self) -> Iterator[tuple[float, float, str]]:
+        """Of each point x, y and its text, which begins with whose panel it is, by the head of its
+        title."""
+        if isinstance(self.axes, Axes):
+            head = " ".join(self.axes.get_title(loc="left").split()).partition(":")[0]
+            for x, y, text in self._points(self.axes):
+                yield x, y, f"{head}; {text}"
+
+    def _points(self, axes: Axes) -> Iterator[tuple[float, float, str]]:
+        raise NotImplementedError
+
+
+class Marks(Telling):
+    """Points that are not drawn, at what is drawn in another way."""
+
+    def __init__(self, marks: Sequence[tuple[float, float, str]]) -> None:
+        super().__init__([x for x, _, _ in marks], [y for _, y, _ in marks], ls="", marker="")
+        self._marks = tuple(marks)
+
+    def _points(self, _axes: Axes) -> Iterator[tuple[float, float, str]]:
+        yield from self._marks
+
+
+class Curve(Telling):
+    """A line of medians or ratios; what is measured and where, its axes say."""
 
     def __init__(
         self,
@@ -197,43 +223,45 @@ class Curve(Line2D):
         self._at = at
         self._around = around
 
-    def told(self) -> Iterator[tuple[float, float, str]]:
-        """Of each point x, y and its text, as ``short; async p50, N = 8: latency of a redo 24.7us
-        (23.1us to 25us between runs, 7 rounds)``: whose panel it is, by the head of its title, and
-        what is measured stand there, too. Nothing of a line without a name."""
-        if not self._name or not isinstance(self.axes, Axes):
+    def _points(self, axes: Axes) -> Iterator[tuple[float, float, str]]:
+        """As ``async p50, N = 8: latency of a redo 24.7us (23.1us to 25us between runs, 7
+        rounds)``. Nothing of a line without a name."""
+        if not self._name:
             return
-        x_axis, y_axis = self.axes.xaxis, self.axes.yaxis
+        x_axis, y_axis = axes.xaxis, axes.yaxis
         show_x, show_y = x_axis.get_major_formatter(), y_axis.get_major_formatter()
         x_name = x_axis.get_label_text().partition(",")[0]
-        head = " ".join(self.axes.get_title(loc="left").split()).partition(":")[0]
         measure = y_axis.get_label_text()
         for index, (x, y) in enumerate(self._places):
             at = self._at[index] if self._at else f"{x_name} = {show_x(x)}"
             around = self._around[index] if self._around else None
             beside = "" if around is None else around.text(show_y)
             value = " ".join(filter(None, (measure, show_y(_three_digits(y)))))
-            yield x, y, f"{head}; {self._name}, {at}: {value}{beside}"
+            yield x, y, f"{self._name}, {at}: {value}{beside}"
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Two values around a third, and what they are."""
+    """Two values around a third, and what they are; of one round there is no spread."""
 
     low: float
     high: float
     what: str
 
     @classmethod
-    def between_runs(cls, one: Estimate) -> Around | None:
+    def between_runs(cls, one: Estimate) -> Around:
         count = len(one.by_round)
-        return None if count < 2 else cls(one.low, one.high, f"between runs, {count} rounds")
+        what = f"between runs, {count} rounds" if count > 1 else ""
+        return cls(one.low, one.high, what)
 
     @classmethod
     def interval(cls, low: float | None, high: float | None) -> Around | None:
         return None if low is None or high is None else cls(low, high, "95 %")
 
     def text(self, show: Callable[[float], str]) -> str:
+        """As `` (23.1us to 25us between runs, 7 rounds)``."""
+        if not self.what:
+            return " (1 round, no spread)"
         low, high = (show(_three_digits(one)) for one in (self.low, self.high))
         return f" ({low} to {high} {self.what})"
 
@@ -241,6 +269,16 @@ class Around:
 def _three_digits(value: float) -> float:
     """More are noise, and a tick's text would have them."""
     return float(f"{value:.3g}")
+
+
+def described(one: Estimate, show: Callable[[float], str]) -> str:
+    """As ``24.7 us (23.1 us to 25.0 us between runs, 4 rounds)``."""
+    return f"{show(one.median)}{Around.between_runs(one).text(show)}"
+
+
+def tell(panel: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
+    """What has no curve tells at these points, x and y, what it is."""
+    panel.add_line(Marks(marks))
 
 
 def line(

@@ -8,6 +8,7 @@ of its own (``clients_plot``, ...), how all look in ``plot_style``, how they are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -186,4 +187,6 @@ class _Pictures:
 
 
 def _suffix(extra: Iterable[tuple[str, object]]) -> str:
-    return "".join(f"-{key}-{value}" for key, value in extra)
+    """What no file system minds in a name: ``load=open:80%`` is ``-load-open-80``."""
+    words = (re.sub(r"[^\w.,+]+", "-", f"{key}-{value}").strip("-") for key, value in extra)
+    return "".join(f"-{one}" for one in words)

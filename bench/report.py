@@ -123,9 +123,10 @@ class Compared:
     listing: Listing | None
 
 
-def page(summaries: Sequence[Summary]) -> str:
+def page(summaries: Sequence[Summary], *, force: bool = False) -> str:
     """The whole page, for at least one result. The first of several is what each of the others is
-    compared with. The same results give the same page."""
+    compared with; with ``force`` also what was measured under other conditions. The same results
+    give the same page."""
     base, *others = summaries
     environment = Environment(
         loader=PackageLoader("bench"),
@@ -137,7 +138,7 @@ def page(summaries: Sequence[Summary]) -> str:
     return environment.get_template(_TEMPLATE).render(
         title=", ".join(summary.source for summary in summaries),
         comparisons=[
-            _compared(compare(base, other), f"compared-{index}")
+            _compared(compare(base, other), f"compared-{index}", force=force)
             for index, other in enumerate(others, 1)
         ],
         parts=[_part(summary, f"result-{index}") for index, summary in enumerate(summaries, 1)],
@@ -273,8 +274,8 @@ def _setting(value: Any) -> str:
 # Two results
 
 
-def _compared(comparison: Comparison, ident: str) -> Compared:
-    refused = _refused(comparison)
+def _compared(comparison: Comparison, ident: str, *, force: bool) -> Compared:
+    refused = _refused(comparison, force=force)
     return Compared(
         ident=ident,
         title=f"{comparison_output.source_text(comparison)}: changed / base",
@@ -289,13 +290,16 @@ def _compared(comparison: Comparison, ident: str) -> Compared:
     )
 
 
-def _refused(comparison: Comparison) -> str:
+def _refused(comparison: Comparison, *, force: bool) -> str:
     """As `compare` refuses."""
     if not comparison.cases:
         return "They have no case in common."
-    if comparison.differences:
+    if comparison.differences and not force:
         said = "; ".join(one.replace(" | ", ", then ") for one in comparison.differences)
-        return f"They were not measured under the same conditions ({said}), so they do not compare."
+        return (
+            f"They were not measured under the same conditions ({said}), so they do not compare;"
+            " report --force compares them all the same."
+        )
     return ""
 
 

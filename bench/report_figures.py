@@ -20,7 +20,7 @@ from bench import plot_style as style
 from bench.clients_plot import draw_panel, legend, points
 from bench.findings import FLOOR, Measure, title
 from bench.plots import was_measured
-from bench.stats import Estimate, Group, Summary, measure_of
+from bench.stats import Group, Summary
 from bench.views import View
 
 _SIZE: Final = (4.9, 3.7)
@@ -28,8 +28,19 @@ _SIZE: Final = (4.9, 3.7)
 
 _LEGEND_COLUMNS: Final = 3
 _MEASURES: Final = (Measure.LATENCY, Measure.THROUGHPUT)
-_SHOW: Final = {Measure.LATENCY: units.seconds, Measure.THROUGHPUT: units.rate}
-_NAMES: Final = {Measure.LATENCY: "p50", Measure.THROUGHPUT: "throughput"}
+_COMPARED: Final = (Measure.LATENCY, Measure.LATENCY_P99, Measure.THROUGHPUT)
+"""Before and after, a panel has no room for the tails, so they have their own."""
+
+_SHOW: Final = {
+    Measure.LATENCY: units.seconds,
+    Measure.LATENCY_P99: units.seconds,
+    Measure.THROUGHPUT: units.rate,
+}
+_NAMES: Final = {
+    Measure.LATENCY: "p50",
+    Measure.LATENCY_P99: "p99",
+    Measure.THROUGHPUT: "throughput",
+}
 _BEFORE: Final = "before"
 _AFTER: Final = "after"
 
@@ -56,7 +67,7 @@ def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[C
     before = {group.title: group for group in filter(was_measured, base.groups())}
     for index, group in enumerate(filter(was_measured, changed.groups())):
         old = before.get(group.title)
-        for measure in _MEASURES:
+        for measure in _COMPARED:
             if old is not None and _has_points(group, measure) and _has_points(old, measure):
                 yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name.lower()}")
 
@@ -75,7 +86,7 @@ def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
         (axes, line)
         for axes in figure.axes
         for line in axes.lines
-        if isinstance(line, figures.Curve)
+        if isinstance(line, figures.Telling)
     ]
     titles = (" ".join(axes.get_title(loc="left").split()) for axes in figure.axes)
     said = "; ".join(filter(None, titles))
@@ -111,20 +122,21 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
 def _picture(group: Group, old: Group | None, measure: Measure, alternative: str) -> svg.Picture:
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
-    draw_panel(axes, group, measure, tail=measure is Measure.LATENCY)
+    tail = measure is Measure.LATENCY and old is None
+    draw_panel(axes, group, measure, tail=tail)
     axes.set_ylabel(style.Y_LABELS[measure])
-    entries = legend([group], measure, tail=measure is Measure.LATENCY)
+    entries = legend([group], measure, tail=tail)
     spots: list[svg.Spot] = []
     if old is not None:
         figures.clients_axis(axes, sorted({*old.clients, *group.clients}))
         for manager in filter(lambda name: points(old, name, measure), old.managers):
             _draw_before(axes, old, manager, measure)
         entries.append(_hollow(figures.legend_entry(_BEFORE, _BEFORE_LOOK)))
-        spots += _spots(axes, old, measure, _BEFORE)
+        spots += _spots(axes, old, measure, _BEFORE, tail=tail)
         axes.autoscale(axis="y")
         figures.give_room(axes)
     figure.legend(handles=entries, loc="outside upper left", ncols=_LEGEND_COLUMNS)
-    spots += _spots(axes, group, measure, "" if old is None else _AFTER)
+    spots += _spots(axes, group, measure, "" if old is None else _AFTER, tail=tail)
     return svg.Picture(figure, tuple(spots), alternative)
 
 
@@ -144,28 +156,20 @@ def _hollow(line: Line2D) -> Line2D:
     return line
 
 
-def _spots(axes: Axes, group: Group, measure: Measure, when: str = "") -> Iterator[svg.Spot]:
+def _spots(
+    axes: Axes, group: Group, measure: Measure, when: str, *, tail: bool
+) -> Iterator[svg.Spot]:
     """Of each curve that is drawn; ``when`` follows the case's name."""
-    fields = {_NAMES[measure]: measure.field}
-    if measure is Measure.LATENCY and when != _BEFORE:
-        fields["p99"] = "latency_p99_s"
+    measures = [measure, Measure.LATENCY_P99] if tail else [measure]
     for manager in group.managers:
-        for name, field in fields.items():
-            if name == "p99" and manager == FLOOR:
+        for drawn in measures:
+            if drawn is not measure and manager == FLOOR:
                 continue
+            name = _NAMES[drawn]
             for row in group.rows:
-                one = measure_of(row, field)
+                one = drawn.of(row)
                 if row.case.manager == manager and one is not None:
                     case = f"{row.case.name} {when}".rstrip()
-                    text = f"{case}: {name} {described(one, measure)}"
+                    text = f"{case}: {name} {figures.described(one, _SHOW[measure])}"
                     line = f"{manager} {name} {when}"
                     yield svg.Spot(axes, row.case.clients, one.median, line, text)
-
-
-def described(one: Estimate, measure: Measure) -> str:
-    """As ``24.7 us (23.1 us to 25.0 us between runs, 4 rounds)``."""
-    show = _SHOW[measure]
-    count = len(one.by_round)
-    if count == 1:
-        return f"{show(one.median)} (1 round, no spread)"
-    return f"{show(one.median)} ({show(one.low)} to {show(one.high)} between runs, {count} rounds)"

@@ -150,10 +150,14 @@ def _draw(ax: Axes, panel: Panel, columns: int) -> None:
     """Bars of throughput, by admission; above each how idle its child was, below what was held."""
     places = {admission: at for at, admission in enumerate(panel.admissions)}
     width = _BARS / len(panel.managers)
+    marks: list[tuple[float, float, str]] = []
     for number, manager in enumerate(panel.managers):
         for line in panel.of(manager):
             x = places[line.admission] + (number + 0.5) * width - _BARS / 2
             _bar(ax, x, width, line, style.look(manager).color)
+            if (reads := line.row.throughput_per_s) is not None:
+                marks.append((x, reads.median, _told(line, reads)))
+    figures.tell(ax, marks)
     ax.set_xticks(list(places.values()), [_label(panel, admission) for admission in places])
     ax.set_xlim(-0.6, len(places) - 0.4)
     ax.set_ylim(0, ax.get_ylim()[1] * 1.1)  # room for what stands above the bars
@@ -175,6 +179,16 @@ def _bar(ax: Axes, x: float, width: float, line: Line, color: str) -> None:
     if idle is not None:
         text = f"idle\n{idle.median:.0%}"
         ax.text(x, throughput.high, text, ha="center", va="bottom", fontsize=style.FOOTER_SIZE)
+
+
+def _told(line: Line, reads: Estimate) -> str:
+    held, idle = line.measure(HELD), line.measure(CHILD_IDLE)
+    beside = [] if held is None else [f"{units.size(held.median)} held"]
+    beside += [] if idle is None else [f"child idle {idle.median:.0%}"]
+    said = (
+        f"{line.row.case.manager}, {line.admission}: reads {figures.described(reads, units.rate)}"
+    )
+    return ", ".join([said, *beside])
 
 
 def _label(panel: Panel, admission: str) -> str:

@@ -158,6 +158,13 @@ def _bars(
             va="center",
             fontsize=style.FOOTER_SIZE,
         )
+    figures.tell(
+        panel,
+        [
+            (one.median, place, f"{' '.join(name.split())}: {figures.described(one, show)}")
+            for place, (name, one) in zip(places, bars, strict=True)
+        ],
+    )
     panel.set_yticks(places, [name for name, _ in bars], fontsize=style.FOOTER_SIZE)
     panel.invert_yaxis()
     panel.grid(False, axis="y")

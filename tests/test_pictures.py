@@ -13,7 +13,7 @@ from bench.clients_plot import clients_figure
 from bench.errors import PictureError
 from bench.findings import Measure
 from bench.history import MEASURE_NAMES
-from bench.plots import KINDS, NAMES, check_free, draw
+from bench.plots import KINDS, NAMES, _suffix, check_free, draw
 from bench.records import FailedRun, Usage
 from bench.stats import MEASURES, Summary, load_summary, measure_of
 from bench.surroundings import PER_TENANT
@@ -216,9 +216,16 @@ def test_plot_draws_what_was_chosen(drawable: Bench) -> None:
         ("--only=", "no picture ''"),
         ("--measure latency-p98", '--measure: unknown measure "latency-p98": did you mean'),
         ("--measure=", '--measure: unknown measure ""'),
-        ("--tails --only knee", "--tails draws nothing else"),
-        ("--tails --measure cpu-total", "--tails draws nothing else"),
     ],
 )
 def test_a_wrong_choice_is_one_line(options: str, says: str, drawable: Bench) -> None:
     assert says in drawable.refuses(f"plot r.json {options}")
+
+
+def test_names_of_files_hold_nothing_that_a_file_system_minds() -> None:
+    assert _suffix([("load", "open:80%"), ("workload", "file:my file/x")]) == (
+        "-load-open-80-workload-file-my-file-x"
+    )
+    assert _suffix([("child", "python"), ("admission", "both:16,4")]) == (
+        "-child-python-admission-both-16,4"
+    )

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bench import figures, units
 from bench.cases import Case
 from bench.environment import Environment
-from bench.findings import Measure
 from bench.records import FailedRun, RunRecord
 from bench.report import page
-from bench.report_figures import described
 from bench.stats import Estimate, Summary, load_summary
+from bench.surroundings import REAP
 from made_up_runs import Bench
 from synthetic import ENVIRONMENT, USAGE, idle_slice, modelled_records, save, steady_record
 
@@ -137,10 +137,11 @@ def test_every_point_tells_case_value_and_interval(tmp_path: Path) -> None:
 def test_a_value_and_what_is_known_of_it() -> None:
     several = Estimate(24.7e-6, 23e-6, 25e-6, ((0, 23e-6), (1, 24.7e-6), (2, 25e-6)))
     assert (
-        described(several, Measure.LATENCY) == "24.7 us (23.0 us to 25.0 us between runs, 3 rounds)"
+        figures.described(several, units.seconds)
+        == "24.7 us (23.0 us to 25.0 us between runs, 3 rounds)"
     )
     one = Estimate(4e4, 4e4, 4e4, ((0, 4e4),))
-    assert described(one, Measure.THROUGHPUT) == "40.0 k/s (1 round, no spread)"
+    assert figures.described(one, units.rate) == "40.0 k/s (1 round, no spread)"
 
 
 def test_points_lie_where_the_curves_are(tmp_path: Path) -> None:
@@ -234,6 +235,16 @@ def test_experiments_have_sentence_figure_and_numbers(tmp_path: Path) -> None:
     assert found.all("pre")
 
 
+def test_bars_tell_what_they_are(tmp_path: Path) -> None:
+    case = Case("sync", "short", 1, scenario=REAP)
+    records = [steady_record(case, number, latency_ns=1_000_000) for number in range(3)]
+    found = Page(page([load_summary(save(tmp_path / "a.json", records))]))
+    spots = [one.get("aria-label", "") for one in found.all("g", role="img")]
+    told = [text for text in spots if text.startswith("reap; reap, p50: ")]
+    assert len(told) == 1
+    assert told[0].endswith(": 1.00 ms (1.00 ms to 1.00 ms between runs, 3 rounds)")
+
+
 def test_an_experiment_that_only_failed_is_said_to_have_failed(tmp_path: Path) -> None:
     failures = [FailedRun(Case("async", "short", 4, topology="per-tenant"), 0, "no memory")]
     found = Page(page([modelled(tmp_path, failures=failures)]))
@@ -264,17 +275,24 @@ def test_two_sides_are_compared(tmp_path: Path) -> None:
     assert "2 cases: 2 slower" in found.words
     assert "(geometric mean): 2.00 (2.00-2.00)" in found.words
     spots = [one.get("aria-label", "") for one in found.all("g", role="img")]
-    assert sum(text.startswith("async/short/n=4 before: p50") for text in spots) == 1
-    assert sum(text.startswith("async/short/n=4 after: p50") for text in spots) == 1
+    for measure in ("p50", "p99", "throughput"):
+        for when in ("before", "after"):
+            told = f"async/short/n=4 {when}: {measure} "
+            assert sum(text.startswith(told) for text in spots) == 1
     values = [one.get("data-value") for one in found.all("td")]
     assert values.count("slower") == 2
 
 
 def test_other_conditions_are_not_compared(tmp_path: Path) -> None:
     other = replace(ENVIRONMENT, kernel="Linux 7.0")
-    words = Page(page(both_sides(tmp_path, other))).words
+    sides = both_sides(tmp_path, other)
+    words = Page(page(sides)).words
     assert "not measured under the same conditions (kernel: Linux 6.1.0, then Linux 7.0)" in words
+    assert "report --force" in words
     assert "2 slower" not in words
+    forced = Page(page(sides, force=True)).words
+    assert "WARNING: not the same conditions: kernel: Linux 6.1.0, then Linux 7.0" in forced
+    assert "2 slower" in forced
 
 
 def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:

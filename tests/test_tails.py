@@ -309,3 +309,10 @@ def test_lines_end_where_the_samples_do(tmp_path: Path) -> None:
         load_summary(enough), load_distributions(enough), tmp_path / "x", ["svg"]
     )
     assert "short, N = 8" in written.read_text()
+
+
+def test_they_are_one_of_the_pictures_to_choose_from(tmp_path: Path, bench: Bench) -> None:
+    result(tmp_path, {"sync": 100, "async": 150})
+    status, out, _ = bench("plot t.json --only tails,throughput --format svg")
+    assert status == 0
+    assert out.split() == ["t-throughput.svg", "t-tails-short.svg"]
