@@ -13,8 +13,8 @@ from bench.cases import Case, is_closed_loop
 from bench.config import Config
 from bench.equipment import Equipment
 from bench.errors import SampleError
-from bench.names import NO_FAULT, NOOPS, is_peer, spin_us
-from bench.own_names import is_own_child
+from bench.names import NO_FAULT, is_peer, spin_us
+from bench.own_names import has_unknown_pages
 from bench.peer import measure_peer
 from bench.placement import cpu_count
 from bench.records import RunRecord, Usage
@@ -63,7 +63,7 @@ def worker_spec(
         background_load=case.background_load,
         scenario=case.scenario,
         manager_path=() if own is None else own.path,
-        page_check=BY_LENGTH if _has_unknown_pages(case) else BY_CONTENT,
+        page_check=BY_LENGTH if has_unknown_pages(case) else BY_CONTENT,
     )
 
 
@@ -72,11 +72,6 @@ def _read_path(case: Case, config: Config) -> dict[str, Any]:
     if case.admission == NO_ADMISSION:
         return {}
     return msgspec.structs.asdict(config.read_path)
-
-
-def _has_unknown_pages(case: Case) -> bool:
-    """Whether a child of the user's makes the pages. That of a ping is known: zeros."""
-    return is_own_child(case.child) and case.workload != "ping" and case.manager not in NOOPS
 
 
 class Run:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.cases import Case
+from bench.own_names import has_unknown_pages
 from bench.records import FailedRun
 from bench.stats import CaseRow, Summary
 
@@ -19,7 +20,7 @@ _REASON_LENGTH = 160
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
-    stopped or single-round.
+    page-check, stopped or single-round.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -34,6 +35,7 @@ def notes(summary: Summary) -> tuple[Note, ...]:
     rows = [row for group in summary.groups() for row in group.rows]
     found = [note for row in rows for note in _of_row(row, summary)]
     found += _failed(summary)
+    found += _unknown_pages(summary)
     wanted = _rounds_wanted(summary)
     if len(summary.rounds) < wanted:
         found.append(
@@ -104,6 +106,17 @@ def _failed(summary: Summary) -> Iterable[Note]:
             case,
             f"{case.name}: failed {times}, first in round {first.round} with: "
             f"{_short(first.reason)}; {rest}, find the cause before you trust the others",
+        )
+
+
+def _unknown_pages(summary: Summary) -> Iterable[Note]:
+    own = dict.fromkeys(row.case.child for row in summary.rows if has_unknown_pages(row.case))
+    for child in own:
+        yield Note(
+            "page-check",
+            None,
+            f"child={child}: of its pages only length and LSN were checked; what else they must"
+            " hold nobody but the child knows",
         )
 
 

@@ -6,13 +6,13 @@ import re
 import statistics
 
 from rich.console import Console
-from rich.table import Table
 
-from bench.layout import print_whole
-from bench.selftest import KNOWN_COST_S, Tally
+from bench.layout import print_whole, whole_table
+from bench.selftest import KNOWN_COST_S, LATE, Tally
 from bench.selftest_file import Kept
+from bench.stats import HEADINGS
 
-_HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "could show")
+_HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "shows")
 """The last two are medians over the trials."""
 _WIDTH = 100
 
@@ -25,12 +25,7 @@ def print_kept(kept: Kept, out: Console, *, markdown: bool) -> None:
         lines = [_HEADINGS, ("---", *("---:",) * (len(_HEADINGS) - 1)), *rows]
         _plain(out, "\n".join(f"| {' | '.join(line)} |" for line in lines))
     else:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for at, heading in enumerate(_HEADINGS):
-            table.add_column(heading, justify="right" if at else "left", no_wrap=True)
-        for row in rows:
-            table.add_row(*row)
-        print_whole(table, _WIDTH, out)
+        print_whole(whole_table(None, _HEADINGS, rows, left=[0]), _WIDTH, out)
     if report.floor_costs_s:
         costs_us = sorted(cost * 1e6 for cost in report.floor_costs_s)
         _plain(
@@ -58,13 +53,20 @@ def _order(name: str) -> tuple[int | str, ...]:
     return not name.startswith("false alarm"), *numbered
 
 
+def _named(name: str) -> str:
+    """With what tables call the measures."""
+    for field, heading in HEADINGS.items():
+        name = name.replace(field, heading)
+    return name.replace(LATE, "late now and then")
+
+
 def _row(name: str, tally: Tally) -> tuple[str, ...]:
     low, high = tally.interval()
     return (
-        name,
+        _named(name),
         str(tally.trials),
         str(tally.found),
-        f"{tally.found / tally.trials:.0%} ({low:.0%} to {high:.0%})",
+        f"{tally.found / tally.trials:.0%} ({low * 100:.0f}-{high * 100:.0f})",
         str(tally.wrong) if tally.ratios else "-",
         f"{statistics.median(tally.ratios) - 1:+.1%}" if tally.ratios else "-",
         f"{statistics.median(tally.smallest_shown):.1%}" if tally.smallest_shown else "-",

@@ -12,9 +12,11 @@ from bench.equipment import usable_managers
 from bench.errors import BenchError
 from bench.interpreters import find_interpreters
 from bench.matrix import cases_of
+from bench.notes import notes
 from bench.own_child import find_child
 from bench.own_names import child_label, child_words
 from bench.result_names import ROOT
+from bench.stats import load_summary
 from bench.subject import AnyPage
 from bench.suite_file import read_suite
 from suites import run
@@ -106,6 +108,8 @@ def test_its_runs_say_how_pages_were_checked(tmp_path: Path) -> None:
         for manager in ("sync", "async")
         for workload, check in (("short+image", "length"), ("ping", "content"))
     }
+    (note,) = [one for one in notes(load_summary(result)) if one.kind == "page-check"]
+    assert note.text.startswith("child=cmd:mine: of its pages only length and LSN were checked")
     again = ("run", "--resume", str(result), "--rounds", "2")
     assert run(tmp_path, *again).last_line == (
         f"walredo-bench: {result}: does not hold where what is yours is:"

@@ -187,6 +187,6 @@ def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench) -> None:
     assert bench(f"selftest --from {kept} --json")[1] == done.stdout
     _, table, _ = bench(f"selftest --from {kept}")
     assert [line.split("  ")[0] for line in table.splitlines()[1:4]] == [
-        f"false alarm: {name}" for name in ("cpu_total_s", "latency_p50_s", "latency_p99_s")
+        f"false alarm: {name}" for name in ("CPU", "p50", "p99")
     ]
     assert "--minutes 0.001 --only floor,slower,same,late,ab" in table
