@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from bench import exports, table
+from bench.against import Against, against_data, pairs, print_against
 from bench.cli_options import add_plain_argument, plain_console
 from bench.distributions import load_distributions
 from bench.errors import BenchError
@@ -52,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " far as the samples carry them, and their ratios to sync",
     )
     parser.add_argument(
+        "--against",
+        metavar="MANAGER",
+        help="instead of the usual tables (in JSON, besides) each case's ratios to that manager at"
+        " the same N, as peer:async; or, as wait=park, to the same case with that value",
+    )
+    parser.add_argument(
         "--only",
         metavar="LIST",
         help=f"of {', '.join(table.PARTS)} (default: all that the result has)",
@@ -62,8 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.tails and args.format not in (TABLE, JSON):
         raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {args.format}")
-    if args.only is not None and (args.tails or args.format != TABLE):
-        raise BenchError("--only chooses among the usual tables: leave out --tails and formats")
+    if args.against is not None and (args.tails or args.format not in (TABLE, JSON)):
+        raise BenchError(f"--against: goes with {TABLE} and {JSON}, and not with --tails")
+    if args.only is not None and (args.tails or args.against or args.format != TABLE):
+        raise BenchError(
+            "--only chooses among the usual tables: leave out --tails, --against and formats"
+        )
+    against = None if args.against is None else Against.parse(args.against)
     parts = _parts(args.only)
     path = result_path(args.result)
     summary = load_summary(path)
@@ -73,12 +85,18 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         if args.tails:
             shown.print(table.heading(summary), highlight=False)
             print_tails(summary, distributions, shown)
+        elif against is not None:
+            found = pairs(summary, against)
+            shown.print(table.heading(summary), highlight=False)
+            print_against(summary, found, against, shown)
         else:
             table.print_summary(summary, shown, plain=args.plain, parts=parts)
         return 0
     data = JSON_FORMS[args.format](summary)
     if args.tails:
         data["tails"] = tails_data(summary, distributions)
+    if against is not None:
+        data["against"] = against_data(pairs(summary, against))
     text = json.dumps(data, indent=1)
     out.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0

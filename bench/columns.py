@@ -82,37 +82,32 @@ Bounded = tuple[float, float | None, float | None]
 
 
 def intervals(values: Sequence[Bounded | None]) -> Column:
-    """Ratios with their intervals, as ``0.81 (0.78-0.84)`` or ``0.81 (?)``, each of the three with
-    its decimal points below each other."""
+    """Ratios with their intervals, as ``0.81 (0.78-0.84)`` or ``0.81 (?)``, the ratios with their
+    decimal points below each other."""
     ratios = factors([None if one is None else one[0] for one in values]).texts
-    bounds = [_bounds(one) for one in values]
-    widths = [max(map(len, texts)) for texts in zip(("", ""), *bounds, strict=True)]
+    brackets = [_bracket(one) for one in values]
+    width = max(map(len, brackets), default=0)
     return Column(
         "",
         tuple(
-            ABSENT if one is None else _bounded(ratio, *of_one, *widths)
-            for one, ratio, of_one in zip(values, ratios, bounds, strict=True)
+            f"{ratio} {bracket:<{width}}" if bracket else ABSENT
+            for ratio, bracket in zip(ratios, brackets, strict=True)
         ),
     )
 
 
-def _bounds(one: Bounded | None) -> tuple[str, str]:
-    """Empty where there are none; so far out that they say nothing, they need no digits."""
-    bounds = (None, None) if one is None else one[1:]
-    low, high = ("" if bound is None else _bound(bound) for bound in bounds)
-    return low, high
+def _bracket(one: Bounded | None) -> str:
+    if one is None:
+        return ""
+    _, low, high = one
+    return "(?)" if low is None or high is None else f"({_bound(low)}-{_bound(high)})"
 
 
 def _bound(bound: float) -> str:
+    """One that is so far out that it says nothing needs no digits."""
     if bound < _NEAR_NOTHING:
         return f"<{_NEAR_NOTHING}"
     return f">{_FAR_OUT}" if bound > _FAR_OUT else factors([bound]).texts[0]
-
-
-def _bounded(ratio: str, low: str, high: str, low_width: int, high_width: int) -> str:
-    if not low:
-        return f"{ratio} (?)".ljust(len(ratio) + low_width + high_width + 4)
-    return f"{ratio} ({low:>{low_width}}-{high:>{high_width}})"
 
 
 def shares(values: Sequence[float | None], decimals: int = 0) -> Column:

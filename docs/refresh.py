@@ -8,6 +8,13 @@ such a file, in blocks that begin with that command:
     what it prints
     ```
 
+or that follow it, where a reader would type another:
+
+    <!-- python -m bench show results/reference/NAME.json ... -->
+    ```text
+    what it prints
+    ```
+
 With ``--check`` nothing is written; the exit status is 1 if something is not what the files say.
 """
 
@@ -50,7 +57,8 @@ _COLOURS: Final = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
 """Variables that ask for colours also where nobody looks."""
 
 _BLOCK: Final = re.compile(
-    r"(?P<head>^```console\n\$ python -m bench (?P<words>[^\n]*)\n).*?^```$",
+    r"(?P<head>^```console\n\$ python -m bench (?P<shown>[^\n]*)\n"
+    r"|^<!-- python -m bench (?P<hidden>[^\n]*) -->\n```text\n).*?^```$",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -91,7 +99,7 @@ def filled(page: Path) -> str:
     """The text of a page with its blocks filled. Raises RefreshError."""
 
     def block(found: re.Match[str]) -> str:
-        printed = bench(*shlex.split(found["words"])).rstrip().splitlines()
+        printed = bench(*shlex.split(found["shown"] or found["hidden"])).rstrip().splitlines()
         return "\n".join((found["head"].rstrip("\n"), *map(str.rstrip, printed), "```"))
 
     return _BLOCK.sub(block, page.read_text(encoding="utf-8"))

@@ -135,7 +135,8 @@ def test_what_is_not_as_the_results_say_is_written(
     refresh = runpy.run_path(str(ROOT / "docs" / "refresh.py"))
     page = tmp_path / "page.md"
     command = "$ python -m bench list --manager sync --workload short --clients 1,8 --child c"
-    page.write_text(f"a\n\n```console\n{command}\nold\n```\n\nb\n")
+    hidden = f"<!-- {command.removeprefix('$ ')} -->\n```text\n"
+    page.write_text(f"a\n\n```console\n{command}\nold\n```\n\nb\n\n{hidden}old\n```\n")
     picture = tmp_path / "images" / "x.svg"
     here = refresh["main"].__globals__
     monkeypatch.setitem(here, "ROOT", tmp_path)
@@ -147,7 +148,8 @@ def test_what_is_not_as_the_results_say_is_written(
     assert refresh["main"]() == 0
     assert capsys.readouterr().out.split() == ["images/x.svg", "page.md"]
     assert picture.read_bytes() == b"<svg/>"
-    wanted = f"a\n\n```console\n{command}\nsync/short/n=1\nsync/short/n=8\n```\n\nb\n"
+    cases = "sync/short/n=1\nsync/short/n=8\n"
+    wanted = f"a\n\n```console\n{command}\n{cases}```\n\nb\n\n{hidden}{cases}```\n"
     assert page.read_text() == wanted
     assert refresh["main"]() == 0
     assert capsys.readouterr().out == ""

@@ -86,7 +86,7 @@ def test_words_may_stand_in_place_of_a_number() -> None:
 def test_ratios_and_their_bounds_stand_below_each_other() -> None:
     texts = intervals([(0.77, 0.64, 1.01), None, (12.5, 8.0, 20.25), (0.9, None, None)]).texts
     assert texts == (
-        "0.77 (0.64- 1.01)",
+        "0.77 (0.64-1.01) ",
         "-",
         "12.50 (8.00-20.25)",
         "0.90 (?)         ",

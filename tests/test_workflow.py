@@ -6,6 +6,7 @@ indentation, as the file has them.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import textwrap
@@ -22,6 +23,7 @@ from bench.config import load_profile, override
 from bench.result_names import ROOT
 from made_up_runs import Bench
 from synthetic import ENVIRONMENT, modelled_records, save, steady_record
+from test_report_browser import SCREENSHOTS
 
 WORKFLOW = (ROOT / ".github/workflows/bench.yml").read_text(encoding="utf-8")
 BENCH = ".venv/bin/python -m bench "
@@ -145,3 +147,10 @@ def test_main_is_exported(bench: Bench) -> None:
         status, out, err = bench(words)
         assert (status, err) == (0, "")
         assert says in out
+
+
+def test_the_other_workflow_runs_all_and_keeps_the_screenshots() -> None:
+    text = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+    assert "          .ci/run\n" in text
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert f"path: {SCREENSHOTS.relative_to(ROOT)}/\n" in text
