@@ -1,7 +1,7 @@
-"""From which N on an async manager is better than sync, and how sure that is.
+"""From which N on another manager is better than sync, and how sure that is.
 
 A round is the unit: all cases in it were disturbed alike. The crossover is the least measured N
-from which on the geometric mean over the rounds of the ratio async / sync says "better" at every
+from which on the geometric mean over the rounds of the ratio to sync says "better" at every
 greater N, too. Its interval: the same of rounds drawn with replacement (percentile bootstrap of the
 whole procedure: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
 """
@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.findings import BASE, CHALLENGER
+from bench.findings import BASE, is_rival
 from bench.rounds import TAILS, drawn, in_common
 from bench.stats import Estimate, Group, less_is_better
 
@@ -42,11 +42,11 @@ class Crossover:
 
 
 def crossovers(group: Group) -> list[Crossover]:
-    """That of each async manager and measure, where it and sync have two N in common."""
+    """That of each rival and measure, where it and sync have two N in common."""
     found = (
         _crossover(group, manager, measure)
         for manager in group.managers
-        if manager.startswith(CHALLENGER)
+        if is_rival(manager)
         for measure in MEASURES
     )
     return [one for one in found if one is not None]

@@ -24,6 +24,11 @@ FLOOR = "floor"
 _SMALLEST_LEAD = 0.02
 
 
+def is_rival(manager: str) -> bool:
+    """Whether it is compared with sync: it is neither that itself nor a yardstick."""
+    return manager not in (BASE, FLOOR, *NOOPS)
+
+
 def _lower(field: str, noun: str) -> tuple[str, str, str]:
     return field, f"has a lower {noun} than", f"has a {{times}} lower {noun} than"
 
@@ -121,7 +126,7 @@ def _challenger(group: Group, measure: Measure) -> _Challenger | None:
     """The manager that the suite is about, else the one that does best at the greatest N."""
     found = []
     for manager in group.managers:
-        if manager in (BASE, FLOOR, *NOOPS):
+        if not is_rival(manager):
             continue
         of_manager = leads(group, measure, manager, BASE)
         if of_manager:

@@ -20,7 +20,7 @@ from bench import figures
 from bench import plot_style as style
 from bench.crossover import Crossover, crossovers
 from bench.effects import Effect
-from bench.findings import BASE, CHALLENGER, Measure, title
+from bench.findings import BASE, Measure, is_rival, title
 from bench.rounds import ratio
 from bench.stats import Group, Summary
 
@@ -41,11 +41,11 @@ class Ratios:
 
 
 def ratios(group: Group) -> list[Ratios]:
-    """Those of each async manager that has an N in common with sync."""
+    """Those of each rival that has an N in common with sync."""
     found = (
         Ratios(manager, tuple(_by_clients(group, manager)))
         for manager in group.managers
-        if manager.startswith(CHALLENGER)
+        if is_rival(manager)
     )
     return [one for one in found if one.by_clients]
 

@@ -17,7 +17,7 @@ from bench import columns, fields, units
 from bench.cases import Case
 from bench.columns import Column
 from bench.distributions import Distributions
-from bench.findings import BASE, CHALLENGER
+from bench.findings import BASE, CHALLENGER, is_rival
 from bench.stats import CaseRow, Group, Summary
 from bench.tails import (
     LEAST_BEYOND,
@@ -92,7 +92,7 @@ def ratios_to_sync(
 ) -> tuple[TailRatio, ...]:
     """Of an async manager's percentiles to those of sync at the same N; empty for others."""
     base = group.row(BASE, case.clients)
-    if not case.manager.startswith(CHALLENGER) or base is None or base.case not in of_case:
+    if not is_rival(case.manager) or base is None or base.case not in of_case:
         return ()
     return tail_ratios(of_case[case], of_case[base.case])
 

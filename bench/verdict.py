@@ -12,8 +12,7 @@ from typing import Final
 
 from bench.crossover import Crossover, crossovers
 from bench.effects import Effect
-from bench.findings import BASE, FLOOR, side
-from bench.names import NOOPS
+from bench.findings import BASE, is_rival, side
 from bench.rounds import ratio
 from bench.stats import Group, Summary, measure_of
 
@@ -56,7 +55,7 @@ def _known(group: Group) -> list[str]:
 
 
 def _rivals(known: Sequence[str]) -> list[str]:
-    return [name for name in known if name not in (BASE, FLOOR, *NOOPS)]
+    return [name for name in known if is_rival(name)]
 
 
 def _sentence(group: Group, manager: str, crossover: Crossover | None) -> str:

@@ -20,7 +20,7 @@ from bench import columns, fields
 from bench import plot_style as style
 from bench.cases import Case
 from bench.effects import Effect
-from bench.findings import BASE, CHALLENGER, Measure
+from bench.findings import BASE, CHALLENGER, Measure, is_rival
 from bench.rounds import ratio
 from bench.stats import CaseRow, Estimate, Summary, paired_ratio
 from bench.view_panels import Panel, figure
@@ -136,7 +136,7 @@ def findings(family: Family) -> Iterator[str]:
 def saving(family: Family, row: CaseRow) -> Effect | None:
     """CPU per redo of an async row to that of sync at the same N and load."""
     base = _base(family, row)
-    if base is None or not row.case.manager.startswith(CHALLENGER):
+    if base is None or not is_rival(row.case.manager):
         return None
     return ratio(row.cpu_total_s, base.cpu_total_s)
 

@@ -22,7 +22,7 @@ from bench.cases import Case
 from bench.crossover import crossovers
 from bench.crossover import text as crossover_text
 from bench.effects import Effect
-from bench.findings import BASE, CHALLENGER
+from bench.findings import BASE, is_rival
 from bench.knee import Knee, knees
 from bench.knee import text as knee_text
 from bench.knee_plot import figure_beside, finding
@@ -145,7 +145,7 @@ def _shared_knees(pair: Pair) -> list[Knee]:
 
 
 def _to_sync(pair: Pair, row: CaseRow) -> Effect | None:
-    if not row.case.manager.startswith(CHALLENGER):
+    if not is_rival(row.case.manager):
         return None
     return _ratio(pair.tenants.row(BASE, row.case.clients), row)
 
