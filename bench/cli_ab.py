@@ -18,7 +18,7 @@ from bench.ab_files import PairFiles
 from bench.claim import claimed
 from bench.cli_check import say_what_disturbs
 from bench.cli_compare import Output, add_output_arguments
-from bench.cli_options import add_config_options, given_options
+from bench.cli_options import add_config_options, file_path, given_options
 from bench.comparison import compare
 from bench.config import Config, load_profile, override
 from bench.environment import Environment
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="PREFIX",
-        type=Path,
+        type=file_path,
         help="of the result files PREFIX-base.json and PREFIX-changed.json"
         " (default: results/TIME-ab)",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cli_options import add_plain_argument, plain_console
+from bench.cli_options import add_plain_argument, place_path, plain_console
 from bench.comparison import DECISIVE, MARGIN, Comparison, compare, worst_slowdown
 from bench.comparison_output import (
     as_csv,
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="PLACE",
-        type=Path,
+        type=place_path,
         help="of --plot: a folder, or how the pictures' names begin (default: beside CHANGED)",
     )
     parser.add_argument(
@@ -94,6 +94,13 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.plot:
         stem = args.output or paths[1].with_suffix("")
         pictures = draw_comparison(comparison, stem, force=args.force)
+    if paths[0].samefile(paths[1]):
+        err.print(
+            f"walredo-bench: both are {paths[0]}: nothing can differ",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     status = output.show(comparison, args, out, err)
     for picture in pictures:
         _print_plain(out, str(picture))

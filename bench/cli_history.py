@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.cli_options import place_path
 from bench.environment import git_output
 from bench.errors import BenchError, ResultFileError
 from bench.history import MEASURE_NAMES, Dated, Series, dated, history
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="PLACE",
-        type=Path,
+        type=place_path,
         help="of --plot: a folder, or how the pictures' names begin (default: FOLDER)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite pictures that are there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -52,6 +53,21 @@ _HELP: Final = {
 
 
 _WIDER_THAN_ANY: Final = 10_000
+
+
+def file_path(text: str) -> Path:
+    """A file to be written, for argparse. Raises ArgumentTypeError for what can only be a
+    folder."""
+    if text.endswith("/"):
+        raise argparse.ArgumentTypeError(f"{text} is a folder: name a file in it")
+    return Path(text)
+
+
+def place_path(text: str) -> Path:
+    """A folder that is there, or how names of files begin, for argparse."""
+    if text.endswith("/") and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}: make it, or leave out the /")
+    return Path(text)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 
+from bench.cli_options import place_path
 from bench.distributions import load_distributions
 from bench.errors import BenchError
 from bench.figures import FORMATS
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="PLACE",
-        type=Path,
+        type=place_path,
         help="a folder, or how the pictures' names begin (default: beside the result)",
     )
     parser.add_argument(

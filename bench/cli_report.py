@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.cli_options import file_path
 from bench.errors import BenchError
 from bench.report import page
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="PAGE",
-        type=Path,
+        type=file_path,
         help="the page (default: beside the first result)",
     )
     parser.add_argument(

@@ -19,7 +19,7 @@ from bench.capacity import WithCapacity, closed_first
 from bench.cases import Case
 from bench.claim import claimed
 from bench.cli_check import say_what_disturbs
-from bench.cli_options import add_config_options, config_of, given_options
+from bench.cli_options import add_config_options, config_of, file_path, given_options
 from bench.cli_report import check_page, write_page
 from bench.config import Config, differences, from_json, override
 from bench.environment import Environment
@@ -43,7 +43,7 @@ from bench.schedule import Plan, run_rounds
 from bench.stats import load_summary
 from bench.suite_file import check_place
 from bench.table import print_summary
-from bench.worker_process import adopt_orphans, end_all
+from bench.worker_process import STDERR_ENDS, adopt_orphans, end_all
 
 RUN_OVERHEAD_S = 0.2
 """What a run takes beside its redos: a worker's start and end, and its report."""
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_options(parser)
     group = parser.add_argument_group("the result")
     group.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="default: results/TIME-COMMIT.json"
+        "-o", "--output", metavar="FILE", type=file_path, help="default: results/TIME-COMMIT.json"
     )
     group.add_argument("--force", action="store_true", help="overwrite what is there")
     group.add_argument(
@@ -269,7 +269,9 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
     """Shows what was measured; the exit status."""
     if not result.run_count:
         first = result.failures[0]
-        _say(err, f"no run gave a result; the first, {first.case.name}: {first.reason}")
+        # What its worker said stands above, where it failed.
+        reason = first.reason.partition(STDERR_ENDS)[0]
+        _say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
         return 1
     summary = load_summary(result.path)
     print_summary(summary, out)

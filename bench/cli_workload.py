@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.cli_options import file_path
 from bench.errors import BenchError
 from bench.names import WORKLOADS, unknown
 from bench.workload_file import ENCODINGS, read_workload, write_workload
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("path", metavar="PATH", type=Path, help="lines of JSON (docs/extending.md)")
     write = actions.add_parser("write", help="a built-in workload in the format of such a file")
     write.add_argument("name", metavar="WORKLOAD", help=", ".join(WORKLOADS[1:]))
-    write.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: stdout")
+    write.add_argument("-o", "--output", metavar="FILE", type=file_path, help="default: stdout")
     write.add_argument("--force", action="store_true", help="overwrite what is there")
     write.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
     write.add_argument(

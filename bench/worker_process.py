@@ -31,6 +31,9 @@ WORKER_SETTINGS: Final = {"MALLOC_ARENA_MAX": "2"}
 threads that mostly wait for one interpreter lock."""
 
 STDERR_TAIL_BYTES: Final = 2000
+STDERR_ENDS: Final = "; its stderr ends: "
+"""Comes between what went wrong in a run and what its worker said."""
+
 STOP_S: Final = 5.0
 """How long a worker that has been told to stop may take to end its child and itself."""
 
@@ -214,7 +217,7 @@ def failed(reason: str, stderr: IO[bytes]) -> RunFailedError:
     lines = stderr.read().decode(errors="backslashreplace").splitlines()
     tail = " | ".join(line.strip() for line in lines[-6:] if line.strip())
     text = " ".join(reason.split()).removesuffix(":")  # as of a MemoryError, which says no more
-    return RunFailedError(f"{text}; its stderr ends: {tail}" if tail else text)
+    return RunFailedError(f"{text}{STDERR_ENDS}{tail}" if tail else text)
 
 
 def next_output(process: subprocess.Popen[bytes], deadline_s: float) -> bytes:

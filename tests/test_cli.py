@@ -733,3 +733,20 @@ def test_an_error_of_the_program_is_one_line_and_status_2() -> None:
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.count(b"\n") == 1
     assert b"no.json: no such file" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "report r.json", "workload write short"])
+def test_a_file_is_no_folder(command: str, bench: Bench, result: Path) -> None:
+    assert "new/ is a folder: name a file in it" in bench.refuses(f"{command} -o new/")
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("command", ["plot r.json", "compare r.json r.json --plot"])
+def test_a_folder_of_pictures_must_be_there(command: str, bench: Bench, result: Path) -> None:
+    assert "there is no folder new/" in bench.refuses(f"{command} -o new/")
+
+
+def test_a_result_beside_itself_is_said_to_be_that(bench: Bench, result: Path) -> None:
+    status, out, err = bench("compare r.json r.json")
+    assert (status, err) == (0, "walredo-bench: both are r.json: nothing can differ\n")
+    assert "1.00 (" in out
