@@ -46,7 +46,7 @@ report: $(RUNTIME) ## a result file as one HTML page (RESULT=path, several to co
 	@$(RUN) -m bench report $(RESULT) --force $(ARGS)
 
 figures: $(RUNTIME) ## fill README and docs/ anew with what the results in results/reference say
-	@$(RUN) docs/refresh.py $(ARGS)
+	@PYTHONPATH=. $(RUN) docs/refresh.py $(ARGS)
 
 CASE ?=
 history: $(RUNTIME) ## a measure of cases over all results, commit by commit (CASE='async/*'; ARGS=...)

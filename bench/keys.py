@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from bench import units
 from bench.cases import Case
@@ -285,9 +284,3 @@ def with_table(page: str) -> str:
     if not begin or not end:
         raise BenchError(f"no place for the table of keys: put {TABLE_BEGIN} and {TABLE_END} in")
     return f"{before}{begin}\n\n{markdown_table()}\n{end}{after}"
-
-
-def update_page(path: Path | str) -> None:
-    """Bring the table in a page (docs/measures.md) up to date. Raises BenchError, OSError."""
-    page = Path(path)
-    page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")

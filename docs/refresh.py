@@ -15,6 +15,8 @@ or that follow it, where a reader would type another:
     what it prints
     ```
 
+The table of a result file's keys (docs/measures.md) is that of bench/keys.py.
+
 With ``--check`` nothing is written; the exit status is 1 if something is not what the files say.
 """
 
@@ -31,6 +33,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
+
+from bench.errors import BenchError
+from bench.keys import TABLE_BEGIN, with_table
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -102,7 +107,10 @@ def filled(page: Path) -> str:
         printed = bench(*shlex.split(found["shown"] or found["hidden"])).rstrip().splitlines()
         return "\n".join((found["head"].rstrip("\n"), *map(str.rstrip, printed), "```"))
 
-    return _BLOCK.sub(block, page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    if TABLE_BEGIN in text:
+        text = with_table(text)
+    return _BLOCK.sub(block, text)
 
 
 def wanted() -> Iterator[tuple[Path, bytes]]:
@@ -131,7 +139,7 @@ def main() -> int:
                 print(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-    except RefreshError as error:
+    except (RefreshError, BenchError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return status

@@ -163,10 +163,7 @@ def test_keys_format_with_their_unit() -> None:
 
 def test_the_page_has_the_table_of_keys() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == keys.with_table(page), (
-        "docs/measures.md is out of date: "
-        "python -c \"from bench.keys import update_page; update_page('docs/measures.md')\""
-    )
+    assert page == keys.with_table(page), "docs/measures.md is out of date: make figures"
 
 
 def test_a_page_without_a_place_for_the_table_is_refused() -> None:
