@@ -80,11 +80,13 @@ class Pair:
         return ratio(measure_of(self.row, measure), measure_of(self.base, measure))
 
 
-def pairs(summary: Summary, against: Against) -> list[Pair]:
-    """Each case that has such a one. Raises BenchError where no case has."""
-    bases = [row for row in summary.rows if against.has(row.case)]
+def pairs(summary: Summary, against: Against, whole: Summary | None = None) -> list[Pair]:
+    """Each case of the summary that has such a one in ``whole`` (the summary itself unless given).
+    Raises BenchError where no case has."""
+    rows = (whole or summary).rows
+    bases = [row for row in rows if against.has(row.case)]
     if not bases:
-        values = map(str, sorted({getattr(row.case, against.dimension) for row in summary.rows}))
+        values = map(str, sorted({getattr(row.case, against.dimension) for row in rows}))
         raise BenchError(
             f"--against {against}: {summary.source} has no such case; {against.dimension} there is"
             f" {', '.join(values) or 'nothing'}"

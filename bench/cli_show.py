@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " the same N, as peer:async; or, as wait=park, to the same case with that value",
     )
     parser.add_argument(
+        "--case",
+        metavar="PATTERN",
+        help="only cases that are called so, as async/short/n=8 or 'async*/n=8'",
+    )
+    parser.add_argument(
         "--only",
         metavar="LIST",
         help=f"of {', '.join(table.PARTS)} (default: all that the result has)",
@@ -78,7 +83,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     against = None if args.against is None else Against.parse(args.against)
     parts = _parts(args.only)
     path = result_path(args.result)
-    summary = load_summary(path)
+    whole = load_summary(path)
+    summary = whole if args.case is None else whole.only(args.case)
+    beside = [] if against is None else pairs(summary, against, whole)
     distributions = load_distributions(path) if args.tails else {}
     if args.format == TABLE:
         shown = plain_console(out) if args.plain else out
@@ -86,9 +93,8 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
             shown.print(table.heading(summary), highlight=False)
             print_tails(summary, distributions, shown)
         elif against is not None:
-            found = pairs(summary, against)
             shown.print(table.heading(summary), highlight=False)
-            print_against(summary, found, against, shown)
+            print_against(summary, beside, against, shown)
         else:
             table.print_summary(summary, shown, plain=args.plain, parts=parts)
         return 0
@@ -96,7 +102,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.tails:
         data["tails"] = tails_data(summary, distributions)
     if against is not None:
-        data["against"] = against_data(pairs(summary, against))
+        data["against"] = against_data(beside)
     text = json.dumps(data, indent=1)
     out.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -110,3 +110,21 @@ def test_the_same_as_data(result: Path, bench: Bench) -> None:
 @pytest.mark.parametrize("options", ["--tails", "--format bencher", "--only verdict"])
 def test_it_goes_with_tables_and_json_only(result: Path, bench: Bench, options: str) -> None:
     assert "--against" in bench.refuses(f"show r.json --against sync {options}")
+
+
+def test_only_some_cases_are_shown_but_all_are_there_to_compare_with(
+    result: Path, bench: Bench
+) -> None:
+    _, out, _ = bench("show r.json --against peer:async --case sync/*")
+    assert "sync, wait=spin:50" in out
+    assert "\n   async " not in out
+    assert "none of the 6 cases of r.json is called so; one is" in bench.refuses(
+        "show r.json --case rust/*"
+    )
+
+
+def test_only_some_cases_are_shown(result: Path, bench: Bench) -> None:
+    _, out, _ = bench("show r.json --only cases --case */short/n=4")
+    assert "medium" not in out
+    assert "1 sync" not in out
+    assert "4 sync" in " ".join(out.split())
