@@ -6,7 +6,7 @@ tables and as data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -20,13 +20,35 @@ from bench.crossover import text as crossover_text
 from bench.findings import BASE
 from bench.layout import bare_table, hanging, print_whole
 from bench.scalability import Bounded, Fit, scalings
-from bench.stats import HEADINGS, Summary
+from bench.stats import HEADINGS, Group, Summary
 
 _ABSENT: Final = "-"
 
 _CROSSOVERS_WIDTH: Final = 80
 _SCALINGS_WIDTH: Final = 100
 """What the tables need, in columns of the terminal."""
+
+
+CROSSOVERS_READ: Final = (
+    "Better from N on: by the mean ratio over the rounds at it and at every greater N; none: at no"
+    " N."
+)
+SCALINGS_READ: Final = (
+    "Growth: lambda is what one client gets alone, sigma the share for which clients queue, kappa"
+    " what each pair of them costs, off by how far the curve is from the data at most"
+    " (docs/comparing.md)."
+)
+"""How to read the tables."""
+
+
+def has_crossovers(groups: Iterable[Group]) -> bool:
+    """Whether there is a table of them."""
+    return any(crossovers(group) for group in groups)
+
+
+def has_scalings(groups: Iterable[Group]) -> bool:
+    """Whether there is a table of them."""
+    return any(one.fit is not None for group in groups for one in scalings(group))
 
 
 def print_over_clients(summary: Summary, console: Console) -> None:

@@ -22,7 +22,14 @@ from bench.findings import BASE, FLOOR
 from bench.keys import SCHEMA_VERSION
 from bench.layout import bare_table, hanging, print_whole
 from bench.notes import notes
-from bench.over_clients import over_clients_data, print_over_clients
+from bench.over_clients import (
+    CROSSOVERS_READ,
+    SCALINGS_READ,
+    has_crossovers,
+    has_scalings,
+    over_clients_data,
+    print_over_clients,
+)
 from bench.rounds import ratio
 from bench.sparkline import sparkline
 from bench.stats import (
@@ -104,7 +111,8 @@ def print_summary(
     if CASES in parts and ordinary.rows:
         if marks:
             console.print()
-        console.print(Text(_legend(summary), style="dim"), highlight=False)
+        legend = _legend(ordinary, marked=bool(marks))
+        console.print(Text(legend, style="dim"), highlight=False)
 
 
 def _print_cases(
@@ -300,16 +308,29 @@ def _spread(estimate: Estimate | None) -> Text:
     return Text(f"{spread * 100:.0f}", style="yellow" if spread > _NOISY_SPREAD else "")
 
 
-def _legend(summary: Summary) -> str:
+def _legend(summary: Summary, *, marked: bool) -> str:
+    """Of what the tables have; nothing of columns that they have not."""
     spread = "quartiles" if len(summary.rounds) >= QUARTILES_FROM else "least and greatest"
-    return (
-        "Medians over the runs. t/redo: time per redo, the sum of the clients' walls / redos. "
-        f"+-: its spread over the runs, half the distance of the {spread}. redo/s: throughput. "
-        "p50, p99: latency. CPU: per redo, manager and child. /sync, /floor: throughput to that "
-        "of sync and of the floor at the same N, the geometric mean over the rounds. "
-        "*: the best manager at its N, where the runs tell it from each other one. "
-        "!: see the notes. Better from N on: by the mean ratio over the rounds at it and at every "
-        "greater N; none: at no N. Growth: lambda is what one client gets alone, sigma the share "
-        "for which clients queue, kappa what each pair of them costs, off by how far the "
-        "curve is from the data at most (docs/comparing.md)."
-    )
+    groups = summary.groups()
+    bases = [
+        base
+        for base in (BASE, FLOOR)
+        if any(throughput_ratio(group, row, base) for group in groups for row in group.rows)
+    ]
+    of_bases = " and of ".join("the floor" if base == FLOOR else base for base in bases)
+    said = [
+        "Medians over the runs. t/redo: time per redo, the sum of the clients' walls / redos. +-:"
+        f" its spread over the runs, half the distance of the {spread}. redo/s: throughput. p50,"
+        " p99: latency. CPU: per redo, manager and child.",
+        f"{', '.join(f'/{base}' for base in bases)}: throughput to that of {of_bases} at the same"
+        " N, the geometric mean over the rounds."
+        if bases
+        else "",
+        "*: the best manager at its N, where the runs tell it from each other one."
+        if len({row.case.manager for row in summary.rows} - {FLOOR}) > 1
+        else "",
+        "!: see the notes." if marked else "",
+        CROSSOVERS_READ if has_crossovers(groups) else "",
+        SCALINGS_READ if has_scalings(groups) else "",
+    ]
+    return " ".join(filter(None, said))
