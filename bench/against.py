@@ -8,8 +8,9 @@ rounds that both have, with their 95 % intervals (``rounds.ratio``).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Final
 
@@ -18,10 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import fields
-from bench.cases import DEFAULTS, Case
+from bench.cases import DEFAULTS, Case, shared_extra, without
 from bench.effects import Effect
 from bench.errors import BenchError
-from bench.layout import print_whole
+from bench.layout import WIDTH, broken
 from bench.names import unknown
 from bench.rounds import ratio
 from bench.stats import HEADINGS, CaseRow, Summary, manager_order, measure_of
@@ -35,7 +36,10 @@ _SHORT: Final = {"n": _CLIENTS}
 _INVERSE: Final = "time_per_redo_s"
 """Says of a closed loop what throughput does, and no table has room for both."""
 
-_WIDTH: Final = 100
+_OF_MANAGERS: Final = ("wait", "executor", "caller", "python")
+"""Dimensions of how a manager waits, is called and runs: each has its own, or none."""
+
+_GAP: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +84,31 @@ class Pair:
         return ratio(measure_of(self.row, measure), measure_of(self.base, measure))
 
 
-def pairs(summary: Summary, against: Against, whole: Summary | None = None) -> list[Pair]:
-    """Each case of the summary that has such a one in ``whole`` (the summary itself unless given).
-    Raises BenchError where no case has."""
-    rows = (whole or summary).rows
-    bases = [row for row in rows if against.has(row.case)]
+def pairs(summary: Summary, against: Against, pattern: str = "*") -> list[Pair]:
+    """Each case whose name matches and that has such a one. Raises BenchError where no case has."""
+    bases = [row for row in summary.rows if against.has(row.case)]
     if not bases:
-        values = map(str, sorted({getattr(row.case, against.dimension) for row in rows}))
+        values = map(str, sorted({getattr(row.case, against.dimension) for row in summary.rows}))
         raise BenchError(
             f"--against {against}: {summary.source} has no such case; {against.dimension} there is"
             f" {', '.join(values) or 'nothing'}"
         )
+    chosen = [row for row in summary.rows if fnmatchcase(row.case.name, pattern)]
+    if not chosen:
+        raise BenchError(
+            f"--case {pattern!r}: none of the {len(summary.rows)} cases of {summary.source} is"
+            f" called so; one is {summary.rows[0].case.name}"
+        )
     found = [
         Pair(row, base)
-        for row in summary.rows
+        for row in chosen
         if not against.has(row.case) and (base := _base(row.case, bases, against))
     ]
     if not any(pair.ratio("throughput_per_s") for pair in found):
-        raise BenchError(f"--against {against}: no other case has a round in common with one of it")
+        raise BenchError(
+            f"--against {against}: of {len(chosen)} cases none differs from one of it in that alone"
+            " and has a round in common with it"
+        )
     return sorted(found, key=_order)
 
 
@@ -109,8 +120,7 @@ def print_against(
         of_workload = [pair for pair in found if pair.row.case.workload == workload]
         if of_workload:
             console.print()
-            title = f"{workload}, to {against} (95 %)"
-            print_whole(_table(title, of_workload), _WIDTH, console)
+            console.print(_table(workload, against, of_workload), crop=False)
     console.print()
     console.print(Text(_HOW_TO_READ.format(against=against), style="dim"))
 
@@ -127,19 +137,15 @@ def against_data(found: Sequence[Pair]) -> list[dict[str, Any]]:
     ]
 
 
-def _base(case: Case, bases: Iterable[CaseRow], against: Against) -> CaseRow | None:
-    """The same with that value; or, where that knows nothing of a further dimension (a peer waits
-    as it likes), the one with that dimension's default."""
+def _base(case: Case, bases: Sequence[CaseRow], against: Against) -> CaseRow | None:
+    """The case that differs in that dimension alone. A manager that takes no notice of how others
+    wait or are called, as a peer, stands beside all of those."""
     wanted = replace(case, **{against.dimension: against.value})  # type: ignore[arg-type]
-    rows = [row for row in bases if _is_alike(row.case, wanted)]
-    return max(rows, key=lambda row: len(row.case.extra), default=None)
-
-
-def _is_alike(base: Case, wanted: Case) -> bool:
-    same = (base.manager, base.workload, base.clients)
-    if same != (wanted.manager, wanted.workload, wanted.clients):
-        return False
-    return base.extra.items() <= wanted.extra.items()
+    if against.dimension == _MANAGER:
+        for name in _OF_MANAGERS:
+            if all(getattr(row.case, name) == DEFAULTS[name] for row in bases):
+                wanted = replace(wanted, **{name: DEFAULTS[name]})  # type: ignore[arg-type]
+    return next((row for row in bases if row.case == wanted), None)
 
 
 def _order(pair: Pair) -> tuple[int, tuple[int, str], str]:
@@ -147,17 +153,23 @@ def _order(pair: Pair) -> tuple[int, tuple[int, str], str]:
     return case.clients, manager_order(case.manager), named(case)
 
 
-def _table(title: str, rows: Sequence[Pair]) -> Table:
-    shown: list[fields.Field[Pair]] = [
-        fields.clients(lambda pair: pair.row.case.clients),
-        fields.words("case", lambda pair: named(pair.row.case)),
-        *(
-            fields.ratio_interval(heading, partial(Pair.ratio, measure=measure))
-            for measure, heading in HEADINGS.items()
-            if measure != _INVERSE
-        ),
+def _table(workload: str, against: Against, rows: Sequence[Pair]) -> Table:
+    """What all cases share stands in the title; names that leave too little room are broken."""
+    shared = shared_extra([pair.row.case for pair in rows])
+    title = ", ".join((workload, *(f"{key}={value}" for key, value in shared.items())))
+    clients: fields.Field[Pair] = fields.clients(lambda pair: pair.row.case.clients)
+    ratios = [
+        fields.ratio_interval(heading, partial(Pair.ratio, measure=measure))
+        for measure, heading in HEADINGS.items()
+        if measure != _INVERSE
     ]
-    return fields.field_table(rows, shown, title, gap=1)
+    room = WIDTH - (fields.field_table(rows, [clients, *ratios], gap=_GAP).width or 0) - _GAP
+    name: fields.Field[Pair] = fields.words(
+        "case", lambda pair: broken(named(without(pair.row.case, shared)), room, ", ")
+    )
+    return fields.field_table(
+        rows, [clients, name, *ratios], f"{title}, to {against} (95 %)", gap=_GAP
+    )
 
 
 _HOW_TO_READ: Final = (

@@ -9,8 +9,8 @@ measures, and nothing here needs more than the standard library.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 from bench.errors import CaseError
 
@@ -131,3 +131,15 @@ DEFAULTS: Mapping[str, str | int] = {
     if isinstance(default := item.default, str | int)  # and not dataclasses.MISSING
 }
 """Every further dimension and the value that a name leaves out."""
+
+
+def shared_extra(cases: Sequence[Case]) -> dict[str, str | int]:
+    """The further dimensions that have the same value in all of these cases."""
+    first, *others = (case.extra for case in cases) if cases else ({},)
+    return {k: v for k, v in first.items() if all(one.get(k) == v for one in others)}
+
+
+def without(case: Case, dimensions: Iterable[str]) -> Case:
+    """The case with these dimensions as a name leaves them out."""
+    defaults = {name: DEFAULTS[name] for name in dimensions}
+    return replace(case, **defaults)  # type: ignore[arg-type]

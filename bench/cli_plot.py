@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -17,7 +16,7 @@ from bench.names import unknown
 from bench.plots import NAMES, draw
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.stats import load_summary
-from bench.tails_plot import draw_tails
+from bench.tails_plot import pictures as tails_pictures
 
 _TAILS: Final = "tails"
 
@@ -62,12 +61,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     path = result_path(args.result)
     stem = args.output or path.with_suffix("")
     summary, formats = load_summary(path), args.format.split(",")
-    pictures: list[Path] = []
-    if names or measures or not only:
-        pictures += draw(summary, stem, formats, only=names, measures=measures, force=args.force)
-    if _TAILS in only:
-        pictures += draw_tails(summary, load_distributions(path), stem, formats, force=args.force)
-    for picture in pictures:
+    tails = list(tails_pictures(summary, load_distributions(path))) if _TAILS in only else []
+    for picture in draw(
+        summary, stem, formats, only=names, measures=measures, more=tails, force=args.force
+    ):
         out.print(str(picture), highlight=False, markup=False, soft_wrap=True)
     return 0
 

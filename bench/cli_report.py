@@ -33,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="overwrite a page that is there, compare what was measured under other conditions",
+        help="overwrite a page that is there",
+    )
+    parser.add_argument(
+        "--other-conditions",
+        action="store_true",
+        help="compare also what was measured under other conditions",
     )
 
 
@@ -42,7 +47,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     place = args.output or paths[0].with_suffix(".html")
     summaries = [load_summary(path) for path in paths]
     check_page(place, of=paths, overwrite=args.force)
-    write_page(place, summaries, force=args.force)
+    write_page(place, summaries, other_conditions=args.other_conditions)
     out.print(str(place), highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -59,6 +64,9 @@ def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:
         raise BenchError(f"{place}: is there already: use --force, or another name")
 
 
-def write_page(place: Path, summaries: Sequence[Summary], *, force: bool = False) -> None:
-    """Overwrites what is there; ``force`` as in `page`. Raises ResultFileError."""
-    write_atomically(place, page(summaries, force=force).encode("utf-8"))
+def write_page(
+    place: Path, summaries: Sequence[Summary], *, other_conditions: bool = False
+) -> None:
+    """Overwrites what is there; ``other_conditions`` as in `page`. Raises ResultFileError."""
+    text = page(summaries, other_conditions=other_conditions)
+    write_atomically(place, text.encode("utf-8"))

@@ -43,14 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes",
         metavar="M",
-        default=f"{DEFAULT_MINUTES:g}",
         help=f"trials are made for so long (default: {DEFAULT_MINUTES:g}; in docs: 30, 40)",
     )
     parser.add_argument(
         "--only",
         metavar="LIST",
-        default=",".join(KINDS),
-        help="kinds of trials (default: %(default)s)",
+        help=f"kinds of trials (default: {','.join(KINDS)})",
     )
     parser.add_argument(
         "--from",
@@ -66,11 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.kept is not None:
+        if args.minutes is not None or args.only is not None:
+            raise BenchError("--from measures nothing: leave out --minutes and --only")
         kept = from_json(args.kept)
         _print(kept, args, out)
         return _status(kept.report, err)
-    seconds = minutes_in_s(args.minutes)
-    only = args.only.split(",")
+    seconds = minutes_in_s(args.minutes or f"{DEFAULT_MINUTES:g}")
+    only = KINDS if args.only is None else args.only.split(",")
     for kind in only:
         if kind not in KINDS:
             raise BenchError(f"--only: {unknown('kind of trial', kind, KINDS)}")

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--case",
         metavar="PATTERN",
-        help="only cases that are called so, as async/short/n=8 or 'async*/n=8'",
+        help="with --against: only cases that are called so, as async/short/n=8 or 'async*/n=8'",
     )
     parser.add_argument(
         "--only",
@@ -76,6 +76,8 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {args.format}")
     if args.against is not None and (args.tails or args.format not in (TABLE, JSON)):
         raise BenchError(f"--against: goes with {TABLE} and {JSON}, and not with --tails")
+    if args.case is not None and args.against is None:
+        raise BenchError("--case chooses what --against shows: give --against as well")
     if args.only is not None and (args.tails or args.against or args.format != TABLE):
         raise BenchError(
             "--only chooses among the usual tables: leave out --tails, --against and formats"
@@ -83,9 +85,8 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     against = None if args.against is None else Against.parse(args.against)
     parts = _parts(args.only)
     path = result_path(args.result)
-    whole = load_summary(path)
-    summary = whole if args.case is None else whole.only(args.case)
-    beside = [] if against is None else pairs(summary, against, whole)
+    summary = load_summary(path)
+    beside = [] if against is None else pairs(summary, against, args.case or "*")
     distributions = load_distributions(path) if args.tails else {}
     if args.format == TABLE:
         shown = plain_console(out) if args.plain else out

@@ -7,7 +7,7 @@ Nothing here knows tables: values in, texts out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,6 @@ _DIGITS: Final = 3
 _MOST_DECIMALS: Final = 3
 _MIB: Final = 1 << 20
 _FAR_OUT: Final = 999
-_NEAR_NOTHING: Final = 0.01
 _SMALL: Final = 0.05
 """Ratios below are said to a decimal more."""
 
@@ -39,7 +38,7 @@ def seconds(values: Sequence[float | None]) -> Column:
 
 
 def rates(values: Sequence[float | None]) -> Column:
-    """Events per second, in thousands or millions where all are that great."""
+    """Events per second, or counts, in the unit of the least."""
     return _column(values, units.SIZE)
 
 
@@ -73,8 +72,11 @@ def plain(decimals: int) -> Numbers:
 def factors(values: Sequence[float | None]) -> Column:
     """Ratios, in hundredths: what is further behind would only be noise. In thousandths where one
     is so small that hundredths would not tell it from others."""
-    small = any(value is not None and 0 < value < _SMALL for value in values)
-    return Column("", _texts(values, 3 if small else 2))
+    return Column("", _texts(values, _decimals(values)))
+
+
+def _decimals(ratios: Iterable[float | None]) -> int:
+    return 3 if any(one is not None and 0 < one < _SMALL for one in ratios) else 2
 
 
 Bounded = tuple[float, float | None, float | None]
@@ -84,30 +86,34 @@ Bounded = tuple[float, float | None, float | None]
 def intervals(values: Sequence[Bounded | None]) -> Column:
     """Ratios with their intervals, as ``0.81 (0.78-0.84)`` or ``0.81 (?)``, the ratios with their
     decimal points below each other."""
-    ratios = factors([None if one is None else one[0] for one in values]).texts
-    brackets = [_bracket(one) for one in values]
+    ratios = [None if one is None else one[0] for one in values]
+    decimals = _decimals(ratios)
+    brackets = [_bracket(one, decimals) for one in values]
     width = max(map(len, brackets), default=0)
     return Column(
         "",
         tuple(
             f"{ratio} {bracket:<{width}}" if bracket else ABSENT
-            for ratio, bracket in zip(ratios, brackets, strict=True)
+            for ratio, bracket in zip(_texts(ratios, decimals), brackets, strict=True)
         ),
     )
 
 
-def _bracket(one: Bounded | None) -> str:
+def _bracket(one: Bounded | None, decimals: int) -> str:
     if one is None:
         return ""
     _, low, high = one
-    return "(?)" if low is None or high is None else f"({_bound(low)}-{_bound(high)})"
+    if low is None or high is None:
+        return "(?)"
+    return f"({_bound(low, decimals)}-{_bound(high, decimals)})"
 
 
-def _bound(bound: float) -> str:
+def _bound(bound: float, decimals: int) -> str:
     """One that is so far out that it says nothing needs no digits."""
-    if bound < _NEAR_NOTHING:
-        return f"<{_NEAR_NOTHING}"
-    return f">{_FAR_OUT}" if bound > _FAR_OUT else factors([bound]).texts[0]
+    least = 10.0**-decimals
+    if bound < least / 2:
+        return f"<{least:.{decimals}f}"
+    return f">{_FAR_OUT}" if bound > _FAR_OUT else f"{bound:.{decimals}f}"
 
 
 def shares(values: Sequence[float | None], decimals: int = 0) -> Column:
@@ -116,8 +122,10 @@ def shares(values: Sequence[float | None], decimals: int = 0) -> Column:
 
 
 def _column(values: Sequence[float | None], scales: Sequence[tuple[float, str]]) -> Column:
+    if all(value is None for value in values):
+        return Column("", _texts(values, 0))
     known = [abs(value) for value in values if value]
-    scale, unit = units.scale_of(min(known), scales) if known else (1.0, scales[0][1])
+    scale, unit = units.scale_of(min(known, default=0.0), scales)
     decimals = 0
     if known:
         digits_before = math.floor(math.log10(min(known) / scale) + 1e-9) + 1

@@ -5,23 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from bench import fields
-from bench.cases import DEFAULTS, Case
+from bench.cases import shared_extra, without
 from bench.columns import Column
 from bench.comparison import DECISIVE, MEASURES, CaseComparison, Compared, Comparison
 from bench.effects import Effect, Verdict, holds_to
 from bench.keys import SCHEMA_VERSION
-from bench.layout import print_whole
+from bench.layout import WIDTH, broken
 from bench.over_clients import over_clients_data
 from bench.stats import HEADINGS, Summary
 
@@ -37,8 +35,6 @@ _IN_TERMINAL: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
 _ABSENT: Final = "-"
 _GAP: Final = 1
-WIDTH: Final = 100
-"""What the table needs, in columns of the terminal."""
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -47,11 +43,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
     both = [one.case for one in comparison.cases]
-    shared = _shared([*both, *comparison.only_base, *comparison.only_changed])
+    shared = shared_extra([*both, *comparison.only_base, *comparison.only_changed])
     if shared:
         said = ", ".join(f"{name}={value}" for name, value in shared.items())
         console.print(f"all with {said}", highlight=False, markup=False)
-    print_whole(_table(comparison.cases, shared), WIDTH, console)
+    console.print(_table(comparison.cases, shared), crop=False)
     for line in summary_lines(comparison):
         console.print(line, highlight=False, markup=False)
 
@@ -63,12 +59,12 @@ def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> 
             fields.ratio_interval(HEADINGS[measure], partial(_effect, measure))
             for measure in _IN_TERMINAL
         ),
-        fields.Field("verdict", _verdicts, is_words=True, instead=_colored),
+        fields.Field("verdict", _verdicts, is_words=True, style_of=_color),
         fields.texts("shows", lambda one: smallest_text(one.measures.get(DECISIVE))),
     ]
     room = WIDTH - (fields.field_table(cases, figures, gap=_GAP).width or 0) - _GAP
     name: fields.Field[CaseComparison] = fields.words(
-        "case", lambda one: _broken(_without(one.case, shared), room)
+        "case", lambda one: broken(without(one.case, shared).name, room, "/")
     )
     return fields.field_table(cases, [name, *figures], gap=_GAP)
 
@@ -82,31 +78,8 @@ def _verdicts(cases: Sequence[CaseComparison]) -> Column:
     return Column("", tuple(verdict_text(one.measures.get(DECISIVE)) for one in cases))
 
 
-def _colored(one: CaseComparison) -> Text:
-    text = verdict_text(one.measures.get(DECISIVE))
-    return Text(text, style=_STYLES.get(one.verdict, ""))
-
-
-def _broken(name: str, width: int) -> str:
-    """The name in lines of at most that width, where its slashes allow it."""
-    lines = [""]
-    for part in re.findall(r"[^/]+/?", name):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
-
-
-def _shared(cases: Sequence[Case]) -> dict[str, str | int]:
-    """The further dimensions that have the same value in all of these cases."""
-    first, *others = (case.extra for case in cases) if cases else ({},)
-    return {k: v for k, v in first.items() if all(one.get(k) == v for one in others)}
-
-
-def _without(case: Case, shared: Mapping[str, str | int]) -> str:
-    """The name of the case without what all have in common."""
-    defaults = {name: DEFAULTS[name] for name in shared}
-    return replace(case, **defaults).name  # type: ignore[arg-type]
+def _color(one: CaseComparison) -> str:
+    return _STYLES.get(one.verdict, "")
 
 
 def as_markdown(comparison: Comparison) -> str:

@@ -104,12 +104,20 @@ def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
         heights = [_median(row, part) for row in rows]
         panel.bar(places, heights, _BAR_WIDTH, feet, color=part.color, label=part.label)
         feet = [foot + height for foot, height in zip(feet, heights, strict=True)]
+    figures.tell(panel, [(place, feet[place], _told(rows[place])) for place in places])
     panel.xaxis.set_major_locator(FixedLocator(list(places)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: str(rows[round(x)].case.clients)))
     panel.xaxis.grid(False)
     panel.set_xlabel("N, concurrent clients")
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.CPU_TOTAL]))
+
+
+def _told(row: CaseRow) -> str:
+    """As ``N = 8: 60.0 us; manager, user 20.0 us; ...``."""
+    known = [(part.label, one) for part in PARTS if (one := part.measure.of(row)) is not None]
+    parts = "; ".join(f"{label} {units.seconds(one.median)}" for label, one in known)
+    return f"N = {row.case.clients}: {units.seconds(_height(row))}; {parts}"
 
 
 def _height(row: CaseRow) -> float:

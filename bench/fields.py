@@ -6,7 +6,7 @@ What a field shows belongs to the view; this module only lays it out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,13 +28,15 @@ class Field(Generic[Row]):
 
     ``is_words``: aligned to the left. ``is_group``: said only where it changes from one row to the
     next; such fields come first. ``instead``: what stands in place of a row's number, if anything.
+    ``style_of``: how a row's text looks.
     """
 
     heading: str
     column: Callable[[Sequence[Row]], Column]
     is_words: bool = False
     is_group: bool = False
-    instead: Callable[[Row], Text | None] = lambda _: None
+    instead: Callable[[Row], str] = lambda _: ""
+    style_of: Callable[[Row], str] = lambda _: ""
 
 
 def words(heading: str, of: Callable[[Row], str], *, is_group: bool = False) -> Field[Row]:
@@ -56,17 +58,24 @@ def numbers(
     heading: str,
     of: Callable[[Row], float | None],
     cells: columns.Numbers,
-    instead: Callable[[Row], Text | None] = lambda _: None,
+    instead: Callable[[Row], str] = lambda _: "",
+    style_of: Callable[[Row], str] = lambda _: "",
 ) -> Field[Row]:
     """A number per row, or a dash."""
-    return Field(heading, lambda rows: cells([of(row) for row in rows]), instead=instead)
+    return Field(
+        heading,
+        lambda rows: cells([of(row) for row in rows]),
+        instead=instead,
+        style_of=style_of,
+    )
 
 
 def measure(
     heading: str,
     of: Callable[[Row], Estimate | None],
     cells: columns.Numbers = columns.seconds,
-    instead: Callable[[Row], Text | None] = lambda _: None,
+    instead: Callable[[Row], str] = lambda _: "",
+    style_of: Callable[[Row], str] = lambda _: "",
 ) -> Field[Row]:
     """The median over the runs."""
 
@@ -74,7 +83,7 @@ def measure(
         estimate = of(row)
         return None if estimate is None else estimate.median
 
-    return numbers(heading, median, cells, instead)
+    return numbers(heading, median, cells, instead, style_of)
 
 
 def spread(of: Callable[[Row], Estimate | None]) -> Field[Row]:
@@ -116,26 +125,30 @@ def field_table(
 ) -> Table:
     """The table, with so many blanks between columns. A column of which nothing is known is left
     out. In a window that is too narrow lines wrap, and no cell is cut short."""
-    made = [(field, field.column(rows)) for field in fields]
-    known = [one for one in made if set(one[1].texts) != {columns.ABSENT}]
-    headings = [f"{field.heading}\n{column.unit}".rstrip() for field, column in known]
-    cells = [list(_cells(rows, *one)) for one in known]
-    _say_once([of for of, (field, _) in zip(cells, known, strict=True) if field.is_group])
-    left = [number for number, (field, _) in enumerate(known) if field.is_words]
+    shown: list[Field[Row]] = []
+    headings: list[str] = []
+    cells: list[list[Text]] = []
+    for field in fields:
+        column = field.column(rows)
+        texts = [
+            Text(field.instead(row) or text, style=field.style_of(row))
+            for row, text in zip(rows, column.texts, strict=True)
+        ]
+        if {text.plain for text in texts} != {columns.ABSENT}:
+            shown.append(field)
+            headings.append(f"{field.heading}\n{column.unit}".rstrip())
+            cells.append(texts)
+    _say_once([texts for field, texts in zip(shown, cells, strict=True) if field.is_group])
+    left = [number for number, field in enumerate(shown) if field.is_words]
     return whole_table(title, headings, zip(*cells, strict=True), left=left, gap=gap)
 
 
-def _cells(rows: Sequence[Row], field: Field[Row], column: Column) -> Iterator[str | Text]:
-    for row, text in zip(rows, column.texts, strict=True):
-        yield field.instead(row) or text
-
-
-def _say_once(groups: Sequence[list[str | Text]]) -> None:
+def _say_once(groups: Sequence[list[Text]]) -> None:
     """Empties each cell that is as the one above it, along with all those before it."""
-    before: list[str | Text] = []
+    before: list[Text] = []
     for at in range(len(groups[0]) if groups else 0):
         line = [cells[at] for cells in groups]
         for number, cells in enumerate(groups):
             if line[: number + 1] == before[: number + 1]:
-                cells[at] = ""
+                cells[at] = Text("")
         before = line

@@ -11,6 +11,7 @@ import io
 import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +67,9 @@ def write_all(
     """
     check_formats(formats)
     plan = [(make, place(stem, name, one)) for name, make in pictures for one in formats]
+    taken = Counter(path for _, path in plan)
+    if twice := [str(path) for path, count in taken.items() if count > 1]:
+        raise PictureError(f"two pictures would be {twice[0]}: choose with --only")
     if not force:
         check_free(path for _, path in plan)
     for make, path in plan:
@@ -74,8 +78,9 @@ def write_all(
 
 
 def place(stem: Path, name: str, extension: str) -> Path:
-    """``FOLDER/NAME.svg`` where the stem is a folder that exists, else ``STEM-NAME.svg``."""
-    file = f"{name}.{extension}"
+    """``FOLDER/NAME.svg`` where the stem is a folder that exists, else ``STEM-NAME.svg``. A name
+    keeps what no file system minds: ``load-open:80%`` is ``load-open-80pct``."""
+    file = re.sub(r"[^\w.,+=-]+", "-", f"{name}.{extension}".replace("%", "pct"))
     return stem / file if stem.is_dir() else stem.with_name(f"{stem.name}-{file}")
 
 

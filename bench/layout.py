@@ -5,12 +5,16 @@ them. What stands in them belongs to the modules that print.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 _WIDER_THAN_ANY = 10_000
+
+WIDTH: Final = 100
+"""Columns of the terminal that a table may need."""
 
 
 def print_whole(table: Table, width: int, console: Console) -> None:
@@ -62,6 +66,17 @@ def whole_table(
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in line))
     table.width = sum(widths) + gap * (len(widths) - 1)
     return table
+
+
+def broken(text: str, width: int, separator: str) -> str:
+    """The text in lines of at most that width, where its separators, which end a line, allow it."""
+    lines = [""]
+    *parts, last = text.split(separator)
+    for part in (*(f"{one}{separator}" for one in parts), last):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def hanging(mark: str, text: str, style: str) -> Table:

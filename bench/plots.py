@@ -8,7 +8,6 @@ of its own (``clients_plot``, ...), how all look in ``plot_style``, how they are
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,10 +32,11 @@ from bench.views import BESIDES, VIEWS, covered, views_of
 class Kind:
     """An ordinary picture: of which groups it can be drawn, and how.
 
-    ``unasked``: whether it is drawn where nobody has chosen.
+    ``caption``: what it shows. ``unasked``: whether it is drawn where nobody has chosen.
     """
 
     name: str
+    caption: str
     shows: Callable[[Group], bool]
     figure: Callable[[Sequence[Group], Summary], Figure]
     unasked: bool = False
@@ -55,19 +55,26 @@ def was_measured(group: Group) -> bool:
 KINDS: Final = (
     Kind(
         "latency",
+        "latency against N",
         was_measured,
         partial(clients_figure, measure=Measure.LATENCY, tail=True),
         unasked=True,
     ),
     Kind(
         "throughput",
+        "throughput against N",
         was_measured,
         partial(clients_figure, measure=Measure.THROUGHPUT),
         unasked=True,
     ),
-    Kind("ratio", lambda group: bool(ratios(group)), ratio_figure),
-    Kind("knee", has_points, knee_figure),
-    Kind("cpu-parts", has_cpu, cpu_figure),
+    Kind(
+        "ratio",
+        "throughput to that of sync, and from which N on it is ahead",
+        lambda group: bool(ratios(group)),
+        ratio_figure,
+    ),
+    Kind("knee", "time per redo over throughput, N at the points", has_points, knee_figure),
+    Kind("cpu-parts", "CPU per redo by process and mode", has_cpu, cpu_figure),
 )
 """In the order in which they are drawn."""
 
@@ -85,24 +92,40 @@ def draw(
     *,
     only: Iterable[str] = (),
     measures: Iterable[str] = (),
+    more: Iterable[tuple[str, figures.MakeFigure]] = (),
     force: bool = False,
 ) -> list[Path]:
     """Draw figures of a result and return the files, in the order they were written.
 
-    ``only`` names pictures, ``measures`` (fields of a row) are drawn against N; without either,
-    latency, throughput and what the experiments have. ``stem`` is a folder that exists, for
-    ``FOLDER/latency.svg``, or the start of the names, for ``STEM-latency.svg``. A further dimension
-    that differs from its default (child=python) has figures of its own,
-    ``...-latency-child-python.svg``. Raises PictureError for a format that is not one of those, for
-    a picture or measure that the result has not, when there is nothing to draw, and, before
+    ``only`` names pictures, ``measures`` (fields of a row) are drawn against N, ``more`` are drawn
+    besides; without any, latency, throughput and what the experiments have. ``stem`` is a folder
+    that exists, for ``FOLDER/latency.svg``, or the start of the names, for ``STEM-latency.svg``. A
+    further dimension that differs from its default (child=python) has figures of its own,
+    ``...-latency-child-python.svg``. Raises PictureError for a format that is not one of those,
+    for a picture or measure that the result has not, when there is nothing to draw, and, before
     anything is drawn, when a file is there already and ``force`` is not given. The same result
     gives the same SVG, byte for byte.
     """
-    pictures = _Pictures.of(summary)
-    names, fields = tuple(only), tuple(measures)
-    chosen = pictures.chosen(names, fields) if names or fields else pictures.unasked()
+    names, fields, others = tuple(only), tuple(measures), tuple(more)
     # A picture that was named as a measure as well is one picture.
-    return figures.write_all(dict(chosen).items(), stem, formats, force=force)
+    chosen: dict[str, figures.MakeFigure] = {}
+    if names or fields or not others:
+        pictures = _Pictures.of(summary)
+        chosen |= pictures.chosen(names, fields) if names or fields else pictures.unasked()
+    return figures.write_all([*chosen.items(), *others], stem, formats, force=force)
+
+
+def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
+    """The ordinary pictures that `draw` makes only where they are asked for: name, caption and how
+    to make each."""
+    groups = summary.without(covered([row.case for row in summary.rows])).groups()
+    for extra in dict.fromkeys(group.extra for group in groups):
+        for kind in KINDS:
+            panels = [one for one in groups if one.extra == extra and kind.shows(one)]
+            if panels and not kind.unasked:
+                beside = "".join(f", {key}={value}" for key, value in extra)
+                make = partial(kind.figure, panels, summary)
+                yield f"{kind.name}{_suffix(extra)}", f"{kind.caption}{beside}", make
 
 
 def check_free(cases: Iterable[Case], stem: Path) -> None:
@@ -162,6 +185,7 @@ class _Pictures:
         for measure in map(Measure.of_field, measures):
             kind = Kind(
                 measure_name(measure.field),
+                f"{measure_name(measure.field)} against N",
                 partial(_has, measure=measure),
                 partial(clients_figure, measure=measure),
             )
@@ -187,6 +211,4 @@ class _Pictures:
 
 
 def _suffix(extra: Iterable[tuple[str, object]]) -> str:
-    """What no file system minds in a name: ``load=open:80%`` is ``-load-open-80``."""
-    words = (re.sub(r"[^\w.,+]+", "-", f"{key}-{value}").strip("-") for key, value in extra)
-    return "".join(f"-{one}" for one in words)
+    return "".join(f"-{key}-{value}" for key, value in extra)

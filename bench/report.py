@@ -103,6 +103,7 @@ class Part:
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
     charts: tuple[Chart, ...]
+    further: tuple[Chart, ...]
     experiments: tuple[Experiment, ...]
     listing: Listing
     facts: tuple[tuple[str, str], ...]
@@ -123,10 +124,10 @@ class Compared:
     listing: Listing | None
 
 
-def page(summaries: Sequence[Summary], *, force: bool = False) -> str:
+def page(summaries: Sequence[Summary], *, other_conditions: bool = False) -> str:
     """The whole page, for at least one result. The first of several is what each of the others is
-    compared with; with ``force`` also what was measured under other conditions. The same results
-    give the same page."""
+    compared with; with ``other_conditions`` also what was measured under other conditions. The
+    same results give the same page."""
     base, *others = summaries
     environment = Environment(
         loader=PackageLoader("bench"),
@@ -138,7 +139,7 @@ def page(summaries: Sequence[Summary], *, force: bool = False) -> str:
     return environment.get_template(_TEMPLATE).render(
         title=", ".join(summary.source for summary in summaries),
         comparisons=[
-            _compared(compare(base, other), f"compared-{index}", force=force)
+            _compared(compare(base, other), f"compared-{index}", other_conditions=other_conditions)
             for index, other in enumerate(others, 1)
         ],
         parts=[_part(summary, f"result-{index}") for index, summary in enumerate(summaries, 1)],
@@ -164,6 +165,7 @@ def _part(summary: Summary, ident: str) -> Part:
         sentences=verdict.sentences(ordinary),
         notes=tuple(note.text for note in notes(summary)),
         charts=tuple(report_figures.curves(ordinary, ident)),
+        further=tuple(report_figures.further_curves(ordinary, ident)),
         experiments=tuple(_experiment(view, summary, ident) for view in views_of(cases)),
         listing=_listing(summary, f"{ident}-table"),
         facts=_facts(summary),
@@ -274,8 +276,8 @@ def _setting(value: Any) -> str:
 # Two results
 
 
-def _compared(comparison: Comparison, ident: str, *, force: bool) -> Compared:
-    refused = _refused(comparison, force=force)
+def _compared(comparison: Comparison, ident: str, *, other_conditions: bool) -> Compared:
+    refused = _refused(comparison, other_conditions=other_conditions)
     return Compared(
         ident=ident,
         title=f"{comparison_output.source_text(comparison)}: changed / base",
@@ -290,15 +292,15 @@ def _compared(comparison: Comparison, ident: str, *, force: bool) -> Compared:
     )
 
 
-def _refused(comparison: Comparison, *, force: bool) -> str:
+def _refused(comparison: Comparison, *, other_conditions: bool) -> str:
     """As `compare` refuses."""
     if not comparison.cases:
         return "They have no case in common."
-    if comparison.differences and not force:
+    if comparison.differences and not other_conditions:
         said = "; ".join(one.replace(" | ", ", then ") for one in comparison.differences)
         return (
             f"They were not measured under the same conditions ({said}), so they do not compare;"
-            " report --force compares them all the same."
+            " report --other-conditions compares them all the same."
         )
     return ""
 

@@ -6,7 +6,7 @@ narrow screen. What is drawn is what ``plots`` draws; how it becomes a part of a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -19,7 +19,7 @@ from bench import figures, svg, units
 from bench import plot_style as style
 from bench.clients_plot import draw_panel, legend, points
 from bench.findings import FLOOR, Measure, title
-from bench.plots import was_measured
+from bench.plots import further, was_measured
 from bench.stats import Group, Summary
 from bench.views import View
 
@@ -72,16 +72,24 @@ def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[C
                 yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name.lower()}")
 
 
+def further_curves(summary: Summary, prefix: str) -> Iterator[Chart]:
+    """What else can be drawn of the ordinary cases: ratio to sync, knee, parts of the CPU."""
+    for name, caption, make in further(summary):
+        picture = partial(_whole, make, caption)
+        yield Chart(caption, svg.inline(picture, f"{prefix}-{name}"), wide=True)
+
+
 def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
     """The figures of an experiment."""
     for name in view.pictures:
-        make = partial(_of_view, view, name, summary)
         caption = name.replace("-", " ")
-        yield Chart(caption, svg.inline(make, f"{prefix}-{name}"), wide=True)
+        picture = partial(_whole, partial(view.figure, name, summary), caption)
+        yield Chart(caption, svg.inline(picture, f"{prefix}-{name}"), wide=True)
 
 
-def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
-    figure = view.figure(name, summary)
+def _whole(make: Callable[[], Figure], caption: str) -> svg.Picture:
+    """A figure with what it tells."""
+    figure = make()
     drawn = [
         (axes, line)
         for axes in figure.axes
@@ -97,7 +105,7 @@ def _of_view(view: View, name: str, summary: Summary) -> svg.Picture:
             for number, (axes, line) in enumerate(drawn)
             for x, y, text in line.told()
         ),
-        alternative=f"{name.replace('-', ' ')}: {said}; the tables beside it have its numbers",
+        alternative=f"{caption}: {said}; the tables beside it have its numbers",
     )
 
 

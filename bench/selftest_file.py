@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from bench.environment import Environment
 from bench.errors import BenchError
 from bench.selftest import KNOWN_COST_S, Report, Tally
@@ -65,18 +67,34 @@ def from_json(path: Path) -> Kept:
     if data.get("schema") != SCHEMA:
         raise BenchError(f"{path}: schema {data.get('schema')}, but this suite reads {SCHEMA}")
     try:
-        return _kept(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        kept = _kept(data)
+    except (KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError) as error:
         raise BenchError(f"{path}: damaged: {error!r}") from None
+    if data.get("known_cost_s") != KNOWN_COST_S:
+        raise BenchError(
+            f"{path}: of a known cost of {data.get('known_cost_s')} s, but this suite's is"
+            f" {KNOWN_COST_S}"
+        )
+    return kept
 
 
 def _kept(data: Mapping[str, Any]) -> Kept:
-    tallies = {
-        name: Tally(**{key: value for key, value in tally.items() if key != "interval"})
-        for name, tally in data["tallies"].items()
-    }
+    tallies = msgspec.convert(
+        {
+            name: {key: value for key, value in tally.items() if key != "interval"}
+            for name, tally in data["tallies"].items()
+        },
+        dict[str, Tally],
+    )
+    for name, tally in tallies.items():
+        if not 0 <= tally.found <= tally.trials or not tally.trials:
+            raise ValueError(f"{name}: {tally.found} of {tally.trials} trials")
     return Kept(
-        Report(tallies, list(data["floor_costs_s"]), list(data["failed"])),
+        Report(
+            tallies,
+            msgspec.convert(data["floor_costs_s"], list[float]),
+            msgspec.convert(data["failed"], list[str]),
+        ),
         Environment.from_metadata(data["environment"]),
         float(data["minutes"]),
         tuple(data["only"]),

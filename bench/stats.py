@@ -12,14 +12,12 @@ import json
 import statistics
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pyperf
 
 from bench.cases import Case
 from bench.environment import Environment
-from bench.errors import BenchError
 from bench.keys import FURTHER, USAGE, Value
 from bench.records import FailedRun
 from bench.results import common_metadata, failed_runs
@@ -205,18 +203,6 @@ class Summary:
     def without(self, cases: Collection[Case]) -> Summary:
         """The same without the rows of these cases."""
         return replace(self, rows=tuple(row for row in self.rows if row.case not in cases))
-
-    def only(self, pattern: str) -> Summary:
-        """The same with only those cases whose names match, as ``async*/n=8``. Raises
-        BenchError if none does."""
-        rows = tuple(row for row in self.rows if fnmatchcase(row.case.name, pattern))
-        if not rows:
-            raise BenchError(
-                f"--case {pattern!r}: none of the {len(self.rows)} cases of {self.source} is"
-                f" called so; one is {self.rows[0].case.name}"
-            )
-        failures = tuple(one for one in self.failures if fnmatchcase(one.case.name, pattern))
-        return replace(self, rows=rows, failures=failures)
 
     def groups(self) -> tuple[Group, ...]:
         """The rows by workload and further dimensions: defaults first, then cheap workloads first.

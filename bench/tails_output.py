@@ -54,7 +54,7 @@ def print_tails(summary: Summary, distributions: Distributions, console: Console
 
 def tails_data(summary: Summary, distributions: Distributions) -> list[dict[str, Any]]:
     """Per case the percentiles, in seconds, with how many samples lie beyond each; and the ratios
-    of an async manager's to those of sync. Null where the samples carry nothing."""
+    of a manager's to those of sync. Null where the samples carry nothing."""
     of_case = {case: tails(runs) for case, runs in distributions.items()}
     return [
         {
@@ -90,9 +90,9 @@ def tails_data(summary: Summary, distributions: Distributions) -> list[dict[str,
 def ratios_to_sync(
     group: Group, case: Case, of_case: Mapping[Case, Tails]
 ) -> tuple[TailRatio, ...]:
-    """Of an async manager's percentiles to those of sync at the same N; empty for others."""
+    """Of a manager's percentiles to those of sync at the same N; empty for others."""
     base = group.row(BASE, case.clients)
-    if not is_rival(case.manager) or base is None or base.case not in of_case:
+    if not is_rival(case.manager) or base is None or not {case, base.case} <= of_case.keys():
         return ()
     return tail_ratios(of_case[case], of_case[base.case])
 

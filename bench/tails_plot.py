@@ -6,10 +6,9 @@ nine has the same width. Lines end where the samples do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -54,21 +53,6 @@ def pictures(
         suffix = "".join(f"-{key}-{value}" for key, value in group.extra)
         name = f"tails-{group.workload}{suffix}"
         yield name, partial(_figure, group, of_case, distributions, summary)
-
-
-def draw_tails(
-    summary: Summary,
-    distributions: Distributions,
-    stem: Path,
-    formats: Sequence[str],
-    *,
-    force: bool = False,
-) -> list[Path]:
-    """Draw the spectra of a result and return the files, named as those of `bench.plots.draw`.
-
-    Raises PictureError as that does.
-    """
-    return figures.write_all(pictures(summary, distributions), stem, formats, force=force)
 
 
 def _clients(group: Group, of_case: Mapping[Case, Tails]) -> list[int]:

@@ -110,7 +110,9 @@ def _table(panel: Panel) -> Table:
         fields.measure("p50", lambda line: line.row.latency_p50_s),
         fields.measure("p99", lambda line: line.row.latency_p99_s),
         fields.measure("redo p99", lambda line: line.measure(REDO_P99)),
-        fields.measure("held", lambda line: line.measure(HELD), columns.sizes, _over_budget),
+        fields.measure(
+            "held", lambda line: line.measure(HELD), columns.sizes, _over_budget, _style
+        ),
         fields.measure("in redo", lambda line: line.measure(REDOING), columns.plain(0)),
         fields.measure("idle", lambda line: line.measure(CHILD_IDLE), columns.shares),
     ]
@@ -118,8 +120,12 @@ def _table(panel: Panel) -> Table:
     return fields.field_table(lines, shown, f"{panel.title}, N = {panel.clients}")
 
 
-def _over_budget(line: Line) -> Text | None:
-    return Text(OVER_BUDGET, style="yellow") if line.over_budget else None
+def _over_budget(line: Line) -> str:
+    return OVER_BUDGET if line.over_budget else ""
+
+
+def _style(line: Line) -> str:
+    return "yellow" if line.over_budget else ""
 
 
 def _line_data(line: Line) -> dict[str, Any]:

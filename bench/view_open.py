@@ -159,7 +159,7 @@ def _table(panel: Panel) -> Table:
         fields.measure(
             "waited", lambda one: one.further("redo_open_backlog_peak"), columns.plain(0)
         ),
-        fields.numbers("over", _overloaded, columns.shares, _mostly_over),
+        fields.numbers("over", _overloaded, columns.shares, style_of=_mostly_over),
         fields.measure("late", lambda one: one.further("redo_open_pacer_late_p99")),
     ]
     return fields.field_table(list(_rows(panel)), shown)
@@ -169,10 +169,8 @@ def _overloaded(one: _Row) -> float | None:
     return None if one.point is None else one.point.overloaded
 
 
-def _mostly_over(one: _Row) -> Text | None:
-    if one.point is None or not one.point.is_overloaded:
-        return None
-    return Text(f"{one.point.overloaded * 100:.0f}", style="yellow")
+def _mostly_over(one: _Row) -> str:
+    return "yellow" if one.point is not None and one.point.is_overloaded else ""
 
 
 def _point_data(point: Point) -> dict[str, Any]:

@@ -44,7 +44,14 @@ def result(bench: Bench) -> Path:
             "peer:async",
             {"sync/short/n=4": 8.0, "sync/short/n=4/wait=spin:50": 4.0, "async/short/n=4": 4.0},
         ),
-        ("manager=async", {"sync/short/n=4": 2.0, "peer:async/short/n=4": 0.25}),
+        (
+            "manager=async",
+            {
+                "sync/short/n=4": 2.0,
+                "sync/short/n=4/wait=spin:50": 1.0,
+                "peer:async/short/n=4": 0.25,
+            },
+        ),
         ("wait=park", {"sync/short/n=4/wait=spin:50": 0.5}),
         ("n=1", {"sync/short/n=4": 4.0}),
         ("clients=1", {"sync/short/n=4": 4.0}),
@@ -59,8 +66,6 @@ def test_each_case_has_the_one_that_differs_in_that_alone(
         for pair in pairs(load_summary(result), Against.parse(against))
         if (effect := pair.ratio("latency_p50_s")) is not None
     }
-    # Another wait has no base where only the value of another dimension is asked for.
-    found = {name: value for name, value in found.items() if name in wanted or "wait" not in name}
     assert found == {name: pytest.approx(value, rel=0.02) for name, value in wanted.items()}
 
 
@@ -116,15 +121,42 @@ def test_only_some_cases_are_shown_but_all_are_there_to_compare_with(
     result: Path, bench: Bench
 ) -> None:
     _, out, _ = bench("show r.json --against peer:async --case sync/*")
-    assert "sync, wait=spin:50" in out
-    assert "\n   async " not in out
+    words = " ".join(out.split())
+    assert "sync, wait=spin:50 8" not in words
+    assert "sync, wait=spin:50 2.00" not in words
+    assert "sync, wait=spin:50 0.25" in words
+    assert "async 0." not in words.replace("peer:async", "")
     assert "none of the 6 cases of r.json is called so; one is" in bench.refuses(
-        "show r.json --case rust/*"
+        "show r.json --against sync --case rust/*"
     )
+    assert "none differs from one of it in that alone" in bench.refuses(
+        "show r.json --against sync --case sync/*"
+    )
+    assert "give --against as well" in bench.refuses("show r.json --case sync/*")
 
 
-def test_only_some_cases_are_shown(result: Path, bench: Bench) -> None:
-    _, out, _ = bench("show r.json --only cases --case */short/n=4")
-    assert "medium" not in out
-    assert "1 sync" not in out
-    assert "4 sync" in " ".join(out.split())
+def test_one_that_differs_in_more_is_no_base(tmp_path: Path) -> None:
+    """A heartbeat is none of a manager's own business: sync without one is no base."""
+    cases = [
+        Case("sync", "short", 1),
+        Case("async", "short", 1, heartbeat="loop"),
+        Case("async", "short", 1),
+    ]
+    records = [steady_record(case, number) for case in cases for number in range(2)]
+    found = pairs(load_summary(save(tmp_path / "r.json", records)), Against.parse("sync"))
+    assert [pair.row.case for pair in found] == [cases[2]]
+
+
+def test_long_names_are_broken_and_what_all_share_is_in_the_title(
+    tmp_path: Path, bench: Bench
+) -> None:
+    cases = [
+        Case(manager, "short", 128, cost="pg14", caller=caller, heartbeat="thread")
+        for manager in ("sync", "async-uvloop-of-a-long-name")
+        for caller in ("own", "loop")
+    ]
+    records = [steady_record(case, number) for case in cases for number in range(3)]
+    save(bench.folder / "r.json", records)
+    _, out, _ = bench("show r.json --against caller=own")
+    assert "short, cost=pg14, caller=loop, heartbeat=thread, to caller=own (95 %)" in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 100

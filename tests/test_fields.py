@@ -6,7 +6,6 @@ import io
 
 import pytest
 from rich.console import Console
-from rich.text import Text
 
 from bench import columns, fields
 from bench.columns import intervals
@@ -74,7 +73,7 @@ def test_a_column_of_which_nothing_is_known_is_left_out() -> None:
 def test_words_may_stand_in_place_of_a_number() -> None:
     rows: list[Row] = [("a", 1, 2.0), ("b", 1, 3.0)]
     over: fields.Field[Row] = fields.measure(
-        "held", estimate, columns.plain(1), lambda row: Text("over") if row[0] == "b" else None
+        "held", estimate, columns.plain(1), lambda row: "over" if row[0] == "b" else ""
     )
     assert [line.split() for line in printed(rows, [NAME, over])] == [
         ["name", "held"],
@@ -109,6 +108,7 @@ def test_small_ratios_have_a_decimal_more(
 
 def test_a_bound_that_is_far_out_needs_no_digits() -> None:
     assert intervals([(3.0, 0.0005, 12345.6)]).texts == ("3.00 (<0.01->999)",)
+    assert intervals([(0.004, 0.0039, 0.0041)]).texts == ("0.004 (0.004-0.004)",)
 
 
 def test_a_ratio_carries_its_interval() -> None:
@@ -117,3 +117,16 @@ def test_a_ratio_carries_its_interval() -> None:
     bounded: fields.Field[Row] = fields.ratio_interval("/sync", lambda _: effect)
     plain: fields.Field[Row] = fields.ratio("/floor", lambda _: effect)
     assert printed(rows, [NAME, bounded, plain])[1].split() == ["a", "0.50", "(0.40-0.60)", "0.50"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "unit"), [(columns.seconds, "s"), (columns.rates, ""), (columns.sizes, "B")]
+)
+def test_of_nothing_the_unit_is_the_plain_one(cells: columns.Numbers, unit: str) -> None:
+    assert cells([0.0, None]) == columns.Column(unit, ("0", "-"))
+
+
+def test_what_stands_in_place_of_a_number_keeps_its_column() -> None:
+    rows: list[Row] = [("a", 1, None)]
+    over: fields.Field[Row] = fields.measure("held", estimate, instead=lambda _: "over budget")
+    assert printed(rows, [NAME, over])[1].split() == ["a", "over", "budget"]

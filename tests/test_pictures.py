@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from bench import plot_style as style
 from bench.cases import Case
 from bench.clients_plot import clients_figure
 from bench.errors import PictureError
+from bench.figures import place, write_all
 from bench.findings import Measure
 from bench.history import MEASURE_NAMES
-from bench.plots import KINDS, NAMES, _suffix, check_free, draw
+from bench.plots import KINDS, NAMES, check_free, draw
 from bench.records import FailedRun, Usage
 from bench.stats import MEASURES, Summary, load_summary, measure_of
 from bench.surroundings import PER_TENANT
@@ -222,10 +224,22 @@ def test_a_wrong_choice_is_one_line(options: str, says: str, drawable: Bench) ->
     assert says in drawable.refuses(f"plot r.json {options}")
 
 
-def test_names_of_files_hold_nothing_that_a_file_system_minds() -> None:
-    assert _suffix([("load", "open:80%"), ("workload", "file:my file/x")]) == (
-        "-load-open-80-workload-file-my-file-x"
+def test_names_of_files_hold_nothing_that_a_file_system_minds(tmp_path: Path) -> None:
+    names = (
+        "latency-load-open:80%",
+        "latency-load-open:80",
+        "latency-both:16,4",
+        "a/b c",
     )
-    assert _suffix([("child", "python"), ("admission", "both:16,4")]) == (
-        "-child-python-admission-both-16,4"
-    )
+    assert [place(tmp_path, name, "svg").name for name in names] == [
+        "latency-load-open-80pct.svg",
+        "latency-load-open-80.svg",
+        "latency-both-16,4.svg",
+        "a-b-c.svg",
+    ]
+
+
+def test_two_pictures_never_share_a_file(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"two pictures would be .*/a-b\.svg"):
+        write_all([("a:b", Figure), ("a-b", Figure)], tmp_path, ["svg"])
+    assert not list(tmp_path.iterdir())

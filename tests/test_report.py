@@ -121,15 +121,21 @@ def test_ids_are_unique_and_all_that_is_referred_to_is_there(tmp_path: Path) -> 
 def test_every_point_tells_case_value_and_interval(tmp_path: Path) -> None:
     found = Page(page([modelled(tmp_path)]))
     pictures = found.all("svg")
-    assert len(pictures) == 4
+    # Latency and throughput of two workloads; ratio, knee and CPU of both.
+    assert len(pictures) == 4 + 3
     assert all(picture["aria-label"] for picture in pictures)
     spots = [
         one["aria-label"] for one in found.all("g", role="img") if "spot" in one.get("class", "")
     ]
     # Two workloads, three N: throughput of three managers, p50 of three, p99 of all but the floor.
-    assert len(spots) == 2 * 3 * (3 + 3 + 2)
     shape = r"\w+/(short|medium)/n=\d+: (p50|p99|throughput) .+ \(.+ to .+ between runs, 4 rounds\)"
-    assert all(re.fullmatch(shape, text) for text in spots)
+    of_cases = [text for text in spots if re.fullmatch(shape, text)]
+    assert len(of_cases) == 2 * 3 * (3 + 3 + 2)
+    told = [text for text in spots if text not in of_cases]
+    # Async's ratio, and three managers on the knee and in the bars of CPU.
+    assert len(told) == 2 * 3 * (1 + 3 + 3)
+    assert all(re.match(r"(short|medium)[^;]*; ", text) for text in told)
+    assert sum("async to sync, N = 8: " in text and "95 %" in text for text in told) == 2
     reachable = [one for one in found.all("g", tabindex="0") if "spot" in one.get("class", "")]
     assert len(reachable) == len(pictures)
 
@@ -154,7 +160,7 @@ def test_points_lie_where_the_curves_are(tmp_path: Path) -> None:
         for x, y in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', text)
     }
     rings = re.findall(r'class="ring" r="5" cx="([\d.]+)" cy="([\d.]+)"', text)
-    throughput = rings[-len(N) :]
+    throughput = rings[len(N) * 2 : len(N) * 3]  # after those of p50 and p99
     assert len(throughput) == len(N)
     for x, y in throughput:
         assert any(abs(float(x) - a) <= 1 and abs(float(y) - b) <= 1 for a, b in markers)
@@ -207,7 +213,7 @@ def test_what_is_missing_is_said_and_the_rest_drawn(tmp_path: Path) -> None:
     assert "async/ping/n=8: the self-check misses" in found.words
     assert re.search(r"\d warnings to know of", found.words)
     assert found.all("tr", **{"data-workload": "ping"})
-    assert len(found.all("svg")) == 6
+    assert len(found.all("svg")) == 6 + 3
 
 
 def test_one_round_shows_no_interval(tmp_path: Path) -> None:
@@ -288,9 +294,9 @@ def test_other_conditions_are_not_compared(tmp_path: Path) -> None:
     sides = both_sides(tmp_path, other)
     words = Page(page(sides)).words
     assert "not measured under the same conditions (kernel: Linux 6.1.0, then Linux 7.0)" in words
-    assert "report --force" in words
+    assert "report --other-conditions" in words
     assert "2 slower" not in words
-    forced = Page(page(sides, force=True)).words
+    forced = Page(page(sides, other_conditions=True)).words
     assert "WARNING: not the same conditions: kernel: Linux 6.1.0, then Linux 7.0" in forced
     assert "2 slower" in forced
 

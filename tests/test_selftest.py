@@ -122,6 +122,30 @@ def test_bad_usage(bench: Bench) -> None:
     assert 'unknown kind of trial "slow": did you mean "slower"?' in err
 
 
+def with_tally(**changed: object) -> str:
+    data = {
+        "kind": "redo-selftest",
+        "schema": 1,
+        "minutes": 1.0,
+        "only": ["same"],
+        "environment": {},
+        "floor_costs_s": [],
+        "failed": [],
+        "known_cost_s": KNOWN_COST_S,
+        "tallies": {
+            "x": {"trials": 3, "found": 1, "wrong": 0, "ratios": [], "smallest_shown": []} | changed
+        },
+    }
+    return json.dumps(data)
+
+
+def test_from_takes_no_other_option(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(with_tally())
+    assert bench(f"selftest --from {path}")[0] == 0
+    assert "leave out --minutes" in bench.refuses(f"selftest --from {path} --only same")
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -130,6 +154,10 @@ def test_bad_usage(bench: Bench) -> None:
         ("{}", "not of selftest"),
         ('{"kind": "redo-selftest", "schema": 99}', "schema 99, but this suite reads 1"),
         ('{"kind": "redo-selftest", "schema": 1, "tallies": 3}', "damaged"),
+        (with_tally(trials=0), "damaged"),
+        (with_tally(trials="many"), "damaged"),
+        (with_tally(found=9), "damaged"),
+        (with_tally(trials=1).replace("0.001", "0.002"), "of a known cost of 0.002 s"),
     ],
 )
 def test_what_is_no_selftest_is_not_read(

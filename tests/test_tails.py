@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 from bench.cases import Case
 from bench.distributions import load_distributions
 from bench.errors import PictureError, ResultFileError
+from bench.figures import write_all
 from bench.histogram import HIGHEST_NS, RELATIVE_ERROR, Distribution, distribution, encode, pooled
-from bench.records import RunRecord
+from bench.records import FailedRun, RunRecord
 from bench.samples import Int64s, SliceSamples, SliceSummary
 from bench.stats import load_summary
 from bench.tails import (
@@ -29,7 +31,7 @@ from bench.tails import (
     tails,
 )
 from bench.tails_output import tails_data
-from bench.tails_plot import draw_tails
+from bench.tails_plot import pictures
 from made_up_runs import Bench
 from synthetic import USAGE, int64s, save
 
@@ -302,12 +304,11 @@ def test_lines_end_where_the_samples_do(tmp_path: Path) -> None:
     ns = np.arange(1, 17, dtype=np.int64)
     path = save(tmp_path / "t.json", [record(Case("sync", "short", 8), 0, ns)])
     with pytest.raises(PictureError, match=r"t\.json: no case has samples enough"):
-        draw_tails(load_summary(path), load_distributions(path), tmp_path / "x", ["svg"])
+        list(pictures(load_summary(path), load_distributions(path)))
     (tmp_path / "1").mkdir()
     enough = result(tmp_path / "1", {"sync": 100}, samples=24)
-    (written,) = draw_tails(
-        load_summary(enough), load_distributions(enough), tmp_path / "x", ["svg"]
-    )
+    drawn = pictures(load_summary(enough), load_distributions(enough))
+    (written,) = write_all(drawn, tmp_path / "x", ["svg"])
     assert "short, N = 8" in written.read_text()
 
 
@@ -316,3 +317,22 @@ def test_they_are_one_of_the_pictures_to_choose_from(tmp_path: Path, bench: Benc
     status, out, _ = bench("plot t.json --only tails,throughput --format svg")
     assert status == 0
     assert out.split() == ["t-throughput.svg", "t-tails-short.svg"]
+
+
+def test_pictures_are_drawn_together_or_not_at_all(tmp_path: Path, bench: Bench) -> None:
+    result(tmp_path, {"sync": 100, "async": 150})
+    (tmp_path / "t-tails-short.svg").write_text("mine")
+    assert "is there already" in bench.refuses("plot t.json --only throughput,tails --format svg")
+    assert not (tmp_path / "t-throughput.svg").exists()
+
+
+def test_cases_without_samples_have_no_tails(tmp_path: Path, bench: Bench) -> None:
+    """A peer has throughput only, a case that only failed nothing."""
+    ns = np.arange(1, 4001, dtype=np.int64)
+    records = [record(Case(name, "short", 8), 0, ns) for name in ("sync", "async")]
+    peer = replace(records[0], case=Case("peer:async", "short", 8))
+    failed = FailedRun(Case("async-uvloop", "short", 8), 0, "no uvloop")
+    save(tmp_path / "t.json", [*records, peer], [failed])
+    status, out, _ = bench("show t.json --tails")
+    assert status == 0
+    assert "async-uvloop" not in out
