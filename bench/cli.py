@@ -38,9 +38,10 @@ COMMANDS: Final = {
 }
 
 EXIT_STATUS: Final = (
-    "Exit status: 0 success, 1 a failed run or check, 2 bad usage or input, 130 interrupted."
+    "Exit status: 0 success, 1 a failed run or check, 2 bad usage or input, 130 interrupted, 141"
+    " nobody reads the output."
 )
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 
 
 class UsageError(BenchError):
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     _open_missing_streams()
     # Emoji would be made of what users name: the ":x:" in "--manager m:x: ...".
-    out, err = Console(emoji=False), Console(stderr=True, emoji=False)
+    out, err = _Console(emoji=False), _Console(stderr=True, emoji=False)
     interrupts.install()
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
@@ -123,11 +124,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         # The reader of our output has gone (`| head`), or its disk is full. What is still to be
         # written must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            _say(err, f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}")
+        _drop_output()
+        if isinstance(error, BrokenPipeError):
+            return EXIT_PIPE
+        _say(err, f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}")
         return EXIT_FAILED
     return status
+
+
+class _Console(Console):
+    """One whose reader may go: that is no failed run or check, which is status 1."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _drop_output()
+        raise SystemExit(EXIT_PIPE)
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_missing_streams() -> None:

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.report import page
 from bench.result_names import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.stats import Summary, load_summary
-from bench.suite_file import write_atomically
+from bench.suite_file import check_no_result, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +60,7 @@ def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:
     there = [path for path in of if path.exists()]
     if place in of or (place.exists() and any(map(place.samefile, there))):
         raise BenchError(f"{place}: is the result itself: name another page, or another result")
+    check_no_result(place)
     if place.exists() and not overwrite:
         raise BenchError(f"{place}: is there already: use --force, or another name")
 

@@ -77,6 +77,10 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     """All that is measured. The file is claimed until the stack is left. Raises BenchError."""
     older = _older(args, stack)
     config = config_of(args) if older is None else _config_to_resume(args, older)
+    if args.peer and not any(map(is_peer, config.manager)):
+        raise BenchError(
+            f"--peer {args.peer}: no manager is this program: say --manager sync,async,peer:async"
+        )
     # A suite that goes on must have all of its managers, as one that was asked for by name.
     asked_for = args.manager is not None or older is not None
     for placement in config.placement:

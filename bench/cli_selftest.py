@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes",
         metavar="M",
-        help=f"trials are made for so long (default: {DEFAULT_MINUTES:g}; in docs: 30, 40)",
+        help="trials are made for so long, each kind once at least, which takes about 8 minutes"
+        f" (default: {DEFAULT_MINUTES:g}; in docs: 30, 40)",
     )
     parser.add_argument(
         "--only",

@@ -11,6 +11,7 @@ from rich.console import Console
 from bench.cli_options import file_path
 from bench.errors import BenchError
 from bench.names import WORKLOADS, unknown
+from bench.suite_file import check_no_result
 from bench.workload_file import ENCODINGS, read_workload, write_workload
 from bench.workloads import make_requests
 
@@ -64,6 +65,7 @@ def _write(args: argparse.Namespace) -> None:
     if args.output is None:
         sys.stdout.buffer.writelines(lines)
         return
+    check_no_result(args.output)
     try:
         with args.output.open("wb" if args.force else "xb") as file:
             file.writelines(lines)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import fields
+from bench import columns, fields
 from bench.cases import shared_extra, without
 from bench.columns import Column
 from bench.comparison import DECISIVE, MEASURES, CaseComparison, Compared, Comparison
@@ -35,6 +35,8 @@ _IN_TERMINAL: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
 _ABSENT: Final = "-"
 _GAP: Final = 1
+_MOST_LISTED: Final = 12
+_MOST_SHOWN: Final = 9.99
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -84,13 +86,13 @@ def _color(one: CaseComparison) -> str:
 
 def as_markdown(comparison: Comparison) -> str:
     """The table with every measure, as GitHub shows it."""
-    head = ["case", *(HEADINGS[measure] for measure in MEASURES), "verdict", "shows"]
+    head = ["case", *(HEADINGS[measure] for measure in MEASURES), "p", "verdict", "shows"]
     lines = [
         f"**{source_text(comparison)}**, changed / base",
         *(f"\n> {line}" for line in warnings(comparison)),
         "",
         f"| {' | '.join(head)} |",
-        f"|---|{'---:|' * len(MEASURES)}---|---:|",
+        f"|---|{'---:|' * len(MEASURES)}---:|---|---:|",
     ]
     for one in comparison.cases:
         decisive = one.measures.get(DECISIVE)
@@ -98,6 +100,7 @@ def as_markdown(comparison: Comparison) -> str:
         cells = [
             f"`{one.case.name}`",
             *(ratio_text(one.measures.get(measure)) for measure in MEASURES),
+            _ABSENT if decisive is None else f"{decisive.p_corrected:.2g}",
             f"**{name}**" if one.verdict in (Verdict.FASTER, Verdict.SLOWER) else name,
             smallest_text(decisive),
         ]
@@ -108,8 +111,8 @@ def as_markdown(comparison: Comparison) -> str:
 def as_csv(comparison: Comparison) -> str:
     """One line per case and measure."""
     out = io.StringIO()
-    columns = ["case", "measure", *Effect.__slots__, "p_corrected", "verdict"]
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    names = ["case", "measure", *Effect.__slots__, "p_corrected", "verdict", "same_within"]
+    writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
     for one in comparison.cases:
         for measure, compared in one.measures.items():
@@ -171,14 +174,30 @@ def summary_lines(comparison: Comparison) -> Iterator[str]:
 def result_lines(comparison: Comparison) -> Iterator[str]:
     """Counts, the overall ratio, what only one file has."""
     counts = {kind: sum(one.verdict is kind for one in comparison.cases) for kind in Verdict}
-    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    yield f"{len(comparison.cases)} cases: {said or 'none in common'}"
+    said = ", ".join(
+        f"{count} {_kind(kind, comparison.cases)}" for kind, count in counts.items() if count
+    )
+    number = len(comparison.cases)
+    yield f"{number} case{'' if number == 1 else 's'}: {said or 'none in common'}"
     if comparison.overall is not None:
         overall = comparison.overall
         yield f"time per redo over all of them (geometric mean): {_interval(overall)}"
     for name, cases in (("base", comparison.only_base), ("changed", comparison.only_changed)):
         if cases:
-            yield f"only in {name}: {', '.join(case.name for case in cases)}"
+            names = [case.name for case in cases[:_MOST_LISTED]]
+            more = len(cases) - len(names)
+            names += [f"and {more} more (--json has all)"] if more else []
+            yield f"only in {name}: {', '.join(names)}"
+
+
+def _kind(kind: Verdict, cases: Sequence[CaseComparison]) -> str:
+    """The verdict; ``same`` with what all of them hold to."""
+    if kind is not Verdict.SAME:
+        return str(kind)
+    within = max(
+        holds_to(one.measures[DECISIVE].effect) for one in cases if one.verdict is Verdict.SAME
+    )
+    return f"same within {math.ceil(within * 100)} %"
 
 
 def source_text(comparison: Comparison) -> str:
@@ -204,6 +223,7 @@ def _compared_data(compared: Compared) -> dict[str, Any]:
         **asdict(compared.effect),
         "p_corrected": compared.p_corrected,
         "verdict": compared.verdict,
+        "same_within": holds_to(compared.effect) if compared.verdict is Verdict.SAME else None,
     }
 
 
@@ -213,17 +233,19 @@ def ratio_text(compared: Compared | None) -> str:
 
 
 def _interval(effect: Effect) -> str:
-    if effect.low is None or effect.high is None:
-        return f"{effect.ratio:.2f}"
-    return f"{effect.ratio:.2f} ({effect.low:.2f}-{effect.high:.2f})"
+    return columns.intervals([(effect.ratio, effect.low, effect.high)]).texts[0].rstrip()
 
 
 def smallest_text(compared: Compared | None) -> str:
     """The least change that such data shows, as ``3 %``."""
-    if compared is None or compared.effect.smallest_shown is None:
+    if compared is None:
         return _ABSENT
+    if compared.effect.smallest_shown is None:
+        return "?"  # of one round nobody can tell
     return _percent(compared.effect.smallest_shown)
 
 
 def _percent(share: float) -> str:
+    if share > _MOST_SHOWN:
+        return f">{_MOST_SHOWN:.0%}".replace("%", " %")
     return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.0f} %"

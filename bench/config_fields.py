@@ -345,7 +345,9 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
     if len(changed) > 1:
         raise blame(*changed, expected=f"{EXCLUSIVE[changed[0]]} with another {changed[1]}")
     if any(Load.parse(one).percent for one in fields["load"]) and CLOSED not in fields["load"]:
-        raise blame("load", expected="closed, too: its throughput is what the percentage is of")
+        raise blame(
+            "load", expected="closed as well, whose throughput is what the percentage is of"
+        )
     if set(fields["admission"]) == {NO_ADMISSION}:
         for name in source.options:
             if name.startswith("read_path."):

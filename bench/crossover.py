@@ -3,7 +3,8 @@
 A round is the unit: all cases in it were disturbed alike. The crossover is the least measured N
 from which on the geometric mean over the rounds of the ratio to sync says "better" at every
 greater N, too. Its interval: the same of rounds drawn with replacement (percentile bootstrap of the
-whole procedure: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
+whole procedure: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13),
+their means stretched for the small number of rounds as in ``effects``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.effects import stretch
 from bench.findings import BASE, is_rival
 from bench.rounds import TAILS, drawn, in_common
 from bench.stats import Estimate, Group, less_is_better
@@ -68,14 +70,18 @@ def _crossover(group: Group, manager: str, measure: str) -> Crossover | None:
     leads = np.log(values[:, 0::2] / values[:, 1::2]) * (-1 if less_is_better(measure) else 1)
     measured = tuple(by_clients)
     size = len(leads)
-    firsts = _first_of_last_streak(leads[drawn(size)].mean(axis=1))
+    mean = leads.mean(axis=0)
+    draws = leads[drawn(size)].mean(axis=1)
+    if size > 1:  # too narrow for few rounds, as every such interval (``effects``)
+        draws = mean + (draws - mean) * stretch(size - 1)
+    firsts = _first_of_last_streak(draws)
     low, high = np.quantile(firsts, TAILS, method="nearest")
     named = [*measured, None]
     return Crossover(
         manager=manager,
         measure=measure,
         measured=measured,
-        clients=named[int(_first_of_last_streak(leads.mean(axis=0)[None])[0])],
+        clients=named[int(_first_of_last_streak(mean[None])[0])],
         known=size >= 2,
         low=named[int(low)],
         high=named[int(high)],

@@ -20,7 +20,7 @@ from bench.config import Config, override
 from bench.environment import Environment
 from bench.equipment import Equipment
 from bench.results import ResultFile
-from bench.selftest import LATE, LATE_ALWAYS, Report
+from bench.selftest import DECIDED, DECIDED_S, DECIDED_SHARE, LATE, LATE_ALWAYS, Report
 from bench.snapshots import Snapshot
 from bench.stats import load_summary
 
@@ -31,8 +31,6 @@ PAIRS: Final = ab.MIN_PAIRS
 PAIRS_OF_SLOWER: Final = 24
 JUDGED_AT: Final = (6, 12, 24)
 SHARES: Final = (0.03, 0.05, 0.10)
-DECIDED_SHARE: Final = 0.05
-DECIDED_S: Final = 60.0
 SAME_S: Final = 45.0
 """What `ab` is given for the whole matrix: its least number of pairs takes about 30 s."""
 
@@ -76,9 +74,10 @@ class Laboratory:
     def decided(self, report: Report) -> None:
         """One case, measured as `ab` does with a minute to spend."""
         case = self._next_case()
-        name = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
         sides = self._slowed(case, DECIDED_SHARE)
-        report.add_decided(name, self._as_ab([case], sides, self._config, DECIDED_S).compared()[0])
+        report.add_decided(
+            DECIDED, self._as_ab([case], sides, self._config, DECIDED_S).compared()[0]
+        )
 
     def late(self, report: Report) -> None:
         """One client, a child that is late now and then."""

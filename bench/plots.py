@@ -178,7 +178,7 @@ class _Pictures:
             if name not in self.names():
                 raise PictureError(
                     f"{self.summary.source} has no picture {name!r}: it has"
-                    f" {', '.join(self.names())}"
+                    f" {', '.join(self.names())} (and tails, if it has the samples)"
                 )
         yield from self._of_kinds([kind for kind in KINDS if kind.name in only], self.groups)
         yield from self._of_views(only)

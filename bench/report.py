@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -178,11 +178,25 @@ def _experiment(view: View, summary: Summary, ident: str) -> Experiment:
     *shown, reading = list(view.tables(summary)) or [Text("")]
     return Experiment(
         name=view.name.replace("_", " "),
-        sentences=tuple(_plain(one, None) for one in shown if _is_sentence(one)),
+        sentences=tuple(
+            line for one in shown if _is_sentence(one) for line in _plain(one, None).splitlines()
+        ),
         charts=tuple(report_figures.of_view(view, summary, f"{ident}-{view.name}")),
-        tables="\n\n".join(_plain(one, _TABLE_WIDTH) for one in shown if not _is_sentence(one)),
+        tables="\n\n".join(_titled(shown)),
         reading=_plain(reading, None),
     )
+
+
+def _titled(shown: Sequence[RenderableType]) -> Iterator[str]:
+    """The tables; one without a title gets the head of the sentence before it."""
+    head = ""
+    for one in shown:
+        if _is_sentence(one):
+            head = _plain(one, None).partition(":")[0]
+        elif isinstance(one, Table) and one.title is None and head:
+            yield f"{head}\n{_plain(one, _TABLE_WIDTH)}"
+        else:
+            yield _plain(one, _TABLE_WIDTH)
 
 
 def _is_sentence(shown: RenderableType) -> bool:

@@ -121,8 +121,8 @@ class ResultFile:
         if differing:
             raise ResultFileError(
                 self._path,
-                f"was measured with another {', '.join(differing)}, rounds would not compare: "
-                "go back to that, or start a new file",
+                f"was measured with another {', '.join(differing)}: its rounds and new ones would"
+                " not compare; go back to that, or start a new file",
             )
 
     def add(self, record: RunRecord) -> None:

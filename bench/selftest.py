@@ -26,6 +26,17 @@ MOST_ALARMS: Final = 0.05
 LATE: Final = "late:ms=1,p=0.02"
 """1 ms late in 2 % of the replies: of p99 a matter, of p50 not."""
 
+LATE_P99: Final = f"{LATE}: latency_p99_s"
+LATE_P50: Final = f"{LATE}: latency_p50_s by over {MARGIN:.0%}"
+
+DECIDED_SHARE: Final = 0.05
+DECIDED_S: Final = 60.0
+DECIDED: Final = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
+"""One case slowed by so much, measured as `ab` does with a minute to spend."""
+
+MUST_BE_FOUND: Final = (DECIDED, LATE_P99)
+LEAST_FOUND: Final = 0.95
+
 LATE_ALWAYS: Final = "late:ms=1,every=1"
 KNOWN_COST_S: Final = 1e-3
 """What `LATE_ALWAYS` adds to each redo of one client, by the child's clock."""
@@ -115,10 +126,10 @@ class Report:
         by more than what counts as the same.
         """
         p99, p50 = case.measures["latency_p99_s"], case.measures["latency_p50_s"]
-        self.tally(f"{LATE}: latency_p99_s").add(p99.verdict, p99.effect)
+        self.tally(LATE_P99).add(p99.verdict, p99.effect)
         beyond = p50.effect.low is not None and p50.effect.low > 1 + MARGIN
         said = p50.verdict if beyond or p50.verdict is Verdict.FASTER else Verdict.SAME
-        self.tally(f"{LATE}: latency_p50_s by over {MARGIN:.0%}").add(said, p50.effect)
+        self.tally(LATE_P50).add(said, p50.effect)
 
     def add_floor(self, base_s: Sequence[float], changed_s: Sequence[float]) -> None:
         """The floor, with and without a child of known cost."""
@@ -137,6 +148,16 @@ class Report:
             f"{name}: more than {MOST_ALARMS:.0%} for sure"
             for name, tally in self.tallies.items()
             if name.startswith("false alarm") and tally.interval()[0] > MOST_ALARMS
+        ]
+        found += [
+            f"{name}: found in less than {LEAST_FOUND:.0%} for sure"
+            for name, tally in self.tallies.items()
+            if name in MUST_BE_FOUND and tally.interval()[1] < LEAST_FOUND
+        ]
+        found += [
+            f"{name}: said in more than {MOST_ALARMS:.0%} for sure"
+            for name, tally in self.tallies.items()
+            if name == LATE_P50 and tally.interval()[0] > MOST_ALARMS
         ]
         if self.floor_costs_s:
             median = statistics.median(self.floor_costs_s)

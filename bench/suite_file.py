@@ -182,3 +182,14 @@ def _check_benchmark(path: Path, benchmark: pyperf.Benchmark) -> None:
                 "it was merged from several files, give those one by one",
             )
         rounds.add(number)
+
+
+def check_no_result(path: Path) -> None:
+    """Raises ResultFileError if a result is there, which nothing but `run` may overwrite."""
+    if not path.is_file():
+        return
+    try:
+        read_suite(path)
+    except ResultFileError:
+        return
+    raise ResultFileError(path, "is a result, which nothing but run overwrites: name another file")

@@ -42,6 +42,8 @@ def of_group(group: Group) -> tuple[str, ...]:
     rivals = _rivals(known)
     if BASE not in known:
         if not rivals:
+            if known:
+                return (f"Only yardsticks have a result {about}: there is nothing to compare.",)
             return (f"No manager has a result {about}.",)
         return (f"{_listed(rivals)} {about}: there is no result of {BASE} to compare with.",)
     if not rivals:

@@ -123,7 +123,7 @@ def finding(family: Family) -> str:
     """What the limit is and what it costs, at the greatest N."""
     last = family.clients[-1]
     peaks = ", ".join(f"{name} {value:.0f}" for name, value in _at_last(family, in_flight))
-    said = f"{family.title}, N = {last}: most in flight: {peaks or 'not known'}"
+    said = f"{family.title}: at N = {last} most in flight: {peaks or 'not known'}"
     effects = [
         (row, effect) for row in family.of(clients=last) if (effect := _to_async(family, row))
     ]

@@ -28,12 +28,13 @@ from bench.stats import CaseRow, Estimate, Summary
 from bench.view_parts import interval
 
 _HOW_TO_READ: Final = (
-    "Medians over the runs. p50, p99: latency, of an open load from the intended start, of the"
-    " closed loop from the call. p99 call: of the same redos, from the call. hidden: p99 / p99"
-    " call, what coordinated omission hides. /closed: p99 to that of the closed loop. waited: the"
-    " most arrivals that were due and had no client. over: share of slices that ended early for it;"
-    " latencies of such a load say how long it was measured, too. late: by how much a free client"
-    " called too late, p99; this is in the latency, whoever is to blame."
+    "Medians over the runs, ratios the geometric means over the rounds. p50, p99: latency, of an"
+    " open load from the intended start, of the closed loop from the call. p99 call: of the same"
+    " redos, from the call. hidden: p99 / p99 call, what coordinated omission hides. /closed: p99"
+    " to that of the closed loop. waited: the most arrivals that were due and had no client. over:"
+    " share of slices that ended early for it; latencies of such a load say how long it was"
+    " measured, too. late: by how much a free client called too late, p99; this is in the latency,"
+    " whoever is to blame."
 )
 _FROM_CALL: Final[Mapping[str, Any]] = {"linestyle": "-.", "width": 1.0, "marker": ""}
 _CLOSED: Final[Mapping[str, Any]] = {
@@ -108,7 +109,7 @@ def _verdict(panel: Panel) -> str:
         for point in (curve.at(label) for curve in panel.curves)
     )
     but = " (overloaded, not a steady state)" if unsteady else ""
-    return f"{panel.title}, load {label}{but}: {'; '.join(filter(None, said))}."
+    return f"{panel.title}: at a load of {label}{but} {'; '.join(filter(None, said))}."
 
 
 def _hides(curve: Curve, label: str) -> str | None:

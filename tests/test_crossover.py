@@ -98,7 +98,7 @@ def test_one_n_crosses_nothing(tmp_path: Path) -> None:
     assert found(tmp_path, {8: 50.0}) == {}
 
 
-def test_only_async_managers_are_compared(tmp_path: Path) -> None:
+def test_yardsticks_are_not_compared(tmp_path: Path) -> None:
     assert found(tmp_path, {1: 50.0, 8: 50.0}, manager="noop-async") == {}
     assert found(tmp_path / "f", {1: 50.0, 8: 50.0}, manager="floor") == {}
     assert len(found(tmp_path / "u", {1: 50.0, 8: 50.0}, manager="async-uvloop")) == len(MEASURES)
@@ -134,3 +134,16 @@ def test_show_prints_and_gives_them(tmp_path: Path) -> None:
         "cpu_total_s": None,
     }
     assert {one["group"] for one in data} == {"short"}
+
+
+def test_two_rounds_that_differ_leave_the_crossover_open(tmp_path: Path) -> None:
+    """Of two rounds each draw lies between them: without stretching the interval would be sure."""
+    records = [
+        steady_record(Case(manager, "short", clients), number, latency_ns=1000 * us)
+        for clients in (1, 8)
+        for manager, by_round in (("sync", (100, 100)), ("async", (90, 40)))
+        for number, us in enumerate(by_round)
+    ]
+    (group,) = load_summary(save(tmp_path / "r.json", records)).groups()
+    one = next(one for one in crossovers(group) if one.measure == "throughput_per_s")
+    assert (one.clients, one.low, one.high) == (1, 1, None)

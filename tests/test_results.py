@@ -425,7 +425,9 @@ def test_a_suite_goes_on_only_where_it_was_started(tmp_path: Path) -> None:
         config_json=ENVIRONMENT.config_json,
         suite_date="2027-01-01T00:00:00+00:00",
     )
-    with pytest.raises(ResultFileError, match="another cpu_model, git_commit, rounds") as caught:
+    with pytest.raises(
+        ResultFileError, match="another cpu_model, git_commit: its rounds"
+    ) as caught:
         ResultFile.load(path).check_resumable(other)
     assert "start a new file" in str(caught.value)
 

@@ -15,7 +15,7 @@ from bench.comparison import DECISIVE, CaseComparison, Compared
 from bench.effects import Effect, Verdict
 from bench.laboratory import Laboratory
 from bench.result_names import ROOT
-from bench.selftest import KNOWN_COST_S, Report, Tally
+from bench.selftest import DECIDED, KNOWN_COST_S, LATE_P50, LATE_P99, Report, Tally
 from bench.selftest_output import _order
 from made_up_runs import Bench
 
@@ -105,6 +105,23 @@ def test_intervals_are_exact_binomial_ones() -> None:
 def test_false_alarms_contradict_only_beyond_chance(alarms: int, contradicted: bool) -> None:
     report = Report()
     report.tallies["false alarm: x"] = Tally(trials=40, found=alarms)
+    assert bool(report.problems()) is contradicted
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "contradicted"),
+    [
+        (DECIDED, 20, False),
+        (DECIDED, 10, True),
+        (LATE_P99, 10, True),
+        (LATE_P50, 10, True),
+        (LATE_P50, 1, False),
+        ("+3%, 6 pairs", 0, False),
+    ],
+)
+def test_what_must_be_found_and_what_must_not(name: str, found: int, contradicted: bool) -> None:
+    report = Report()
+    report.tallies[name] = Tally(trials=20, found=found)
     assert bool(report.problems()) is contradicted
 
 

@@ -100,7 +100,7 @@ def test_one_n_has_no_crossover(tmp_path: Path) -> None:
             ["async", "async-uvloop", "floor"],
             "async and async-uvloop for short requests: there is no result of sync",
         ),
-        (["floor"], "No manager has a result for short requests."),
+        (["floor"], "Only yardsticks have a result for short requests: "),
         (["sync", "floor", "noop-sync"], "sync for short requests: there is no result of another"),
     ],
 )

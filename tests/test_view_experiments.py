@@ -71,8 +71,8 @@ def executors(tmp_path: Path) -> Summary:
 
 def test_in_flight_against_threads(executors: Summary) -> None:
     text = shown(executors)
-    peaks = "most in flight: sync, a thread each 64, sync on 4 threads 4, async 64"
-    assert f"short, N = 64: {peaks}" in text
+    peaks = "at N = 64 most in flight: sync, a thread each 64, sync on 4 threads 4, async 64"
+    assert f"short: {peaks}" in text
     ratios = "sync, a thread each 0.50x (0.50-0.50), sync on 4 threads 0.50x (0.50-0.50)"
     assert f"throughput to that of async: {ratios}" in text
     assert "/floor" not in text, "no ordinary table repeats them"

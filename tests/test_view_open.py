@@ -89,7 +89,7 @@ def test_the_verdict_is_at_the_greatest_load_without_overload(summary: Summary) 
     assert panel.telling() == "80 %"
     text = " ".join(shown(summary).split())
     assert (
-        "short, N = 4, load 80 %: sync has a p99 of 400 us (coordinated omission hides 8.00x"
+        "short, N = 4: at a load of 80 % sync has a p99 of 400 us (coordinated omission hides 8.00x"
         " (8.00-8.00); 4.00x (4.00-4.00) that of the closed loop); async has a p99 of 200 us"
         in text
     )
@@ -116,7 +116,7 @@ def test_a_narrow_window_loses_no_number(summary: Summary) -> None:
 def test_loads_in_redos_per_second_and_without_a_closed_loop(tmp_path: Path) -> None:
     made = [open_record(loaded("sync", "open:20000"), 1, latency_ns=100_000)]
     text = shown(summary_of(tmp_path, made))
-    assert "load 20000/s: sync has a p99 of 100 us" in " ".join(text.split())
+    assert "a load of 20000/s sync has a p99 of 100 us" in " ".join(text.split())
     assert "2.00x" in text
     (svg, _) = draw(load_summary(tmp_path / "a.json"), tmp_path / "x")
     assert "load, redos per second" in svg.read_text()
@@ -133,7 +133,7 @@ def test_a_rate_beside_a_closed_loop_has_its_share(tmp_path: Path) -> None:
 
 def test_if_every_load_is_too_much_the_verdict_says_so(tmp_path: Path) -> None:
     made = [open_record(loaded("sync", "open:9%"), 1, latency_ns=9_000, overloaded=(1, 1))]
-    assert "load 9 % (overloaded, not a steady state)" in " ".join(
+    assert "a load of 9 % (overloaded, not a steady state)" in " ".join(
         shown(summary_of(tmp_path, made)).split()
     )
 
