@@ -64,13 +64,16 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.output is not None and not args.plot:
         raise BenchError("--output is where --plot draws to: give --plot as well")
     folder = args.folder or RESULTS
-    results = list(_results(folder, err, ab=args.ab))
+    left_out: list[str] = []
+    results = list(_results(folder, left_out, ab=args.ab))
     if not results:
+        _print_plain_lines(err, left_out)
         raise BenchError(f"no result in {folder}: make one with `run`, or name another folder")
     pattern = "*" if args.case is None else args.case
     series = history(results, measure, pattern)
     if not series:
         raise BenchError(_nothing(results, pattern, args.measure))
+    _print_plain_lines(err, left_out)
     place = args.output or folder
     pictures = _drawn(series, measure, place, args.force) if args.plot else []
     if args.json:
@@ -84,26 +87,26 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     return 0
 
 
-def _results(folder: Path, err: Console, *, ab: bool) -> Iterator[Dated]:
-    """Every result of the folder that can be read and dated; the others are named on stderr."""
+def _results(folder: Path, left_out: list[str], *, ab: bool) -> Iterator[Dated]:
+    """Every result of the folder that can be read and dated; of the others a line each."""
     sides = 0
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")]):
         try:
             summary = load_summary(path)
         except ResultFileError as error:
-            _print_plain(err, f"left out: {error}")
+            left_out.append(f"left out: {error}")
             continue
         if summary.environment.ab is not None and not ab:
             sides += 1
             continue
         result = dated(summary, _commit_date)
         if result is None:
-            _print_plain(err, f"left out: {path}: neither its commit nor its date is known")
+            left_out.append(f"left out: {path}: neither its commit nor its date is known")
         else:
             yield result
     if sides:
         count = f"{sides} side{'' if sides == 1 else 's'}"
-        _print_plain(err, f"left out: {count} of A/B measurements (--ab takes them in)")
+        left_out.append(f"left out: {count} of A/B measurements (--ab takes them in)")
 
 
 def _commit_date(commit: str) -> datetime | None:
@@ -127,6 +130,11 @@ def _nothing(results: Iterable[Dated], pattern: str, measure: str) -> str:
 def _drawn(series: list[Series], measure: str, place: Path, force: bool) -> list[Path]:
     stem = place / "history" if place.is_dir() else place
     return draw(series, measure, stem, force=force)
+
+
+def _print_plain_lines(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        _print_plain(console, line)
 
 
 def _print_plain(console: Console, text: str) -> None:

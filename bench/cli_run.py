@@ -89,13 +89,10 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     check_peer(config)
     interpreters = find_interpreters(config.python)
     managers, left_out = usable_managers(config, interpreters, asked_for=asked_for)
-    for warning in left_out:
-        _say(err, f"warning: {warning}")
     if older is not None and managers != config.manager:
         raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
     config = override(config, manager=list(managers))
-    for warning in without_meaning(config) if older is None else ():
-        _say(err, f"warning: {warning}")
+    without = without_meaning(config) if older is None else ()
     environment = Environment.collect(
         ROOT,
         child_build={},
@@ -112,8 +109,6 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     if args.report:
         check_page(_page_of(path), of=[path], overwrite=args.force or older is not None)
     equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
-    for warning in equipment.warnings:
-        _say(err, f"warning: {warning}")
     environment = replace(
         environment,
         child_build=equipment.build_facts,
@@ -128,6 +123,9 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     else:
         result = older
         result.check_resumable(environment)
+    # Once nothing can be wrong any more: what is wrong is one line.
+    for warning in (*left_out, *without, *equipment.warnings):
+        _say(err, f"warning: {warning}")
     say_what_disturbs(err)
     measure = WithCapacity(partial(measure_run, config=config, equipment=equipment))
     _measure(config, result, measure, err)

@@ -74,7 +74,7 @@ KINDS: Final = (
         ratio_figure,
     ),
     Kind("knee", "time per redo over throughput, N at the points", has_points, knee_figure),
-    Kind("cpu-parts", "CPU per redo by process and mode", has_cpu, cpu_figure),
+    Kind("cpu-parts", "CPU per redo by process and mode, each a median", has_cpu, cpu_figure),
 )
 """In the order in which they are drawn."""
 

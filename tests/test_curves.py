@@ -102,12 +102,13 @@ def test_never_ahead_to_the_end(tmp_path: Path) -> None:
     assert len(lines(panel, "async")) == 1
 
 
-def test_a_peer_and_the_floor_have_no_ratio(tmp_path: Path) -> None:
+def test_a_peer_has_a_ratio_and_a_yardstick_none(tmp_path: Path) -> None:
     records = [
-        steady_record(Case(manager, "short", 1)) for manager in ("sync", "floor", "peer:async")
+        steady_record(Case(manager, "short", 1))
+        for manager in ("sync", "floor", "noop-sync", "peer:async")
     ]
     (group,) = loaded(tmp_path, records).groups()
-    assert ratios(group) == []
+    assert [one.manager for one in ratios(group)] == ["peer:async"]
 
 
 # --- Knee -----------------------------------------------------------------------------------------

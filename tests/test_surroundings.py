@@ -131,7 +131,7 @@ def test_profiles_of_shared_threads_and_cpu_have_their_views(name: str) -> None:
     [
         ({"topology": "per-tenant", "executor": "2"}, "--topology"),
         ({"load": "closed,open:50%", "admission": "none,after:2"}, "--load"),
-        ({"load": "open:50%"}, "closed, too"),
+        ({"load": "open:50%"}, "closed as well"),
         ({"background_load": "-1"}, "--background-load"),
         ({"background_load": "257"}, "from 0 to 256"),
         ({"executor": "0"}, "per-client, ncpus, or a number of threads"),
