@@ -22,7 +22,7 @@ from bench import fields
 from bench.cases import DEFAULTS, Case, shared_extra, without
 from bench.effects import Effect
 from bench.errors import BenchError
-from bench.layout import WIDTH, broken
+from bench.layout import broken
 from bench.names import unknown
 from bench.rounds import ratio
 from bench.stats import HEADINGS, CaseRow, Summary, manager_order, measure_of
@@ -163,7 +163,7 @@ def _table(workload: str, against: Against, rows: Sequence[Pair]) -> Table:
         for measure, heading in HEADINGS.items()
         if measure != _INVERSE
     ]
-    room = WIDTH - (fields.field_table(rows, [clients, *ratios], gap=_GAP).width or 0) - _GAP
+    room = fields.room_beside(rows, [clients, *ratios], gap=_GAP)
     name: fields.Field[Pair] = fields.words(
         "case", lambda pair: broken(named(without(pair.row.case, shared)), room, ", ")
     )

@@ -95,12 +95,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         stem = args.output or paths[1].with_suffix("")
         pictures = draw_comparison(comparison, stem, force=args.force)
     if paths[0].samefile(paths[1]):
-        err.print(
-            f"walredo-bench: both are {paths[0]}: nothing can differ",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        _print_plain(err, f"walredo-bench: both are {paths[0]}: nothing can differ")
     status = output.show(comparison, args, out, err)
     for picture in pictures:
         _print_plain(out, str(picture))

@@ -19,7 +19,7 @@ from bench.columns import Column
 from bench.comparison import DECISIVE, MEASURES, CaseComparison, Compared, Comparison
 from bench.effects import Effect, Verdict, holds_to
 from bench.keys import SCHEMA_VERSION
-from bench.layout import WIDTH, broken
+from bench.layout import broken
 from bench.over_clients import over_clients_data
 from bench.stats import HEADINGS, Summary
 
@@ -64,7 +64,7 @@ def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> 
         fields.Field("verdict", _verdicts, is_words=True, style_of=_color),
         fields.texts("shows", lambda one: smallest_text(one.measures.get(DECISIVE))),
     ]
-    room = WIDTH - (fields.field_table(cases, figures, gap=_GAP).width or 0) - _GAP
+    room = fields.room_beside(cases, figures, gap=_GAP)
     name: fields.Field[CaseComparison] = fields.words(
         "case", lambda one: broken(without(one.case, shared).name, room, "/")
     )

@@ -16,7 +16,7 @@ from rich.text import Text
 from bench import columns
 from bench.columns import Column
 from bench.effects import Effect
-from bench.layout import whole_table
+from bench.layout import WIDTH, whole_table
 from bench.stats import Estimate
 
 Row = TypeVar("Row")
@@ -141,6 +141,11 @@ def field_table(
     _say_once([texts for field, texts in zip(shown, cells, strict=True) if field.is_group])
     left = [number for number, field in enumerate(shown) if field.is_words]
     return whole_table(title, headings, zip(*cells, strict=True), left=left, gap=gap)
+
+
+def room_beside(rows: Sequence[Row], fields: Sequence[Field[Row]], *, gap: int) -> int:
+    """The columns of the terminal that a table of these fields leaves to one more."""
+    return WIDTH - (field_table(rows, fields, gap=gap).width or 0) - gap
 
 
 def _say_once(groups: Sequence[list[Text]]) -> None:

@@ -6,7 +6,7 @@ tables and as data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from bench.crossover import text as crossover_text
 from bench.findings import BASE
 from bench.layout import bare_table, hanging, print_whole
 from bench.scalability import Bounded, Fit, scalings
-from bench.stats import HEADINGS, Group, Summary
+from bench.stats import HEADINGS, Summary
 
 _ABSENT: Final = "-"
 
@@ -29,32 +29,24 @@ _SCALINGS_WIDTH: Final = 100
 """What the tables need, in columns of the terminal."""
 
 
-CROSSOVERS_READ: Final = (
+_CROSSOVERS_READ: Final = (
     "Better from N on: by the mean ratio over the rounds at it and at every greater N; none: at no"
     " N."
 )
-SCALINGS_READ: Final = (
+_SCALINGS_READ: Final = (
     "Growth: lambda is what one client gets alone, sigma the share for which clients queue, kappa"
     " what each pair of them costs, off by how far the curve is from the data at most"
     " (docs/comparing.md)."
 )
-"""How to read the tables."""
 
 
-def has_crossovers(groups: Iterable[Group]) -> bool:
-    """Whether there is a table of them."""
-    return any(crossovers(group) for group in groups)
-
-
-def has_scalings(groups: Iterable[Group]) -> bool:
-    """Whether there is a table of them."""
-    return any(one.fit is not None for group in groups for one in scalings(group))
-
-
-def print_over_clients(summary: Summary, console: Console) -> None:
-    """Prints the tables that have anything to say."""
-    _print_crossovers(summary, console)
-    _print_scalings(summary, console)
+def print_over_clients(summary: Summary, console: Console) -> list[str]:
+    """Prints the tables that have anything to say; how to read those that it printed."""
+    printed = [
+        (_print_crossovers(summary, console), _CROSSOVERS_READ),
+        (_print_scalings(summary, console), _SCALINGS_READ),
+    ]
+    return [reading for is_there, reading in printed if is_there]
 
 
 def over_clients_data(summary: Summary) -> dict[str, Any]:
@@ -75,7 +67,8 @@ def over_clients_data(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _print_crossovers(summary: Summary, console: Console) -> None:
+def _print_crossovers(summary: Summary, console: Console) -> bool:
+    """Whether there was a table."""
     table = bare_table(f"Better than {BASE} from N on (95 % interval)")
     table.add_column("manager", overflow="fold")
     for measure in CROSSOVER_MEASURES:
@@ -90,9 +83,11 @@ def _print_crossovers(summary: Summary, console: Console) -> None:
     if table.row_count:
         console.print()
         print_whole(table, _CROSSOVERS_WIDTH, console)
+    return bool(table.row_count)
 
 
-def _print_scalings(summary: Summary, console: Console) -> None:
+def _print_scalings(summary: Summary, console: Console) -> bool:
+    """Whether there was a table."""
     table = bare_table("How throughput grows with N (95 % interval)")
     table.add_column("manager", overflow="fold")
     for heading in ("lambda, redo/s", "sigma, %", "kappa, 1e-6", "peak at N", "off by"):
@@ -113,6 +108,7 @@ def _print_scalings(summary: Summary, console: Console) -> None:
     for why_not, names in without.items():
         text = f"growth with N not fitted to {'; '.join(names)}: {why_not}"
         console.print(hanging("- ", text, ""), highlight=False)
+    return bool(table.row_count)
 
 
 def _cells(fit: Fit, measured: tuple[int, ...]) -> tuple[str, ...]:

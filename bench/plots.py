@@ -119,13 +119,10 @@ def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
     """The ordinary pictures that `draw` makes only where they are asked for: name, caption and how
     to make each."""
     groups = summary.without(covered([row.case for row in summary.rows])).groups()
-    for extra in dict.fromkeys(group.extra for group in groups):
-        for kind in KINDS:
-            panels = [one for one in groups if one.extra == extra and kind.shows(one)]
-            if panels and not kind.unasked:
-                beside = "".join(f", {key}={value}" for key, value in extra)
-                make = partial(kind.figure, panels, summary)
-                yield f"{kind.name}{_suffix(extra)}", f"{kind.caption}{beside}", make
+    for kind, extra, panels in _ordinary([kind for kind in KINDS if not kind.unasked], groups):
+        beside = "".join(f", {key}={value}" for key, value in extra)
+        make = partial(kind.figure, panels, summary)
+        yield f"{kind.name}{_suffix(extra)}", f"{kind.caption}{beside}", make
 
 
 def check_free(cases: Iterable[Case], stem: Path) -> None:
@@ -195,19 +192,26 @@ class _Pictures:
             yield from self._of_kinds([kind], groups)
 
     def _of_kinds(self, kinds: Sequence[Kind], groups: Sequence[Group]) -> _Named:
-        """By further dimensions, then by kind."""
-        for extra in dict.fromkeys(group.extra for group in groups):
-            for kind in kinds:
-                panels = [one for one in groups if one.extra == extra and kind.shows(one)]
-                if panels:
-                    make = partial(kind.figure, panels, self.summary)
-                    yield f"{kind.name}{_suffix(extra)}", make
+        for kind, extra, panels in _ordinary(kinds, groups):
+            yield f"{kind.name}{_suffix(extra)}", partial(kind.figure, panels, self.summary)
 
     def _of_views(self, names: Sequence[str]) -> _Named:
         for view in views_of(self.cases):
             for name in view.pictures:
                 if name in names:
                     yield name, partial(view.figure, name, self.summary)
+
+
+def _ordinary(
+    kinds: Sequence[Kind], groups: Sequence[Group]
+) -> Iterator[tuple[Kind, tuple[tuple[str, str | int], ...], list[Group]]]:
+    """Each picture of these kinds with its further dimensions and its groups: by dimensions, then
+    by kind."""
+    for extra in dict.fromkeys(group.extra for group in groups):
+        for kind in kinds:
+            panels = [one for one in groups if one.extra == extra and kind.shows(one)]
+            if panels:
+                yield kind, extra, panels
 
 
 def _suffix(extra: Iterable[tuple[str, object]]) -> str:

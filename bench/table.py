@@ -6,7 +6,7 @@ the console that the caller passes and nowhere else, so colours and width are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -22,14 +22,7 @@ from bench.findings import BASE, FLOOR
 from bench.keys import SCHEMA_VERSION
 from bench.layout import bare_table, hanging, print_whole
 from bench.notes import notes
-from bench.over_clients import (
-    CROSSOVERS_READ,
-    SCALINGS_READ,
-    has_crossovers,
-    has_scalings,
-    over_clients_data,
-    print_over_clients,
-)
+from bench.over_clients import over_clients_data, print_over_clients
 from bench.rounds import ratio
 from bench.sparkline import sparkline
 from bench.stats import (
@@ -94,8 +87,9 @@ def print_summary(
         console.print()
         for sentence in (text for group in groups for text in of_group(group)):
             console.print(hanging("- ", sentence, "bold"), highlight=False)
+    readings: list[str] = []
     if CASES in parts:
-        _print_cases(ordinary, {note.case for note in marks}, console, plain=plain)
+        readings = _print_cases(ordinary, {note.case for note in marks}, console, plain=plain)
     for view in views if EXPERIMENTS in parts else ():
         for shown in view.tables(summary):
             console.print()
@@ -111,19 +105,20 @@ def print_summary(
     if CASES in parts and ordinary.rows:
         if marks:
             console.print()
-        legend = _legend(ordinary, marked=bool(marks))
+        legend = " ".join((_legend(ordinary, marked=bool(marks)), *readings))
         console.print(Text(legend, style="dim"), highlight=False)
 
 
 def _print_cases(
     summary: Summary, marked: Collection[Any], console: Console, *, plain: bool
-) -> None:
+) -> list[str]:
+    """How to read what it printed over all N."""
     for group in summary.groups():
         console.print()
         print_whole(_table(group, marked), _WIDTH, console)
         for line in () if plain else sparklines(group):
             console.print(line, highlight=False)
-    print_over_clients(summary, console)
+    return print_over_clients(summary, console)
 
 
 def as_data(summary: Summary) -> dict[str, Any]:
@@ -204,9 +199,7 @@ def heading(summary: Summary) -> Text:
     )
 
 
-_Cells = Callable[[Sequence[float | None]], Column]
-
-_MEASURED: Final[tuple[tuple[str, _Cells], ...]] = (
+_MEASURED: Final[tuple[tuple[str, columns.Numbers], ...]] = (
     ("time_per_redo_s", columns.seconds),
     ("throughput_per_s", columns.rates),
     ("latency_p50_s", columns.seconds),
@@ -330,7 +323,5 @@ def _legend(summary: Summary, *, marked: bool) -> str:
         if len({row.case.manager for row in summary.rows} - {FLOOR}) > 1
         else "",
         "!: see the notes." if marked else "",
-        CROSSOVERS_READ if has_crossovers(groups) else "",
-        SCALINGS_READ if has_scalings(groups) else "",
     ]
     return " ".join(filter(None, said))

@@ -3,6 +3,8 @@
 Used by tables, figures and the description of the result file's keys. Nothing here parses.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 

@@ -203,4 +203,4 @@ def _label(panel: Panel, admission: str) -> str:
         for line in panel.lines
         if line.admission == admission and (one := line.measure(HELD)) is not None
     ]
-    return f"{admission}\n{units.size(max(held)) if held else '-'}"
+    return f"{admission}\n{units.size(max(held)) if held else columns.ABSENT}"

@@ -25,7 +25,6 @@ from bench.rounds import ratio
 from bench.stats import CaseRow, Estimate, Summary, paired_ratio
 from bench.view_panels import Panel, figure
 from bench.view_parts import (
-    ABSENT,
     Family,
     effect_data,
     families,
@@ -243,17 +242,13 @@ def _table(family: Family, load: int) -> Table:
         fields.measure("busy", busy, columns.plain(2)),
         fields.ratio_interval("CPU to sync", partial(saving, family)),
     ]
-    rows = [
-        row
-        for clients in family.clients
-        for row in family.of(clients=clients, background_load=load)
-    ]
+    rows = family.of(background_load=load)
     return fields.field_table(rows, shown, f"{family.title}, {load} busy processes beside")
 
 
 def _per_cpu(row: CaseRow) -> str:
     cpus = _cpus(row)
-    return ABSENT if cpus is None else f"{row.case.clients / cpus:g}"
+    return columns.ABSENT if cpus is None else f"{row.case.clients / cpus:g}"
 
 
 def _case_data(family: Family, row: CaseRow) -> dict[str, Any]:

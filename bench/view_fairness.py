@@ -25,7 +25,6 @@ from bench.view_parts import (
     Family,
     families,
     kin,
-    lines,
     median,
 )
 
@@ -150,13 +149,7 @@ def _table(family: Family) -> Table:
         fields.measure("t/redo", lambda row: row.time_per_redo_s),
         fields.measure("p99", lambda row: row.latency_p99_s),
     ]
-    rows = [
-        row
-        for clients in family.clients
-        for line in lines(family)
-        if (row := line.row(clients)) is not None
-    ]
-    return fields.field_table(rows, shown)
+    return fields.field_table(family.rows, shown)
 
 
 def _spread(estimate: Estimate | None) -> str:

@@ -29,7 +29,6 @@ from bench.surroundings import (
     STORM_WAIT,
 )
 from bench.view_lifecycle_figure import PICTURE, episodes, figure, finding
-from bench.view_parts import ABSENT
 
 WAYS: Final = {
     STORM_BACK_OFF: "back-off as built",
@@ -130,7 +129,7 @@ _LAUNCH: Final[fields.Field[CaseRow]] = fields.measure(
 
 
 def _manager_or_dash(row: CaseRow) -> str:
-    return ABSENT if row.case.scenario == REAP else _manager(row) or ABSENT
+    return columns.ABSENT if row.case.scenario == REAP else _manager(row) or columns.ABSENT
 
 
 def _unreaped(row: CaseRow) -> float | None:

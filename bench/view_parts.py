@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 from bench import units
 from bench.cases import DEFAULTS, Case
+from bench.columns import ABSENT
 from bench.effects import Effect
 from bench.stats import CaseRow, Estimate, Summary, manager_order
-
-ABSENT = "-"
 
 
 @dataclass(frozen=True, slots=True)

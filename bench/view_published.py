@@ -44,7 +44,6 @@ _COMPARED: Final = ("short", "medium")
 _LEAST_N: Final = 3
 """A shape is no shape with fewer."""
 
-_ABSENT: Final = "-"
 _RATIO: Final = "published"
 _GROWTH: Final = "published-growth"
 
@@ -189,7 +188,7 @@ def _bounded(by_clients: ByClients, rows: Iterable[int]) -> list[columns.Bounded
 
 def _same_way(one: Beside, clients: int) -> str:
     if clients not in one.own:
-        return _ABSENT
+        return columns.ABSENT
     if clients in one.undecided:
         return "?"
     return "yes" if clients in one.same_way else "NO"

@@ -29,7 +29,6 @@ from bench.knee_plot import figure_beside, finding
 from bench.rounds import ratio
 from bench.stats import CaseRow, Group, Summary
 from bench.surroundings import PER_TENANT
-from bench.view_parts import ABSENT
 
 _PICTURE: Final = "tenants"
 _THROUGHPUT: Final = "throughput_per_s"
@@ -133,8 +132,8 @@ def _knees(pair: Pair) -> Table:
         fields.texts("knee at N", knee_text),
         fields.measure("redo/s", lambda one: row(one).throughput_per_s, columns.rates),
         fields.measure("t/redo", lambda one: row(one).time_per_redo_s),
-        fields.texts("if shared", lambda one: shared.get(one.manager, ABSENT)),
-        fields.texts("ahead from N", lambda one: ahead.get(one.manager, ABSENT)),
+        fields.texts("if shared", lambda one: shared.get(one.manager, columns.ABSENT)),
+        fields.texts("ahead from N", lambda one: ahead.get(one.manager, columns.ABSENT)),
     ]
     title = f"The knee, and from which N on it is ahead of {BASE} (95 %)"
     return fields.field_table(knees(pair.tenants), shown, title)
