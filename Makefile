@@ -88,11 +88,11 @@ test: compiled $(DEV) ## run the tests (ARGS="-k name")
 	@$(RUN) -m pytest -n $(TEST_JOBS) $(ARGS)
 
 test-faults: compiled $(DEV) ## print what callers get under every fault of the child, as in docs/fault-matrix.md
-	@$(RUN) tests/fault_matrix.py
+	@$(RUN) -m tests.support.fault_matrix
 
 REDOS ?= 1000000
 soak: compiled $(DEV) ## redo while the child is killed and stopped all the time (REDOS=1000000; ARGS=...)
-	@$(RUN) tests/soak.py --redos $(REDOS) $(ARGS)
+	@$(RUN) -m tests.support.soak --redos $(REDOS) $(ARGS)
 
 # Each C file with $(CC), and with clang where there is one, as their warnings differ. Compiled for
 # real: some warnings come from the optimiser.
@@ -103,16 +103,16 @@ lint: $(DEV) ## check style, types and C warnings
 	@$(RUN) -m mypy
 	@mkdir -p build/lint
 	@for compiler in "$(CC)" $$(command -v clang >/dev/null && echo clang); do \
-	    for source in fake_redo_child/*.c; do \
+	    for source in fake_redo_child/*/*.c; do \
 	        $$compiler $(C_WARNINGS) -c -o build/lint/object.o "$$source" || exit 1; \
 	    done; \
 	    echo "$$compiler: no warnings"; \
 	done
 
 # What the fuzzer found on its way is kept in build/fuzz/corpus and used by the next run; an input that
-# crashes the parser is left in build/fuzz, and fake_redo_child/fuzz_replay.c runs it again.
+# crashes the parser is left in build/fuzz, and fake_redo_child/fuzz/fuzz_replay.c runs it again.
 SECONDS ?= 60
-FUZZ_SOURCES := fake_redo_child/fuzz_redo_parser.c fake_redo_child/redo_parser.c
+FUZZ_SOURCES := fake_redo_child/fuzz/fuzz_redo_parser.c fake_redo_child/child/redo_parser.c
 fuzz: ## feed the redo parser with inputs that libFuzzer makes up (SECONDS=60; needs clang)
 	@command -v clang >/dev/null || { \
 	    echo "error: clang is missing, and libFuzzer is a part of it: apt-get install clang" >&2; exit 2; }

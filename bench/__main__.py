@@ -3,7 +3,8 @@
 import sys
 
 try:
-    from bench import cli, interrupts
+    from bench import interrupts
+    from bench.cli import main as cli
 except ModuleNotFoundError as missing:
     print(
         f"walredo-bench: the library {missing.name} is not installed: run `make child` and use"

@@ -15,7 +15,7 @@ or that follow it, where a reader would type another:
     what it prints
     ```
 
-The table of a result file's keys (docs/measures.md) is that of bench/keys.py.
+The table of a result file's keys (docs/measures.md) is that of bench/results/keys.py.
 
 With ``--check`` nothing is written; the exit status is 1 if something is not what the files say.
 """
@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.errors import BenchError
-from bench.keys import TABLE_BEGIN, with_table
+from bench.results.keys import TABLE_BEGIN, with_table
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -12,21 +12,22 @@ import contextlib
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from fake_redo_child.faults import FAULTS as FAULTS
-from fake_redo_child.faults import FaultError, parse_fault
-from fake_redo_child.python_child import COST_PRESETS
+from fake_redo_child.child.python_child import COST_PRESETS
+from fake_redo_child.faults.faults import FAULTS as FAULTS
+from fake_redo_child.faults.faults import FaultError, parse_fault
 
 CHILD_KINDS = ("c", "python")
 """The children there are, by the name that ``child_command`` takes."""
@@ -41,16 +42,17 @@ FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
 """Always given; a caller's own flags come after them and so may override them."""
 
 _HERE = Path(__file__).resolve().parent
-_PYTHON_CHILD = _HERE / "python_child.py"
+_PYTHON_CHILD = _HERE / "child" / "python_child.py"
 _CHILD_SOURCES = (
-    "fake_redo_child.c",
-    "redo_parser.c",
-    "child_io.c",
-    "spin.c",
-    "fault.c",
-    "misbehave.c",
+    "child/fake_redo_child.c",
+    "child/redo_parser.c",
+    "common/child_io.c",
+    "common/spin.c",
+    "faults/fault.c",
+    "faults/misbehave.c",
 )
-_FLOOR_SOURCES = ("pipe_floor.c", "floor_slice.c", "floor_traffic.c")
+_FLOOR_SOURCES = ("floor/pipe_floor.c", "floor/floor_slice.c", "floor/floor_traffic.c")
+_INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 _COMPILERS = ("cc", "gcc", "clang")
 _KEY_DIGITS = 16
 _WAIT_S = 0.2
@@ -252,14 +254,27 @@ def _decimal(us: float) -> str:
 
 def _key(sources: Sequence[Path], compiler: Compiler, flags: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    headers = {header for source in sources for header in source.parent.glob("*.h")}
     parts = [platform.machine(), *compiler.command, compiler.version, *flags]
     for part in parts:
         digest.update(part.encode() + b"\0")
-    for path in [*sources, *sorted(headers)]:
+    for path in [*sources, *sorted(_headers(sources))]:
         content = path.read_bytes()
         digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:_KEY_DIGITS]
+
+
+def _headers(sources: Iterable[Path]) -> set[Path]:
+    """The project's headers that the sources include, directly or through others."""
+    found: set[Path] = set()
+    todo = list(sources)
+    while todo:
+        file = todo.pop()
+        included = {
+            (file.parent / name.decode()).resolve() for name in _INCLUDE.findall(file.read_bytes())
+        }
+        todo += included - found
+        found |= included
+    return found
 
 
 def _user_folder() -> Path:

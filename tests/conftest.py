@@ -14,10 +14,19 @@ from typing import Any
 import hypothesis
 import pytest
 
-from bench import cli_ab, cli_history, cli_run, interrupts, result_names
-from made_up_runs import Bench
-from managers import AsyncDriver, Driver, SyncDriver, eventually, open_descriptors, own_children
-from test_child_harness import command_of
+from bench import interrupts
+from bench.cli import ab, history, run
+from bench.results import naming
+from tests.support.children import command_of
+from tests.support.made_up_runs import Bench
+from tests.support.managers import (
+    AsyncDriver,
+    Driver,
+    SyncDriver,
+    eventually,
+    open_descriptors,
+    own_children,
+)
 
 # No test asserts a time: a busy machine must not fail one.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -98,10 +107,10 @@ def bench(
     made = Bench(tmp_path, capsys)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(cli_run, "measure_run", made.measure)
-    for module in (cli_ab, cli_run):
+    monkeypatch.setattr(run, "measure_run", made.measure)
+    for module in (ab, run):
         monkeypatch.setattr(module, "adopt_orphans", lambda: None)  # a property of the process
-    for module in (cli_history, cli_run, result_names):
+    for module in (history, run, naming):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     with handlers_kept():
         yield made

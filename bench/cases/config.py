@@ -1,0 +1,280 @@
+"""Profiles: TOML in, a frozen and checked ``Config`` out; options of the command line on top.
+
+What belongs here: what a configuration holds, where it is read from, how two are told apart. What
+does not: what a field may be and how a wrong one is answered (config_fields), which names there are
+(names), reading the command line (cli), which cases a configuration asks for (matrix).
+
+Whatever a Config is made from - a profile, options, a result file - the same code checks it; only
+what an error calls the value differs. Nothing changes a Config once it is made.
+"""
+
+import importlib.resources
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bench.cases.dimensions import (
+    CLOSED,
+    NO_ADMISSION,
+    NO_HEARTBEAT,
+    OWN,
+    PER_CLIENT,
+    REDO,
+    SHARED,
+    YIELD,
+)
+from bench.cases.names import NO_FAULT, PARK, THIS_PYTHON, python_label, unknown
+from bench.cases.own import child_label, workload_label
+from bench.cases.placement import ANY
+from bench.cases.rules import (
+    RULES,
+    TABLES,
+    ConfigError,
+    Source,
+    check_together,
+    checked,
+    flat,
+    shown,
+)
+
+__all__ = [
+    "OPTIONS",
+    "ChildConfig",
+    "Config",
+    "ConfigError",
+    "ReadPathConfig",
+    "differences",
+    "from_json",
+    "load_profile",
+    "option_name",
+    "override",
+    "profiles",
+]
+
+
+class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The redo process: which programs, how much CPU each burns on top of its own work, and how it
+    misbehaves (PROTOCOL.md lists the faults)."""
+
+    kind: tuple[str, ...] = ("c",)
+    cost: str = "none"
+    fault: str = NO_FAULT
+
+
+class ReadPathConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes before a redo in the cases that have a read path, which are those with an
+    admission other than none. A budget of 0 is no limit."""
+
+    data_bytes: int = 262_144
+    download_ms: float = 5.0
+    download_share: float = 0.25
+    budget_bytes: int = 0
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides what one ``run`` measures; bench/profiles/default.toml explains every field.
+
+    Raises ConfigError when made of anything that is not valid. Durations are in seconds.
+    """
+
+    name: str
+    """The profile it came from: the stem of the profile's file."""
+    title: str = ""
+    manager: tuple[str, ...]
+    workload: tuple[str, ...]
+    clients: tuple[int, ...]
+    wait: tuple[str, ...] = (PARK,)
+    placement: tuple[str, ...] = (ANY,)
+    python: tuple[str, ...] = (THIS_PYTHON,)
+    """The interpreters that workers run on, as ``interpreters`` understands them."""
+    topology: tuple[str, ...] = (SHARED,)
+    executor: tuple[str, ...] = (PER_CLIENT,)
+    load: tuple[str, ...] = (CLOSED,)
+    admission: tuple[str, ...] = (NO_ADMISSION,)
+    pause: tuple[str, ...] = (YIELD,)
+    caller: tuple[str, ...] = (OWN,)
+    heartbeat: tuple[str, ...] = (NO_HEARTBEAT,)
+    background_load: tuple[int, ...] = (0,)
+    scenario: tuple[str, ...] = (REDO,)
+    rounds: int = 7
+    slices: int = 5
+    seconds: float = 0.25
+    warmup_s: float = 0.05
+    timeout_s: float = 60.0
+    run_timeout_s: float = 90.0
+    budget_s: float | None = None
+    peer: str = ""
+    """The program that the managers ``peer:KIND`` are."""
+    seed: int = 1
+    child: ChildConfig = ChildConfig()
+    read_path: ReadPathConfig = ReadPathConfig()
+
+    def __post_init__(self) -> None:
+        # Those who made it from a file or options have asked before, to name the place of an error.
+        source = Source(f"configuration {self.name}")
+        fields = _fields(self)
+        checked(fields, source)
+        check_together(fields, source)
+
+    @property
+    def slice_s(self) -> float:
+        """How long one slice measures, before the stretching that slow cases need."""
+        return self.seconds / self.slices
+
+    def without_paths(self) -> "Config":
+        """The same without a place on this machine, for a result file."""
+        return msgspec.structs.replace(
+            self,
+            peer="",
+            python=tuple(map(python_label, self.python)),
+            workload=tuple(map(workload_label, self.workload)),
+            child=msgspec.structs.replace(
+                self.child, kind=tuple(map(child_label, self.child.kind))
+            ),
+        )
+
+    def to_json(self) -> str:
+        """One line of JSON, from which ``from_json`` makes an equal Config."""
+        return msgspec.json.encode(self).decode()
+
+
+_DEFAULTS: Final = {
+    f"{prefix}{item.name}": item.default
+    for kind, prefix in ((Config, ""), (ChildConfig, "child."), (ReadPathConfig, "read_path."))
+    for item in msgspec.structs.fields(kind)
+    if not item.required and item.name not in TABLES
+}
+_FIELD_OF_OPTION: Final[Mapping[str, str]] = {
+    **{name: name for name in RULES if name != "title" and "." not in name},
+    "child": "child.kind",
+    "cost": "child.cost",
+    "fault": "child.fault",
+    "data_bytes": "read_path.data_bytes",
+    "download_ms": "read_path.download_ms",
+    "download_share": "read_path.download_share",
+    "budget_bytes": "read_path.budget_bytes",
+}
+OPTIONS: Final = tuple(_FIELD_OF_OPTION)
+"""What ``override`` takes."""
+
+
+def option_name(option: str) -> str:
+    """An option of ``override`` as the command line spells it: ``--warmup-s`` for warmup_s."""
+    return "--" + option.replace("_", "-")
+
+
+def profiles() -> list[tuple[str, str]]:
+    """(name, title) of each built-in profile, in the order of the names."""
+    return [(name, load_profile(name).title) for name in sorted(_built_in())]
+
+
+def load_profile(name_or_path: str) -> Config:
+    """The built-in profile of that name, or the one in that file.
+
+    A path is what has a ``/`` or ends in ``.toml``: a stray file ``quick`` never hides a profile.
+    Raises ConfigError when there is none and when anything in it is wrong.
+    """
+    built_in = _built_in()
+    file: Path | Traversable
+    if name_or_path in built_in:
+        name, file, where = name_or_path, built_in[name_or_path], f"profile {name_or_path}.toml"
+    elif "/" in name_or_path or name_or_path.endswith(".toml"):
+        file, where = Path(name_or_path), f"profile {name_or_path}"
+        name = file.stem
+    else:
+        problem = unknown("profile", name_or_path, sorted(built_in))
+        raise ConfigError(f"{problem}; a file of your own is given by its path, ending in .toml")
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: not UTF-8 text: {error.reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from error
+    source = Source(where)
+    return _made(name, flat(table, source), source)
+
+
+def override(config: Config, **options: object) -> Config:
+    """A Config with every option (see ``OPTIONS``) that is not None put in its field's place.
+
+    Values may be text as typed: ``clients="1,128"`` means ``clients=[1, 128]``. ``budget_s=inf``
+    lifts the limit. Raises ConfigError, which then names the option, as ``--clients``.
+    """
+    given: dict[str, object] = {}
+    spelling: dict[str, str] = {}
+    for option, value in options.items():
+        if option not in _FIELD_OF_OPTION:
+            raise TypeError(unknown("option", option, OPTIONS))
+        if value is not None:
+            given[_FIELD_OF_OPTION[option]] = value
+            spelling[_FIELD_OF_OPTION[option]] = option_name(option)
+    source = Source(f"profile {config.name}", spelling)
+    return _made(config.name, {**_fields(config), **given}, source)
+
+
+def from_json(text: str, where: str = "stored configuration") -> Config:
+    """The Config that ``to_json`` wrote, checked like a profile. Errors begin with ``where``."""
+    try:
+        table = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: not valid JSON: {error}") from error
+    name = table.pop("name", None) if isinstance(table, dict) else None
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}: expected an object with a name, got {shown(table)}")
+    source = Source(where)
+    return _made(name, flat(table, source), source)
+
+
+_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s"})
+
+
+def differences(a: Config, b: Config) -> list[str]:
+    """Why rounds of ``a`` and of ``b`` must not share a result file: empty when they may.
+
+    One line for each field, as ``clients: [1, 8] and [1, 128]``. What a run is called and how long
+    it goes on (name, title, rounds, budget_s) may differ: one resumes a run in order to do more. So
+    may the place of a peer, an interpreter, a file or a child: that it is the same shows in the
+    environment.
+    """
+    of_b = _fields(b.without_paths())
+    return [
+        f"{name}: {shown(value)} and {shown(of_b[name])}"
+        for name, value in _fields(a.without_paths()).items()
+        if value != of_b[name] and name not in _FREE_TO_DIFFER
+    ]
+
+
+def _built_in() -> dict[str, Traversable]:
+    files = (importlib.resources.files("bench") / "profiles").iterdir()
+    return {f.name.removesuffix(".toml"): f for f in files if f.name.endswith(".toml")}
+
+
+def _fields(config: Config) -> dict[str, object]:
+    """The flat fields, in the order of the rules."""
+    return {
+        name: getattr(getattr(config, outer), inner) if inner else getattr(config, outer)
+        for name in RULES
+        for outer, _, inner in [name.partition(".")]
+    }
+
+
+def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:
+    """Every Config comes from here. A field that is absent gets its default."""
+    values = {**_DEFAULTS, **checked(fields, source)}
+    if values["budget_s"] == math.inf:
+        values["budget_s"] = None  # a single way to say "no limit", and one that JSON has
+    check_together(values, source)
+
+    def table(prefix: str) -> dict[str, Any]:
+        return {n.removeprefix(prefix): values.pop(n) for n in RULES if n.startswith(prefix)}
+
+    child, read_path = ChildConfig(**table("child.")), ReadPathConfig(**table("read_path."))
+    return Config(name=name, child=child, read_path=read_path, **values)

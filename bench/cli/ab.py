@@ -1,0 +1,209 @@
+"""``ab``: two states of the code, measured in turn on this machine, and compared."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.cases.config import Config, load_profile, override
+from bench.cases.dimensions import Load
+from bench.cases.matrix import cases_of, without_meaning
+from bench.cases.names import is_own_manager, is_peer
+from bench.cases.placement import problem as placement_problem
+from bench.cli.check import say_what_disturbs
+from bench.cli.compare import Output, add_output_arguments
+from bench.cli.options import add_config_options, file_path, given_options
+from bench.errors import BenchError
+from bench.places import RESULTS, ROOT
+from bench.results.claim import claimed
+from bench.results.environment import Environment
+from bench.results.result_file import ResultFile
+from bench.results.suite_file import check_place
+from bench.results.summary import load_summary
+from bench.running.ab import Side, measure, measure_pair
+from bench.running.ab_files import PairFiles
+from bench.running.equipment.equipment import prepare, scratch_folder, usable_managers
+from bench.running.equipment.interpreters import described, find_interpreters
+from bench.running.snapshots import of_commit, of_working_tree
+from bench.running.worker_process import adopt_orphans, end_all
+from bench.show.findings import FLOOR
+from bench.statistics.comparison import compare
+
+DEFAULT_PROFILE = "quick"
+DEFAULT_MINUTES = 5.0
+ON_ONE_CPU = "same-cpu"
+SLICES = 10
+"""Of each side of a pair, which needs many: its ratio is the median of those of its slices."""
+
+_OF_THE_RUN = ("rounds", "budget_s", "peer")
+_EXIT_FAILED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("base", metavar="BASE", help="a commit, tag or branch")
+    parser.add_argument(
+        "changed", metavar="CHANGED", nargs="?", help="likewise (default: the working tree)"
+    )
+    parser.add_argument(
+        "--minutes",
+        metavar="M",
+        default=f"{DEFAULT_MINUTES:g}",
+        help=f"cases that are undecided are measured for so long (default: {DEFAULT_MINUTES:g})",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PREFIX",
+        type=file_path,
+        help="of the result files PREFIX-base.json and PREFIX-changed.json"
+        " (default: results/TIME-ab)",
+    )
+    add_output_arguments(parser)
+    add_config_options(parser)
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    output = Output.of(args)
+    seconds = minutes_in_s(args.minutes)
+    adopt_orphans()
+    try:
+        with contextlib.ExitStack() as stack:
+            files = _measure(args, seconds, output.margin, err, stack)
+            failures = [failure for file in files for failure in file.failures]
+            for failure in failures:
+                say(err, f"failed: {failure.case.name}, pair {failure.round}: {failure.reason}")
+            if not all(file.run_count for file in files):
+                raise BenchError("no pair was measured")
+            comparison = compare(*(load_summary(file.path) for file in files), margin=output.margin)
+            status = output.show(comparison, args, out, err)
+            return status or (_EXIT_FAILED if failures else 0)
+    finally:
+        end_all()
+
+
+def _measure(
+    args: argparse.Namespace,
+    seconds: float,
+    margin: float,
+    err: Console,
+    stack: contextlib.ExitStack,
+) -> tuple[ResultFile, ResultFile]:
+    config = _config(args)
+    interpreters = find_interpreters(config.python)
+    managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
+    config = override(config, manager=list(managers))
+    for warning in (*left_out, *without_meaning(config)):
+        say(err, f"warning: {warning}")
+    now_utc = datetime.now(UTC)
+    prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"
+    paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
+    for path in paths:
+        stack.enter_context(claimed(path))
+        check_place(path)
+        if path.exists():
+            raise BenchError(f"{path}: exists; name another --output, or remove it")
+    scratch = stack.enter_context(scratch_folder())
+    # Names of one length, since where things lie in memory may depend on it.
+    base = of_commit(args.base, ROOT, scratch / "a")
+    changed = (
+        of_working_tree(ROOT, scratch / "b")
+        if args.changed is None
+        else of_commit(args.changed, ROOT, scratch / "b")
+    )
+    equipment = prepare(config, scratch, interpreters)
+    for warning in equipment.warnings:
+        say(err, f"warning: {warning}")
+    environment = Environment.collect(
+        ROOT,
+        child_build={k: v for k, v in equipment.build_facts.items() if not k.endswith("_key")},
+        seed=config.seed,
+        profile=config.name,
+        config_json=config.without_paths().to_json(),
+        now_utc=now_utc,
+    )
+    environment = replace(
+        environment,
+        ab=f"{now_utc:%Y%m%dT%H%M%S.%f}",
+        pythons=described(interpreters),
+        workload_files=equipment.workload_files,
+        own_children=equipment.own_children,
+    )
+    sides = (Side.of(base, equipment, config), Side.of(changed, equipment, config))
+    base_file, changed_file = (
+        ResultFile(
+            path,
+            replace(environment, git_commit=side.snapshot.commit, git_dirty=side.snapshot.dirty),
+        )
+        for path, side in zip(paths, sides, strict=True)
+    )
+    files = PairFiles(base_file, changed_file, margin)
+    cases = cases_of(config)
+    count = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
+    say(err, f"{base} against {changed}: {count}, {seconds / 60:g} min at most")
+    say_what_disturbs(err)
+    order = random.Random(config.seed)
+    measure(
+        cases,
+        partial(measure_pair, config=config, sides=sides, order=order),
+        files,
+        seconds=seconds,
+        now_s=time.monotonic,
+        order=order,
+        told=lambda number, undecided, left_s: say(
+            err, f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left"
+        ),
+    )
+    return files.base, files.changed
+
+
+def _config(args: argparse.Namespace) -> Config:
+    """The profile with the options on top, all on one CPU unless told otherwise. BenchError."""
+    given = given_options(args)
+    for option in _OF_THE_RUN:
+        if getattr(args, option) is not None:
+            name = option.replace("_s", "").replace("_", "-")
+            raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
+    config = override(load_profile(args.profile or DEFAULT_PROFILE), **given)
+    if args.slices is None:
+        config = override(config, slices=SLICES)
+    if args.placement is None and placement_problem(ON_ONE_CPU) is None:
+        config = override(config, placement=[ON_ONE_CPU])
+    for placement in config.placement:
+        if why := placement_problem(placement):
+            raise BenchError(why)
+    for load in config.load:
+        if Load.parse(load).percent is not None:
+            raise BenchError(
+                f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
+            )
+    not_ours = [
+        name for name in config.manager if name == FLOOR or is_peer(name) or is_own_manager(name)
+    ]
+    ours = [name for name in config.manager if name not in not_ours]
+    if args.manager is not None and len(ours) < len(config.manager):
+        raise BenchError(
+            "`ab` compares managers of this project: leave out floor, peers and own managers"
+        )
+    return override(config, manager=ours)
+
+
+def minutes_in_s(minutes: str) -> float:
+    try:
+        seconds = float(minutes) * 60
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise BenchError(f"--minutes {minutes!r}: a number of minutes above 0, as 0.5")
+    return seconds
+
+
+def say(err: Console, text: str) -> None:
+    err.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,86 @@
+"""``check``: what on this machine disturbs a measurement, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.text import Text
+
+from bench.machine.checks import examine, in_brief, is_disturbing, verdict
+from bench.machine.finding import Finding, Severity
+from bench.machine.machine import Machine
+
+SAMPLE_S = 1.0
+_EXIT_DISTURBED = 1
+_HEADINGS = {
+    Severity.DISTURBS: ("Disturbs", "bold red"),
+    Severity.MAY_DISTURB: ("May disturb", "bold yellow"),
+    Severity.UNKNOWN: ("Cannot be seen from here", "bold"),
+    Severity.FINE: ("Fine", "bold green"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Says what on this machine disturbs a measurement (exit status 1), and what to do about it."
+        " It changes no setting."
+    )
+    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    findings = examine(Machine.here(sample_s=SAMPLE_S))
+    if args.json:
+        data = {"findings": [asdict(one) for one in findings], "verdict": verdict(findings)}
+        _plain(out, json.dumps(data, indent=2))
+    else:
+        _print(findings, out)
+    return _EXIT_DISTURBED if any(map(is_disturbing, findings)) else 0
+
+
+def say_what_disturbs(err: Console) -> None:
+    """One line before a measurement, or none if nothing is known to disturb it."""
+    if brief := in_brief(Machine.here()):
+        _plain(err, f"machine: {brief} (`python -m bench check` says more)")
+
+
+def _print(findings: Sequence[Finding], out: Console) -> None:
+    for severity, (heading, style) in _HEADINGS.items():
+        group = [one for one in findings if one.severity is severity]
+        if not group:
+            continue
+        out.print(heading, style=style)
+        for one in group:
+            seen = Text(_wrapped(f"{one.kind}: {one.text}", out.width, columns=2))
+            seen.stylize("bold", 0, 2 + len(one.kind) + 1)
+            out.print(seen, highlight=False)
+            if one.advice:
+                _plain(out, _wrapped(f"-> {one.advice}", out.width, columns=4))
+            if one.command:
+                # Never broken, so that it can be pasted.
+                _plain(out, f"       {one.command}")
+        out.print()
+    _plain(out, verdict(findings))
+    _plain(out, "How far it scatters is measured by: python -m bench ab HEAD HEAD")
+
+
+def _wrapped(text: str, width: int, *, columns: int) -> str:
+    """Indented, all lines but the first a little further; options stay whole."""
+    begin = " " * columns
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=begin,
+        subsequent_indent=f"{begin}   ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _plain(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,43 @@
+"""``dump-request``: one whole request in wire format, for programs in other languages."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from bench.cases.names import WORKLOADS
+from bench.cases.own import workload_label
+from bench.errors import BenchError
+from bench.running.equipment.traffic import requests_of
+from bench.running.equipment.workloads import DISTINCT_REQUESTS
+from walredo.wire import PING
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workload", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)}, file:PATH")
+    parser.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
+    parser.add_argument(
+        "--index",
+        type=int,
+        default=0,
+        metavar="I",
+        help=f"which of its requests: a built-in workload has {DISTINCT_REQUESTS} (default:"
+        " %(default)s)",
+    )
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    try:
+        workload_label(args.workload)
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+    requests = requests_of(args.workload, args.seed)
+    count = len(requests) or DISTINCT_REQUESTS  # of pings
+    if not 0 <= args.index < count:
+        raise BenchError(f"--index {args.index}: expected 0 to {count - 1}")
+    if sys.stdout.isatty():
+        raise BenchError("a request is binary: redirect it to a file or a program")
+    sys.stdout.buffer.write(requests[args.index].serialise() if requests else PING)
+    return 0

@@ -1,0 +1,29 @@
+"""``list``: the cases of a profile, one a line, or the profiles."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from bench.cases.config import profiles
+from bench.cases.matrix import cases_of
+from bench.cli.options import add_config_options, config_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [--profiles | --profile NAME|PATH] [OPTION ...]"
+    parser.add_argument("--profiles", action="store_true", help="list the profiles instead")
+    add_config_options(parser)
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    if args.profiles:
+        found = profiles()
+        width = max(len(name) for name, _ in found)
+        lines = [f"{name:<{width}}  {title}" for name, title in found]
+    else:
+        lines = [case.name for case in cases_of(config_of(args))]
+    for line in lines:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,169 @@
+"""The command line: which commands there are, and what becomes of errors and interruptions.
+
+The only place that decides exit statuses: 0 success, 1 a failed run or check, 2 bad usage or input,
+130 interrupted. Each command is a module of this room, with ``add_arguments`` and ``execute``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+from rich.console import Console
+
+from bench import interrupts
+from bench.cases.names import unknown
+from bench.errors import BenchError
+from bench.places import ROOT
+
+COMMANDS: Final = {
+    "run": "measure the cases of a profile and save a result file",
+    "list": "the cases of a profile, or the profiles",
+    "show": "a result file as tables",
+    "compare": "what changed from one result to another, and how sure that is",
+    "ab": "measure two commits in turn and compare them",
+    "selftest": "how often `ab` is right, where the truth is known",
+    "check": "what on this machine disturbs a measurement",
+    "report": "results as one HTML page that needs nothing else",
+    "plot": "a result file as latency and throughput curves",
+    "history": "one measure of chosen cases over all results, commit by commit",
+    "workload": "check a file of requests, or write a built-in workload as one",
+    "dump-request": "one whole request of a workload, raw, on stdout",
+}
+
+EXIT_STATUS: Final = (
+    "Exit status: 0 success, 1 a failed run or check, 2 bad usage or input, 130 interrupted, 141"
+    " nobody reads the output."
+)
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
+
+
+class UsageError(BenchError):
+    """The command line makes no sense."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; knows no abbreviations, which would change their meaning
+    when an option is added."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+    @property
+    def options(self) -> list[str]:
+        """The long options, for a guess at what was meant."""
+        return [o for o in self._option_string_actions if o.startswith("--")]
+
+
+def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
+    """The parser, and that of the command. Only the command that is called is imported: some need
+    libraries that take a while."""
+    parser = Parser(
+        prog="walredo-bench",
+        description="Measures synchronous and asynchronous waiting for a worker process.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument("--version", action="version", version=f"walredo-bench {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    chosen: Parser | None = None
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=summary, description=_sentence(summary), epilog=EXIT_STATUS
+        )
+        if name == command:
+            module = importlib.import_module(f"bench.cli.{name.replace('-', '_')}")
+            module.add_arguments(sub)
+            sub.set_defaults(execute=module.execute)
+            chosen = sub
+    return parser, chosen
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The parsed command line. Raises UsageError; ``--help`` exits."""
+    command = next((word for word in argv if not word.startswith("-")), None)
+    parser, chosen = make_parser(command)
+    if command is not None and chosen is None:
+        raise UsageError(unknown("command", command, tuple(COMMANDS)))
+    args, rest = parser.parse_known_args(argv)
+    if args.command is None:
+        raise UsageError(f"no command: choose one of {', '.join(COMMANDS)} (see --help)")
+    if rest and chosen is not None:
+        word = rest[0].partition("=")[0]
+        if word.startswith("-"):
+            raise UsageError(unknown("option", word, chosen.options))
+        raise UsageError(f"unexpected argument {rest[0]!r} (see {chosen.prog} --help)")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status."""
+    _open_missing_streams()
+    # Emoji would be made of what users name: the ":x:" in "--manager m:x: ...".
+    out, err = _Console(emoji=False), _Console(stderr=True, emoji=False)
+    interrupts.install()
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        status: int = args.execute(args, out, err)
+        sys.stdout.flush()
+    except BenchError as error:
+        _say(err, f"walredo-bench: {error}")
+        return EXIT_USAGE
+    except KeyboardInterrupt as interrupt:
+        _say(err, f"walredo-bench: {str(interrupt) or 'interrupted'}")
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        # The reader of our output has gone (`| head`), or its disk is full. What is still to be
+        # written must not fail again at exit.
+        _drop_output()
+        if isinstance(error, BrokenPipeError):
+            return EXIT_PIPE
+        _say(err, f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}")
+        return EXIT_FAILED
+    return status
+
+
+class _Console(Console):
+    """One whose reader may go: that is no failed run or check, which is status 1."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _drop_output()
+        raise SystemExit(EXIT_PIPE)
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_missing_streams() -> None:
+    """A program may be started with closed streams (`>&-`): what it says then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - till the end
+
+
+def _say(err: Console, text: str) -> None:
+    err.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _version() -> str:
+    """That of the project: read from its pyproject.toml, as it usually runs from a checkout."""
+    try:
+        return importlib.metadata.version("walredo-bench")
+    except importlib.metadata.PackageNotFoundError:
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        return str(tomllib.loads(text)["project"]["version"])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

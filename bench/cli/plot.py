@@ -1,0 +1,80 @@
+"""``plot``: the curves of a result file, or its latency by percentile."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from rich.console import Console
+
+from bench.cases.names import unknown
+from bench.cli.options import place_path
+from bench.errors import BenchError
+from bench.results.distributions import load_distributions
+from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
+from bench.results.summary import load_summary
+from bench.show.pictures.choice import NAMES, draw
+from bench.show.pictures.figures import FORMATS
+from bench.show.pictures.tails import pictures as tails_pictures
+from bench.statistics.history import MEASURE_NAMES
+
+_TAILS: Final = "tails"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", metavar=RESULT_METAVAR, help=RESULT_HELP)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PLACE",
+        type=place_path,
+        help="a folder, or how the pictures' names begin (default: beside the result)",
+    )
+    parser.add_argument(
+        "--format", metavar="LIST", default=",".join(FORMATS), help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--only",
+        metavar="LIST",
+        help=f"of the pictures {', '.join((*NAMES, _TAILS))}"
+        " (default: latency, throughput, and what the experiments of the result have)",
+    )
+    parser.add_argument(
+        "--measure",
+        metavar="LIST",
+        help="against N, with those of --only or instead of the curves:"
+        f" of {', '.join(MEASURE_NAMES)}",
+    )
+    parser.add_argument(
+        "--tails",
+        action="store_true",
+        help=f"the same as --only {_TAILS}: latency by percentile, as far as the samples carry it",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite pictures that are there")
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    only, measures = _list(args.only), [_field(name) for name in _list(args.measure)]
+    if args.tails:
+        only.append(_TAILS)
+    names = [name for name in only if name != _TAILS]
+    path = result_path(args.result)
+    stem = args.output or path.with_suffix("")
+    summary, formats = load_summary(path), args.format.split(",")
+    tails = list(tails_pictures(summary, load_distributions(path))) if _TAILS in only else []
+    for picture in draw(
+        summary, stem, formats, only=names, measures=measures, more=tails, force=args.force
+    ):
+        out.print(str(picture), highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _list(text: str | None) -> list[str]:
+    return [] if text is None else text.split(",")
+
+
+def _field(name: str) -> str:
+    """The field of a row that users call so. Raises BenchError."""
+    if name not in MEASURE_NAMES:
+        raise BenchError(f"--measure: {unknown('measure', name, tuple(MEASURE_NAMES))}")
+    return MEASURE_NAMES[name]

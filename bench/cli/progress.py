@@ -1,0 +1,111 @@
+"""A suite's progress on stderr: on a terminal a bar with the time left and what is known so far,
+plain lines elsewhere.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from bench.cases.case import Case
+from bench.cli.mini_table import MiniTable
+from bench.results.record import FailedRun, RunRecord
+from bench.running.schedule import Plan
+
+_OTHER_LINES = 6
+"""Of the terminal, that the table of what is known leaves free."""
+
+
+class ProgressListener:
+    """Shows a suite's events on the console. A context manager: leaving it takes the bar down."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._live: Live | None = None
+        self._task = TaskID(0)
+        self._known = MiniTable(max(1, console.height - _OTHER_LINES))
+        if console.is_terminal:
+            self._bar = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                TextColumn("{task.description}"),
+                console=console,
+                auto_refresh=False,
+            )
+            # Only between runs: what draws meanwhile takes a CPU away from what is measured.
+            self._live = Live(self._bar, console=console, transient=True, auto_refresh=False)
+
+    def suite_started(self, plan: Plan, rounds_done: int) -> None:
+        cases, missing = len(plan.cases), plan.rounds - rounds_done
+        if self._bar is not None and self._live is not None:
+            self._live.start()
+            self._task = self._bar.add_task(
+                "", total=cases * plan.rounds, completed=cases * rounds_done
+            )
+        else:
+            done = f", {rounds_done} done before" if rounds_done else ""
+            self._say(f"{_count(cases, 'case')}, {_count(plan.rounds, 'round')}{done}")
+        if missing:
+            self._say(f"this takes about {_duration(cases * missing * plan.run_s)}, or longer")
+
+    def run_started(self, case: Case, round_number: int) -> None:
+        if self._bar is not None and self._live is not None:
+            self._bar.update(self._task, description=f"round {round_number}: {case.name}")
+            self._live.refresh()
+
+    def run_ended(self, outcome: RunRecord | FailedRun) -> None:
+        if isinstance(outcome, FailedRun):
+            self._say(f"failed: {outcome.case.name} in round {outcome.round}: {outcome.reason}")
+        else:
+            self._known.add(outcome.case, outcome)
+        if self._bar is not None and self._live is not None:
+            self._bar.advance(self._task)
+            self._live.update(Group(self._known.table(), self._bar), refresh=True)
+
+    def round_saved(self, round_number: int, rounds: int, left_s: float) -> None:
+        if self._bar is None:
+            left = f", about {_duration(left_s)} left" if left_s else ""
+            self._say(f"round {round_number} of {rounds} saved{left}")
+
+    def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None:
+        self._say(
+            f"stopped after {rounds_done} of {rounds} rounds: the next would go beyond the time"
+            f" budget of {budget_s:g} s (--budget-s)"
+        )
+
+    def __enter__(self) -> ProgressListener:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min"

@@ -1,0 +1,295 @@
+"""``run``: measure the cases of a profile, round by round, into a result file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.cases.case import Case
+from bench.cases.config import Config, differences, from_json, override
+from bench.cases.matrix import cases_of, without_meaning
+from bench.cases.names import THIS_PYTHON, is_peer
+from bench.cases.own import is_own_child, is_own_workload
+from bench.cases.placement import problem as placement_problem
+from bench.cli.check import say_what_disturbs
+from bench.cli.options import add_config_options, config_of, file_path, given_options
+from bench.cli.progress import ProgressListener
+from bench.cli.report import check_page, write_page
+from bench.errors import BenchError, ResultFileError, ResultTakenError
+from bench.interrupts import held_back
+from bench.places import RESULTS, ROOT
+from bench.results.claim import claimed
+from bench.results.environment import Environment
+from bench.results.record import RunRecord
+from bench.results.result_file import ResultFile, default_name
+from bench.results.suite_file import check_place
+from bench.results.summary import load_summary
+from bench.running.capacity import WithCapacity, closed_first
+from bench.running.equipment.equipment import prepare, scratch_folder, usable_managers
+from bench.running.equipment.interpreters import described, find_interpreters
+from bench.running.equipment.own import described as own_managers_described
+from bench.running.equipment.peer import check_peer
+from bench.running.run import measure_run
+from bench.running.schedule import Plan, run_rounds
+from bench.running.worker_process import STDERR_ENDS, adopt_orphans, end_all
+from bench.show.pictures.choice import check_free, draw
+from bench.show.summary import print_summary
+
+RUN_OVERHEAD_S = 0.2
+"""What a run takes beside its redos: a worker's start and end, and its report."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_options(parser)
+    group = parser.add_argument_group("the result")
+    group.add_argument(
+        "-o", "--output", metavar="FILE", type=file_path, help="default: results/TIME-COMMIT.json"
+    )
+    group.add_argument("--force", action="store_true", help="overwrite what is there")
+    group.add_argument(
+        "--resume", metavar="FILE", type=Path, help="do the rounds that are missing in FILE"
+    )
+    group.add_argument("--plot", action="store_true", help="draw the curves beside the result")
+    group.add_argument("--report", action="store_true", help="write the page beside the result")
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    adopt_orphans()
+    try:
+        with contextlib.ExitStack() as stack:
+            result = _run(args, err, stack)
+            return _conclude(args, result, out, err)
+    finally:
+        end_all()
+
+
+def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) -> ResultFile:
+    """All that is measured. The file is claimed until the stack is left. Raises BenchError."""
+    older = _older(args, stack)
+    config = config_of(args) if older is None else _config_to_resume(args, older)
+    if args.peer and not any(map(is_peer, config.manager)):
+        raise BenchError(
+            f"--peer {args.peer}: no manager is this program: say --manager sync,async,peer:async"
+        )
+    # A suite that goes on must have all of its managers, as one that was asked for by name.
+    asked_for = args.manager is not None or older is not None
+    for placement in config.placement:
+        if why := placement_problem(placement):
+            raise BenchError(why)
+    check_peer(config)
+    interpreters = find_interpreters(config.python)
+    managers, left_out = usable_managers(config, interpreters, asked_for=asked_for)
+    if older is not None and managers != config.manager:
+        raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
+    config = override(config, manager=list(managers))
+    without = without_meaning(config) if older is None else ()
+    environment = Environment.collect(
+        ROOT,
+        child_build={},
+        seed=config.seed,
+        profile=config.name,
+        config_json=config.without_paths().to_json()
+        if older is None
+        else older.environment.config_json,
+    )
+    path = _place(args, environment, stack) if older is None else older.path
+    check_place(path)
+    if args.plot and not args.force and older is None:
+        check_free(cases_of(config), path.with_suffix(""))
+    if args.report:
+        check_page(_page_of(path), of=[path], overwrite=args.force or older is not None)
+    equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
+    environment = replace(
+        environment,
+        child_build=equipment.build_facts,
+        peer_sha256=None if equipment.peer is None else equipment.peer.sha256,
+        pythons=described(interpreters),
+        workload_files=equipment.workload_files,
+        own_managers=own_managers_described(equipment.own_managers),
+        own_children=equipment.own_children,
+    )
+    if older is None:
+        result = ResultFile(path, environment, overwrite=args.force)
+    else:
+        result = older
+        result.check_resumable(environment)
+    # Once nothing can be wrong any more: what is wrong is one line.
+    for warning in (*left_out, *without, *equipment.warnings):
+        _say(err, f"warning: {warning}")
+    say_what_disturbs(err)
+    measure = WithCapacity(partial(measure_run, config=config, equipment=equipment))
+    _measure(config, result, measure, err)
+    return result
+
+
+def _older(args: argparse.Namespace, stack: contextlib.ExitStack) -> ResultFile | None:
+    """The file to resume, claimed. Raises BenchError."""
+    if args.resume is None:
+        return None
+    for option in ("profile", "output"):
+        if getattr(args, option) is not None:
+            raise BenchError(f"--resume goes on with a file as it was begun: leave out --{option}")
+    if args.resume.is_file():
+        # Before it is read: another suite would go on to add to it.
+        stack.enter_context(claimed(args.resume))
+    return ResultFile.load(args.resume)
+
+
+def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
+    """The configuration of the file, with another number of rounds perhaps. Raises BenchError."""
+    begun = from_json(older.environment.config_json, where=str(older.path))
+    # Of what is the user's the file has the label alone.
+    missing = [
+        f"--{option} {','.join(f'{one}{ending}' if is_own(one) else one for one in choices)}"
+        for option, choices, is_own, ending in (
+            ("workload", begun.workload, is_own_workload, "=PATH"),
+            ("child", begun.child.kind, is_own_child, "=COMMAND"),
+        )
+        if getattr(args, option) is None and any(map(is_own, choices))
+    ]
+    if missing:
+        raise BenchError(
+            f"{older.path}: does not hold where what is yours is: say {' and '.join(missing)}"
+        )
+    config = override(begun, **given_options(args))
+    if differing := differences(begun, config):
+        raise BenchError(
+            f"{older.path}: was begun with other settings ({'; '.join(differing)}): leave those"
+            " options out, or start a new file"
+        )
+    return config
+
+
+def _place(args: argparse.Namespace, environment: Environment, stack: contextlib.ExitStack) -> Path:
+    """The file of a new suite, claimed. Raises ResultFileError."""
+    if args.output is not None:
+        place: Path = args.output
+        stack.enter_context(claimed(place))
+        return place
+    now_utc = datetime.now(UTC)
+    for number in itertools.count(1):
+        commit, dirty = environment.git_commit, environment.git_dirty
+        path: Path = RESULTS / default_name(now_utc, commit, dirty, number)
+        # The name of another suite that began in the same second is not an error.
+        with contextlib.suppress(ResultTakenError):
+            stack.enter_context(claimed(path))
+            if not path.exists():
+                return path
+    raise AssertionError("there is always a next number")
+
+
+def _measure(
+    config: Config,
+    result: ResultFile,
+    measure: Callable[[Case, int], RunRecord],
+    err: Console,
+) -> None:
+    """Runs the rounds. An interruption leaves with the way to go on as its text."""
+    cases = cases_of(config)
+    plan = Plan(
+        cases=cases,
+        rounds=config.rounds,
+        seed=config.seed,
+        budget_s=config.budget_s,
+        run_s=config.seconds + config.warmup_s + RUN_OVERHEAD_S,
+        first=closed_first(cases),
+    )
+    saved = bool(result.run_count)
+
+    def save() -> None:
+        nonlocal saved
+        if result.run_count:
+            # Saved whole or not at all: what an interruption says rests on it.
+            with held_back():
+                _save(config, result, has_rounds=saved)
+                saved = True
+
+    try:
+        with ProgressListener(err) as listener:
+            run_rounds(
+                plan,
+                result,
+                measure=measure,
+                save=save,
+                listener=listener,
+                now_s=time.monotonic,
+            )
+    except KeyboardInterrupt as interrupt:
+        # The round that was broken off is not saved, but the file holds those before it.
+        if not saved:
+            raise KeyboardInterrupt("interrupted before the first round was saved") from interrupt
+        again = _to_go_on(config, result, result.path)
+        raise KeyboardInterrupt(f"interrupted; to do the missing rounds: {again}") from interrupt
+
+
+def _save(config: Config, result: ResultFile, *, has_rounds: bool) -> None:
+    """Saves the file; ``has_rounds``: it holds earlier ones. Raises ResultFileError with the way to
+    go on without what can still be kept being lost."""
+    try:
+        result.save()
+    except ResultFileError as error:
+        if rescued := result.rescue():
+            kept = f"all is kept in {rescued}, for {_to_go_on(config, result, rescued)}"
+        elif has_rounds:
+            kept = f"its earlier rounds are kept, for {_to_go_on(config, result, result.path)}"
+        else:
+            kept = "what was measured is lost"
+        raise ResultFileError(result.path, f"{error.problem}; {kept}") from error
+
+
+def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
+    """The command that does the missing rounds of the file."""
+    words = ["python", "-m", "bench", "run", "--resume", str(path)]
+    if config.rounds != from_json(result.environment.config_json).rounds:
+        words += ["--rounds", str(config.rounds)]
+    if any(map(is_peer, config.manager)):
+        words += ["--peer", config.peer]
+    if any(map(is_own_workload, config.workload)):
+        words += ["--workload", ",".join(config.workload)]
+    if any(map(is_own_child, config.child.kind)):
+        words += ["--child", ",".join(config.child.kind)]
+    if config.python != (THIS_PYTHON,):
+        words += ["--python", ",".join(config.python)]
+    return shlex.join(words)
+
+
+def _page_of(result: Path) -> Path:
+    return result.with_suffix(".html")
+
+
+def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: Console) -> int:
+    """Shows what was measured; the exit status."""
+    if not result.run_count:
+        first = result.failures[0]
+        # What its worker said stands above, where it failed.
+        reason = first.reason.partition(STDERR_ENDS)[0]
+        _say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
+        return 1
+    summary = load_summary(result.path)
+    print_summary(summary, out)
+    out.print()
+    _say(out, str(result.path))
+    if args.plot:
+        stem = result.path.with_suffix("")
+        overwrite = args.force or args.resume is not None
+        for picture in draw(summary, stem, force=overwrite):
+            _say(out, str(picture))
+    if args.report:
+        write_page(_page_of(result.path), [summary])
+        _say(out, str(_page_of(result.path)))
+    # A run that ends because it is over its budget of memory has answered what it was asked.
+    return 1 if any(one.over_budget is None for one in result.failures) else 0
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

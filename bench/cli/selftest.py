@@ -1,0 +1,165 @@
+"""``selftest``: how often `ab` is right on this machine, where the truth is known."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.cases.case import Case
+from bench.cases.config import Config, load_profile, override
+from bench.cases.matrix import cases_of
+from bench.cases.names import unknown
+from bench.cases.placement import problem as placement_problem
+from bench.cli.ab import ON_ONE_CPU, SLICES, minutes_in_s, say
+from bench.cli.check import say_what_disturbs
+from bench.cli.selftest_output import print_kept
+from bench.errors import BenchError
+from bench.places import ROOT
+from bench.results.environment import Environment
+from bench.running.equipment.equipment import prepare, scratch_folder
+from bench.running.equipment.interpreters import find_interpreters
+from bench.running.selftest.file import Kept, from_json, to_json
+from bench.running.selftest.laboratory import SHARES, Laboratory
+from bench.running.selftest.tallies import Report
+from bench.running.snapshots import of_working_tree
+from bench.running.worker_process import RunFailedError, adopt_orphans, end_all
+from bench.show.findings import FLOOR
+
+DEFAULT_MINUTES = 5.0
+KINDS = ("floor", "slower", "same", "late", "ab")
+PROFILE = "quick"
+_EXIT_CONTRADICTED = 1
+
+Trial = Callable[[Report], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--minutes",
+        metavar="M",
+        help="trials are made for so long, each kind once at least, which takes about 8 minutes"
+        f" (default: {DEFAULT_MINUTES:g}; in docs: 30, 40)",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="LIST",
+        help=f"kinds of trials (default: {','.join(KINDS)})",
+    )
+    parser.add_argument(
+        "--from",
+        dest="kept",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: print what FILE has, the output of an earlier --json",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="the table as Markdown")
+    form.add_argument("--json", action="store_true", help="the counts as JSON")
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    if args.kept is not None:
+        if args.minutes is not None or args.only is not None:
+            raise BenchError("--from measures nothing: leave out --minutes and --only")
+        kept = from_json(args.kept)
+        _print(kept, args, out)
+        return _status(kept.report, err)
+    seconds = minutes_in_s(args.minutes or f"{DEFAULT_MINUTES:g}")
+    only = KINDS if args.only is None else args.only.split(",")
+    for kind in only:
+        if kind not in KINDS:
+            raise BenchError(f"--only: {unknown('kind of trial', kind, KINDS)}")
+    config = _config()
+    environment = Environment.collect(
+        ROOT,
+        child_build={},
+        seed=config.seed,
+        profile=config.name,
+        config_json=config.without_paths().to_json(),
+    )
+    kept = Kept(Report(), environment, minutes=seconds / 60, only=tuple(only))
+    adopt_orphans()
+    try:
+        with contextlib.ExitStack() as stack:
+            _measure(config, kept, err, stack)
+    except KeyboardInterrupt:
+        _print(kept, args, out)
+        raise
+    finally:
+        end_all()
+    _print(kept, args, out)
+    return _status(kept.report, err)
+
+
+def _status(report: Report, err: Console) -> int:
+    """Says what contradicts the promises. The exit status."""
+    problems = report.problems()
+    for problem in problems:
+        say(err, f"problem: {problem}")
+    return _EXIT_CONTRADICTED if problems else 0
+
+
+def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitStack) -> None:
+    interpreters = find_interpreters(config.python)
+    scratch = stack.enter_context(scratch_folder())
+    equipment = prepare(config, scratch, interpreters)
+    for warning in equipment.warnings:
+        say(err, f"warning: {warning}")
+    snapshot = of_working_tree(ROOT, scratch / "code")
+    laboratory = Laboratory(config, snapshot, equipment, kept.environment, scratch)
+    cases = [case for case in cases_of(config) if case.manager != FLOOR]
+    say_what_disturbs(err)
+    _repeat(_cycle(laboratory, cases, kept.only), kept.report, kept.minutes * 60, err)
+
+
+def _cycle(
+    laboratory: Laboratory, cases: Sequence[Case], only: Collection[str]
+) -> list[tuple[str, Trial]]:
+    """The trials of these kinds. The same twice needs most, so it comes with each of the others."""
+    same = ("same", "the same twice", partial(laboratory.same, cases=cases))
+    trials: list[tuple[str, str, Trial]] = [("floor", "a floor of known cost", laboratory.floor)]
+    for share in SHARES:
+        trials += [("slower", f"+{share:.0%}", partial(laboratory.slower, share=share)), same]
+    trials += [("late", "late now and then", laboratory.late), same]
+    trials += [("ab", "ab of one case", laboratory.decided)] * 4
+    return [(name, trial) for kind, name, trial in trials if kind in only]
+
+
+def _repeat(cycle: list[tuple[str, Trial]], report: Report, seconds: float, err: Console) -> None:
+    """Every trial once, then again and again while there is time."""
+    began_s = time.monotonic()
+    longest_s: dict[str, float] = {}
+    number = 0
+    while True:
+        name, trial = cycle[number % len(cycle)]
+        spent_s = time.monotonic() - began_s
+        if number >= len(cycle) and spent_s + longest_s[name] > seconds:
+            return
+        say(err, f"trial {number + 1}, {name}: {max(0.0, seconds - spent_s) / 60:.1f} min left")
+        try:
+            trial(report)
+        except RunFailedError as error:
+            report.failed.append(f"{name}: {error}")
+        took_s = time.monotonic() - began_s - spent_s
+        longest_s[name] = max(longest_s.get(name, 0.0), took_s)
+        number += 1
+
+
+def _config() -> Config:
+    config = override(load_profile(PROFILE), manager=["sync", "async", FLOOR], slices=SLICES)
+    if placement_problem(ON_ONE_CPU) is None:
+        config = override(config, placement=[ON_ONE_CPU])
+    return config
+
+
+def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
+    if args.json:
+        out.print(to_json(kept), highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_kept(kept, out, markdown=args.markdown)

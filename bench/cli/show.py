@@ -1,0 +1,119 @@
+"""``show``: a result file as tables, or as JSON for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+
+from bench.cases.names import unknown
+from bench.cli.options import add_plain_argument, plain_console
+from bench.errors import BenchError
+from bench.results.distributions import load_distributions
+from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
+from bench.results.summary import Summary, load_summary
+from bench.show import exports
+from bench.show import summary as table
+from bench.show.against import Against, against_data, pairs, print_against
+from bench.show.tails import print_tails, tails_data
+
+TABLE: Final = "table"
+JSON: Final = "json"
+JSON_FORMS: Final[Mapping[str, Callable[[Summary], Any]]] = {
+    JSON: table.as_data,
+    "github-action": exports.github_action,
+    "bencher": exports.bencher,
+}
+"""Format -> the plain data of a summary in it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", metavar=RESULT_METAVAR, help=RESULT_HELP)
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--format",
+        choices=(TABLE, *JSON_FORMS),
+        default=TABLE,
+        help="table (the default); all of it as JSON; or JSON for github-action-benchmark"
+        " (customSmallerIsBetter) or for Bencher (docs/ci.md)",
+    )
+    forms.add_argument(
+        "--json",
+        dest="format",
+        action="store_const",
+        const=JSON,
+        help="short for --format json",
+    )
+    parser.add_argument(
+        "--tails",
+        action="store_true",
+        help="instead of the usual tables (in JSON, besides) latency percentiles up to p99.99, as"
+        " far as the samples carry them, and their ratios to sync",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="MANAGER",
+        help="instead of the usual tables (in JSON, besides) each case's ratios to that manager at"
+        " the same N, as peer:async; or, as wait=park, to the same case with that value",
+    )
+    parser.add_argument(
+        "--case",
+        metavar="PATTERN",
+        help="with --against: only cases that are called so, as async/short/n=8 or 'async*/n=8'",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="LIST",
+        help=f"of {', '.join(table.PARTS)} (default: all that the result has)",
+    )
+    add_plain_argument(parser)
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    if args.tails and args.format not in (TABLE, JSON):
+        raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {args.format}")
+    if args.against is not None and (args.tails or args.format not in (TABLE, JSON)):
+        raise BenchError(f"--against: goes with {TABLE} and {JSON}, and not with --tails")
+    if args.case is not None and args.against is None:
+        raise BenchError("--case chooses what --against shows: give --against as well")
+    if args.only is not None and (args.tails or args.against or args.format != TABLE):
+        raise BenchError(
+            "--only chooses among the usual tables: leave out --tails, --against and formats"
+        )
+    against = None if args.against is None else Against.parse(args.against)
+    parts = _parts(args.only)
+    path = result_path(args.result)
+    summary = load_summary(path)
+    beside = [] if against is None else pairs(summary, against, args.case or "*")
+    distributions = load_distributions(path) if args.tails else {}
+    if args.format == TABLE:
+        shown = plain_console(out) if args.plain else out
+        if args.tails:
+            shown.print(table.heading(summary), highlight=False)
+            print_tails(summary, distributions, shown)
+        elif against is not None:
+            shown.print(table.heading(summary), highlight=False)
+            print_against(summary, beside, against, shown)
+        else:
+            table.print_summary(summary, shown, plain=args.plain, parts=parts)
+        return 0
+    data = JSON_FORMS[args.format](summary)
+    if args.tails:
+        data["tails"] = tails_data(summary, distributions)
+    if against is not None:
+        data["against"] = against_data(beside)
+    text = json.dumps(data, indent=1)
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _parts(text: str | None) -> Sequence[str]:
+    """Those of --only. Raises BenchError."""
+    parts = table.PARTS if text is None else tuple(part.strip() for part in text.split(","))
+    for part in parts:
+        if part not in table.PARTS:
+            raise BenchError(f"--only: {unknown('part', part, table.PARTS)}")
+    return parts

@@ -1,0 +1,75 @@
+"""``workload``: check a file of requests, or write a built-in workload as one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.cases.names import WORKLOADS, unknown
+from bench.cli.options import file_path
+from bench.errors import BenchError
+from bench.results.suite_file import check_no_result
+from bench.running.equipment.workload_file import ENCODINGS, read_workload, write_workload
+from bench.running.equipment.workloads import make_requests
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, parser_class=type(parser)
+    )
+    check = actions.add_parser("check", help="say what is in a file, or what is wrong with it")
+    check.add_argument("path", metavar="PATH", type=Path, help="lines of JSON (docs/extending.md)")
+    write = actions.add_parser("write", help="a built-in workload in the format of such a file")
+    write.add_argument("name", metavar="WORKLOAD", help=", ".join(WORKLOADS[1:]))
+    write.add_argument("-o", "--output", metavar="FILE", type=file_path, help="default: stdout")
+    write.add_argument("--force", action="store_true", help="overwrite what is there")
+    write.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
+    write.add_argument(
+        "--encoding",
+        choices=ENCODINGS,
+        default=ENCODINGS[0],
+        help="of records and base images (default: %(default)s)",
+    )
+
+
+def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
+    if args.action == "check":
+        _check(args.path, out)
+    else:
+        _write(args)
+    return 0
+
+
+def _check(path: Path, out: Console) -> None:
+    found = read_workload(path)
+    records = sum(len(request.records) for request in found.requests)
+    out.print(
+        f"{path}: {len(found.requests)} requests, {found.distinct} of them distinct,"
+        f" {records} records, {found.wire_bytes} bytes on the wire",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _write(args: argparse.Namespace) -> None:
+    if args.name not in WORKLOADS:
+        raise BenchError(unknown("workload", args.name, WORKLOADS))
+    requests = make_requests(args.name, args.seed)
+    if not requests:
+        raise BenchError(f"{args.name} has no requests to write: choose another workload")
+    lines = write_workload(requests, args.encoding)
+    if args.output is None:
+        sys.stdout.buffer.writelines(lines)
+        return
+    check_no_result(args.output)
+    try:
+        with args.output.open("wb" if args.force else "xb") as file:
+            file.writelines(lines)
+    except FileExistsError as error:
+        raise BenchError(f"{args.output}: is there already: overwrite it (--force)") from error
+    except OSError as error:
+        raise BenchError(f"{args.output}: cannot be written ({error.strerror})") from error

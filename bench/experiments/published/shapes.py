@@ -1,0 +1,173 @@
+"""How time per redo goes with the manager and with N: one's own measurement beside a published one.
+
+Shapes, never times: another machine, another language, another child and another executor make any
+absolute time differ. What can be compared is the ratio of sync to async at the same N, and the time
+at N as a multiple of that at N = 1.
+
+An own ratio is the geometric mean of the ratios taken round by round, its interval that of
+``rounds.ratio`` (rounds drawn with replacement). A published ratio is that of two
+estimates from different processes; its interval comes from theirs, their distances added in
+quadrature on logarithms (G. Y. Zou and A. Donner, "Construction of confidence limits about effect
+measures: a general approach", Statistics in Medicine 27 (2008)).
+
+Pure statistics: no files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from bench.cases.names import SYNC
+from bench.experiments.published.reference import Published, Table, Time
+from bench.results.summary import CaseRow, Group
+from bench.statistics.rounds import ratio
+
+ASYNC: Final = "async"
+
+ALIKE_WITHIN: Final = 0.05
+"""Ratios up to a factor of 1.05 from 1 are alike: so the published ones say what their authors said
+of them (short: sync is ahead at N = 2, async from 4 on; medium: equal)."""
+
+
+class Direction(StrEnum):
+    """Where a ratio of sync to async points."""
+
+    SYNC_SLOWER = "sync takes longer"
+    ALIKE = "alike"
+    ASYNC_SLOWER = "async takes longer"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of two times, with the bounds of its interval; None where one round shows none."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def direction(self) -> Direction:
+        """To one side if the ratio is more than `ALIKE_WITHIN` from 1 and its interval does not
+        hold 1; alike if the whole interval lies that near to 1."""
+        most = 1 + ALIKE_WITHIN
+        if self.low is None or self.high is None:
+            return Direction.UNDECIDED
+        if self.low > 1 and self.value > most:
+            return Direction.SYNC_SLOWER
+        if self.high < 1 and self.value < 1 / most:
+            return Direction.ASYNC_SLOWER
+        if 1 / most <= self.low and self.high <= most:
+            return Direction.ALIKE
+        return Direction.UNDECIDED
+
+
+ByClients = Mapping[int, Ratio]
+"""N -> a ratio there, N ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The own and the published ratio of sync to async of one table, at the N that both have."""
+
+    table: Table
+    own: ByClients
+    published: ByClients
+
+    @property
+    def same_way(self) -> tuple[int, ...]:
+        """The N at which both point the same way, alike included."""
+        return self._where(lambda ways: len(ways) == 1 and Direction.UNDECIDED not in ways)
+
+    @property
+    def other_way(self) -> tuple[int, ...]:
+        """The N at which they point apart."""
+        return self._where(lambda ways: len(ways) == 2 and Direction.UNDECIDED not in ways)
+
+    @property
+    def undecided(self) -> tuple[int, ...]:
+        """The N at which it is not known where one of them points."""
+        return self._where(lambda ways: Direction.UNDECIDED in ways)
+
+    def _where(self, so: Callable[[set[Direction]], bool]) -> tuple[int, ...]:
+        return tuple(
+            n for n in self.own if so({self.own[n].direction, self.published[n].direction})
+        )
+
+
+def beside(group: Group, published: Published) -> list[Beside]:
+    """The group's ratios beside those of each table that has both managers of its workload."""
+    own = own_ratios(group)
+    found = []
+    for table in published.tables:
+        theirs = published_ratios(table, group.workload)
+        common = [n for n in own if n in theirs]
+        if common:
+            found.append(Beside(table, {n: own[n] for n in common}, {n: theirs[n] for n in common}))
+    return found
+
+
+def exceptions(one: Beside) -> str:
+    """As `` (not at N = 2; undecided at N = 1, 4)``; nothing where there are none."""
+    text = "; ".join(
+        f"{word} at any N"
+        if len(where) == len(one.own)
+        else f"{word} at N = {', '.join(map(str, where))}"
+        for word, where in (("not", one.other_way), ("undecided", one.undecided))
+        if where
+    )
+    return f" ({text})" if text else ""
+
+
+def own_ratios(group: Group) -> ByClients:
+    """sync / async at each N at which both were measured in a common round."""
+    found = {
+        n: _of_rounds(above=group.row(SYNC, n), below=group.row(ASYNC, n)) for n in group.clients
+    }
+    return {n: ratio for n, ratio in found.items() if ratio is not None}
+
+
+def own_growth(group: Group, manager: str) -> ByClients:
+    """The manager's time at N / at N = 1; empty where that was not measured."""
+    alone = group.row(manager, 1)
+    found = {n: _of_rounds(above=group.row(manager, n), below=alone) for n in group.clients}
+    return {n: ratio for n, ratio in found.items() if ratio is not None}
+
+
+def published_ratios(table: Table, workload: str) -> ByClients:
+    """sync / async at each N that the table has of both."""
+    above, below = table.times(SYNC, workload), table.times(ASYNC, workload)
+    return {n: _of_times(above[n], below[n]) for n in sorted(above.keys() & below.keys())}
+
+
+def published_growth(table: Table, manager: str, workload: str) -> ByClients:
+    """The manager's published time at N / at N = 1; empty where there is none of it."""
+    times = table.times(manager, workload)
+    if 1 not in times:
+        return {}
+    alone = {1: Ratio(1.0, 1.0, 1.0)}
+    return alone | {n: _of_times(times[n], times[1]) for n in sorted(times) if n != 1}
+
+
+def _of_rounds(above: CaseRow | None, below: CaseRow | None) -> Ratio | None:
+    if above is None or below is None:
+        return None
+    effect = ratio(above.time_per_redo_s, below.time_per_redo_s)
+    if effect is None:
+        return None
+    return Ratio(effect.ratio, effect.low, effect.high)
+
+
+def _of_times(above: Time, below: Time) -> Ratio:
+    value = above.estimate_us / below.estimate_us
+    down = math.hypot(
+        math.log(above.estimate_us / above.low_us), math.log(below.high_us / below.estimate_us)
+    )
+    up = math.hypot(
+        math.log(above.high_us / above.estimate_us), math.log(below.estimate_us / below.low_us)
+    )
+    return Ratio(value, value * math.exp(-down), value * math.exp(up))

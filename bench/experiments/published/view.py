@@ -1,0 +1,244 @@
+"""The published benchmark beside one's own: which way sync to async points, and how time grows.
+
+Shown where sync and async were measured with a child as heavy as the published one, besides what
+every result shows. Only shapes are compared: no published time stands beside a measured one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+from rich.console import RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.cases.case import Case
+from bench.cases.names import SYNC
+from bench.experiments.published.figure import growth_figure, shapes_figure
+from bench.experiments.published.reference import Published, PublishedError, load
+from bench.experiments.published.shapes import (
+    ASYNC,
+    Beside,
+    ByClients,
+    Ratio,
+    beside,
+    exceptions,
+    own_growth,
+    own_ratios,
+    published_growth,
+)
+from bench.results.summary import Group, Summary
+from bench.show import columns, fields
+
+_COST: Final = "pg14"
+"""That of the child which the published figures were measured with."""
+
+_WORKLOADS: Final = ("ping", "short", "medium")
+_COMPARED: Final = ("short", "medium")
+"""Those of which the ratio of sync to async was published."""
+
+_LEAST_N: Final = 3
+"""A shape is no shape with fewer."""
+
+_RATIO: Final = "published"
+_GROWTH: Final = "published-growth"
+
+
+class _PublishedView:
+    """See `bench.views.View`."""
+
+    name: str = "published"
+    pictures: tuple[str, ...] = (_RATIO, _GROWTH)
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        """All that sync and async did with that child, where both have some N of short or medium in
+        common."""
+        of_both = [one for one in cases if _is_shown(one)]
+        for workload in _COMPARED:
+            by_manager = [
+                {one.clients for one in of_both if (one.manager, one.workload) == (name, workload)}
+                for name in (SYNC, ASYNC)
+            ]
+            if len(set.intersection(*by_manager)) >= _LEAST_N:
+                return frozenset(of_both)
+        return frozenset()
+
+    def tables(self, summary: Summary) -> Iterable[RenderableType]:
+        published, problem = _published()
+        groups = _groups(summary)
+        yield Text(problem or verdict([beside(group, published) for group in groups], groups))
+        for group in groups:
+            yield _table(group, published)
+        yield Text(_legend(published), style="dim")
+
+    def data(self, summary: Summary) -> Any:
+        """Per workload: ``sync_to_async`` (own), ``growth`` (own, by manager) and the same of each
+        published table that has it; lists of objects with ``clients``, ``ratio`` and its bounds."""
+        published, problem = _published()
+        return {
+            "problem": problem,
+            "workloads": [_group_data(group, published) for group in _groups(summary)],
+        }
+
+    def figure(self, picture: str, summary: Summary) -> Figure:
+        groups = _groups(summary)
+        if picture == _GROWTH:
+            grown = [group for group in groups if any(own_growth(group, m) for m in (SYNC, ASYNC))]
+            return growth_figure(grown or groups, _published()[0], summary)
+        compared = [group for group in groups if group.workload in _COMPARED]
+        return shapes_figure(compared, _published()[0], summary)
+
+
+VIEW: Final = _PublishedView()
+
+
+def verdict(compared: Sequence[Sequence[Beside]], groups: Sequence[Group]) -> str:
+    """One sentence: at how many N the own ratio points the published way, and where it does not.
+
+    ``compared`` has of each group what it is laid beside.
+    """
+    parts = []
+    same = measured = 0
+    for group, of_group in zip(groups, compared, strict=True):
+        for one in of_group:
+            same += len(one.same_way)
+            measured += len(one.own)
+            where = "" if len(of_group) == 1 else f" ({one.table.label})"
+            counted = f"{len(one.same_way)} of {len(one.own)}"
+            parts.append(f"{group.workload}{where} {counted}{exceptions(one)}")
+    if not parts:
+        return "No published ratio of sync to async has an N in common with this result."
+    return (
+        f"The ratio sync / async of time per redo points the published way at {same} of"
+        f" {measured} N: {'; '.join(parts)}."
+    )
+
+
+def _published() -> tuple[Published, str | None]:
+    """The figures; without them no table of theirs, and why."""
+    try:
+        return load(), None
+    except PublishedError as error:
+        return Published(what="", tables=()), f"The published figures are not to be had: {error}."
+
+
+def _is_shown(case: Case) -> bool:
+    return (
+        case.manager in (SYNC, ASYNC)
+        and case.workload in _WORKLOADS
+        and dict(case.extra) == {"cost": _COST}
+    )
+
+
+def _groups(summary: Summary) -> list[Group]:
+    return [
+        group
+        for group in summary.groups()
+        if group.extra == (("cost", _COST),) and group.workload in _WORKLOADS
+    ]
+
+
+def _with_growth(workload: str, published: Published) -> list[tuple[int, str, ByClients]]:
+    """What was published of how time grows: number of the table, manager, growth."""
+    found = (
+        (number, manager, published_growth(table, manager, workload))
+        for number, table in enumerate(published.tables, 1)
+        for manager in (SYNC, ASYNC)
+    )
+    return [one for one in found if one[2]]
+
+
+def _table(group: Group, published: Published) -> RichTable:
+    own, compared = own_ratios(group), beside(group, published)
+    numbers = {table.id: number for number, table in enumerate(published.tables, 1)}
+    shown: list[fields.Field[int]] = [
+        fields.clients(lambda n: n),
+        fields.Field("sync/async\n(95 %)", lambda rows: columns.intervals(_bounded(own, rows))),
+    ]
+    for one in compared:
+        shown += [
+            _ratios(f"[{numbers[one.table.id]}]", one.published),
+            fields.texts("same\nway", partial(_same_way, one)),
+        ]
+    shown += [_ratios(f"{manager}\nx N=1", own_growth(group, manager)) for manager in (SYNC, ASYNC)]
+    shown += [
+        _ratios(f"{manager}\n[{number}]", growth)
+        for number, manager, growth in _with_growth(group.workload, published)
+    ]
+    title = f"{group.workload}, beside the published figures"
+    return fields.field_table(group.clients, shown, title)
+
+
+def _ratios(heading: str, by_clients: ByClients) -> fields.Field[int]:
+    def value(clients: int) -> float | None:
+        ratio = by_clients.get(clients)
+        return None if ratio is None else ratio.value
+
+    return fields.numbers(heading, value, columns.factors)
+
+
+def _bounded(by_clients: ByClients, rows: Iterable[int]) -> list[columns.Bounded | None]:
+    found = (by_clients.get(clients) for clients in rows)
+    return [None if one is None else (one.value, one.low, one.high) for one in found]
+
+
+def _same_way(one: Beside, clients: int) -> str:
+    if clients not in one.own:
+        return columns.ABSENT
+    if clients in one.undecided:
+        return "?"
+    return "yes" if clients in one.same_way else "NO"
+
+
+def _legend(published: Published) -> str:
+    sources = (
+        f"[{number}] {table.machine}, {table.child}, {table.executor}; {table.source}."
+        for number, table in enumerate(published.tables, 1)
+        if any(table.times(manager, one) for manager in (SYNC, ASYNC) for one in _WORKLOADS)
+    )
+    return " ".join(
+        (
+            "Above 1 a redo takes longer with sync. Same way: both ratios are on one side of 1 by"
+            " more than 5 % and more than chance, or both within 5 %; ?: this data does not tell."
+            " x N=1: time per redo at N / at N = 1. Absolute times of other machines say nothing"
+            " here, so there are none.",
+            *sources,
+        )
+    )
+
+
+def _group_data(group: Group, published: Published) -> dict[str, Any]:
+    return {
+        "workload": group.workload,
+        "sync_to_async": _ratios_data(own_ratios(group)),
+        "growth": {name: _ratios_data(own_growth(group, name)) for name in (SYNC, ASYNC)},
+        "published": [
+            {
+                "table": one.table.id,
+                "sync_to_async": _ratios_data(one.published),
+                "same_way": list(one.same_way),
+                "other_way": list(one.other_way),
+                "undecided": list(one.undecided),
+            }
+            for one in beside(group, published)
+        ],
+        "published_growth": [
+            {
+                "table": published.tables[number - 1].id,
+                "manager": manager,
+                "growth": _ratios_data(growth),
+            }
+            for number, manager, growth in _with_growth(group.workload, published)
+        ],
+    }
+
+
+def _ratios_data(ratios: Mapping[int, Ratio]) -> list[dict[str, Any]]:
+    return [
+        {"clients": n, **asdict(ratio), "direction": str(ratio.direction)}
+        for n, ratio in ratios.items()
+    ]

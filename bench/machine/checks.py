@@ -1,0 +1,181 @@
+"""All checks of the machine, and those that are about memory, kernel and power.
+
+A check is a pure function from what was read to one finding: it never changes a setting. What it
+cannot see it calls unknown, not fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bench.machine import cpu, load
+from bench.machine.finding import Finding, Severity, fine, unknown
+from bench.machine.machine import Machine
+
+Check = Callable[[Machine], Finding]
+
+_SLOW_CLOCKS: Final = ("hpet", "acpi_pm", "jiffies", "pit", "refined-jiffies")
+_FAST_CLOCKS: Final = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter")
+_HUGE_PAGES: Final = "sys/kernel/mm/transparent_hugepage/enabled"
+
+
+def clock(machine: Machine) -> Finding:
+    kind = "clock"
+    name = machine.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
+    if name in _FAST_CLOCKS:
+        return fine(kind, f"The time comes from {name}, which is read without a system call.")
+    if name not in _SLOW_CLOCKS:
+        return unknown(kind, f"How long reading the clock takes is not known ({name or 'masked'}).")
+    return Finding(
+        kind,
+        Severity.DISTURBS,
+        f"The time comes from {name}: every look at the clock is a system call of a microsecond"
+        " or more, and each redo looks twice.",
+        "boot with tsc=reliable if the CPU's time-stamp counter can be trusted (see dmesg)",
+        "dmesg | grep -i -e tsc -e clocksource",
+        brief=f"slow clock {name}",
+    )
+
+
+def numa(machine: Machine) -> Finding:
+    kind, nodes = "NUMA", machine.cpus("sys/devices/system/node/online")
+    if not nodes:
+        return unknown(kind, "Whether the memory has several nodes cannot be seen here.")
+    if len(nodes) == 1:
+        return fine(kind, "All memory is equally near to all CPUs.")
+    used = [
+        node
+        for node in nodes
+        if machine.allowed & set(machine.cpus(f"sys/devices/system/node/node{node}/cpulist") or ())
+    ]
+    if len(used) == 1:
+        return fine(kind, f"All CPUs that may be used are on node {used[0]}.")
+    return Finding(
+        kind,
+        Severity.MAY_DISTURB,
+        f"CPUs and memory are in {len(nodes)} nodes: manager and child may land on different ones,"
+        " where pages travel farther.",
+        "keep all on one node",
+        f"numactl --cpunodebind={nodes[0]} --membind={nodes[0]} python -m bench run",
+    )
+
+
+def huge_pages(machine: Machine) -> Finding:
+    kind, text = "huge pages", machine.text(_HUGE_PAGES)
+    chosen = (text or "").partition("[")[2].partition("]")[0]
+    if not chosen:
+        return unknown(kind, "Whether memory is merged into huge pages cannot be seen here.")
+    if chosen != "always":
+        return fine(kind, f"Used as programs ask for them ({chosen}).")
+    return Finding(
+        kind,
+        Severity.MAY_DISTURB,
+        "The kernel merges memory into huge pages on its own: some processes get them, some do"
+        " not, and a kernel thread moves pages meanwhile.",
+        "leave it to the programs (to undo: always)",
+        f"echo madvise | sudo tee /{_HUGE_PAGES}",
+    )
+
+
+def power(machine: Machine) -> Finding:
+    kind, reading = "power supply", machine.pyperf.get("power supply")
+    if reading is None or not reading.states:
+        return unknown(kind, "No power cable is known here, as on most servers.")
+    seen = f"{reading.states[0][:1].upper()}{reading.states[0][1:]}."
+    if not reading.advice:
+        return fine(kind, seen)
+    return Finding(
+        kind,
+        Severity.DISTURBS,
+        f"{seen} On battery the clock rate is held down.",
+        "plug it in",
+        brief="on battery",
+    )
+
+
+def aslr(machine: Machine) -> Finding:
+    kind, reading = "ASLR", machine.pyperf.get("ASLR")
+    if reading is None or reading.ready is None:
+        return unknown(kind, "Whether addresses are drawn at random cannot be seen here.")
+    if reading.ready:
+        return fine(
+            kind,
+            "Each process gets its memory at other addresses: processes differ a little more, but"
+            " the mean over many, which is what this suite takes, owes nothing to one lucky layout."
+            " Leave it on.",
+        )
+    return Finding(
+        kind,
+        Severity.MAY_DISTURB,
+        "Addresses are not, or not all, drawn at random: all runs of a program share one memory"
+        " layout. They scatter less, but a change that shifts it looks like a gain or a loss.",
+        "draw them at random, so that many processes even out the layout",
+        "sudo sysctl kernel.randomize_va_space=2",
+    )
+
+
+def perf_events(machine: Machine) -> Finding:
+    kind, reading = "perf events", machine.pyperf.get("perf events")
+    if reading is None or not reading.states:
+        return unknown(kind, "Whether perf can take samples cannot be seen here.")
+    return fine(
+        kind,
+        f"{reading.states[0]}: costs nothing as long as nobody records with perf.",
+    )
+
+
+CHECKS: Final[Sequence[Check]] = (
+    cpu.virtual,
+    cpu.cpus,
+    cpu.quota,
+    load.load,
+    load.pressure,
+    load.steal,
+    load.swap,
+    cpu.governor,
+    cpu.turbo,
+    cpu.idle_states,
+    cpu.smt,
+    cpu.isolated,
+    cpu.heat,
+    power,
+    clock,
+    numa,
+    huge_pages,
+    aslr,
+    load.irqbalance,
+    perf_events,
+)
+CHECKS_THAT_MAY_TAKE_LONG: Final[Sequence[Check]] = (load.irqbalance,)
+"""They look at every process. None of them finds more than what may disturb."""
+
+
+def examine(machine: Machine) -> tuple[Finding, ...]:
+    """What every check finds."""
+    return tuple(check(machine) for check in CHECKS)
+
+
+def in_brief(machine: Machine) -> str | None:
+    """All that disturbs, in a few words; None if nothing does. Fast."""
+    quick = (check(machine) for check in CHECKS if check not in CHECKS_THAT_MAY_TAKE_LONG)
+    return "; ".join(f.brief for f in quick if f.brief and is_disturbing(f)) or None
+
+
+def is_disturbing(finding: Finding) -> bool:
+    return finding.severity is Severity.DISTURBS
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """One sentence; that nothing is seen is not said to mean that nothing is there."""
+    count = {severity: sum(f.severity is severity for f in findings) for severity in Severity}
+    disturbing, may, hidden = (
+        count[severity] for severity in (Severity.DISTURBS, Severity.MAY_DISTURB, Severity.UNKNOWN)
+    )
+    if disturbing:
+        text = f"{disturbing} thing{'s disturb' if disturbing > 1 else ' disturbs'}"
+    else:
+        text = "Nothing that can be seen from here disturbs"
+    rest = [f"{may} more may"] if may else []
+    rest += [f"{hidden} could not be seen"] if hidden else []
+    return f"{text} measurements here{'; ' if rest else ''}{', '.join(rest)}."

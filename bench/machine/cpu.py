@@ -1,0 +1,230 @@
+"""What CPUs there are, and whether they always run alike: clock rate, idling, neighbours, limits.
+
+Each check is a pure function of what was read; who else uses the CPUs is asked in
+``bench.machine_load_checks``, what has to do with memory and kernel in ``bench.machine_checks``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from bench.machine import cgroup
+from bench.machine.finding import Finding, Severity, fine, unknown
+from bench.machine.machine import Machine
+from bench.machine.pyperf_system import Reading, as_cpu_list
+
+DEEP_IDLE_US: Final = 10
+"""A way out of idling that is as long as a redo."""
+_CPU_FOLDER: Final = "sys/devices/system/cpu"
+
+
+def virtual(machine: Machine) -> Finding:
+    kind, product = "virtual machine", machine.product
+    named = f" ({product})" if product else ""
+    match machine.is_virtual:
+        case None:
+            return unknown(kind, "Neither CPU flags nor firmware say whether this is one.")
+        case False:
+            return fine(kind, "This is not one.")
+        case True:
+            return Finding(
+                kind,
+                Severity.DISTURBS,
+                f"This is a virtual machine{named}: its CPUs are shared with others or moved by"
+                " the host, and waking an idle one may go through the host as well.",
+                "take absolute figures on bare metal; here trust comparisons that were measured"
+                " together only, best on one CPU (`ab`, or `run --placement same-cpu`)",
+                brief="virtual machine",
+            )
+
+
+def cpus(machine: Machine) -> Finding:
+    kind, allowed = "CPUs", len(machine.allowed)
+    quota = cgroup.quota(machine.text)
+    usable = min(float(allowed), quota.cpus if quota else allowed)
+    seen = f"This process may use {allowed} of {machine.cpu_count} CPUs"
+    if quota and quota.cpus < allowed:
+        seen += f", for {quota.cpus:g} CPUs' worth of time"
+    if usable >= 2:
+        return fine(kind, f"{seen}: manager and child can run at the same time.")
+    return Finding(
+        kind,
+        Severity.DISTURBS,
+        f"{seen}: manager and child wait for each other even where they need not.",
+        "allow at least 2 (taskset, the container's --cpus and --cpuset-cpus), or compare with"
+        " --placement same-cpu only",
+        brief=f"{usable:g} CPU{'' if usable == 1 else 's'} only",
+    )
+
+
+def quota(machine: Machine) -> Finding:
+    kind, found = "CPU quota", cgroup.quota(machine.text)
+    if found is None:
+        if cgroup.is_seen(machine.text):
+            return fine(kind, "No control group limits the CPU time.")
+        return unknown(kind, "Control groups cannot be seen here.")
+    seen = f"The control group grants {found.cpus:g} CPUs' worth of time"
+    if found.throttled:
+        seen += f" and has made its processes wait {found.throttled} times"
+    if found.cpus >= len(machine.allowed) and not found.throttled:
+        return fine(kind, f"{seen}, which is all that can be used.")
+    return Finding(
+        kind,
+        Severity.DISTURBS,
+        f"{seen}: who has used it up stands still for the rest of the period, tens of ms.",
+        "measure without the limit (docker: without --cpus; systemd: CPUQuota=)",
+        brief=f"CPU quota of {found.cpus:g}",
+    )
+
+
+def governor(machine: Machine) -> Finding:
+    kind, reading = "governor", machine.pyperf.get("governor")
+    if reading is None or reading.ready is None:
+        return unknown(kind, f"The clock rate of the CPUs cannot be seen here{_why(reading)}.")
+    seen = f"The frequency governor is: {'; '.join(reading.states)}"
+    if reading.ready:
+        return fine(kind, f"{seen}.")
+    return Finding(
+        kind,
+        Severity.DISTURBS,
+        f"{seen}. The clock rate follows the load with a delay: few clients are measured on"
+        " slower CPUs than many.",
+        "have the highest rate always (to undo: the name above)",
+        "sudo cpupower frequency-set -g performance",
+        brief=f"governor {reading.states[0].partition('=')[2] or 'not performance'}",
+    )
+
+
+def turbo(machine: Machine) -> Finding:
+    kind = "turbo boost"
+    # The drivers of the kernel say it in one of two files; only without them pyperf asks the CPU.
+    off, on = (f"{_CPU_FOLDER}/{name}" for name in ("intel_pstate/no_turbo", "cpufreq/boost"))
+    undo = "have one rate at every load (to undo: write the other digit)"
+    if (no_turbo := machine.number(off)) is not None:
+        is_on, command = no_turbo == 0, f"echo 1 | sudo tee /{off}"
+    elif (boost := machine.number(on)) is not None:
+        is_on, command = boost == 1, f"echo 0 | sudo tee /{on}"
+    else:
+        reading = machine.pyperf.get(kind) if _is_intel(machine) else None
+        if reading is None or reading.ready is None:
+            return unknown(
+                kind, f"Whether CPUs boost their rate cannot be seen here{_why(reading)}."
+            )
+        is_on, command, undo = not reading.ready, None, "switch it off in the firmware"
+    if not is_on:
+        return fine(kind, "Off: the clock rate does not depend on how many CPUs are busy.")
+    return Finding(
+        kind,
+        Severity.DISTURBS,
+        "On: the clock rate falls as more CPUs are busy and as they get hot, so that what runs"
+        " later, or keeps more CPUs busy, runs slower.",
+        undo,
+        command,
+        brief="turbo boost",
+    )
+
+
+def idle_states(machine: Machine) -> Finding:
+    """How long a CPU takes to wake up: at one client each redo wakes two of them."""
+    kind, folder = "idle states", Path(f"{_CPU_FOLDER}/cpu{min(machine.allowed)}/cpuidle")
+    latencies_us = []
+    for state in sorted((machine.root / folder).glob("state[0-9]*")):
+        place = state.relative_to(machine.root)
+        latency_us, disabled = (machine.number(f"{place}/{n}") for n in ("latency", "disable"))
+        if latency_us is not None and not disabled:
+            latencies_us.append(latency_us)
+    if not latencies_us or machine.is_virtual:
+        return unknown(
+            kind, "How deep idle CPUs sleep, and how long waking up takes, cannot be seen here."
+        )
+    deepest_us = max(latencies_us)
+    seen = f"An idle CPU takes up to {deepest_us} us to wake up"
+    if deepest_us < DEEP_IDLE_US:
+        return fine(kind, f"{seen}.")
+    return Finding(
+        kind,
+        Severity.MAY_DISTURB,
+        f"{seen}, longer than a redo: latencies with few clients show how deep it slept.",
+        "forbid deep sleep while you measure (to undo: cpupower idle-set -E), unless waking up is"
+        " what you want to measure",
+        f"sudo cpupower idle-set -D {DEEP_IDLE_US}",
+    )
+
+
+def smt(machine: Machine) -> Finding:
+    kind, active = "SMT", machine.number(f"{_CPU_FOLDER}/smt/active")
+    if active is None or (active == 0 and machine.is_virtual):
+        return unknown(kind, "Whether two CPUs are threads of one core cannot be seen here.")
+    if active == 0:
+        return fine(kind, "Every CPU is a core of its own.")
+    seen = "CPUs come in pairs that share a core: each is slower while the other works"
+    if machine.split and _share_a_core(machine, *machine.split):
+        pair = as_cpu_list(machine.split)
+        seen += f". --placement split puts manager and child on such a pair, CPUs {pair}"
+    return Finding(
+        kind,
+        Severity.MAY_DISTURB,
+        f"{seen}.",
+        "use one thread of each core (to undo: on), or allow such CPUs only, with taskset",
+        f"echo off | sudo tee /{_CPU_FOLDER}/smt/control",
+    )
+
+
+def isolated(machine: Machine) -> Finding:
+    kind, found = "isolated CPUs", machine.cpus(f"{_CPU_FOLDER}/isolated")
+    if found is None:
+        return unknown(kind, "The kernel does not say whether CPUs are set apart.")
+    if not found:
+        return fine(kind, "None is set apart, which is needed only where other work cannot stop.")
+    names = as_cpu_list(found)
+    used = machine.allowed & set(found)
+    if not used:
+        return Finding(
+            kind,
+            Severity.MAY_DISTURB,
+            f"CPUs {names} are kept free of other work, and not used.",
+            "measure on them",
+            f"taskset -c {names} python -m bench run --placement same-cpu",
+        )
+    if len(used) > 1:
+        return Finding(
+            kind,
+            Severity.MAY_DISTURB,
+            f"CPUs {names} are kept free of other work; between them the kernel moves nothing, so"
+            " that with --placement any all may stay on one.",
+            "say where to run: --placement same-cpu or split",
+        )
+    return fine(kind, f"CPUs {names} are kept free of other work, and one of them is used.")
+
+
+def heat(machine: Machine) -> Finding:
+    kind = "heat"
+    counts = machine.texts(f"{_CPU_FOLDER}/cpu[0-9]*/thermal_throttle/core_throttle_count")
+    numbers = [int(count) for count in counts if count.isdecimal()]
+    if not numbers:
+        return unknown(kind, "Whether CPUs were slowed down for heat cannot be seen here.")
+    if not any(numbers):
+        return fine(kind, "No CPU was slowed down for heat since boot.")
+    return Finding(
+        kind,
+        Severity.MAY_DISTURB,
+        f"A CPU was slowed down for heat {max(numbers)} times since boot.",
+        "let it cool down first, and look whether the number grows while you measure",
+    )
+
+
+def _share_a_core(machine: Machine, one: int, other: int) -> bool:
+    siblings = machine.cpus(f"{_CPU_FOLDER}/cpu{one}/topology/thread_siblings_list")
+    return siblings is not None and other in siblings
+
+
+def _is_intel(machine: Machine) -> bool:
+    """The bit that pyperf reads has its meaning there only."""
+    return "GenuineIntel" in (machine.text("proc/cpuinfo") or "")
+
+
+def _why(reading: Reading | None) -> str:
+    if reading is None or not reading.problems:
+        return ""
+    return f" ({reading.problems[0]})"

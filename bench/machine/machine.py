@@ -1,0 +1,182 @@
+"""What of a machine is looked at: files of /proc and /sys, and two moments of its counters.
+
+Reading only; the root folder may be another one, with made-up files. What is missing, masked or
+unreadable is None here. What it means for a measurement is said in ``bench.machine_checks``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.cases import placement
+from bench.machine.pyperf_system import Reading, cpu_list, readings
+
+_SWAP_COUNTERS = ("pswpin", "pswpout")
+
+
+def read_text(path: Path) -> str | None:
+    """The text of a small file without the space around it; None if it cannot be had."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """CPU time in ticks of the kernel's clock, user and system, since the process began."""
+
+    name: str
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Counters at one time. CPU times are ticks since boot, summed over the CPUs; ``swapped`` is
+    pages moved from or to swap since boot."""
+
+    busy: int | None
+    steal: int | None
+    total: int | None
+    swapped: int | None
+    processes: Mapping[int, Process]
+
+    @classmethod
+    def of(cls, root: Path, *, processes: bool = False) -> Moment:
+        times = _cpu_times(root)
+        busy = steal = total = None
+        if times is not None and any(times):
+            user, nice, system, idle, iowait, irq, softirq, steal = times
+            busy = user + nice + system + irq + softirq
+            total = busy + idle + iowait + steal
+        return cls(busy, steal, total, _swapped(root), dict(_processes(root) if processes else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """``allowed``: the CPUs that this process may use. ``split``: those that the placement split
+    gives manager and child, if it can. ``since``: an earlier moment, if it was watched."""
+
+    root: Path
+    allowed: frozenset[int]
+    now: Moment
+    since: Moment | None = None
+    split: tuple[int, int] | None = None
+    pyperf: Mapping[str, Reading] = field(default_factory=dict)
+
+    @classmethod
+    def here(cls, *, sample_s: float | None = None) -> Machine:
+        """This machine, watched for ``sample_s`` if given."""
+        root = Path("/")
+        since = None
+        if sample_s is not None:
+            since = Moment.of(root, processes=True)
+            time.sleep(sample_s)
+        allowed = frozenset(os.sched_getaffinity(0))
+        return cls(
+            root,
+            allowed,
+            Moment.of(root, processes=sample_s is not None),
+            since,
+            None if placement.problem(placement.SPLIT) else placement.cpus(placement.SPLIT),
+            readings(allowed),
+        )
+
+    def text(self, path: str) -> str | None:
+        """That of a file, its path from the root folder on."""
+        return read_text(self.root / path)
+
+    def number(self, path: str) -> int | None:
+        text = self.text(path)
+        return int(text) if text is not None and text.removeprefix("-").isdecimal() else None
+
+    def cpus(self, path: str) -> tuple[int, ...] | None:
+        """A list of CPUs or nodes; it may be empty."""
+        text = self.text(path)
+        try:
+            return None if text is None else cpu_list(text)
+        except ValueError:
+            return None
+
+    def texts(self, pattern: str) -> list[str]:
+        """Those of all files that match."""
+        found = (read_text(path) for path in sorted(self.root.glob(pattern)))
+        return [text for text in found if text is not None]
+
+    @property
+    def cpu_count(self) -> int:
+        """CPUs of the machine that are on; at least those that this process may use."""
+        return len(self.cpus("sys/devices/system/cpu/online") or self.allowed)
+
+    @property
+    def is_virtual(self) -> bool | None:
+        """Whether a hypervisor is under it; None if that cannot be seen.
+
+        x86 says so in its CPU flags; elsewhere the names that the firmware gives must do.
+        """
+        if self.text("sys/hypervisor/type"):
+            return True
+        info = self.text("proc/cpuinfo") or ""
+        flags = next((line for line in info.splitlines() if line.startswith("flags")), None)
+        if flags is not None:
+            return "hypervisor" in flags.split()
+        if self.product is None:
+            return None
+        # Bare machines of a cloud have its name, too, and say so.
+        name = self.product.lower()
+        return ".metal" not in name and any(maker in name for maker in _VIRTUAL_MAKERS)
+
+    @property
+    def product(self) -> str | None:
+        """Maker and product, as the firmware names them."""
+        names = [self.text(f"sys/class/dmi/id/{key}") for key in ("sys_vendor", "product_name")]
+        return " ".join(name for name in names if name) or None
+
+
+_VIRTUAL_MAKERS = (
+    "qemu",
+    "kvm",
+    "vmware",
+    "virtualbox",
+    "innotek",
+    "xen",
+    "virtual machine",
+    "virtualization",
+    "amazon ec2",
+    "google compute engine",
+    "openstack",
+    "bochs",
+    "parallels",
+    "bhyve",
+)
+
+
+def _cpu_times(root: Path) -> list[int] | None:
+    """user, nice, system, idle, iowait, irq, softirq, steal; time as a guest's host is in user."""
+    for line in (read_text(root / "proc/stat") or "").splitlines():
+        name, *fields = line.split()
+        if name == "cpu" and len(fields) >= 8:
+            with contextlib.suppress(ValueError):
+                return [int(number) for number in fields[:8]]
+    return None
+
+
+def _swapped(root: Path) -> int | None:
+    lines = (read_text(root / "proc/vmstat") or "").splitlines()
+    counters = dict(line.partition(" ")[::2] for line in lines)
+    found = [counters.get(name, "") for name in _SWAP_COUNTERS]
+    return sum(map(int, found)) if all(text.isdecimal() for text in found) else None
+
+
+def _processes(root: Path) -> Iterator[tuple[int, Process]]:
+    for path in root.glob("proc/[0-9]*/stat"):
+        # It may have ended meanwhile: then there is nothing to read.
+        name, _, rest = (read_text(path) or "").partition("(")[2].rpartition(")")
+        user_and_system = rest.split()[11:13]
+        if len(user_and_system) == 2 and all(text.isdecimal() for text in user_and_system):
+            yield int(path.parent.name), Process(name, sum(map(int, user_and_system)))

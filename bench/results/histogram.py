@@ -1,0 +1,120 @@
+"""Latency samples <-> the standard text of an HdrHistogram (V2, zlib, base64).
+
+The text can be read by every implementation of HdrHistogram and by its plotters. It keeps a whole
+distribution in a few KiB per run, so that percentiles nobody thought of can be asked for later.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from hdrh.codec import (
+    HdrCookieException,
+    HdrHistogramSettingsException,
+    HdrLengthException,
+)
+from hdrh.histogram import HdrHistogram
+
+from bench.results.samples import Int64s
+
+LOWEST_NS = 1
+HIGHEST_NS = 60_000_000_000
+"""One redo's deadline. A longer latency (a redo that was retried) is counted at this value; the
+exact maximum of a run is kept beside the histogram."""
+
+SIGNIFICANT_DIGITS = 3
+RELATIVE_ERROR = 10.0**-SIGNIFICANT_DIGITS
+"""A value read back differs from the one recorded by less than this share of it."""
+
+# Buckets of 3 digits: values below 2048 are exact, above that the top 11 bits are kept
+# (G. Tene, HdrHistogram: the smallest power of two that is at least 2 x 10^digits).
+_EXACT_BITS = 11
+
+
+def quantise(latency_ns: Int64s) -> Int64s:
+    """Each value as the lowest one (ns) that the histogram cannot tell from it. Same shape."""
+    clipped = np.clip(latency_ns, LOWEST_NS, HIGHEST_NS)
+    # frexp gives v = m 2^e with 0.5 <= m < 1, so e is the bit length; exact far beyond 60 s.
+    bits = np.frexp(clipped.astype(np.float64))[1].astype(np.int64)
+    shift = np.maximum(bits - _EXACT_BITS, 0)
+    result: Int64s = (clipped >> shift) << shift
+    return result
+
+
+def encode(latency_ns: Int64s) -> str:
+    """The samples (ns, each > 0) as an encoded histogram, 1 ns to 60 s with 3 significant digits.
+
+    A million samples take about as long as sorting them: the library, which is Python, is called
+    once per distinct value, not once per sample.
+    """
+    histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
+    values, counts = np.unique(quantise(latency_ns), return_counts=True)
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        histogram.record_value(value, count)
+    text: bytes = histogram.encode()
+    return text.decode("ascii")
+
+
+def decode(text: str) -> HdrHistogram:
+    """The histogram of an encoded text; its values are ns."""
+    return HdrHistogram.decode(text)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distribution:
+    """What a histogram holds: ``values_ns``, ascending and each once, and how many samples have it.
+
+    A value is the highest one that the histogram cannot tell from what was recorded. Both arrays
+    are int64[values]; there is at least one sample.
+    """
+
+    values_ns: Int64s
+    counts: Int64s
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return int(self.counts.sum())
+
+    def ranked_ns(self, rank: int) -> int:
+        """The rank-th smallest sample, from 1 to ``samples``."""
+        return int(self.values_ns[np.searchsorted(self.counts.cumsum(), rank)])
+
+
+def distribution(text: str) -> Distribution:
+    """What an encoded text holds. Raises ValueError if it is none or holds no sample."""
+    try:
+        histogram = decode(text)
+    except (
+        HdrCookieException,
+        HdrHistogramSettingsException,
+        HdrLengthException,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"not an HdrHistogram ({error or type(error).__name__})") from error
+    counts = np.ctypeslib.as_array(histogram.counts).astype(np.int64)
+    (found,) = counts.nonzero()
+    if not found.size:
+        raise ValueError("an HdrHistogram without a sample")
+    values = (histogram.get_value_from_index(index) for index in found.tolist())
+    highest = [histogram.get_highest_equivalent_value(value) for value in values]
+    return Distribution(np.array(highest, dtype=np.int64), counts[found])
+
+
+def pooled(distributions: Iterable[Distribution]) -> Distribution:
+    """All samples of these, of which there is at least one, as one distribution."""
+    parts = list(distributions)
+    values, where = np.unique(np.concatenate([one.values_ns for one in parts]), return_inverse=True)
+    counts = np.zeros(values.size, dtype=np.int64)
+    np.add.at(counts, where, np.concatenate([one.counts for one in parts]))
+    return Distribution(values, counts)
+
+
+def percentile_ns(histogram: HdrHistogram, percentile: float) -> int:
+    """Value in ns at a percentile in [0, 100], exact to 3 digits."""
+    return int(histogram.get_value_at_percentile(percentile))

@@ -1,0 +1,286 @@
+"""Every metadata key that the suite adds to a result file: its unit, its meaning, how to print it.
+
+One table, so that the writer, the tables that people read and docs/measures.md cannot disagree. A
+key ending in ``*`` stands for a family. This module knows no runs and no files but that page.
+
+History of the schema (``redo_schema_version``):
+
+1. First version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+
+from bench.cases.case import Case
+from bench.errors import BenchError
+from bench.show import units
+
+SCHEMA_VERSION = 1
+PREFIX = "redo_"
+
+Value = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One metadata key. ``unit`` is ``text``, ``yes/no``, ``count``, ``s`` and the like."""
+
+    name: str
+    unit: str
+    meaning: str
+
+    def format(self, value: Value) -> str:
+        """The value as people read it, with its unit."""
+        formatter = _FORMATTERS.get(self.unit)
+        if formatter is None or isinstance(value, str):
+            return str(value)
+        return formatter(value)
+
+
+_FORMATTERS: dict[str, Callable[[float], str]] = {
+    "s": units.seconds,
+    "s/redo": units.seconds,
+    "1/s": units.rate,
+    "bytes": units.size,
+    "1/redo": units.number,
+    "ratio": units.number,
+    "yes/no": lambda value: "yes" if value else "no",
+}
+
+_DIMENSIONS = tuple(
+    Key(
+        PREFIX + item.name,
+        "count" if item.name == "clients" else "text",
+        f"dimension of the case: {item.metadata['meaning']}",
+    )
+    for item in fields(Case)
+)
+
+_RUN = (
+    Key("redo_schema_version", "count", "version of these keys"),
+    Key("redo_round", "count", "round that the run belongs to; runs of one round can be paired"),
+    Key("redo_redos", "count", "redos in all slices of the run"),
+    Key("redo_slices", "count", "slices of the run"),
+    Key(
+        "redo_slice_throughputs",
+        "text",
+        "JSON list: throughput of each slice, in the order of the run's values, each of which is"
+        " its time per redo: their product is N",
+    ),
+    Key(
+        "redo_time_per_redo",
+        "s/redo",
+        "sum of the clients' walls / redos, over all slices; of an open load the mean latency",
+    ),
+    Key("redo_throughput", "1/s", "redos / wall from the barrier to the last client's end"),
+    Key(
+        "redo_latency_p50",
+        "s",
+        "median latency; all samples of the run pooled, nearest rank; of an open load from the"
+        " intended start",
+    ),
+    Key("redo_latency_p90", "s", "90th percentile of the same samples"),
+    Key("redo_latency_p99", "s", "99th percentile of the same samples"),
+    Key("redo_latency_p99_9", "s", "99.9th percentile; the maximum if under 1000 samples"),
+    Key("redo_latency_max", "s", "the longest latency"),
+    Key(
+        "redo_hdr_histogram",
+        "text",
+        "the samples in ns as an HdrHistogram (V2, zlib, base64), 1 ns to 60 s, 3 digits",
+    ),
+    Key("redo_client_redos_min", "count", "redos of the client that got the least (fairness)"),
+    Key("redo_client_redos_max", "count", "redos of the client that got the most (fairness)"),
+    Key("redo_self_check", "text", "ok, or by how much slices miss N = throughput x time per redo"),
+    Key("redo_littles_law", "ratio", "throughput x time per redo / N of the slice furthest off"),
+    Key("redo_littles_law_explained", "ratio", "share of N that the last redos of it explain"),
+)
+
+USAGE = (
+    Key("redo_cpu_manager_user", "s/redo", "CPU time of the manager's process in user mode"),
+    Key("redo_cpu_manager_system", "s/redo", "CPU time of the manager's process in the kernel"),
+    Key("redo_cpu_child_user", "s/redo", "CPU time of the redo child in user mode"),
+    Key("redo_cpu_child_system", "s/redo", "CPU time of the redo child in the kernel"),
+    Key("redo_cpu_manager", "s/redo", "CPU time of the manager's process, both modes; exact"),
+    Key("redo_cpu_child", "s/redo", "CPU time of the redo child, both modes; exact"),
+    Key("redo_cpu_total", "s/redo", "CPU time of both processes"),
+    Key("redo_switches_manager_voluntary", "1/redo", "the manager waited and gave up its CPU"),
+    Key("redo_switches_manager_involuntary", "1/redo", "the manager was taken off its CPU"),
+    Key("redo_switches_child_voluntary", "1/redo", "the child waited and gave up its CPU"),
+    Key("redo_switches_child_involuntary", "1/redo", "the child was taken off its CPU"),
+    Key("redo_read_calls", "1/redo", "read system calls of the manager"),
+    Key("redo_write_calls", "1/redo", "write system calls of the manager"),
+    Key("redo_poll_calls", "1/redo", "poll, epoll or select calls of the manager"),
+)
+
+_STALL = (
+    Key("redo_heartbeat_beats", "count", "beats that were due in the slices of the run"),
+    Key("redo_heartbeat_late_p50", "s", "median of how late they were; nearest rank, pooled"),
+    Key(
+        "redo_heartbeat_late_p99", "s", "99th percentile; absent with under 10 beats later than it"
+    ),
+    Key("redo_heartbeat_late_p99_9", "s", "99.9th percentile, likewise"),
+    Key("redo_heartbeat_late_max", "s", "the latest beat"),
+    Key("redo_heartbeat_late_share", "ratio", "share of beats later than one period, 1 ms"),
+    Key("redo_heartbeat_idle_late_p50", "s", "median of the beats just before the clients began"),
+    Key("redo_heartbeat_idle_late_max", "s", "the latest of those"),
+)
+
+_ADMISSION = (
+    Key("redo_admission_held_peak", "bytes", "most data that the reads held at once"),
+    Key("redo_admission_collecting_peak", "count", "most clients that collected, held or redid"),
+    Key("redo_admission_redoing_peak", "count", "most redos in flight at once"),
+    Key("redo_admission_child_idle", "ratio", "share of the wall with no redo in flight"),
+    Key("redo_admission_redo_p50", "s", "median time of the redo alone, within a read"),
+    Key("redo_admission_redo_p99", "s", "99th percentile of the same times"),
+)
+
+_OPEN = (
+    Key("redo_open_offered_per_s", "1/s", "arrivals of an open load / time of its slices"),
+    Key("redo_open_overloaded", "ratio", "share of slices that ended early: too many waited"),
+    Key("redo_open_backlog_peak", "count", "most arrivals that were due and had no client"),
+    Key("redo_open_from_call_p50", "s", "median latency, counted from the call for once"),
+    Key("redo_open_from_call_p99", "s", "99th percentile of the same samples"),
+    Key("redo_open_pacer_late_p50", "s", "median lateness of the calls that a free client awaited"),
+    Key("redo_open_pacer_late_p99", "s", "99th percentile of the same samples"),
+)
+
+_LIFECYCLE = (
+    Key("redo_lifecycle_launches_per_s", "1/s", "children launched in a storm / wall"),
+    Key(
+        "redo_lifecycle_unreaped_peak",
+        "count",
+        "most children of a storm without a manager that were launched and not reaped at once",
+    ),
+    Key("redo_lifecycle_launch", "s", "mean time to start a child, until it is executed"),
+    Key("redo_lifecycle_child_rss", "bytes", "resident memory of an idle child that has answered"),
+    Key(
+        "redo_lifecycle_child_pss",
+        "bytes",
+        "the same, pages that k processes share counted as a k-th",
+    ),
+)
+
+_FAIRNESS = (
+    Key(
+        "redo_fairness_jain",
+        "ratio",
+        "Jain's index of the redos per client in a slice: 1 if all get the same, 1 / N if one gets"
+        " all; mean over the slices",
+    ),
+    Key(
+        "redo_fairness_slowest_share",
+        "ratio",
+        "redos of the client that gets the least in a slice / their mean; mean over the slices",
+    ),
+)
+
+FURTHER: tuple[Key, ...] = (
+    Key("redo_worker_peak_rss_bytes", "bytes", "most memory of the worker that was resident"),
+    Key("redo_cpus", "count", "CPUs that manager and child may run on"),
+    Key(
+        "redo_counter_in_flight_peak",
+        "count",
+        "most requests in flight at once, pings of the manager's own among them, warm-up included",
+    ),
+    *_STALL,
+    *_ADMISSION,
+    *_OPEN,
+    *_LIFECYCLE,
+    *_FAIRNESS,
+)
+"""Measures of experiments (docs/experiments.md): numbers that only some runs have."""
+
+_WORKER = (
+    Key("redo_loop", "text", "event loop that the clients ran on, with its version"),
+    *(
+        Key(f"redo_counter_{name}", unit, f"{meaning} since the manager's launch, warm-up included")
+        for name, unit, meaning in (
+            ("redos", "count", "redos that were answered"),
+            ("records", "count", "records of these redos"),
+            ("pings", "count", "pings of clients that were answered"),
+            ("fences", "count", "pings of the manager between redos whose pages begin alike"),
+            ("pages_dropped", "count", "pages of redos that were cancelled"),
+            ("bytes_sent", "bytes", "bytes written to the child"),
+            ("bytes_received", "bytes", "bytes read from the child"),
+            ("read_calls", "count", "read calls"),
+            ("write_calls", "count", "write calls"),
+            ("poll_calls", "count", "poll(2) calls of sync, readiness callbacks of async"),
+            ("launches", "count", "children launched"),
+            ("launch_ns_total", "ns", "time spent launching children"),
+        )
+    ),
+    Key("redo_counter_*", "count", "a further counter of the manager, warm-up included"),
+    Key("redo_start_ns", "ns", "from the worker's first line to a child that answers"),
+    Key("redo_worker_switch_interval_s", "s", "how long a thread may keep the interpreter lock"),
+    Key("redo_worker_page_check", "text", "what of a page is checked: content, or its length"),
+    Key("redo_worker_*", "text", "a further fact that the worker reports of itself"),
+)
+
+_SUITE = (
+    Key("redo_git_commit", "text", "full hash of the commit that was measured"),
+    Key("redo_git_dirty", "yes/no", "whether the tree differed from that commit"),
+    Key("redo_kernel", "text", "name and release of the kernel"),
+    Key("redo_cpu_model", "text", "model of the CPU"),
+    Key("redo_cpu_count", "count", "CPUs of the machine"),
+    Key("redo_cpu_governor", "text", "frequency governor, or unknown"),
+    Key("redo_child_build_*", "text", "how the C programs were built"),
+    Key("redo_peer_sha256", "text", "SHA-256 of the program that the managers peer:KIND are"),
+    Key("redo_pythons", "text", "interpreters beside the suite's own, as LABEL: what it is"),
+    Key(
+        "redo_workload_files", "text", "SHA-256 of each workload that is a file, as file:LABEL: it"
+    ),
+    Key("redo_own_managers", "text", "SHA-256 of each own manager's module, as MODULE:FACTORY: it"),
+    Key(
+        "redo_own_children",
+        "text",
+        "SHA-256 of each own child's command, files in it by their content, as cmd:LABEL: it",
+    ),
+    Key("redo_ab", "text", "the A/B measurement that this file is one side of"),
+    Key("redo_seed", "count", "seed of the order of the cases and of the requests"),
+    Key("redo_profile", "text", "name of the profile"),
+    Key("redo_config", "text", "the full configuration as JSON"),
+    Key("redo_suite_date", "text", "when the suite was started, UTC, ISO 8601"),
+    Key(
+        "redo_failed",
+        "text",
+        "runs that gave no result: JSON list of objects with case, round and reason",
+    ),
+)
+
+KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + USAGE + FURTHER + _WORKER + _SUITE
+"""Every key, in the order in which it is documented."""
+
+_BY_NAME = {key.name: key for key in KEYS}
+_FAMILIES = tuple(key for key in KEYS if key.name.endswith("*"))
+
+
+def find(name: str) -> Key | None:
+    """The entry of a key, or of the family it belongs to; None if the table does not have it."""
+    family = (key for key in _FAMILIES if name.startswith(key.name[:-1]))
+    return _BY_NAME.get(name) or next(family, None)
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """The names with the suite's prefix that the table does not have, sorted."""
+    return sorted(name for name in names if name.startswith(PREFIX) and find(name) is None)
+
+
+TABLE_BEGIN = "<!-- keys: begin (written from bench/results/keys.py, do not edit) -->"
+TABLE_END = "<!-- keys: end -->"
+
+
+def markdown_table() -> str:
+    """The table of all keys as Markdown, ending in a newline."""
+    rows = (f"| `{key.name}` | {key.unit} | {key.meaning} |" for key in KEYS)
+    return "\n".join(("| key | unit | meaning |", "|---|---|---|", *rows)) + "\n"
+
+
+def with_table(page: str) -> str:
+    """The page with the table between its two markers brought up to date. Raises BenchError."""
+    before, begin, rest = page.partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    if not begin or not end:
+        raise BenchError(f"no place for the table of keys: put {TABLE_BEGIN} and {TABLE_END} in")
+    return f"{before}{begin}\n\n{markdown_table()}\n{end}{after}"

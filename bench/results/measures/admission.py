@@ -1,0 +1,39 @@
+"""What a run says of its read path: memory, clients past each point, and how idle the child was.
+
+Pure: from a run to values under keys of ``keys.FURTHER``. Formulas are in docs/measures.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from bench.results.keys import Value
+from bench.results.measures import redos
+from bench.results.measures.redos import NS_PER_S
+from bench.results.record import RunRecord
+
+_PEAKS: Final = {
+    "redo_admission_held_peak": "held_peak_bytes",
+    "redo_admission_collecting_peak": "collecting_peak",
+    "redo_admission_redoing_peak": "redoing_peak",
+}
+"""Key -> what a slice counts."""
+
+
+def admission_measures(record: RunRecord) -> Mapping[str, Value]:
+    """Peaks are those of the worst slice; empty for a run without a read path."""
+    if not all("held_peak_bytes" in one for one in record.counts) or not record.counts:
+        return {}
+    peaks = {key: max(one[name] for one in record.counts) for key, name in _PEAKS.items()}
+    idle_s = sum(one["child_idle_ns"] for one in record.counts) / NS_PER_S
+    redo_ns = np.concatenate([one["redo_ns"] for one in record.series])
+    p50_ns, p99_ns = np.percentile(redo_ns, (50, 99), method="inverted_cdf")
+    return {
+        **peaks,
+        "redo_admission_child_idle": idle_s / redos.wall_s(record.slices),
+        "redo_admission_redo_p50": int(p50_ns) / NS_PER_S,
+        "redo_admission_redo_p99": int(p99_ns) / NS_PER_S,
+    }

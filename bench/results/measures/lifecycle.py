@@ -1,0 +1,40 @@
+"""What a run of a scenario says beyond its samples: launches, children unreaped, a child's memory.
+
+Pure: from a run to values under keys of ``keys.FURTHER``. How they are counted is in
+``lifecycle_subjects``.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+
+from bench.cases.dimensions import REDO, STORMS
+from bench.results.keys import Value
+from bench.results.measures import redos
+from bench.results.record import RunRecord
+
+
+def lifecycle_measures(record: RunRecord) -> Mapping[str, Value]:
+    """Nothing of a case that redoes."""
+    if record.case.scenario == REDO:
+        return {}
+    found: dict[str, Value] = {}
+    if record.case.scenario in STORMS:
+        launches = sum(counts["launches"] for counts in record.counts)
+        found["redo_lifecycle_launches_per_s"] = launches / redos.wall_s(record.slices)
+    if peaks := _counted(record, "unreaped_peak"):
+        found["redo_lifecycle_unreaped_peak"] = max(peaks)
+    launches = int(record.worker_metadata.get("redo_counter_launches", 0))
+    if launches:
+        total_ns = int(record.worker_metadata["redo_counter_launch_ns_total"])
+        found["redo_lifecycle_launch"] = total_ns / launches / redos.NS_PER_S
+    for kind in ("rss", "pss"):
+        if sizes := _counted(record, f"child_{kind}_bytes"):
+            found[f"redo_lifecycle_child_{kind}"] = statistics.median(sizes)
+    return found
+
+
+def _counted(record: RunRecord, name: str) -> list[int]:
+    """That count of each slice that has it."""
+    return [counts[name] for counts in record.counts if name in counts]

@@ -1,0 +1,64 @@
+"""How late a heartbeat beside the clients was: from the series of a run to its measures.
+
+Pure functions; how the beats are taken is in ``heartbeat``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from bench.results.keys import Value
+from bench.results.measures.redos import NS_PER_S
+from bench.results.record import RunRecord
+from bench.results.samples import Int64s
+from bench.worker.clients.heartbeat import IDLE_LATE, LATE, PERIOD_NS
+
+BEYOND: Final = 10
+"""So many beats must be later than a tail percentile, or it would be the word of a few."""
+
+_TAILS: Final = {"p99": 990, "p99_9": 999}
+
+
+def stall_measures(record: RunRecord) -> dict[str, Value]:
+    """Nothing for a run without a heartbeat. All slices of a run are pooled."""
+    late_ns = _pooled(record, LATE)
+    if not late_ns.size:
+        return {}
+    found: dict[str, Value] = {
+        "redo_heartbeat_beats": int(late_ns.size),
+        "redo_heartbeat_late_p50": _at(late_ns, 500),
+        "redo_heartbeat_late_max": _at(late_ns, 1000),
+        "redo_heartbeat_late_share": float(np.count_nonzero(late_ns > PERIOD_NS)) / late_ns.size,
+    }
+    found |= _tails(late_ns)
+    idle_ns = _pooled(record, IDLE_LATE)
+    if idle_ns.size:
+        found["redo_heartbeat_idle_late_p50"] = _at(idle_ns, 500)
+        found["redo_heartbeat_idle_late_max"] = _at(idle_ns, 1000)
+    return found
+
+
+def _pooled(record: RunRecord, series: str) -> Int64s:
+    parts = [one[series] for one in record.series if series in one]
+    return np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+
+
+def _tails(ordered_ns: Int64s) -> Mapping[str, float]:
+    """The tail percentiles that these beats are enough for."""
+    return {
+        f"redo_heartbeat_late_{name}": _at(ordered_ns, permille)
+        for name, permille in _TAILS.items()
+        if ordered_ns.size - _rank(ordered_ns, permille) >= BEYOND
+    }
+
+
+def _at(ordered_ns: Int64s, permille: int) -> float:
+    """That percentile in seconds, by nearest rank as in ``measures.percentiles``."""
+    return int(ordered_ns[_rank(ordered_ns, permille) - 1]) / NS_PER_S
+
+
+def _rank(ordered_ns: Int64s, permille: int) -> int:
+    return -(-ordered_ns.size * permille // 1000)

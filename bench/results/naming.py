@@ -1,0 +1,64 @@
+"""How a result file is named on the command line: a path, ``latest``, a commit or a tag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from bench.errors import BenchError
+from bench.places import RESULTS, ROOT
+from bench.results.environment import git_output
+
+RESULT_METAVAR: Final = "FILE|latest|COMMIT"
+RESULT_HELP: Final = "a result file, `latest` in results/, or the latest of a commit or tag"
+
+
+def result_path(name: str, checkout: Path = ROOT) -> Path:
+    """The file that is meant. What looks like a path or exists is one.
+
+    A commit's result is the newest in results/ that was measured on it, unchanged. Sides of `ab`
+    must be named as files. Raises BenchError.
+    """
+    if name == "latest":
+        by_age = sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        newest = next((path for path in reversed(by_age) if not _is_of_ab(_metadata(path))), None)
+        if newest is None:
+            raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
+        return newest
+    if Path(name).exists() or "/" in name or name.endswith(".json"):
+        return Path(name)
+    commit = git_output(
+        checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+    )
+    if commit is None:
+        raise BenchError(f"{name}: neither a result file nor a commit of this checkout")
+    found = [
+        (str(metadata.get("redo_suite_date", "")), path)
+        for path in RESULTS.glob("*.json")
+        if (metadata := _metadata(path)).get("redo_git_commit") == commit
+        and not metadata.get("redo_git_dirty")
+        and not _is_of_ab(metadata)
+    ]
+    if not found:
+        raise BenchError(
+            f"{name}: no result of commit {commit[:7]} in {RESULTS} (of uncommitted changes to it"
+            " none counts): check it out and `run`"
+        )
+    return max(found)[1]
+
+
+def _is_of_ab(metadata: Mapping[str, Any]) -> bool:
+    """Whether it is one side of `ab`, which means something beside the other only."""
+    return metadata.get("redo_ab") is not None
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What the file says of its suite; nothing if it is not a result file."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    return metadata if isinstance(metadata, dict) else {}

@@ -1,0 +1,195 @@
+"""A pyperf suite <-> a file: atomic writing, and reading that trusts nothing.
+
+What a suite means is in ``results`` and ``stats``; this module only knows which files are the
+suite's own and how not to damage one. Every error is a ResultFileError that names file and remedy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import io
+import json
+import os
+import secrets
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pyperf
+
+from bench.cases.case import Case
+from bench.errors import CaseError, ResultFileError
+from bench.results.keys import SCHEMA_VERSION
+
+_LONGEST_JSON_WORD = len("-Infinity")
+"""An error this close to the end of the text is the end of the text, inside a word or a number."""
+
+_PROBE_BYTES = 1 << 20
+"""More than a result file of a few rounds: a disk without room for it is full."""
+
+_GZIP = ".gz"  # pyperf itself goes by this suffix
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def write_suite(path: Path, suite: pyperf.BenchmarkSuite) -> None:
+    """Write the suite so that the file is the old one or the new one, whole, at any moment."""
+    text = io.StringIO()
+    suite.dump(text, compact=True)
+    data = text.getvalue().encode("utf-8")
+    write_atomically(path, gzip.compress(data, mtime=0) if path.suffix == _GZIP else data)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a temporary file beside ``path``, fsync, rename over it, fsync the folder.
+
+    Makes the folder if there is none. Whatever goes wrong, an interrupt included, an older file
+    stays as it was and the temporary one is removed. Raises ResultFileError.
+    """
+    # Through a link to the file it stands for: a rename would replace the link.
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # "x": never somebody else's file; plain open: permissions by the user's umask.
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise cannot_be_written(path, error) from error
+
+
+def check_place(path: Path) -> None:
+    """Raises ResultFileError if a file could not be written there: better before a long run."""
+    if path.exists() and not path.is_file():
+        raise ResultFileError(path, "is there and is not a file: choose another place")
+    folder = Path(os.path.realpath(path)).parent
+    probe = folder / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(bytes(_PROBE_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_be_written(path, error) from error
+
+
+def cannot_be_written(path: Path, error: OSError) -> ResultFileError:
+    """The error that names the file, the cause and the way out."""
+    remedy = "make room there, or choose" if error.errno in _NO_ROOM else "choose"
+    return ResultFileError(
+        path, f"cannot be written ({error.strerror or error}): {remedy} another place for it"
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_suite(path: Path) -> pyperf.BenchmarkSuite:
+    """Read and check a result file. Raises ResultFileError.
+
+    Every run has the schema version, its round, and a case that its benchmark's name agrees with;
+    no case has two runs of one round.
+    """
+    data = _read_json(path)
+    if not (isinstance(data, dict) and isinstance(data.get("benchmarks"), list)):
+        raise _foreign(path, "JSON, but not in pyperf's format")
+    try:
+        # From the text that was read: a second reading of the file could find another one.
+        suite = pyperf.BenchmarkSuite.loads(json.dumps(data))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _foreign(
+            path, f"not a suite that pyperf {pyperf.__version__} reads ({error})"
+        ) from error
+    for benchmark in suite:
+        _check_benchmark(path, benchmark)
+    return suite
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        raw = path.read_bytes()
+        if path.suffix == _GZIP:
+            raw = gzip.decompress(raw)
+    except FileNotFoundError as error:
+        raise ResultFileError(path, "no such file: check the name, or make one with run") from error
+    except (EOFError, zlib.error) as error:
+        raise _cut_short(path) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ResultFileError(path, f"cannot be read ({reason}): check the file") from error
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError as error:
+        left = len(error.doc.rstrip()) - error.pos
+        if left < _LONGEST_JSON_WORD or error.msg.startswith("Unterminated"):
+            raise _cut_short(path) from error
+        raise _foreign(path, f"not JSON ({error})") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise _foreign(path, "not JSON") from error
+
+
+def _cut_short(path: Path) -> ResultFileError:
+    return ResultFileError(path, "cut short: take it from a backup, or measure again with run")
+
+
+def _foreign(path: Path, problem: str) -> ResultFileError:
+    return ResultFileError(path, f"{problem}: give a result file that walredo-bench run has made")
+
+
+def _check_benchmark(path: Path, benchmark: pyperf.Benchmark) -> None:
+    rounds: set[int] = set()
+    for run in benchmark.get_runs():
+        metadata = run.get_metadata()
+        version = metadata.get("redo_schema_version")
+        if not isinstance(version, int):
+            raise _foreign(path, "a pyperf file without redo_schema_version")
+        if version > SCHEMA_VERSION:
+            raise ResultFileError(
+                path,
+                f"made by a newer walredo-bench (schema {version}, this one reads up to "
+                f"{SCHEMA_VERSION}): upgrade walredo-bench, or measure again with this one",
+            )
+        try:
+            case = Case.parse(benchmark.get_name())
+        except CaseError as error:
+            raise _foreign(path, str(error)) from error
+        if metadata.get("redo_clients") != case.clients:
+            raise _foreign(path, f"{case.name} whose redo_clients is not {case.clients}")
+        number = metadata.get("redo_round")
+        if not isinstance(number, int):
+            raise _foreign(path, f"a run of {case.name} without redo_round")
+        if number in rounds:
+            raise ResultFileError(
+                path,
+                f"two runs of {case.name} in round {number}: "
+                "it was merged from several files, give those one by one",
+            )
+        rounds.add(number)
+
+
+def check_no_result(path: Path) -> None:
+    """Raises ResultFileError if a result is there, which nothing but `run` may overwrite."""
+    if not path.is_file():
+        return
+    try:
+        read_suite(path)
+    except ResultFileError:
+        return
+    raise ResultFileError(path, "is a result, which nothing but run overwrites: name another file")

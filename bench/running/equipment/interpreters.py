@@ -1,0 +1,105 @@
+"""The interpreters that workers run on: found and asked what they are, before anything is launched.
+
+An interpreter is chosen as ``this`` (the suite's own), ``NAME`` (looked up as a shell does),
+``PATH``, or ``LABEL=PATH``. Cases and result files know it by its label, which without ``LABEL=``
+is the file's name; a path is no business of theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.cases.names import OLDEST_PYTHON, THIS_PYTHON, python_label
+from bench.errors import BenchError
+from bench.running.equipment.interpreter_facts import facts
+
+_FACTS: Final = Path(__file__).with_name("interpreter_facts.py")
+_ASK_TIMEOUT_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A program that runs workers. ``description``: what it is, without its place.
+    ``uvloop_folder``: what its workers need on their path to import uvloop; None if it has none."""
+
+    program: str
+    description: str
+    uvloop_folder: str | None
+
+
+def find_interpreters(choices: Iterable[str]) -> Mapping[str, Interpreter]:
+    """The chosen interpreters by label, the suite's own among them. Raises BenchError."""
+    chosen = dict.fromkeys((THIS_PYTHON, *choices))
+    return {python_label(choice): _interpreter(choice) for choice in chosen}
+
+
+def described(interpreters: Mapping[str, Interpreter]) -> str | None:
+    """Those beside the suite's own, as a result file has them; None if there are none."""
+    others = (
+        f"{label}: {found.description}"
+        for label, found in interpreters.items()
+        if label != THIS_PYTHON
+    )
+    return "; ".join(others) or None
+
+
+def _interpreter(choice: str) -> Interpreter:
+    is_this = choice == THIS_PYTHON
+    program = sys.executable if is_this else _program(choice)
+    said: Any = facts() if is_this else _ask(program)
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    try:
+        implementation, version = str(said["implementation"]), tuple(map(int, said["version"]))
+        free_threaded, uvloop = bool(said["free_threaded"]), said["uvloop"]
+        uvloop_folder = None if uvloop is None else str(Path(uvloop).parent.parent)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unusable(program, "it is no Python interpreter") from error
+    number = ".".join(map(str, version))
+    if implementation != "cpython":
+        raise _unusable(program, f"it is {implementation} {number}, and workers run on CPython")
+    if version < OLDEST_PYTHON:
+        raise _unusable(program, f"it is Python {number}, and workers need {oldest} or later")
+    description = f"CPython {number}{' free-threaded' if free_threaded else ''}"
+    return Interpreter(program, description, uvloop_folder)
+
+
+def _program(choice: str) -> str:
+    wanted = choice.partition("=")[2] or choice
+    found = shutil.which(wanted)
+    if found is None:
+        raise BenchError(
+            f"--python {choice}: there is no program {wanted}: name the interpreter by its path,"
+            f" as {python_label(choice)}=PATH"
+        )
+    # Not resolved further: a virtual environment's interpreter is known by its link.
+    return str(Path(found).absolute())
+
+
+def _ask(program: str) -> Any:
+    """What it says of itself, which may be anything. Raises BenchError."""
+    try:
+        done = subprocess.run(
+            [program, "-I", str(_FACTS)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ASK_TIMEOUT_S,
+            check=True,
+        )
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise _unusable(program, f"it says nothing within {_ASK_TIMEOUT_S:g} s") from error
+    except OSError as error:
+        raise _unusable(program, error.strerror or str(error)) from error
+    except (subprocess.CalledProcessError, ValueError) as error:
+        raise _unusable(program, "it is no Python interpreter that works") from error
+
+
+def _unusable(program: str, problem: str) -> BenchError:
+    return BenchError(f"--python {program}: {problem}")

@@ -1,0 +1,99 @@
+"""Where managers of the user's lie, asked of the workers' interpreters before anything is measured.
+
+What such a manager must be is in `own_manager`, which those interpreters run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.cases.config import Config
+from bench.cases.names import is_own_manager, python_label
+from bench.errors import BenchError
+from bench.places import ROOT
+from bench.running.equipment.interpreters import Interpreter
+
+_PROBE: Final = ROOT / "bench" / "worker" / "own_manager.py"
+_PROBE_TIMEOUT_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnManager:
+    """``path``: the folders a worker needs to import it. ``sha256``: of its module's file."""
+
+    path: tuple[str, ...]
+    sha256: str
+
+
+def find_managers(
+    config: Config, interpreters: Mapping[str, Interpreter]
+) -> Mapping[str, OwnManager]:
+    """The configuration's own managers by name, each made once on every interpreter that workers
+    run on. Raises BenchError."""
+    found = {}
+    for name in filter(is_own_manager, config.manager):
+        path = _path_of(name)
+        for label in map(python_label, config.python):
+            sha256 = _probed(name, path, interpreters[label].program)
+            found[name] = OwnManager(path, sha256)
+    return found
+
+
+def described(managers: Mapping[str, OwnManager]) -> str | None:
+    """What a result file says of them; None if there are none."""
+    return "; ".join(f"{name}: {one.sha256}" for name, one in managers.items()) or None
+
+
+def _path_of(name: str) -> tuple[str, ...]:
+    """The folder with its top module, found as ``python -m`` does, and those of PYTHONPATH."""
+    top = name.partition(":")[0].partition(".")[0]
+    spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
+    if spec is None:
+        raise _unusable(
+            name,
+            f"there is no module {top} in the current folder, on PYTHONPATH or among what is"
+            " installed",
+        )
+    places = list(spec.submodule_search_locations or [str(spec.origin)])
+    further = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    folders = (Path(places[0]).parent, *map(Path, further))
+    return tuple(dict.fromkeys(str(folder.absolute()) for folder in folders))
+
+
+def _probed(name: str, path: tuple[str, ...], python: str) -> str:
+    """The hash of the file that its module is in for that interpreter. Raises BenchError."""
+    try:
+        done = subprocess.run(
+            [python, "-I", "-S", "-B", str(_PROBE), name, *path],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PROBE_TIMEOUT_S,
+            check=True,
+        )
+        said: Any = json.loads(done.stdout.rpartition(b"\n")[2])
+        if "problem" in said:
+            raise _unusable(name, said["problem"])
+        return hashlib.sha256(Path(said["file"]).read_bytes()).hexdigest()
+    except subprocess.TimeoutExpired as error:
+        raise _unusable(name, f"is not made within {_PROBE_TIMEOUT_S:g} s") from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode(errors="backslashreplace").splitlines()
+        why = f": {lines[-1]}" if lines else ""
+        raise _unusable(
+            name, f"the interpreter ends with status {error.returncode}{why}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _unusable(name, f"its module cannot be read ({error})") from error
+
+
+def _unusable(name: str, problem: str) -> BenchError:
+    return BenchError(f"--manager {name}: {problem} (docs/extending.md)")

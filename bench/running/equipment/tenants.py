@@ -1,0 +1,62 @@
+"""Whether the system grants what many managers in one process need: asked before any is launched.
+
+Descriptors are bounded by RLIMIT_NOFILE, processes and threads by RLIMIT_NPROC (of ordinary users)
+and by the pids controller of control groups. Soft limits do not count: the worker raises its own.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Final
+
+from bench.cases.config import Config
+from bench.cases.dimensions import PER_TENANT
+from bench.cases.names import is_ours
+from bench.errors import BenchError
+from bench.machine.cgroup import Text, tasks_left
+from bench.machine.machine import read_text
+from bench.worker.tenant_limits import needs
+
+_TASKS: Final = "processes and threads"
+
+
+def check_tenants(config: Config) -> None:
+    """Raises BenchError where one process cannot have a manager for each client."""
+    if PER_TENANT in config.topology:
+        for manager in filter(is_ours, config.manager):
+            if why := problem(manager, max(config.clients)):
+                raise BenchError(f"topology {PER_TENANT}: {why}")
+
+
+def problem(
+    manager: str, tenants: int, text: Text = lambda name: read_text(Path("/", name))
+) -> str | None:
+    """Why so many tenants cannot be had here, in one line that names the limit and the way out.
+
+    ``text``: a file below the root folder, as for ``cgroup``.
+    """
+    needed = needs(manager, tenants)
+    bounds = (
+        (needed.descriptors, "file descriptors", _hard(resource.RLIMIT_NOFILE), "ulimit -Hn"),
+        (needed.tasks, _TASKS, _of_user(), "ulimit -Hu"),
+        (needed.tasks, _TASKS, tasks_left(text), "pids.max of the control group"),
+    )
+    for count, what, most, limit in bounds:
+        if most is not None and count > most:
+            return (
+                f"{manager} with {tenants} tenants needs {count} {what}, and {most} are allowed"
+                f" ({limit}): raise that limit, or measure fewer clients"
+            )
+    return None
+
+
+def _hard(limit: int) -> int | None:
+    _, hard = resource.getrlimit(limit)
+    return None if hard == resource.RLIM_INFINITY else hard
+
+
+def _of_user() -> int | None:
+    """How many tasks the user may have, those there are already included; root may have any."""
+    return None if os.geteuid() == 0 else _hard(resource.RLIMIT_NPROC)

@@ -1,0 +1,106 @@
+"""Rounds: every case once in each, in an order of its own, until the rounds or the time are up.
+
+It knows neither processes nor files nor the terminal: it calls ``measure`` for a run, ``save``
+after a round, and tells a listener what happens, so that it can be tested without a clock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.cases.case import Case
+from bench.results.record import FailedRun, RunRecord
+from bench.running.worker_process import RunFailedError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. ``budget_s``: no round starts that would probably end later than that.
+    ``run_s``: what a run takes at the least, for an estimate. ``first``: the case that must come
+    before another in each round, by that other."""
+
+    cases: tuple[Case, ...]
+    rounds: int
+    seed: int
+    budget_s: float | None = None
+    run_s: float = 0.0
+    first: Mapping[Case, Case] = field(default_factory=dict)
+
+
+class Listener(Protocol):
+    """Is told of a suite's events; shows progress. Times are seconds."""
+
+    def suite_started(self, plan: Plan, rounds_done: int) -> None: ...
+    def run_started(self, case: Case, round_number: int) -> None: ...
+    def run_ended(self, outcome: RunRecord | FailedRun) -> None: ...
+    def round_saved(self, round_number: int, rounds: int, left_s: float) -> None: ...
+    def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None: ...
+
+
+class Results(Protocol):
+    """Where runs go (``results.ResultFile``)."""
+
+    def add(self, record: RunRecord) -> None: ...
+    def add_failure(self, failure: FailedRun) -> None: ...
+    def complete_rounds(self, cases: Sequence[Case]) -> tuple[int, ...]: ...
+    def drop_round(self, number: int) -> int: ...
+    def rounds(self) -> tuple[int, ...]: ...
+
+
+def order_of_round(plan: Plan, round_number: int) -> list[Case]:
+    """The cases of a round in their random order: the same for the same seed and round.
+
+    One that another needs is moved to just before the first that does.
+    """
+    cases = list(plan.cases)
+    random.Random(f"{plan.seed}/{round_number}").shuffle(cases)
+    if not plan.first:
+        return cases
+    pairs = ((plan.first.get(case), case) for case in cases)
+    return list(dict.fromkeys(case for pair in pairs for case in pair if case is not None))
+
+
+def run_rounds(
+    plan: Plan,
+    results: Results,
+    *,
+    measure: Callable[[Case, int], RunRecord],
+    save: Callable[[], None],
+    listener: Listener,
+    now_s: Callable[[], float],
+) -> None:
+    """Runs the rounds that the results do not hold yet, and saves after each.
+
+    A failed run is recorded and the others go on. An interruption (KeyboardInterrupt) passes
+    through; what was saved by then are whole rounds.
+    """
+    complete = results.complete_rounds(plan.cases)
+    for partial in set(results.rounds()) - set(complete):
+        results.drop_round(partial)
+    missing = [number for number in range(1, plan.rounds + 1) if number not in complete]
+    listener.suite_started(plan, plan.rounds - len(missing))
+    started_s = now_s()
+    longest_s = 0.0
+    for done, number in enumerate(missing):
+        begun_s = now_s()
+        if plan.budget_s is not None and done and begun_s - started_s + longest_s > plan.budget_s:
+            listener.budget_spent(plan.rounds - len(missing) + done, plan.rounds, plan.budget_s)
+            return
+        for case in order_of_round(plan, number):
+            listener.run_started(case, number)
+            outcome: RunRecord | FailedRun
+            try:
+                outcome = measure(case, number)
+            except RunFailedError as error:
+                outcome = FailedRun(case, number, str(error))
+                results.add_failure(outcome)
+            else:
+                results.add(outcome)
+            listener.run_ended(outcome)
+        save()
+        longest_s = max(longest_s, now_s() - begun_s)
+        mean_s = (now_s() - started_s) / (done + 1)
+        listener.round_saved(number, plan.rounds, mean_s * (len(missing) - done - 1))

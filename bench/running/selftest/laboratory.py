@@ -1,0 +1,163 @@
+"""Trials of `selftest`: the working tree measured against itself, with a child per side."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from bench.cases.case import Case
+from bench.cases.config import Config, override
+from bench.results.environment import Environment
+from bench.results.result_file import ResultFile
+from bench.results.summary import load_summary
+from bench.running import ab
+from bench.running.ab import Side
+from bench.running.ab_files import PairFiles
+from bench.running.equipment.equipment import Equipment
+from bench.running.selftest.tallies import (
+    DECIDED,
+    DECIDED_S,
+    DECIDED_SHARE,
+    LATE,
+    LATE_ALWAYS,
+    Report,
+)
+from bench.running.snapshots import Snapshot
+from bench.statistics.comparison import DECISIVE, MARGIN, pair_ratios
+
+SHORT_RUNS: Final = {"slices": 7, "seconds": 0.105, "warmup_s": 0.02}
+"""Trials are many, so their runs are short. Seconds are of all slices together."""
+
+PAIRS: Final = ab.MIN_PAIRS
+PAIRS_OF_SLOWER: Final = 24
+JUDGED_AT: Final = (6, 12, 24)
+SHARES: Final = (0.03, 0.05, 0.10)
+SAME_S: Final = 45.0
+"""What `ab` is given for the whole matrix: its least number of pairs takes about 30 s."""
+
+CLIENTS: Final = 8
+_MANAGERS: Final = ("sync", "async")
+
+
+class Laboratory:
+    """Measures trials, one after the other. Files are made in ``folder`` and removed again."""
+
+    def __init__(
+        self,
+        config: Config,
+        snapshot: Snapshot,
+        equipment: Equipment,
+        environment: Environment,
+        folder: Path,
+    ) -> None:
+        self._config = config
+        self._short = override(config, **SHORT_RUNS)
+        self._snapshot = snapshot
+        self._equipment = equipment
+        self._environment = replace(environment, ab="selftest")
+        self._folder = folder
+        self._order = random.Random(config.seed)
+        self._page_to_page_s: dict[Case, float] = {}
+        self._trials = 0
+
+    def same(self, report: Report, cases: Sequence[Case]) -> None:
+        """All cases, nothing changed, until `ab` has decided or its time is spent."""
+        report.add_same(self._as_ab(cases, self._sides(), self._short, SAME_S).compared())
+
+    def slower(self, report: Report, share: float) -> None:
+        """One case, a child that costs more by that share of a redo."""
+        case = self._next_case()
+        files = self._pairs([case], self._slowed(case, share), self._short, PAIRS_OF_SLOWER)
+        rows = (load_summary(file.path).rows[0] for file in (files.base, files.changed))
+        ratios = pair_ratios(DECISIVE, *rows)
+        report.add_slower(f"+{share:.0%}", list(ratios.values()), JUDGED_AT)
+
+    def decided(self, report: Report) -> None:
+        """One case, measured as `ab` does with a minute to spend."""
+        case = self._next_case()
+        sides = self._slowed(case, DECIDED_SHARE)
+        report.add_decided(
+            DECIDED, self._as_ab([case], sides, self._config, DECIDED_S).compared()[0]
+        )
+
+    def late(self, report: Report) -> None:
+        """One client, a child that is late now and then."""
+        case = replace(self._next_case(), clients=1)
+        files = self._pairs([case], self._sides(fault=LATE), self._short, PAIRS)
+        report.add_late(files.compared()[0])
+
+    def floor(self, report: Report) -> None:
+        """The floor, a child that is always late."""
+        case = replace(self._next_case(), manager="floor", clients=1)
+        report.add_floor(*self._values(case, self._sides(fault=LATE_ALWAYS), PAIRS))
+
+    def _next_case(self) -> Case:
+        self._trials += 1
+        manager = _MANAGERS[self._trials % len(_MANAGERS)]
+        return Case(manager, "short", CLIENTS, placement=self._config.placement[0])
+
+    def _slowed(self, case: Case, share: float) -> tuple[Side, Side]:
+        """The changed side's child takes longer by that share of the time from page to page, which
+        with N clients is an N-th of the time per redo."""
+        if case not in self._page_to_page_s:
+            base_s, changed_s = self._values(case, self._sides(), PAIRS)
+            self._page_to_page_s[case] = statistics.median([*base_s, *changed_s]) / case.clients
+        return self._sides(cost_per_request_us=self._page_to_page_s[case] * share * 1e6)
+
+    def _sides(self, **changed: object) -> tuple[Side, Side]:
+        return (
+            Side.of(self._snapshot, self._equipment, self._config),
+            Side.of(self._snapshot, self._equipment, self._config, **changed),
+        )
+
+    def _values(
+        self, case: Case, sides: tuple[Side, Side], pairs: int
+    ) -> tuple[list[float], list[float]]:
+        """Time per redo of each pair."""
+        files = self._pairs([case], sides, self._short, pairs)
+        estimates = [
+            getattr(load_summary(file.path).rows[0], DECISIVE).by_round
+            for file in (files.base, files.changed)
+        ]
+        base_s, changed_s = ([value for _, value in sorted(one)] for one in estimates)
+        return base_s, changed_s
+
+    def _pairs(
+        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, pairs: int
+    ) -> PairFiles:
+        """So many pairs of each case."""
+        files = self._new_files()
+        for number in range(pairs):
+            for case in self._order.sample(cases, len(cases)):
+                files.add(ab.measure_pair(case, number, config, sides, self._order))
+        files.save()
+        return files
+
+    def _as_ab(
+        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, seconds: float
+    ) -> PairFiles:
+        """As many pairs as `ab` takes with so much time."""
+        files = self._new_files()
+        ab.measure(
+            cases,
+            partial(ab.measure_pair, config=config, sides=sides, order=self._order),
+            files,
+            seconds=seconds,
+            now_s=time.monotonic,
+            order=self._order,
+            told=lambda *_: None,
+        )
+        return files
+
+    def _new_files(self) -> PairFiles:
+        base, changed = (
+            ResultFile(self._folder / f"trial-{side}.json", self._environment, overwrite=True)
+            for side in ("base", "changed")
+        )
+        return PairFiles(base, changed, MARGIN)

@@ -1,0 +1,107 @@
+"""The code of a commit, or of the working tree as it is now, in a folder of its own.
+
+A copy and not a git worktree: nothing is registered in the repository, so nothing is left in it
+whatever happens, and a working tree may go on being edited while its copy is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.errors import BenchError
+
+_PACKAGES: Final = ("bench", "walredo", "fake_redo_child")
+_WORKERS: Final = ("worker/__main__.py", "worker.py")
+_NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", "*.pyc")
+_TIMEOUT_S: Final = 120.0
+_CHILD_COMMAND: Final = (
+    "import json, sys; from fake_redo_child.build import child_command;"
+    " print(json.dumps(child_command(**json.loads(sys.argv[1]))))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Code at ``folder``; ``commit`` is a full hash, ``dirty`` whether it differs from that."""
+
+    folder: Path
+    commit: str | None
+    dirty: bool
+
+    @property
+    def worker(self) -> Path:
+        """Its worker program: where it lies today, or where it lay while bench had no folders."""
+        places = (self.folder / "bench" / place for place in _WORKERS)
+        return next((place for place in places if place.exists()), self.folder / _WORKERS[0])
+
+    def child_command(self, **options: object) -> tuple[str, ...]:
+        """The command of its own child, built from its sources. Raises BenchError."""
+        command = [sys.executable, "-c", _CHILD_COMMAND, json.dumps(options)]
+        done = _run(command, self.folder)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            raise BenchError(f"{self}: its child cannot be built: {last}")
+        return tuple(json.loads(done.stdout))
+
+    def __str__(self) -> str:
+        if self.dirty:
+            return "the working tree"
+        return f"commit {self.commit[:7]}" if self.commit else "an unknown commit"
+
+
+def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
+    """The code of a commit, tag or branch. Raises BenchError."""
+    commit = _run(
+        ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"],
+        checkout,
+    )
+    if commit.returncode != 0:
+        raise BenchError(f"{name}: no commit, tag or branch of the checkout {checkout}")
+    sha = commit.stdout.strip()
+    folder.mkdir()
+    archive = folder / ".code.tar"
+    made = _run(
+        ["git", "archive", "--format=tar", f"--output={archive}", sha, *_PACKAGES], checkout
+    )
+    if made.returncode == 0:
+        made = _run(["tar", "-x", "-f", str(archive), "-C", str(folder)], checkout)
+    if made.returncode != 0:
+        raise BenchError(f"{name}: its code cannot be had: {made.stderr.strip()}")
+    archive.unlink()
+    found = Snapshot(folder, sha, dirty=False)
+    if not found.worker.exists():
+        raise BenchError(f"{name}: has no worker program, so nothing of it can be measured")
+    return found
+
+
+def of_working_tree(checkout: Path, folder: Path) -> Snapshot:
+    """The code as it is now, whether committed or not. Raises BenchError."""
+    folder.mkdir()
+    for package in _PACKAGES:
+        shutil.copytree(checkout / package, folder / package, ignore=_NOT_COPIED)
+    commit = _run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], checkout)
+    status = _run(["git", "status", "--porcelain", "--", *_PACKAGES], checkout)
+    known = commit.returncode == status.returncode == 0
+    return Snapshot(
+        folder,
+        commit.stdout.strip() if known else None,
+        dirty=not known or bool(status.stdout.strip()),
+    )
+
+
+def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+        )
+    except FileNotFoundError as error:
+        raise BenchError(f"{command[0]} is not installed, and `ab` needs it") from error
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{command[0]} took longer than {_TIMEOUT_S:g} s") from error

@@ -1,0 +1,204 @@
+"""What the rows of a group say, in plain words: the titles of figures, computed from the data.
+
+Ratios are geometric means over the rounds, as in the verdict (``rounds.ratio``). A difference
+counts only if the 95 % interval lies on one side of 1 and the mean is 2 % away from it; of one
+round, which has no interval, the ratio decides alone. This is a caption and corrected for nothing;
+`compare` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from bench.cases.names import NOOPS
+from bench.results.summary import CaseRow, Estimate, Group, less_is_better, measure_of
+from bench.show import units
+from bench.statistics.effects import Effect
+from bench.statistics.rounds import ratio
+
+BASE = "sync"
+CHALLENGER = "async"
+FLOOR = "floor"
+_SMALLEST_LEAD = 0.02
+
+
+def is_rival(manager: str) -> bool:
+    """Whether it is compared with sync: it is neither that itself nor a yardstick."""
+    return manager not in (BASE, FLOOR, *NOOPS)
+
+
+def _lower(field: str, noun: str) -> tuple[str, str, str]:
+    return field, f"has a lower {noun} than", f"has a {{times}} lower {noun} than"
+
+
+class Measure(Enum):
+    """A measure that a figure shows: field of a row, and what being better in it is called.
+
+    A lower p50 is called just that, not "quicker": clients also wait for their turn between two
+    redos, which latency leaves out and throughput does not, so the two may point apart.
+    """
+
+    THROUGHPUT = ("throughput_per_s", "is ahead of", "is {times} ahead of")
+    LATENCY = _lower("latency_p50_s", "p50")
+    LATENCY_P90 = _lower("latency_p90_s", "p90")
+    LATENCY_P99 = _lower("latency_p99_s", "p99")
+    LATENCY_P99_9 = _lower("latency_p99_9_s", "p99.9")
+    LATENCY_MAX = _lower("latency_max_s", "greatest latency")
+    TIME_PER_REDO = _lower("time_per_redo_s", "time per redo")
+    CPU_TOTAL = _lower("cpu_total_s", "CPU per redo")
+    CPU_MANAGER_USER = _lower("cpu_manager_user_s", "manager user CPU")
+    CPU_MANAGER_SYSTEM = _lower("cpu_manager_system_s", "manager system CPU")
+    CPU_CHILD_USER = _lower("cpu_child_user_s", "child user CPU")
+    CPU_CHILD_SYSTEM = _lower("cpu_child_system_s", "child system CPU")
+
+    @classmethod
+    def of_field(cls, field: str) -> Measure:
+        """That of a field of a row, any of `bench.stats.MEASURES`."""
+        return next(one for one in cls if one.field == field)
+
+    def __init__(self, field: str, better: str, times_better: str) -> None:
+        self.field = field
+        self.better = better
+        self.times_better = times_better
+
+    def of(self, row: CaseRow | None) -> Estimate | None:
+        """The estimate in a row."""
+        return None if row is None else measure_of(row, self.field)
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How far one manager leads another at N clients: a ratio above 1 is a lead."""
+
+    clients: int
+    effect: Effect
+
+    @property
+    def ratio(self) -> float:
+        return self.effect.ratio
+
+    @property
+    def side(self) -> int:
+        """1 if it leads, -1 if the other does, 0 if the runs do not tell them apart."""
+        return side(self.effect)
+
+
+def side(effect: Effect) -> int:
+    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell."""
+    low = effect.ratio if effect.low is None else effect.low
+    high = effect.ratio if effect.high is None else effect.high
+    if low > 1 and effect.ratio >= 1 + _SMALLEST_LEAD:
+        return 1
+    return -int(high < 1 and effect.ratio <= 1 / (1 + _SMALLEST_LEAD))
+
+
+def leads(group: Group, measure: Measure, manager: str, base: str) -> list[Lead]:
+    """The lead of ``manager`` over ``base`` at every N where both were measured."""
+    found = []
+    for clients in group.clients:
+        own = measure.of(group.row(manager, clients))
+        other = measure.of(group.row(base, clients))
+        if less_is_better(measure.field):
+            own, other = other, own
+        effect = ratio(own, other)
+        if effect is not None:
+            found.append(Lead(clients, effect))
+    return found
+
+
+def title(group: Group, measure: Measure) -> str:
+    """One line on what to see in the group's panel, as ``short: async is ahead of sync ...``."""
+    challenger = _challenger(group, measure)
+    if challenger is not None:
+        return f"{group.title}: {_verdict(challenger, BASE, measure)}"
+    return f"{group.title}: {_alone(group, measure)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Challenger:
+    manager: str
+    leads: Sequence[Lead]
+
+
+def _challenger(group: Group, measure: Measure) -> _Challenger | None:
+    """The manager that the suite is about, else the one that does best at the greatest N."""
+    found = []
+    for manager in group.managers:
+        if not is_rival(manager):
+            continue
+        of_manager = leads(group, measure, manager, BASE)
+        if of_manager:
+            found.append(_Challenger(manager, of_manager))
+
+    def rank(one: _Challenger) -> tuple[bool, int, float]:
+        last = one.leads[-1]
+        return one.manager == CHALLENGER, last.clients, last.ratio
+
+    return max(found, key=rank, default=None)
+
+
+def _verdict(challenger: _Challenger, base: str, measure: Measure) -> str:
+    manager, all_leads = challenger.manager, challenger.leads
+    last = all_leads[-1]
+    at_last = f"N = {last.clients}"
+    better_by = measure.times_better.format(times=_times(last))
+    if len(all_leads) == 1:
+        if last.side == 0:
+            return f"{manager} and {base} are not told apart at {at_last}"
+        winner, loser = (manager, base) if last.side > 0 else (base, manager)
+        return f"{winner} {better_by} {loser} at {at_last}"
+    if all(lead.side == 0 for lead in all_leads):
+        return f"{manager} and {base} are not told apart at any N"
+    if last.side == 0:
+        return (
+            f"{manager} and {base} are not told apart at {at_last}; {_elsewhere(challenger, base)}"
+        )
+    winner, loser = (manager, base) if last.side > 0 else (base, manager)
+    start = _start_of_last_streak(all_leads)
+    if start == 0:
+        where = "at every N"
+    elif start == len(all_leads) - 1:
+        return f"{winner} {better_by} {loser} at {at_last} only"
+    else:
+        where = f"from N = {all_leads[start].clients} on"
+    return f"{winner} {measure.better} {loser} {where}, {_times(last)} at {at_last}"
+
+
+def _elsewhere(challenger: _Challenger, base: str) -> str:
+    """Who leads at the N where the two can be told apart."""
+    parts = []
+    for wanted, name in ((1, challenger.manager), (-1, base)):
+        led = [str(lead.clients) for lead in challenger.leads if lead.side == wanted]
+        if led:
+            parts.append(f"{name} leads at N = {', '.join(led)}")
+    return ", ".join(parts)
+
+
+def _start_of_last_streak(all_leads: Sequence[Lead]) -> int:
+    start = len(all_leads) - 1
+    while start > 0 and all_leads[start - 1].side == all_leads[-1].side:
+        start -= 1
+    return start
+
+
+def _times(lead: Lead) -> str:
+    times = max(lead.ratio, 1 / lead.ratio)
+    return f"{times:.2f}x" if times < 1.095 else f"{times:.1f}x"
+
+
+def _alone(group: Group, measure: Measure) -> str:
+    """Without a pair to compare: what each manager reaches at its greatest N."""
+    parts = []
+    for manager in group.managers:
+        known = [n for n in group.clients if measure.of(group.row(manager, n)) is not None]
+        if manager == FLOOR and len(group.managers) > 1:
+            continue
+        if not known:
+            continue
+        estimate = measure.of(group.row(manager, known[-1]))
+        if estimate is not None:
+            show = units.rate if measure is Measure.THROUGHPUT else units.seconds
+            parts.append(f"{manager} has {show(estimate.median)} at N = {known[-1]}")
+    return ", ".join(parts) or "no result"

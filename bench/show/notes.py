@@ -1,0 +1,125 @@
+"""What a reader must know before trusting a result: marks with advice, as values.
+
+Tables print them, figures may count them; nothing here knows how they are shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.cases.case import Case
+from bench.cases.own import has_unknown_pages
+from bench.results.record import FailedRun
+from bench.results.summary import CaseRow, Summary
+
+_REASON_LENGTH = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
+    page-check, stopped or single-round.
+
+    ``case`` is None where the note is about the whole file.
+    """
+
+    kind: str
+    case: Case | None
+    text: str
+
+
+def notes(summary: Summary) -> tuple[Note, ...]:
+    """Every mark of a result, cases in the order of the tables."""
+    rows = [row for group in summary.groups() for row in group.rows]
+    found = [note for row in rows for note in _of_row(row, summary)]
+    found += _failed(summary)
+    found += _unknown_pages(summary)
+    wanted = _rounds_wanted(summary)
+    if len(summary.rounds) < wanted:
+        found.append(
+            Note(
+                "stopped",
+                None,
+                f"{len(summary.rounds)} of {wanted} rounds: the suite was stopped, or its time was"
+                " spent (--budget-s); `run --resume` does the others",
+            )
+        )
+    if len(summary.rounds) == 1:
+        found.append(
+            Note(
+                "single-round",
+                None,
+                "one round only: there is no spread to judge a difference by; "
+                "run more rounds (--rounds 5)",
+            )
+        )
+    return tuple(found)
+
+
+def _rounds_wanted(summary: Summary) -> int:
+    """How many the suite was to do; 0 where nobody said, as `ab` decides that as it goes on."""
+    settings = json.loads(summary.environment.config_json)
+    if summary.environment.ab is not None or not isinstance(settings, dict):
+        return 0
+    wanted = settings.get("rounds", 0)
+    return wanted if isinstance(wanted, int) else 0
+
+
+def _of_row(row: CaseRow, summary: Summary) -> Iterable[Note]:
+    if row.missed:
+        _, text = row.missed[0]
+        yield Note(
+            "self-check",
+            row.case,
+            f"{row.case.name}: the self-check misses in {len(row.missed)} of {len(row.rounds)} "
+            f"runs ({text}); fewer than N clients were at work, so a low throughput may be the "
+            "machine's: run it again with less else going on, or with longer slices",
+        )
+    failed = {one.round for one in summary.failures if one.case == row.case}
+    if not set(summary.rounds) <= failed | set(row.rounds):
+        yield Note(
+            "rounds",
+            row.case,
+            f"{row.case.name}: only {len(row.rounds)} of {len(summary.rounds)} rounds; ratios use "
+            "the rounds that both sides have; resume the run to complete it",
+        )
+
+
+def _failed(summary: Summary) -> Iterable[Note]:
+    by_case: Mapping[Case, list[FailedRun]] = {one.case: [] for one in summary.failures}
+    for one in summary.failures:
+        by_case[one.case].append(one)
+    measured = {row.case for row in summary.rows if row.rounds}
+    for case, failures in sorted(by_case.items()):
+        times = "once" if len(failures) == 1 else f"{len(failures)} times"
+        rest = "it has no result" if case not in measured else "its other runs stand"
+        # One that says more than that the memory was not enough is the one to know of.
+        first = next((one for one in failures if one.over_budget is None), None)
+        if first is None:
+            why = _short(failures[0].over_budget or "")
+            yield Note("over-budget", case, f"{case.name}: ended {times}, {why}; {rest}")
+            continue
+        yield Note(
+            "failed",
+            case,
+            f"{case.name}: failed {times}, first in round {first.round} with: "
+            f"{_short(first.reason)}; {rest}, find the cause before you trust the others",
+        )
+
+
+def _unknown_pages(summary: Summary) -> Iterable[Note]:
+    own = dict.fromkeys(row.case.child for row in summary.rows if has_unknown_pages(row.case))
+    for child in own:
+        yield Note(
+            "page-check",
+            None,
+            f"child={child}: of its pages only length and LSN were checked; what else they must"
+            " hold nobody but the child knows",
+        )
+
+
+def _short(reason: str) -> str:
+    line = " ".join(reason.split())
+    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."

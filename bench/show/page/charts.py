@@ -1,0 +1,184 @@
+"""The pictures of a report: curves panel by panel, before and after, and those of the experiments.
+
+A panel of its own for each workload and measure, so that they find room below each other on a
+narrow screen. What is drawn is what ``plots`` draws; how it becomes a part of a page is in ``svg``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.experiments.registry import View
+from bench.results.summary import Group, Summary
+from bench.show import units
+from bench.show.findings import FLOOR, Measure, title
+from bench.show.page import svg
+from bench.show.pictures import figures, style
+from bench.show.pictures.choice import further, was_measured
+from bench.show.pictures.clients import draw_panel, legend, points
+
+_SIZE: Final = (4.9, 3.7)
+"""Inches: on a telephone letters are then as large as they are meant to be."""
+
+_LEGEND_COLUMNS: Final = 3
+_MEASURES: Final = (Measure.LATENCY, Measure.THROUGHPUT)
+_COMPARED: Final = (Measure.LATENCY, Measure.LATENCY_P99, Measure.THROUGHPUT)
+"""Before and after, a panel has no room for the tails, so they have their own."""
+
+_SHOW: Final = {
+    Measure.LATENCY: units.seconds,
+    Measure.LATENCY_P99: units.seconds,
+    Measure.THROUGHPUT: units.rate,
+}
+_NAMES: Final = {
+    Measure.LATENCY: "p50",
+    Measure.LATENCY_P99: "p99",
+    Measure.THROUGHPUT: "throughput",
+}
+_BEFORE: Final = "before"
+_AFTER: Final = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """``svg`` is an element; ``wide``: too wide for a telephone, so that it must scroll."""
+
+    caption: str
+    svg: str
+    wide: bool = False
+
+
+def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
+    """Latency and throughput of each group of these cases."""
+    for index, group in enumerate(filter(was_measured, summary.groups())):
+        for measure in _MEASURES:
+            if _has_points(group, measure):
+                yield _chart(group, None, measure, f"{prefix}-{index}-{measure.name.lower()}")
+
+
+def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[Chart]:
+    """The curves of both, for each group that both have, on the same axes."""
+    before = {group.title: group for group in filter(was_measured, base.groups())}
+    for index, group in enumerate(filter(was_measured, changed.groups())):
+        old = before.get(group.title)
+        for measure in _COMPARED:
+            if old is not None and _has_points(group, measure) and _has_points(old, measure):
+                yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name.lower()}")
+
+
+def further_curves(summary: Summary, prefix: str) -> Iterator[Chart]:
+    """What else can be drawn of the ordinary cases: ratio to sync, knee, parts of the CPU."""
+    for name, caption, make in further(summary):
+        picture = partial(_whole, make, caption)
+        yield Chart(caption, svg.inline(picture, f"{prefix}-{name}"), wide=True)
+
+
+def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
+    """The figures of an experiment."""
+    for name in view.pictures:
+        caption = name.replace("-", " ")
+        picture = partial(_whole, partial(view.figure, name, summary), caption)
+        yield Chart(caption, svg.inline(picture, f"{prefix}-{name}"), wide=True)
+
+
+def _whole(make: Callable[[], Figure], caption: str) -> svg.Picture:
+    """A figure with what it tells."""
+    figure = make()
+    drawn = [
+        (axes, line)
+        for axes in figure.axes
+        for line in axes.lines
+        if isinstance(line, figures.Telling)
+    ]
+    titles = (" ".join(axes.get_title(loc="left").split()) for axes in figure.axes)
+    said = "; ".join(filter(None, titles))
+    return svg.Picture(
+        figure,
+        tuple(
+            svg.Spot(axes, x, y, str(number), text)
+            for number, (axes, line) in enumerate(drawn)
+            for x, y, text in line.told()
+        ),
+        alternative=f"{caption}: {said}; the tables beside it have its numbers",
+    )
+
+
+def _has_points(group: Group, measure: Measure) -> bool:
+    return any(points(group, manager, measure) for manager in group.managers)
+
+
+def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Chart:
+    if old is None:
+        caption = title(group, measure)
+    else:
+        caption = f"{group.title}, {style.Y_LABELS[measure]}: {_BEFORE} and {_AFTER}"
+    managers = ", ".join(name for name in group.managers if points(group, name, measure))
+    alternative = (
+        f"{caption}. {style.Y_LABELS[measure]} against N, the number of concurrent clients, both"
+        f" scales logarithmic, a curve for each of {managers}; the table has the numbers"
+    )
+    make = partial(_picture, group, old, measure, alternative)
+    return Chart(caption, svg.inline(make, prefix))
+
+
+def _picture(group: Group, old: Group | None, measure: Measure, alternative: str) -> svg.Picture:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots()
+    tail = measure is Measure.LATENCY and old is None
+    draw_panel(axes, group, measure, tail=tail)
+    axes.set_ylabel(style.Y_LABELS[measure])
+    entries = legend([group], measure, tail=tail)
+    spots: list[svg.Spot] = []
+    if old is not None:
+        figures.clients_axis(axes, sorted({*old.clients, *group.clients}))
+        for manager in filter(lambda name: points(old, name, measure), old.managers):
+            _draw_before(axes, old, manager, measure)
+        entries.append(_hollow(figures.legend_entry(_BEFORE, _BEFORE_LOOK)))
+        spots += _spots(axes, old, measure, _BEFORE, tail=tail)
+        axes.autoscale(axis="y")
+        figures.give_room(axes)
+    figure.legend(handles=entries, loc="outside upper left", ncols=_LEGEND_COLUMNS)
+    spots += _spots(axes, group, measure, "" if old is None else _AFTER, tail=tail)
+    return svg.Picture(figure, tuple(spots), alternative)
+
+
+_BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)
+"""Thin, dashed and with hollow markers: not told by colour alone."""
+
+
+def _draw_before(axes: Axes, old: Group, manager: str, measure: Measure) -> None:
+    own = style.look(manager)
+    look = replace(_BEFORE_LOOK, color=own.color, marker=own.marker)
+    figures.line(axes, points(old, manager, measure), look)
+    _hollow(axes.lines[-1])
+
+
+def _hollow(line: Line2D) -> Line2D:
+    line.set_markerfacecolor("none")
+    return line
+
+
+def _spots(
+    axes: Axes, group: Group, measure: Measure, when: str, *, tail: bool
+) -> Iterator[svg.Spot]:
+    """Of each curve that is drawn; ``when`` follows the case's name."""
+    measures = [measure, Measure.LATENCY_P99] if tail else [measure]
+    for manager in group.managers:
+        for drawn in measures:
+            if drawn is not measure and manager == FLOOR:
+                continue
+            name = _NAMES[drawn]
+            for row in group.rows:
+                one = drawn.of(row)
+                if row.case.manager == manager and one is not None:
+                    case = f"{row.case.name} {when}".rstrip()
+                    text = f"{case}: {name} {figures.described(one, _SHOW[measure])}"
+                    line = f"{manager} {name} {when}"
+                    yield svg.Spot(axes, row.case.clients, one.median, line, text)

@@ -1,0 +1,130 @@
+"""A figure as SVG to stand in a page beside others, in the page's own colours.
+
+Ids get a prefix, so that several pictures in one page do not mix; colours become CSS variables
+(``--c-0072b2`` for #0072B2) with the figure's own as the fallback, so that the page can choose
+others in the dark; points that tell what they are lie above the curves. What a figure shows and
+what the page looks like belongs elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.show.pictures import style
+
+_SVG: Final = "http://www.w3.org/2000/svg"
+_XLINK: Final = "http://www.w3.org/1999/xlink"
+_HREF: Final = f"{{{_XLINK}}}href"
+_COLOR: Final = re.compile(r"#([0-9a-f]{6})\b")
+_REFERENCE: Final = re.compile(r"url\(#")
+_POINTS_PER_INCH: Final = 72
+"""The unit of an SVG that matplotlib writes."""
+
+_HIT_RADIUS: Final = 9
+_RING_RADIUS: Final = 5
+"""Points: where a mouse or a finger counts, and the ring that marks it."""
+
+ET.register_namespace("", _SVG)
+ET.register_namespace("xlink", _XLINK)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A point of a curve that tells what it is: ``x`` and ``y`` in the units of the axes; spots of
+    one ``line`` belong together."""
+
+    axes: Axes
+    x: float
+    y: float
+    line: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure, the spots on it, and what is said where it cannot be seen."""
+
+    figure: Figure
+    spots: tuple[Spot, ...] = ()
+    alternative: str = ""
+
+
+def inline(make: Callable[[], Picture], prefix: str) -> str:
+    """An ``<svg>`` element. ``make`` is called within the project's style.
+
+    ``prefix`` begins every id and must differ from that of each other picture of the page.
+    The same figure gives the same text.
+    """
+    file = io.BytesIO()
+    with mpl.rc_context(style.RC):
+        picture = make()
+        picture.figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    root = ET.fromstring(file.getvalue())
+    _without_extras(root)
+    _in_the_page(root, prefix)
+    drawn = ET.Element(f"{{{_SVG}}}g", {"role": "img", "aria-label": picture.alternative})
+    drawn.extend(list(root))
+    for child in list(root):
+        root.remove(child)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.attrib |= {"role": "group", "aria-label": picture.alternative, "class": "picture"}
+    root.append(drawn)
+    root.extend(_spots(picture))
+    return ET.tostring(root, encoding="unicode")
+
+
+def _without_extras(root: ET.Element) -> None:
+    """Neither who made it nor rules of style, which would hold for the whole page."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
+
+
+def _in_the_page(root: ET.Element, prefix: str) -> None:
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            if name == "id":
+                element.set(name, f"{prefix}-{value}")
+            elif name == _HREF:
+                element.set(name, f"#{prefix}-{value.removeprefix('#')}")
+            elif name == "style":
+                element.set(name, _COLOR.sub(r"var(--c-\1, #\1)", value))
+            elif "url(#" in value:
+                element.set(name, _REFERENCE.sub(f"url(#{prefix}-", value))
+
+
+def _spots(picture: Picture) -> Iterable[ET.Element]:
+    """One of them can be reached by the tab key; from there on it is the page's script's turn."""
+    figure = picture.figure
+    width, height = figure.get_size_inches() * _POINTS_PER_INCH
+    to_share = figure.transFigure.inverted()
+    lines = list(dict.fromkeys(spot.line for spot in picture.spots))
+    for index, spot in enumerate(picture.spots):
+        at = to_share.transform(spot.axes.transData.transform((spot.x, spot.y)))
+        center = {"cx": f"{at[0] * width:.1f}", "cy": f"{(1 - at[1]) * height:.1f}"}
+        point = ET.Element(
+            f"{{{_SVG}}}g",
+            {
+                "class": "spot",
+                "role": "img",
+                "tabindex": "-1" if index else "0",
+                "aria-label": spot.text,
+                "data-line": str(lines.index(spot.line)),
+                "data-x": f"{spot.x:g}",
+            },
+        )
+        ET.SubElement(point, f"{{{_SVG}}}title").text = spot.text
+        for kind, radius in (("hit", _HIT_RADIUS), ("ring", _RING_RADIUS)):
+            ET.SubElement(point, f"{{{_SVG}}}circle", {"class": kind, "r": str(radius), **center})
+        yield point

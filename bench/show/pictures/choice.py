@@ -1,0 +1,218 @@
+"""Which pictures there are of a result: the one list of them, and the choice among them.
+
+An ordinary picture is drawn of the groups that it has anything to show of, one file per value of
+the further dimensions; those of the experiments are their views'. How each is drawn is in a module
+of its own (``clients_plot``, ...), how all look in ``plot_style``, how they are written in
+``figures``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from bench.cases.case import Case
+from bench.errors import PictureError
+from bench.experiments.registry import BESIDES, VIEWS, covered, views_of
+from bench.results.summary import Group, Summary, measure_name
+from bench.show.findings import Measure
+from bench.show.pictures import figures
+from bench.show.pictures.clients import clients_figure
+from bench.show.pictures.cpu_parts import cpu_figure, has_cpu
+from bench.show.pictures.knee import has_points, knee_figure
+from bench.show.pictures.ratio import ratio_figure, ratios
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An ordinary picture: of which groups it can be drawn, and how.
+
+    ``caption``: what it shows. ``unasked``: whether it is drawn where nobody has chosen.
+    """
+
+    name: str
+    caption: str
+    shows: Callable[[Group], bool]
+    figure: Callable[[Sequence[Group], Summary], Figure]
+    unasked: bool = False
+
+
+def _has(group: Group, measure: Measure) -> bool:
+    # A case that only failed has a row without numbers: nothing to draw, but its note says so.
+    return any(measure.of(row) is not None for row in group.rows)
+
+
+def was_measured(group: Group) -> bool:
+    """Whether it has a curve."""
+    return _has(group, Measure.THROUGHPUT)
+
+
+KINDS: Final = (
+    Kind(
+        "latency",
+        "latency against N",
+        was_measured,
+        partial(clients_figure, measure=Measure.LATENCY, tail=True),
+        unasked=True,
+    ),
+    Kind(
+        "throughput",
+        "throughput against N",
+        was_measured,
+        partial(clients_figure, measure=Measure.THROUGHPUT),
+        unasked=True,
+    ),
+    Kind(
+        "ratio",
+        "throughput to that of sync, and from which N on it is ahead",
+        lambda group: bool(ratios(group)),
+        ratio_figure,
+    ),
+    Kind("knee", "time per redo over throughput, N at the points", has_points, knee_figure),
+    Kind("cpu-parts", "CPU per redo by process and mode, each a median", has_cpu, cpu_figure),
+)
+"""In the order in which they are drawn."""
+
+NAMES: Final = (
+    *(kind.name for kind in KINDS),
+    *(name for view in (*VIEWS, *BESIDES) for name in view.pictures),
+)
+"""Every picture that a result can have, besides those of single measures."""
+
+
+def draw(
+    summary: Summary,
+    stem: Path,
+    formats: Sequence[str] = figures.FORMATS,
+    *,
+    only: Iterable[str] = (),
+    measures: Iterable[str] = (),
+    more: Iterable[tuple[str, figures.MakeFigure]] = (),
+    force: bool = False,
+) -> list[Path]:
+    """Draw figures of a result and return the files, in the order they were written.
+
+    ``only`` names pictures, ``measures`` (fields of a row) are drawn against N, ``more`` are drawn
+    besides; without any, latency, throughput and what the experiments have. ``stem`` is a folder
+    that exists, for ``FOLDER/latency.svg``, or the start of the names, for ``STEM-latency.svg``. A
+    further dimension that differs from its default (child=python) has figures of its own,
+    ``...-latency-child-python.svg``. Raises PictureError for a format that is not one of those,
+    for a picture or measure that the result has not, when there is nothing to draw, and, before
+    anything is drawn, when a file is there already and ``force`` is not given. The same result
+    gives the same SVG, byte for byte.
+    """
+    names, fields, others = tuple(only), tuple(measures), tuple(more)
+    # A picture that was named as a measure as well is one picture.
+    chosen: dict[str, figures.MakeFigure] = {}
+    if names or fields or not others:
+        pictures = _Pictures.of(summary)
+        chosen |= pictures.chosen(names, fields) if names or fields else pictures.unasked()
+    return figures.write_all([*chosen.items(), *others], stem, formats, force=force)
+
+
+def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
+    """The ordinary pictures that `draw` makes only where they are asked for: name, caption and how
+    to make each."""
+    groups = summary.without(covered([row.case for row in summary.rows])).groups()
+    for kind, extra, panels in _ordinary([kind for kind in KINDS if not kind.unasked], groups):
+        beside = "".join(f", {key}={value}" for key, value in extra)
+        make = partial(kind.figure, panels, summary)
+        yield f"{kind.name}{_suffix(extra)}", f"{kind.caption}{beside}", make
+
+
+def check_free(cases: Iterable[Case], stem: Path) -> None:
+    """Raises PictureError if a picture that a result of these cases would get is there already."""
+    all_cases = tuple(cases)
+    shown_by_views = covered(all_cases)
+    ordinary = [case for case in all_cases if case not in shown_by_views]
+    suffixes = {_suffix(tuple(case.extra.items())) for case in ordinary}
+    names = [
+        f"{kind.name}{suffix}" for suffix in sorted(suffixes) for kind in KINDS if kind.unasked
+    ]
+    names += [name for view in views_of(all_cases) for name in view.pictures]
+    figures.check_free(figures.place(stem, name, one) for name in names for one in figures.FORMATS)
+
+
+_Named = Iterator[tuple[str, figures.MakeFigure]]
+"""The name of each figure, and how to make it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """What can be drawn of a result. ``groups``: the ordinary ones, which no view covers."""
+
+    summary: Summary
+    groups: tuple[Group, ...]
+    cases: tuple[Case, ...]
+
+    @classmethod
+    def of(cls, summary: Summary) -> _Pictures:
+        """Raises PictureError if there is nothing to draw."""
+        cases = tuple(row.case for row in summary.rows)
+        pictures = cls(summary, summary.without(covered(cases)).groups(), cases)
+        if not pictures.names():
+            raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
+        return pictures
+
+    def names(self) -> tuple[str, ...]:
+        """Those that the result has, without what further dimensions add."""
+        of_views = (name for view in views_of(self.cases) for name in view.pictures)
+        return (*(kind.name for kind in KINDS if any(map(kind.shows, self.groups))), *of_views)
+
+    def unasked(self) -> _Named:
+        """What is drawn where nobody has chosen."""
+        yield from self._of_kinds([kind for kind in KINDS if kind.unasked], self.groups)
+        yield from self._of_views(NAMES)
+
+    def chosen(self, only: Sequence[str], measures: Sequence[str]) -> _Named:
+        """Raises PictureError for what the result has not."""
+        for name in only:
+            if name not in self.names():
+                raise PictureError(
+                    f"{self.summary.source} has no picture {name!r}: it has"
+                    f" {', '.join(self.names())} (and tails, if it has the samples)"
+                )
+        yield from self._of_kinds([kind for kind in KINDS if kind.name in only], self.groups)
+        yield from self._of_views(only)
+        for measure in map(Measure.of_field, measures):
+            kind = Kind(
+                measure_name(measure.field),
+                f"{measure_name(measure.field)} against N",
+                partial(_has, measure=measure),
+                partial(clients_figure, measure=measure),
+            )
+            groups = self.summary.groups()  # whoever asks for one may have it of any case
+            if not any(map(kind.shows, groups)):
+                raise PictureError(f"{self.summary.source} has no {kind.name} of any case")
+            yield from self._of_kinds([kind], groups)
+
+    def _of_kinds(self, kinds: Sequence[Kind], groups: Sequence[Group]) -> _Named:
+        for kind, extra, panels in _ordinary(kinds, groups):
+            yield f"{kind.name}{_suffix(extra)}", partial(kind.figure, panels, self.summary)
+
+    def _of_views(self, names: Sequence[str]) -> _Named:
+        for view in views_of(self.cases):
+            for name in view.pictures:
+                if name in names:
+                    yield name, partial(view.figure, name, self.summary)
+
+
+def _ordinary(
+    kinds: Sequence[Kind], groups: Sequence[Group]
+) -> Iterator[tuple[Kind, tuple[tuple[str, str | int], ...], list[Group]]]:
+    """Each picture of these kinds with its further dimensions and its groups: by dimensions, then
+    by kind."""
+    for extra in dict.fromkeys(group.extra for group in groups):
+        for kind in kinds:
+            panels = [one for one in groups if one.extra == extra and kind.shows(one)]
+            if panels:
+                yield kind, extra, panels
+
+
+def _suffix(extra: Iterable[tuple[str, object]]) -> str:
+    return "".join(f"-{key}-{value}" for key, value in extra)

@@ -1,0 +1,130 @@
+"""The CPU of a redo against N, stacked by who used it and in which mode: a panel per manager.
+
+Bars are stacked medians over the runs, so that their sum may differ a little from the median of the
+sum, which the title has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from bench.results.summary import CaseRow, Group, Summary
+from bench.show import units
+from bench.show.findings import Measure
+from bench.show.pictures import figures, style
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One layer of the bars."""
+
+    measure: Measure
+    label: str
+    color: str
+
+
+PARTS: Final = (
+    _Part(Measure.CPU_MANAGER_USER, "manager, user", style.MANAGER_USER),
+    _Part(Measure.CPU_MANAGER_SYSTEM, "manager, system", style.MANAGER_SYSTEM),
+    _Part(Measure.CPU_CHILD_USER, "child, user", style.CHILD_USER),
+    _Part(Measure.CPU_CHILD_SYSTEM, "child, system", style.CHILD_SYSTEM),
+)
+"""From the foot of a bar up."""
+
+_MOST_COLUMNS: Final = 4
+_BAR_WIDTH: Final = 0.8
+_HEADROOM: Final = 1.05
+
+
+def has_cpu(group: Group) -> bool:
+    """Whether any case of the group has a part of its CPU."""
+    return bool(_managers(group))
+
+
+def cpu_figure(groups: Sequence[Group], summary: Summary) -> Figure:
+    """A row of panels per group where the managers fit into one. One scale per group."""
+    shown = [(group, manager) for group in groups for manager in _managers(group)]
+    # Groups begin a row each if all have the same number of managers.
+    counts = {len(_managers(group)) for group in groups}
+    in_rows = len(counts) == 1 and max(counts) <= _MOST_COLUMNS
+    most_columns = max(counts) if in_rows else style.MOST_COLUMNS
+    figure, panels, columns = figures.panels(len(shown), most_columns)
+    tops = {group.title: max(map(_height, group.rows)) * _HEADROOM for group in groups}
+    for index, (panel, (group, manager)) in enumerate(zip(panels, shown, strict=True)):
+        _panel(panel, _rows(group, manager))
+        panel.set_ylim(0, tops[group.title] or 1.0)
+        figures.title(panel, finding(group, manager), columns)
+        if index % columns == 0:
+            panel.set_ylabel("CPU per redo")
+    legend = [Patch(color=part.color, label=part.label) for part in PARTS]
+    figures.frame(figure, legend, figures.footer(summary))
+    return figure
+
+
+def finding(group: Group, manager: str) -> str:
+    """As ``short, sync: 24.7 us at N = 1, 40.1 us at N = 64``, manager and child together; with the
+    parts that are not known, as those have no layer."""
+    rows = _rows(group, manager)
+    ends = rows if len(rows) == 1 else (rows[0], rows[-1])
+    said = [
+        f"{units.seconds(total.median)} at N = {row.case.clients}"
+        for row in ends
+        if (total := Measure.CPU_TOTAL.of(row)) is not None
+    ]
+    unknown = [part.label for part in PARTS if all(part.measure.of(row) is None for row in rows)]
+    if unknown:
+        said.append(f"not known: {'; '.join(unknown)}")
+    return f"{group.title}, {manager}: {', '.join(said)}"
+
+
+def _managers(group: Group) -> list[str]:
+    return [manager for manager in group.managers if _rows(group, manager)]
+
+
+def _rows(group: Group, manager: str) -> list[CaseRow]:
+    """Those that have a part of their CPU, N ascending."""
+    return [
+        row
+        for row in group.rows
+        if row.case.manager == manager and any(part.measure.of(row) is not None for part in PARTS)
+    ]
+
+
+def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
+    places = range(len(rows))
+    feet = [0.0] * len(rows)
+    for part in PARTS:
+        heights = [_median(row, part) for row in rows]
+        panel.bar(places, heights, _BAR_WIDTH, feet, color=part.color, label=part.label)
+        feet = [foot + height for foot, height in zip(feet, heights, strict=True)]
+    figures.tell(panel, [(place, feet[place], _told(rows[place])) for place in places])
+    panel.xaxis.set_major_locator(FixedLocator(list(places)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: str(rows[round(x)].case.clients)))
+    panel.xaxis.grid(False)
+    panel.set_xlabel("N, concurrent clients")
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.CPU_TOTAL]))
+
+
+def _told(row: CaseRow) -> str:
+    """As ``N = 8: 60.0 us; manager, user 20.0 us; ...``."""
+    known = [(part.label, one) for part in PARTS if (one := part.measure.of(row)) is not None]
+    parts = "; ".join(f"{label} {units.seconds(one.median)}" for label, one in known)
+    return f"N = {row.case.clients}: {units.seconds(_height(row))}; {parts}"
+
+
+def _height(row: CaseRow) -> float:
+    return sum(_median(row, part) for part in PARTS)
+
+
+def _median(row: CaseRow, part: _Part) -> float:
+    """The height of a layer; where the part is not known, there is none."""
+    estimate = part.measure.of(row)
+    return 0.0 if estimate is None else estimate.median

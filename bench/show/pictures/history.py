@@ -1,0 +1,209 @@
+"""The history of cases as a figure: a panel per case, a place per result, the oldest code first.
+
+Places and not dates: many commits of a day and a month without one would be unreadable. A line
+joins what was measured under the same conditions and no more; a dashed one stands where they
+changed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from bench.errors import PictureError
+from bench.results.environment import short_commit
+from bench.results.summary import less_is_better, measure_name
+from bench.show.findings import Measure
+from bench.show.pictures import figures, style
+from bench.statistics.comparison import condition
+from bench.statistics.history import Dated, Point, Series, results_of
+
+MOST_CASES: Final = 24
+"""Panels of a figure: more make none that anybody looks at."""
+
+_LABELS: Final = 10
+"""Results that are named below the panels of one row."""
+
+_LEAST_Y_SPAN: Final = 0.4
+"""Of the greatest median: what scatters by a few per cent must look so."""
+
+_LABEL_ROOM: Final = 0.45
+"""Of the span, above what is drawn: for the labels of the dashed lines."""
+
+_SHORT: Final = {
+    "CPU governor": "CPU",
+    "number of CPUs": "CPU",
+    "interpreter's version": "interpreter",
+    "compiler of the child": "compiler",
+    "flags of the child": "flags",
+    "sandbox of the child": "sandbox",
+}
+_LABEL_CONDITIONS: Final = 2
+"""Conditions that a dashed line names; of more it gives the number."""
+
+_CHANGE: Final[Mapping[str, Any]] = {
+    "color": style.FAINT,
+    "linestyle": (0, (4, 3)),
+    "linewidth": 1.0,
+}
+_MARKER: Final[Mapping[str, Any]] = {"marker": "o", "marker_size": 3.5}
+
+
+def draw(series: Sequence[Series], measure: str, stem: Path, *, force: bool = False) -> list[Path]:
+    """Draws one figure as ``STEM-MEASURE.svg`` and ``.png`` and returns the files.
+
+    ``measure`` is the field of a row that the series are of. Raises PictureError for more than
+    MOST_CASES series and, unless ``force`` is given, when a file is there already.
+    """
+    if len(series) > MOST_CASES:
+        raise PictureError(
+            f"{len(series)} cases are too many for a figure, {MOST_CASES} the most: narrow --case"
+        )
+    paths = [
+        stem.with_name(f"{stem.name}-{measure_name(measure)}.{one}") for one in figures.FORMATS
+    ]
+    if not force:
+        figures.check_free(paths)
+    for path in paths:
+        figures.write(path, partial(_figure, series, measure))
+    return paths
+
+
+def _figure(series: Sequence[Series], measure: str) -> Figure:
+    results = results_of(series)
+    place = {result: x for x, result in enumerate(results)}
+    figure, panels, columns = figures.panels(len(series))
+    for panel, one in zip(panels, series, strict=True):
+        _panel(panel, one, place)
+        _axes(panel, results, measure, columns)
+        if any(point.differences for point in one.points):
+            low, high = panel.get_ylim()
+            panel.set_ylim(low, high + _LABEL_ROOM * (high - low))
+        panel.set_title(textwrap.fill(one.case.name, style.TITLE_COLUMNS // columns), loc="left")
+    for index in range(0, len(series), columns):
+        panels[index].set_ylabel(measure_name(measure).replace("-", " "))
+    figures.frame(figure, _legend(series), _footer(results))
+    return figure
+
+
+def _panel(panel: Axes, series: Series, place: Mapping[Dated, int]) -> None:
+    look = _look(series)
+    for segment in _segments(series.points):
+        points = [(place[point.result], point.estimate) for point in segment]
+        figures.band(panel, points, look.color)
+        figures.line(panel, points, look)
+    for point in series.points:
+        if _is_dirty(point):
+            panel.plot([place[point.result]], [point.estimate.median], **_hollow(look), zorder=3)
+    for before, point in zip(series.points, series.points[1:], strict=False):
+        if point.differences:
+            x = (place[before.result] + place[point.result]) / 2
+            _change(panel, x, point.differences)
+
+
+def _segments(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Runs of points that were measured under the same conditions."""
+    segment: list[Point] = []
+    for point in points:
+        if point.differences:
+            yield segment
+            segment = []
+        segment.append(point)
+    yield segment
+
+
+def _look(series: Series) -> style.Look:
+    """That of its manager; with a marker in any case, since each point is a result."""
+    look = style.look(series.case.manager)
+    return look if look.marker else replace(look, **_MARKER)
+
+
+def _is_dirty(point: Point) -> bool:
+    return bool(point.result.summary.environment.git_dirty)
+
+
+def _hollow(look: style.Look) -> dict[str, Any]:
+    return {
+        "linestyle": "",
+        "marker": look.marker,
+        "markersize": look.marker_size + 1,
+        "markeredgecolor": look.color,
+        "markeredgewidth": 1.3,
+        "markerfacecolor": "white",
+    }
+
+
+def _change(panel: Axes, x: float, differences: Sequence[str]) -> None:
+    """A dashed line that names what changed there."""
+    panel.axvline(x, **_CHANGE)
+    names = list(dict.fromkeys(_SHORT.get(one, one) for one in map(condition, differences)))
+    text = ", ".join(names[:_LABEL_CONDITIONS])
+    if len(names) > _LABEL_CONDITIONS:
+        text += f" +{len(names) - _LABEL_CONDITIONS}"
+    panel.annotate(
+        text,
+        (x, 1.0),
+        xycoords=panel.get_xaxis_transform(),
+        xytext=(-2.5, -1.0),
+        textcoords="offset points",
+        rotation=90,
+        ha="right",
+        va="top",
+        color=style.FAINT,
+        fontsize=style.FOOTER_SIZE,
+    )
+
+
+def _axes(panel: Axes, results: Sequence[Dated], measure: str, columns: int) -> None:
+    panel.set_xlim(-0.5, len(results) - 0.5)
+    # The latest one is always named.
+    step = -(-len(results) // max(1, _LABELS // columns))
+    named = [x for x in range(len(results)) if (len(results) - 1 - x) % step == 0]
+    panel.xaxis.set_major_locator(FixedLocator(named))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _name(results[round(x)])))
+    panel.xaxis.grid(False)
+    kind = Measure.LATENCY if less_is_better(measure) else Measure.THROUGHPUT
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[kind]))
+    low, high = panel.get_ylim()
+    room = max(0.0, _LEAST_Y_SPAN * high - (high - low)) / 2
+    panel.set_ylim(max(0.0, low - room), high + room)
+
+
+def _name(result: Dated) -> str:
+    commit = short_commit(result.summary.environment.git_commit, dirty=None)
+    return f"{commit}\n{result.date:%Y-%m-%d}"
+
+
+def _legend(series: Sequence[Series]) -> list[Line2D]:
+    # No managers: the titles have them.
+    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "o", 4.0)
+    entries = [figures.legend_entry("median over the runs", plain), figures.band_entry()]
+    points = [point for one in series for point in one.points]
+    if any(map(_is_dirty, points)):
+        entries.append(Line2D([], [], label="uncommitted changes", **_hollow(plain)))
+    if any(point.differences for point in points):
+        entries.append(Line2D([], [], label="other conditions", **_CHANGE))
+    return entries
+
+
+def _footer(results: Sequence[Dated]) -> str:
+    environment = results[-1].summary.environment
+    count = len(results)
+    by_suite = sum(not result.by_commit for result in results)
+    return "  |  ".join(
+        (
+            f"{count} result{'' if count == 1 else 's'} by date of the commit"
+            + (f" ({by_suite} by that of the suite)" if by_suite else ""),
+            f"the last one on {environment.cpu_model}, {environment.kernel}",
+        )
+    )

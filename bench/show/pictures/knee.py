@@ -1,0 +1,170 @@
+"""Latency over throughput as N grows: one line per manager, N at its points, a ring at the knee."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from bench.results.summary import Estimate, Group, Summary
+from bench.show import units
+from bench.show.findings import FLOOR, Measure, title
+from bench.show.pictures import figures, style
+from bench.statistics.knee import knees, point
+
+_RING: Final = 11.0
+_SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "marker_size": 2.0}
+"""What differs in the line of one manager that all clients share."""
+
+_LABEL_OFFSET: Final = 5
+"""Points between a point and its N."""
+
+_LABEL_ROOM: Final = (0.035, 0.045)
+"""Shares of a panel's width and height that the N of a point takes."""
+
+
+def knee_figure(groups: Sequence[Group], summary: Summary) -> Figure:
+    """A panel per group, at least one."""
+    return figure_beside([(group, None) for group in groups], summary)
+
+
+def figure_beside(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Figure:
+    """The same for groups of many tenants, each with the group of one shared manager if there is
+    one, in thinner lines."""
+    whole, panels, columns = figures.panels(len(pairs))
+    for panel, (group, shared) in zip(panels, pairs, strict=True):
+        _panel(panel, group, shared, columns)
+    managers = dict.fromkeys(
+        name for group, _ in pairs for name in group.managers if _points(group, name)
+    )
+    legend = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
+    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
+    if any(shared is not None for _, shared in pairs):
+        look = replace(plain, **_SHARED)
+        legend.append(figures.legend_entry("one manager for all", look))
+    legend.append(Line2D([], [], label="knee", linestyle="", **_ring(style.FAINT)))
+    figures.frame(whole, legend, figures.footer(summary))
+    return whole
+
+
+def has_points(group: Group) -> bool:
+    """Whether there is anything to draw."""
+    return any(_points(group, manager) for manager in group.managers)
+
+
+def finding(group: Group) -> str:
+    """What there is to see, as ``short: async is ahead of sync ...; knee: sync 2, async 4``."""
+    at = ", ".join(f"{one.manager} {point(one)}" for one in knees(group) if one.manager != FLOOR)
+    said = title(group, Measure.THROUGHPUT)
+    return f"{said}; knee: {at}" if at else said
+
+
+def _panel(panel: Axes, group: Group, shared: Group | None, columns: int) -> None:
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    for axis, measure in ((panel.xaxis, Measure.THROUGHPUT), (panel.yaxis, Measure.LATENCY)):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
+    panel.set_xlabel(style.Y_LABELS[Measure.THROUGHPUT])
+    panel.set_ylabel("time per redo")
+    figures.title(panel, finding(group), columns)
+    if shared is not None:
+        _curves(panel, shared, is_shared=True)
+    _curves(panel, group, is_shared=False)
+    low, high = panel.get_xlim()
+    room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
+    panel.set_xlim(low / room, high * room)
+    _label(panel, group)
+
+
+def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
+    knee_of = {one.manager: one.clients for one in knees(group)}
+    for manager in reversed(group.managers):  # so that the first one lies on top
+        points = _points(group, manager)
+        look = style.look(manager)
+        look = replace(look, **_SHARED) if is_shared else look
+        figures.line(
+            panel,
+            [(x, y) for _, x, y in points],
+            look,
+            f"{manager} shared by all" if is_shared else manager,
+            at=[f"N = {clients}, {units.rate(x)}" for clients, x, _ in points],
+        )
+        for clients, x, y in points:
+            if clients == knee_of.get(manager):
+                panel.plot([x], [y.median], linestyle="", **_ring(look.color))
+
+
+def _label(panel: Axes, group: Group) -> None:
+    """N at the points, where there is room: first at knees, then at the ends, then in between."""
+    knee_of = {one.manager: one.clients for one in knees(group)}
+    labels: list[tuple[int, int, _Label]] = []
+    for index, manager in enumerate(group.managers):
+        points = _points(group, manager)
+        for number, (clients, x, y) in enumerate(points):
+            is_end = number in (0, len(points) - 1)
+            rank = 0 if clients == knee_of.get(manager) else 1 if is_end else 2
+            # Below on the right or above on the left: lines of neighbours are often close.
+            label = _Label(str(clients), (x, y.median), -1 if index % 2 else 1, manager)
+            labels.append((rank, len(labels), label))
+    to_share = panel.transData + panel.transAxes.inverted()
+    taken: list[tuple[float, float]] = []
+    for _, _, label in sorted(labels, key=lambda one: one[:2]):
+        right, up = (float(share) for share in to_share.transform(label.at))
+        place = (right + label.side * _LABEL_ROOM[0] / 2, up - label.side * _LABEL_ROOM[1] / 2)
+        if all(
+            abs(place[0] - other[0]) > _LABEL_ROOM[0] or abs(place[1] - other[1]) > _LABEL_ROOM[1]
+            for other in taken
+        ):
+            taken.append(place)
+            label.draw(panel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """The N of a point, on the right of it (``side`` 1) or on the left (-1)."""
+
+    text: str
+    at: tuple[float, float]
+    side: int
+    manager: str
+
+    def draw(self, panel: Axes) -> None:
+        panel.annotate(
+            self.text,
+            self.at,
+            (self.side * _LABEL_OFFSET, -self.side * _LABEL_OFFSET),
+            textcoords="offset points",
+            ha="left" if self.side > 0 else "right",
+            va="center",
+            color=style.look(self.manager).color,
+            fontsize=style.FOOTER_SIZE,
+        )
+
+
+def _points(group: Group, manager: str) -> list[tuple[int, float, Estimate]]:
+    """N, throughput and time per redo where both are known."""
+    return [
+        (row.case.clients, row.throughput_per_s.median, row.time_per_redo_s)
+        for row in group.rows
+        if row.case.manager == manager
+        and row.throughput_per_s is not None
+        and row.time_per_redo_s is not None
+    ]
+
+
+def _ring(color: str) -> dict[str, Any]:
+    return {
+        "marker": "o",
+        "markersize": _RING,
+        "markerfacecolor": "none",
+        "markeredgecolor": color,
+        "markeredgewidth": 1.5,
+    }

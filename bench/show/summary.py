@@ -1,0 +1,327 @@
+"""The table that `show` prints, and the same as plain data for `show --json`.
+
+Rows come from ``stats``, marks from ``notes``; this module only lays them out. It prints through
+the console that the caller passes and nowhere else, so colours and width are the caller's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.errors import BenchError
+from bench.experiments.registry import covered, views_of
+from bench.results.keys import SCHEMA_VERSION
+from bench.results.summary import (
+    HEADINGS,
+    MEASURES,
+    QUARTILES_FROM,
+    CaseRow,
+    Estimate,
+    Group,
+    Summary,
+    measure_of,
+    paired_ratio,
+)
+from bench.show import columns, units
+from bench.show.columns import Column
+from bench.show.findings import BASE, FLOOR
+from bench.show.layout import bare_table, hanging, print_whole
+from bench.show.notes import notes
+from bench.show.over_clients import over_clients_data, print_over_clients
+from bench.show.sparkline import sparkline
+from bench.show.verdict import compares, of_group
+from bench.statistics.effects import Effect
+from bench.statistics.rounds import ratio
+from bench.statistics.winners import winner
+
+JSON_VERSION = 1
+"""Version of what `as_data` returns."""
+
+VERDICT: Final = "verdict"
+CASES: Final = "cases"
+EXPERIMENTS: Final = "experiments"
+PARTS: Final = (VERDICT, CASES, EXPERIMENTS)
+"""What `print_summary` prints, in this order."""
+
+_ABSENT = "-"
+
+_WIDTH = 100
+"""What the table needs, in columns of the terminal."""
+
+_NOISY_SPREAD = 0.25
+"""A spread above this is coloured: the machine did not keep its pace."""
+
+
+def print_summary(
+    summary: Summary,
+    console: Console,
+    *,
+    plain: bool = False,
+    parts: Collection[str] = PARTS,
+) -> None:
+    """Print what the result says in a few sentences, one table per workload, the experiments, the
+    marks, and how to read the columns.
+
+    ``plain``: without the lines that are for the eye only, the small curves. ``parts``: those of
+    PARTS that are wanted. Raises BenchError where there is nothing of what is wanted.
+    """
+    marks = notes(summary)
+    cases = [row.case for row in summary.rows]
+    ordinary = summary.without(covered(cases))
+    views = views_of(cases)
+    only_verdict = set(parts) == {VERDICT}
+    # Why there is no verdict is for those who have asked for it.
+    groups = [one for one in ordinary.groups() if only_verdict or compares(one)]
+    there_is = {VERDICT: bool(groups), CASES: bool(ordinary.rows), EXPERIMENTS: bool(views)}
+    if set(parts) != set(PARTS) and not any(there_is[part] for part in parts):
+        has = ", ".join(part for part, is_there in there_is.items() if is_there)
+        raise BenchError(f"{summary.source}: has no {' and no '.join(parts)}; it has {has}")
+    console.print(heading(summary), highlight=False)
+    if VERDICT in parts and groups:
+        console.print()
+        for sentence in (text for group in groups for text in of_group(group)):
+            console.print(hanging("- ", sentence, "bold"), highlight=False)
+    readings: list[str] = []
+    if CASES in parts:
+        readings = _print_cases(ordinary, {note.case for note in marks}, console, plain=plain)
+    for view in views if EXPERIMENTS in parts else ():
+        for shown in view.tables(summary):
+            console.print()
+            if isinstance(shown, Table) and shown.show_header:
+                print_whole(shown, _WIDTH, console)
+            else:
+                console.print(shown)
+    if only_verdict:
+        return
+    console.print()
+    for note in marks:
+        console.print(hanging("! ", note.text, "yellow"), highlight=False)
+    if CASES in parts and ordinary.rows:
+        if marks:
+            console.print()
+        legend = " ".join((_legend(ordinary, marked=bool(marks)), *readings))
+        console.print(Text(legend, style="dim"), highlight=False)
+
+
+def _print_cases(
+    summary: Summary, marked: Collection[Any], console: Console, *, plain: bool
+) -> list[str]:
+    """How to read what it printed over all N."""
+    for group in summary.groups():
+        console.print()
+        print_whole(_table(group, marked), _WIDTH, console)
+        for line in () if plain else sparklines(group):
+            console.print(line, highlight=False)
+    return print_over_clients(summary, console)
+
+
+def as_data(summary: Summary) -> dict[str, Any]:
+    """All of the table as plain data for JSON: SI units in the names, null where nothing is known.
+
+    ``version`` is JSON_VERSION. Each measure of a case is null or an object with ``median``,
+    ``low``, ``high`` and ``by_round`` (a list of [round, value]); so are the ratios
+    ``throughput_to_sync`` and ``throughput_to_floor``.
+    """
+    return {
+        "version": JSON_VERSION,
+        "schema_version": SCHEMA_VERSION,
+        "source": summary.source,
+        "environment": asdict(summary.environment),
+        "rounds": list(summary.rounds),
+        "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
+        **over_clients_data(summary),
+        "experiments": {
+            view.name: view.data(summary) for view in views_of([row.case for row in summary.rows])
+        },
+        "failures": [
+            {"case": one.case.name, "round": one.round, "reason": one.reason}
+            for one in summary.failures
+        ],
+        "notes": [
+            {"kind": note.kind, "case": note.case and note.case.name, "text": note.text}
+            for note in notes(summary)
+        ],
+    }
+
+
+def throughput_ratio(group: Group, row: CaseRow, base: str) -> Effect | None:
+    """Throughput of a row to that of the base at the same N; None for the base."""
+    return ratio(*_throughputs(group, row, base))
+
+
+def _throughputs(group: Group, row: CaseRow, base: str) -> tuple[Estimate | None, Estimate | None]:
+    """Of the row, and of the base at the same N unless it is that itself."""
+    base_row = None if row.case.manager == base else group.row(base, row.case.clients)
+    return row.throughput_per_s, None if base_row is None else base_row.throughput_per_s
+
+
+def _row_data(group: Group, row: CaseRow) -> dict[str, Any]:
+    return {
+        "name": row.case.name,
+        **asdict(row.case),
+        "rounds": list(row.rounds),
+        **{field: _estimate_data(getattr(row, field)) for field in MEASURES},
+        "further": {key: _estimate_data(one) for key, one in row.further.items()},
+        "throughput_to_sync": _estimate_data(paired_ratio(*_throughputs(group, row, BASE))),
+        "throughput_to_floor": _estimate_data(paired_ratio(*_throughputs(group, row, FLOOR))),
+        "self_check_missed": [{"round": number, "text": text} for number, text in row.missed],
+    }
+
+
+def _estimate_data(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {
+        "median": estimate.median,
+        "low": estimate.low,
+        "high": estimate.high,
+        "by_round": [list(pair) for pair in estimate.by_round],
+    }
+
+
+def heading(summary: Summary) -> Text:
+    """What was measured, on what and when."""
+    environment = summary.environment
+    count = len(summary.rounds)
+    cpus = "" if environment.cpu_count is None else f", {environment.cpu_count} CPUs"
+    return Text.assemble(
+        (summary.source, "bold"),
+        f"\ncommit {environment.version}, profile {environment.profile}, "
+        f"{count} round{'' if count == 1 else 's'}, started {environment.suite_date}"
+        f"\n{environment.cpu_model}{cpus}, governor {environment.cpu_governor}, "
+        f"{environment.kernel}",
+    )
+
+
+_MEASURED: Final[tuple[tuple[str, columns.Numbers], ...]] = (
+    ("time_per_redo_s", columns.seconds),
+    ("throughput_per_s", columns.rates),
+    ("latency_p50_s", columns.seconds),
+    ("latency_p99_s", columns.seconds),
+    ("cpu_total_s", columns.seconds),
+)
+_SPREAD_AFTER: Final = "time_per_redo_s"
+
+
+def _table(group: Group, marked: Collection[Any]) -> Table:
+    """A line per N and manager; the best manager of an N has a star behind its number."""
+    table = bare_table(group.title)
+    rows = group.rows
+    table.add_column("N", justify="right", no_wrap=True)
+    table.add_column("manager", overflow="fold")
+    cells: list[tuple[str | Text, ...]] = [_of_n(rows), _names(rows, marked)]
+    for measure, column_of in _MEASURED:
+        estimates = [measure_of(row, measure) for row in rows]
+        column = column_of([None if one is None else one.median for one in estimates])
+        table.add_column(_heading_of(measure, column), justify="right", no_wrap=True)
+        cells.append(_starred(rows, measure, column))
+        if measure == _SPREAD_AFTER:
+            table.add_column("+-\n%", justify="right", no_wrap=True)
+            cells.append(tuple(map(_spread, estimates)))
+    for base in (BASE, FLOOR):
+        ratios = [throughput_ratio(group, row, base) for row in rows]
+        if any(ratios):
+            column = columns.factors([None if one is None else one.ratio for one in ratios])
+            table.add_column(f"/{base}", justify="right", no_wrap=True)
+            cells.append(column.texts)
+    for line in zip(*cells, strict=True):
+        table.add_row(*line)
+    return table
+
+
+def _of_n(rows: Sequence[CaseRow]) -> tuple[str, ...]:
+    """N, where it changes."""
+    before = (None, *(row.case.clients for row in rows[:-1]))
+    return tuple(
+        "" if row.case.clients == last else str(row.case.clients)
+        for row, last in zip(rows, before, strict=True)
+    )
+
+
+def _names(rows: Sequence[CaseRow], marked: Collection[Any]) -> tuple[str, ...]:
+    return tuple(f"{row.case.manager}{'!' if row.case in marked else ''}" for row in rows)
+
+
+def _heading_of(measure: str, column: Column) -> str:
+    return f"{HEADINGS[measure]}\n{column.unit}".rstrip()
+
+
+def _starred(rows: Sequence[CaseRow], measure: str, column: Column) -> tuple[Text, ...]:
+    """The texts, each with room for the star of the best at its N, which is bold besides."""
+    best = [
+        winner([row for row in rows if row.case.clients == clients], measure)
+        for clients in dict.fromkeys(row.case.clients for row in rows)
+    ]
+    return tuple(
+        Text(f"{text}*", style="bold") if row in best else Text(f"{text} ")
+        for row, text in zip(rows, column.texts, strict=True)
+    )
+
+
+def sparklines(group: Group) -> Iterator[Text]:
+    """A line per manager: its median latency over N, all on one scale. None for fewer than 3 N."""
+    clients = group.clients
+    by_manager = {
+        manager: [_median(group.row(manager, n), "latency_p50_s") for n in clients]
+        for manager in group.managers
+    }
+    known = [value for values in by_manager.values() for value in values if value]
+    if len(clients) < _LEAST_N or not known:
+        return
+    width = max(map(len, by_manager))
+    low, high = min(known), max(known)
+    for manager, values in by_manager.items():
+        ends = [value for value in values if value]
+        if ends:
+            yield Text(
+                f"{manager:<{width}}  {sparkline(values, low, high)}"
+                f"  p50 {units.seconds(ends[0])} at N = {clients[0]},"
+                f" {units.seconds(ends[-1])} at N = {clients[-1]}"
+            )
+
+
+_LEAST_N: Final = 3
+
+
+def _median(row: CaseRow | None, measure: str) -> float | None:
+    estimate = None if row is None else measure_of(row, measure)
+    return None if estimate is None else estimate.median
+
+
+def _spread(estimate: Estimate | None) -> Text:
+    spread = None if estimate is None else estimate.spread
+    if spread is None:
+        return Text(_ABSENT)
+    return Text(f"{spread * 100:.0f}", style="yellow" if spread > _NOISY_SPREAD else "")
+
+
+def _legend(summary: Summary, *, marked: bool) -> str:
+    """Of what the tables have; nothing of columns that they have not."""
+    spread = "quartiles" if len(summary.rounds) >= QUARTILES_FROM else "least and greatest"
+    groups = summary.groups()
+    bases = [
+        base
+        for base in (BASE, FLOOR)
+        if any(throughput_ratio(group, row, base) for group in groups for row in group.rows)
+    ]
+    of_bases = " and of ".join("the floor" if base == FLOOR else base for base in bases)
+    said = [
+        "Medians over the runs. t/redo: time per redo, the sum of the clients' walls / redos. +-:"
+        f" its spread over the runs, half the distance of the {spread}. redo/s: throughput. p50,"
+        " p99: latency. CPU: per redo, manager and child.",
+        f"{', '.join(f'/{base}' for base in bases)}: throughput to that of {of_bases} at the same"
+        " N, the geometric mean over the rounds."
+        if bases
+        else "",
+        "*: the best manager at its N, where the runs tell it from each other one."
+        if len({row.case.manager for row in summary.rows} - {FLOOR}) > 1
+        else "",
+        "!: see the notes." if marked else "",
+    ]
+    return " ".join(filter(None, said))

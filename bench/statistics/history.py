@@ -1,0 +1,119 @@
+"""How one measure of each case went from result to result.
+
+Pure: from the summaries of result files, and the dates of their commits, to points in order. What
+are the same conditions is decided in ``comparison``; files, git and the command line are elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Final
+
+from bench.cases.case import Case
+from bench.results.summary import MEASURES, Estimate, Summary, measure_name, measure_of
+from bench.statistics.comparison import differences
+
+MEASURE_NAMES: Final[Mapping[str, str]] = {measure_name(measure): measure for measure in MEASURES}
+"""What users call a measure -> field of a row."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dated:
+    """A result and when its code was committed, in UTC.
+
+    ``by_commit`` is False where git does not know the commit: then ``date`` is when the suite was
+    started.
+    """
+
+    summary: Summary
+    date: datetime
+    by_commit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A measure of a case in one result.
+
+    ``differences`` are the conditions that changed since the point before, and ``change`` the
+    median's ratio to that; None for the first, and where conditions changed: that ratio would be
+    one of two machines.
+    """
+
+    result: Dated
+    estimate: Estimate
+    differences: tuple[str, ...]
+    change: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All points of a case, the oldest code first."""
+
+    case: Case
+    points: tuple[Point, ...]
+
+
+def dated(summary: Summary, commit_date: Callable[[str], datetime | None]) -> Dated | None:
+    """The result with the date of its commit, else of its suite; None if it has neither.
+
+    ``commit_date`` gives the date of a full hash, None if it does not know that commit.
+    """
+    environment = summary.environment
+    if environment.git_commit is not None:
+        date = commit_date(environment.git_commit)
+        if date is not None:
+            return Dated(summary, date.astimezone(UTC), by_commit=True)
+    date = _suite_date(summary)
+    return None if date is None else Dated(summary, date, by_commit=False)
+
+
+def in_order(results: Iterable[Dated]) -> list[Dated]:
+    """By the age of the code: a dirty tree is later than its commit; else in order of measuring."""
+
+    def age(result: Dated) -> tuple[datetime, bool, datetime, str]:
+        environment = result.summary.environment
+        measured = _suite_date(result.summary) or result.date
+        return result.date, bool(environment.git_dirty), measured, result.summary.source
+
+    return sorted(results, key=age)
+
+
+def history(results: Iterable[Dated], measure: str, pattern: str = "*") -> list[Series]:
+    """The series of every case whose name matches the glob and that has the measure somewhere.
+
+    ``measure`` is a field of a row. Cases are in the order of their names, N by number.
+    """
+    found: dict[Case, list[tuple[Dated, Estimate]]] = {}
+    for result in in_order(results):
+        for row in result.summary.rows:
+            estimate = measure_of(row, measure)
+            if estimate is not None and fnmatchcase(row.case.name, pattern):
+                found.setdefault(row.case, []).append((result, estimate))
+    return [Series(case, _points(found[case])) for case in sorted(found)]
+
+
+def results_of(series: Iterable[Series]) -> list[Dated]:
+    """Every result that has a point in any of them, in order."""
+    return in_order({point.result for one in series for point in one.points})
+
+
+def _points(measured: Sequence[tuple[Dated, Estimate]]) -> tuple[Point, ...]:
+    points: list[Point] = []
+    for result, estimate in measured:
+        before = points[-1] if points else None
+        differ = () if before is None else differences(before.result.summary, result.summary)
+        comparable = before is not None and not differ and before.estimate.median > 0
+        change = estimate.median / before.estimate.median if before and comparable else None
+        points.append(Point(result, estimate, differ, change))
+    return tuple(points)
+
+
+def _suite_date(summary: Summary) -> datetime | None:
+    try:
+        date = datetime.fromisoformat(summary.environment.suite_date)
+    except ValueError:
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

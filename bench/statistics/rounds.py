@@ -1,0 +1,52 @@
+"""Rounds as the unit that is resampled: a bootstrap over rounds keeps together what was disturbed
+alike.
+
+Pure arithmetic; what is computed of the resamples belongs to whoever asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.results.summary import Estimate
+from bench.statistics.effects import Effect, ratios_effect
+
+CONFIDENCE: Final = 0.95
+"""Of every interval over rounds."""
+
+TAILS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+"""The quantiles that bound it."""
+
+RESAMPLES: Final = 2000
+
+_SEED: Final = 1
+
+
+def in_common(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
+    """Values of the rounds that all estimates have, ascending: (rounds, estimates)."""
+    columns = [dict(estimate.by_round) for estimate in estimates]
+    rounds = sorted(set.intersection(*(set(column) for column in columns)))
+    values = [[column[number] for column in columns] for number in rounds]
+    return np.array(values, dtype=np.float64).reshape(len(rounds), len(columns))
+
+
+def ratio(above: Estimate | None, below: Estimate | None) -> Effect | None:
+    """``above`` / ``below`` over the rounds that both have: geometric mean and interval.
+
+    None without such a round, or where a value is not above 0.
+    """
+    if above is None or below is None:
+        return None
+    values = in_common([above, below])
+    if not values.size or values.min() <= 0:
+        return None
+    return ratios_effect((values[:, 0] / values[:, 1]).tolist())
+
+
+def drawn(size: int) -> NDArray[np.int64]:
+    """Indices of ``size`` rounds drawn with replacement, `RESAMPLES` times; always the same."""
+    return np.random.default_rng(_SEED).integers(0, size, (RESAMPLES, size))

@@ -1,0 +1,139 @@
+"""High percentiles of latency, as far as the samples carry them and no further.
+
+The p-th percentile of n samples is the one of rank n - floor(n (1 - p / 100)), which is the nearest
+rank, ceil(n p / 100): so many as floor(n (1 - p / 100)) lie beyond it. With fewer than
+`LEAST_BEYOND` of these it is unknown: their number is that of a binomial distribution, whose
+standard deviation is the root of its mean, so with 10 the share that lies beyond is known to a
+third, and with 1 it is not known at all. Samples of one process depend on each other: that is the
+least uncertainty, not all of it.
+
+Of a case, the percentile is the median over its runs of each run's own, as every other measure;
+percentiles are never averaged over slices or clients, whose samples are pooled (G. Tene, "How NOT
+to Measure Latency": the mean of percentiles is no percentile). Where a run has too few samples, the
+samples of all runs are pooled, if they have enough together. A pooled percentile is another thing:
+one bad run of ten makes it bad, the median does not see it; it has no spread, and is marked.
+
+A percentile is written here as ``one_in``: one of so many samples lies beyond it, so that 99.9 % is
+1000 and ranks are exact. Pure arithmetic on distributions: no files, no texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bench.results.histogram import Distribution, pooled
+from bench.results.summary import Estimate
+from bench.statistics.rounds import ratio
+
+ONE_IN: Final = (2, 4, 10, 20, 100, 200, 1000, 2000, 10_000)
+"""p50, p75, p90, p95, p99, p99.5, p99.9, p99.95 and p99.99."""
+
+LEAST_BEYOND: Final = 10
+
+TAIL_FROM: Final = 100
+"""What counts as the tail: p99 and beyond."""
+
+_NS_PER_S: Final = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """One percentile of a case.
+
+    ``beyond`` is how many samples of all its runs lie beyond it. ``by_run`` is that of each run, in
+    seconds, where every run carries it; ``pooled_s`` that of all samples, where they do.
+    """
+
+    one_in: int
+    beyond: int
+    by_run: Estimate | None
+    pooled_s: float | None
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether ``value_s`` is that of all samples because a run carries none of its own."""
+        return self.by_run is None and self.pooled_s is not None
+
+    @property
+    def value_s(self) -> float | None:
+        """The median over the runs, else the pooled one; None where the samples carry neither."""
+        return self.pooled_s if self.by_run is None else self.by_run.median
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """The percentiles of a case, ascending, and how many samples its runs have together."""
+
+    samples: int
+    runs: int
+    percentiles: tuple[Percentile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TailRatio:
+    """A percentile of one case to that of another: the geometric mean of the ratios taken round by
+    round, with its interval; or of the pooled ones, without. None where nothing is known."""
+
+    one_in: int
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    is_pooled: bool = False
+
+
+def percentile_name(one_in: int) -> str:
+    """As ``p99.9``."""
+    return f"p{percent(one_in):g}"
+
+
+def percent(one_in: int) -> float:
+    """As 99.9."""
+    return round(100 - 100 / one_in, 6)
+
+
+def percentile_ns(distribution: Distribution, one_in: int) -> int | None:
+    """The percentile in ns; None where fewer than `LEAST_BEYOND` samples lie beyond it."""
+    samples = distribution.samples
+    beyond = samples // one_in
+    return None if beyond < LEAST_BEYOND else distribution.ranked_ns(samples - beyond)
+
+
+def tails(runs: Mapping[int, Distribution], one_in: Iterable[int] = ONE_IN) -> Tails:
+    """The percentiles of a case from the distributions of its runs, by round; at least one."""
+    together = pooled(runs.values())
+    return Tails(
+        samples=together.samples,
+        runs=len(runs),
+        percentiles=tuple(_percentile(runs, together, one) for one in one_in),
+    )
+
+
+def _percentile(
+    runs: Mapping[int, Distribution], together: Distribution, one_in: int
+) -> Percentile:
+    own_ns = {number: percentile_ns(one, one_in) for number, one in runs.items()}
+    known = [(number, ns / _NS_PER_S) for number, ns in own_ns.items() if ns is not None]
+    pooled_ns = percentile_ns(together, one_in)
+    return Percentile(
+        one_in=one_in,
+        beyond=together.samples // one_in,
+        by_run=Estimate.of(known) if len(known) == len(runs) else None,
+        pooled_s=None if pooled_ns is None else pooled_ns / _NS_PER_S,
+    )
+
+
+def tail_ratios(above: Tails, below: Tails) -> tuple[TailRatio, ...]:
+    """Of each percentile, both having the same ones."""
+    pairs = zip(above.percentiles, below.percentiles, strict=True)
+    return tuple(_ratio(one, other) for one, other in pairs)
+
+
+def _ratio(above: Percentile, below: Percentile) -> TailRatio:
+    effect = ratio(above.by_run, below.by_run)
+    if effect is not None:
+        return TailRatio(above.one_in, effect.ratio, effect.low, effect.high)
+    if above.pooled_s is None or below.pooled_s is None:
+        return TailRatio(above.one_in, None)
+    return TailRatio(above.one_in, above.pooled_s / below.pooled_s, is_pooled=True)

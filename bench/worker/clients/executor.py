@@ -1,0 +1,82 @@
+"""N clients that share K threads, as tasks share an executor's: the closed loop of that.
+
+Standard library only. The published benchmark runs so: its clients are tasks, its executor has as
+many threads as there are CPUs, and a sync redo blocks one of them. A thread takes the client that
+has waited longest, has it do one redo, puts it back at the end of the queue and takes the next. So
+no more redos than threads are in flight, and the other clients wait where latency does not see it:
+between two redos, inside their wall.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.worker.clients.closed_loop import Client, SliceOutcome, Work, WrongPageError, outcome
+from bench.worker.clients.slice import Slice, ThreadStart
+from bench.worker.meters import Meter
+
+_now_ns = time.perf_counter_ns
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A client in the queue and the request that it does next."""
+
+    client: Client
+    index: int
+
+
+def run_on_executor(
+    work: Work[bytes],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    threads: int,
+    gives_way: bool = True,
+) -> SliceOutcome:
+    """One slice with so many threads (no more than clients), else as `clients.run_threads`.
+
+    ``gives_way``: whether a client goes to the end of the queue after each redo. If not, it keeps
+    its thread until the deadline, and those that have none do a single redo, after the deadline.
+    """
+    calls, pages = work.calls, work.pages
+    count = len(calls)
+    running = min(threads, clients)
+    start, this = ThreadStart(running), Slice(seconds, meters)
+    team = [Client(number) for number in range(clients)]
+    queue = deque(_Waiting(client, client.first(count)) for client in team)
+
+    def serve_clients() -> None:
+        start.wait()
+        deadline_ns = this.deadline_ns
+        while True:
+            try:
+                waiting = queue.popleft()
+            except IndexError:
+                return  # every client that is not done has one of the other threads
+            client, index = waiting.client, waiting.index
+            sample = client.latency_ns.append
+            if not client.start_ns:
+                client.start_ns = _now_ns()
+            while True:
+                before_ns = _now_ns()
+                page = calls[index]()
+                after_ns = _now_ns()
+                sample(after_ns - before_ns)
+                if page != pages[index]:
+                    raise WrongPageError(client.number, index)
+                if after_ns >= deadline_ns:
+                    client.end_ns = after_ns
+                    break
+                index = index + 1 if index + 1 < count else 0
+                if gives_way:
+                    waiting.index = index
+                    queue.append(waiting)
+                    break
+
+    start.run(this, [serve_clients] * running)
+    return outcome(this, team)

@@ -1,0 +1,159 @@
+"""N clients and a clock: the open loop that is measured, for threads and for tasks.
+
+Standard library only. Arrivals have intended starts, drawn beforehand. A free client takes the next
+one, waits until it is due, redoes and checks the page. Latency counts from the intended start, so
+that a redo that had to wait for a free client says so: a loop that starts a redo when the last one
+is done asks a stalled system nothing, and hides what it would have kept waiting (G. Tene,
+"How NOT to Measure Latency": coordinated omission).
+
+As in ``clients`` the two loops are alike line for line and stay apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from array import array
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from bench.worker.clients.arrivals import Backlog, PoissonLoad
+from bench.worker.clients.closed_loop import (
+    Client,
+    SliceOutcome,
+    Work,
+    WrongPageError,
+    give_way,
+    outcome,
+)
+from bench.worker.clients.slice import Slice, TaskStart, ThreadStart
+from bench.worker.clients.timers import Pacer, precise_sleep
+from bench.worker.meters import Meter
+
+FROM_CALL: Final = "from_call_ns"
+"""Series: of every redo what the client saw that made it, from its call to its page."""
+
+PACER_LATE: Final = "pacer_late_ns"
+"""Series: of every arrival that a free client awaited, how late it called."""
+
+_now_ns = time.perf_counter_ns
+
+
+@dataclass(slots=True)
+class _Client(Client):
+    """``latency_ns`` counts from the intended start. Without a redo it ends where it started."""
+
+    from_call_ns: array[int] = field(default_factory=lambda: array("q"))
+    late_ns: array[int] = field(default_factory=lambda: array("q"))
+
+
+def run_open_threads(
+    work: Work[bytes],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    load: PoissonLoad,
+    gives_way: bool = True,
+) -> SliceOutcome:
+    """One slice with a thread per client. Raises what the first failing client raised.
+
+    It ends when all arrivals are served; once too many wait, no more arrive (``Backlog``).
+    """
+    calls, pages = work.calls, work.pages
+    start, this = ThreadStart(clients), Slice(seconds, meters)
+    backlog = load.next_slice(seconds)
+    one_by_one = threading.Lock()
+
+    def redo_arrivals(client: _Client) -> None:
+        index, count = client.first(len(calls)), len(calls)
+        sample, from_call = client.latency_ns.append, client.from_call_ns.append
+        start.wait()
+        opened_ns = this.opened_ns
+        client.start_ns = client.end_ns = _now_ns()
+        while not start.errors:
+            with one_by_one:
+                intended_ns = backlog.take(_now_ns() - opened_ns)
+            if intended_ns is None:
+                break
+            due_ns = opened_ns + intended_ns
+            early_ns = due_ns - _now_ns()
+            if early_ns > 0:
+                time.sleep(early_ns / 1e9)
+            called_ns = _now_ns()
+            page = calls[index]()
+            client.end_ns = after_ns = _now_ns()
+            sample(after_ns - due_ns)
+            from_call(after_ns - called_ns)
+            if early_ns > 0:
+                client.late_ns.append(called_ns - due_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            index = index + 1 if index + 1 < count else 0
+            if gives_way:
+                os.sched_yield()
+
+    team = [_Client(number) for number in range(clients)]
+    with precise_sleep():  # which their threads get from this one
+        start.run(this, [partial(redo_arrivals, client) for client in team])
+    return _outcome(this, team, backlog)
+
+
+async def run_open_tasks(
+    work: Work[Awaitable[bytes]],
+    clients: int,
+    seconds: float,
+    meters: Sequence[Meter],
+    *,
+    load: PoissonLoad,
+    gives_way: bool = True,
+) -> SliceOutcome:
+    """One slice with a task per client, else as `run_open_threads`."""
+    calls, pages = work.calls, work.pages
+    start, this = TaskStart(), Slice(seconds, meters)
+    backlog = load.next_slice(seconds)
+
+    async def redo_arrivals(client: _Client, pacer: Pacer) -> None:
+        index, count = client.first(len(calls)), len(calls)
+        sample, from_call = client.latency_ns.append, client.from_call_ns.append
+        await start.wait()
+        opened_ns = this.opened_ns
+        client.start_ns = client.end_ns = _now_ns()
+        while True:
+            intended_ns = backlog.take(_now_ns() - opened_ns)
+            if intended_ns is None:
+                break
+            due_ns = opened_ns + intended_ns
+            early_ns = due_ns - _now_ns()
+            if early_ns > 0:
+                await pacer.until(due_ns)
+            called_ns = _now_ns()
+            page = await calls[index]()
+            client.end_ns = after_ns = _now_ns()
+            sample(after_ns - due_ns)
+            from_call(after_ns - called_ns)
+            if early_ns > 0:
+                client.late_ns.append(called_ns - due_ns)
+            if page != pages[index]:
+                raise WrongPageError(client.number, index)
+            index = index + 1 if index + 1 < count else 0
+            if gives_way:
+                await give_way()
+
+    team = [_Client(number) for number in range(clients)]
+    with Pacer(asyncio.get_running_loop()) as pacer:
+        await start.run(this, [redo_arrivals(client, pacer) for client in team])
+    return _outcome(this, team, backlog)
+
+
+def _outcome(this: Slice, team: Sequence[_Client], backlog: Backlog) -> SliceOutcome:
+    from_call_ns, late_ns = array("q"), array("q")
+    for client in team:
+        from_call_ns += client.from_call_ns
+        late_ns += client.late_ns
+    series = {FROM_CALL: from_call_ns, PACER_LATE: late_ns}
+    return outcome(this, team, series, backlog.counts())

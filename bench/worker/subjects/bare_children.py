@@ -1,0 +1,109 @@
+"""Children without a manager: launched, used or failed, killed and reaped.
+
+Standard library and walredo only. Here is what the managers do *not* do: reaping in the background.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from bench.worker.subjects.subject import PIPE_BYTES, SubjectError
+from walredo import PAGE_SIZE
+from walredo.child import Child
+
+UNREAPED_MOST: Final = 64
+"""Children launched and not reaped, at most: where reaping falls behind, launches wait for it."""
+
+
+class Unreaped:
+    """The children that were launched and are not reaped yet: never more than ``most``.
+
+    ``peak``: the most there were. ``launches``, ``launch_ns``: how many, and what starting them
+    took. Children are launched by one thread and may be reaped by another.
+    """
+
+    def __init__(self, command: tuple[str, ...], most: int = UNREAPED_MOST) -> None:
+        self._command = command
+        self._room = threading.Semaphore(most)
+        self._lock = threading.Lock()
+        self.count = self.peak = self.launches = self.launch_ns = 0
+
+    def launch(self) -> Child:
+        """The next child, once there is room for it. Raises LaunchError."""
+        self._room.acquire()
+        try:
+            child = Child(self._command, PIPE_BYTES)
+        except BaseException:
+            self._room.release()
+            raise
+        self.launches += 1
+        self.launch_ns += child.launch_ns
+        with self._lock:
+            self.count += 1
+            self.peak = max(self.peak, self.count)
+        return child
+
+    def discard(self, child: Child) -> None:
+        """Ends and reaps it."""
+        child.discard()
+        with self._lock:
+            self.count -= 1
+        self._room.release()
+
+
+@contextlib.contextmanager
+def reaping_at_once(unreaped: Unreaped) -> Iterator[Callable[[Child], object]]:
+    """How to discard a child as the managers do: it is reaped when the call returns."""
+    yield unreaped.discard
+
+
+@contextlib.contextmanager
+def reaping_in_background(unreaped: Unreaped) -> Iterator[Callable[[Child], object]]:
+    """How to hand a child to a thread that reaps it; all are reaped when the context is left."""
+    handed_over: list[Future[None]] = []
+    with ThreadPoolExecutor(1, "reaper") as reaper:
+        yield lambda child: handed_over.append(reaper.submit(unreaped.discard, child))
+    for one in handed_over:
+        one.result()  # raises what went wrong
+
+
+def await_failure(child: Child, timeout_s: float) -> None:
+    """Returns once the child has closed its output. Raises SubjectError if it does anything else,
+    or nothing in that time."""
+    if not _wait_for(child.stdout, select.POLLIN, time.monotonic() + timeout_s):
+        raise SubjectError(f"child {child.pid} was to fail and does nothing")
+    if os.read(child.stdout, PAGE_SIZE):
+        raise SubjectError(f"child {child.pid} was to fail and has answered")
+
+
+def ask(child: Child, message: bytes, timeout_s: float) -> bytes:
+    """The page that a child answers. Raises SubjectError, OSError if its input is gone."""
+    until_s = time.monotonic() + timeout_s
+    unsent = memoryview(message)
+    while unsent:
+        if not _wait_for(child.stdin, select.POLLOUT, until_s):
+            raise SubjectError(f"child {child.pid} does not take its request")
+        unsent = unsent[os.write(child.stdin, unsent) :]
+    page = b""
+    while len(page) < PAGE_SIZE:
+        if not _wait_for(child.stdout, select.POLLIN, until_s):
+            raise SubjectError(f"child {child.pid} does not answer")
+        data = os.read(child.stdout, PAGE_SIZE)
+        if not data:
+            raise SubjectError(f"child {child.pid} ended instead of answering")
+        page += data
+    return page
+
+
+def _wait_for(fd: int, event: int, until_s: float) -> bool:
+    """Whether that came before then (time.monotonic)."""
+    ready = select.poll()
+    ready.register(fd, event)
+    return bool(ready.poll(max(0.0, until_s - time.monotonic()) * 1000))

@@ -1,0 +1,89 @@
+"""The C floor as a subject: its program is the manager and its clients in one (pipe_floor.c)."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Mapping
+
+from bench.worker.clients.closed_loop import SliceOutcome
+from bench.worker.meters import Meter, ProcessMeter, used_before, used_since
+from bench.worker.protocol import WorkerSpec
+from bench.worker.subjects.subject import PIPE_BYTES, Fact, SubjectError
+
+
+class FloorSubject:
+    """The C floor: its program is the manager and its clients in one (see pipe_floor.c)."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        assert spec.floor_program is not None
+        self._counters = {"read_calls": 0, "write_calls": 0, "poll_calls": 0}
+        self._process = subprocess.Popen(
+            (
+                *(spec.floor_program, "--requests", spec.requests, "--pages", spec.pages),
+                *("--window", str(spec.clients), "--pipe-bytes", str(PIPE_BYTES), "--"),
+                *spec.child_command,
+            ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        try:
+            (child_pid,) = self._numbers_after("ready", 1)
+        except BaseException:
+            self.close()
+            raise
+        self.child_pids = (child_pid,)
+        self.meters: tuple[Meter, Meter] = (
+            ProcessMeter(self._process.pid, "floor"),
+            ProcessMeter(child_pid, "child"),
+        )
+
+    def run_slice(self, seconds: float) -> SliceOutcome:
+        before = used_before(self.meters)
+        self._send(f"slice {round(seconds * 1e9)}")
+        size, reads, writes, polls = self._numbers_after("slice", 4)
+        payload = self._read(size)
+        for name, calls in (("read_calls", reads), ("write_calls", writes), ("poll_calls", polls)):
+            self._counters[name] += calls
+        used = used_since(self.meters, before)
+        return SliceOutcome(payload, used)
+
+    def counters(self) -> Mapping[str, int]:
+        return dict(self._counters)
+
+    def facts(self) -> Mapping[str, Fact]:
+        return {}
+
+    def close(self) -> None:
+        # End of input is its signal to end its child and itself.
+        assert self._process.stdin and self._process.stdout
+        with contextlib.suppress(BrokenPipeError):  # it has ended, with a command not taken
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+    def _send(self, command: str) -> None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(f"{command}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._ended() from error
+
+    def _numbers_after(self, word: str, count: int) -> list[int]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        name, *numbers = line.decode().split() or [""]
+        if name != word or len(numbers) != count or not all(n.isdecimal() for n in numbers):
+            raise self._ended() if not line else SubjectError(f"the floor said {line!r}")
+        return [int(number) for number in numbers]
+
+    def _read(self, size: int) -> bytes:
+        assert self._process.stdout
+        data = self._process.stdout.read(size)
+        if len(data) < size:
+            raise self._ended()
+        return data
+
+    def _ended(self) -> SubjectError:
+        return SubjectError(f"the floor ended with status {self._process.wait()}")

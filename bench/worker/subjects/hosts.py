@@ -1,0 +1,173 @@
+"""Managers, one after another, with their clients: what the scenarios need of each kind.
+
+Standard library and walredo only. A host has one manager at a time; what is done to it, and what is
+a sample, is the scenario's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from bench.worker.clients.at_once import Episode, tasks_at_once, threads_at_once
+from bench.worker.clients.closed_loop import Work
+from bench.worker.protocol import WorkerSpec
+from bench.worker.subjects.manager import config_of, loop_of
+from bench.worker.subjects.subject import Fact, SubjectError, pages_of, requests_of
+from walredo import (
+    GC_COMPACTION,
+    AsyncRedoManager,
+    BufferTag,
+    FailedAttempt,
+    ManagerConfig,
+    ManagerKind,
+    ManagerStatus,
+    RedoRequest,
+    SyncRedoManager,
+    create_manager,
+)
+
+_DOOMED = RedoRequest(BufferTag(0, 1663, 5, 16384, 0), ())
+"""For a child that fails whatever it is asked."""
+
+_now_ns = time.perf_counter_ns
+
+
+class Host:
+    """A manager and its clients, from ``begin`` to ``end``; then the next one."""
+
+    kind: ClassVar[ManagerKind]
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.config = config_of(spec, self.kind)
+        """What its managers are made from, unless the scenario needs another."""
+        self._clients, self._is_ping = spec.clients, spec.ping
+        self._requests, self._pages = requests_of(spec), pages_of(spec)
+        self._manager: Any = None  # of that kind, or None
+
+    @property
+    def child_pid(self) -> int | None:
+        """Of the manager's child, if there are both."""
+        pid: int | None = None if self._manager is None else self._manager.child_pid
+        return pid
+
+    def begin(self, config: ManagerConfig) -> None:
+        """A new manager. It has no child."""
+        self._manager = create_manager(config)
+
+    def at_once(self, begin: Callable[[], object]) -> Episode:
+        """All clients call once: see ``clients_at_once``."""
+        raise NotImplementedError
+
+    def fail_until(self, until_ns: int) -> list[int]:
+        """One client's redos without retries, of which each fails: what each took, in ns, up to
+        the first that ends past that time (perf_counter_ns). Raises SubjectError."""
+        raise NotImplementedError
+
+    def status(self) -> ManagerStatus:
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Shuts the manager down, if there is one: no child of it is left."""
+        raise NotImplementedError
+
+    def facts(self) -> Mapping[str, Fact]:
+        return {}
+
+    def close(self) -> None:
+        self.end()
+
+    def _work(self) -> Work[Any]:
+        """What clients call, anew for each manager."""
+        redo = self._manager.request_redo
+        redos = [partial(redo, request) for request in self._requests]
+        return Work([self._manager.ping] if self._is_ping else redos, self._pages)
+
+
+class SyncHost(Host):
+    """The sync manager, its clients on threads."""
+
+    kind = ManagerKind.SYNC
+    _manager: SyncRedoManager | None
+
+    def at_once(self, begin: Callable[[], object]) -> Episode:
+        return threads_at_once(self._work(), self._clients, begin)
+
+    def fail_until(self, until_ns: int) -> list[int]:
+        assert self._manager is not None
+        took_ns: list[int] = []
+        while (before_ns := _now_ns()) < until_ns or not took_ns:
+            try:
+                self._manager.request_redo(_DOOMED, GC_COMPACTION)
+            except FailedAttempt:
+                took_ns.append(_now_ns() - before_ns)
+            else:
+                raise _answered()
+        return took_ns
+
+    def status(self) -> ManagerStatus:
+        assert self._manager is not None
+        return self._manager.status()
+
+    def end(self) -> None:
+        if self._manager is not None:
+            self._manager.shutdown()
+            self._manager = None
+
+
+class AsyncHost(Host):
+    """The async manager on one event loop, its clients tasks."""
+
+    kind = ManagerKind.ASYNC
+    _manager: AsyncRedoManager | None
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        super().__init__(spec)
+        new_loop, self._loop_version = loop_of(spec)
+        self._runner = asyncio.Runner(loop_factory=new_loop)
+
+    def at_once(self, begin: Callable[[], object]) -> Episode:
+        return self._runner.run(tasks_at_once(self._work(), self._clients, begin))
+
+    def fail_until(self, until_ns: int) -> list[int]:
+        return self._runner.run(self._fail_until(until_ns))
+
+    async def _fail_until(self, until_ns: int) -> list[int]:
+        assert self._manager is not None
+        took_ns: list[int] = []
+        while (before_ns := _now_ns()) < until_ns or not took_ns:
+            try:
+                await self._manager.request_redo(_DOOMED, GC_COMPACTION)
+            except FailedAttempt:
+                took_ns.append(_now_ns() - before_ns)
+            else:
+                raise _answered()
+        return took_ns
+
+    def status(self) -> ManagerStatus:
+        assert self._manager is not None
+        return self._runner.run(self._manager.status())
+
+    def end(self) -> None:
+        if self._manager is not None:
+            self._runner.run(self._manager.shutdown())
+            self._manager = None
+
+    def facts(self) -> Mapping[str, Fact]:
+        return {"redo_loop": self._loop_version}
+
+    def close(self) -> None:
+        super().close()
+        self._runner.close()
+
+
+def host_of(spec: WorkerSpec) -> Host:
+    """The host of the manager that is asked for."""
+    return SyncHost(spec) if spec.manager == "sync" else AsyncHost(spec)
+
+
+def _answered() -> SubjectError:
+    return SubjectError("a child that was to fail has answered")

@@ -1,0 +1,82 @@
+"""What a worker measures, behind one interface; and what every kind of it is made from.
+
+Standard library and walredo only. A subject is opened once, gives slices, reports, and is closed;
+after ``close`` no process is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from bench.worker.clients.closed_loop import SliceOutcome
+from bench.worker.meters import Meter
+from bench.worker.protocol import BY_LENGTH, WorkerSpec
+from walredo import PAGE_SIZE, RedoRequest, parse_requests
+
+Fact = str | int | float
+
+PIPE_BYTES: Final = 1024 * 1024
+"""Asked for by the floor too: it is to meet the same pipes as the managers."""
+
+TENANT_PIPE_BYTES: Final = 64 * 1024
+"""Asked for where each client has a manager of its own: what the kernel gives by itself, and enough
+for the one redo that is in flight. With PIPE_BYTES an ordinary user would reach the bound of all
+of a user's pipes (/proc/sys/fs/pipe-user-pages-soft, 64 MiB) at some 30 managers, and the knee
+would be that of the pipes."""
+
+
+class SubjectError(Exception):
+    """The subject is not what was asked for, or does not do what it must."""
+
+
+class Subject(Protocol):
+    """One thing under test. ``meters`` (manager, and its children if it has any) and ``child_pids``
+    (of the first child of each manager) hold after opening."""
+
+    @property
+    def child_pids(self) -> tuple[int, ...]: ...
+
+    @property
+    def meters(self) -> tuple[Meter, ...]: ...
+
+    def run_slice(self, seconds: float) -> SliceOutcome: ...
+
+    def counters(self) -> Mapping[str, int]:
+        """The manager's counters since it was opened; empty if it keeps none."""
+
+    def facts(self) -> Mapping[str, Fact]:
+        """What a result should say of it."""
+
+    def close(self) -> None: ...
+
+
+def requests_of(spec: WorkerSpec) -> list[RedoRequest]:
+    return list(parse_requests(Path(spec.requests).read_bytes()))
+
+
+def pages_of(spec: WorkerSpec) -> list[bytes]:
+    pages = Path(spec.pages).read_bytes()
+    found = [pages[at : at + PAGE_SIZE] for at in range(0, len(pages), PAGE_SIZE)]
+    if spec.page_check == BY_LENGTH:
+        return [AnyPage(page) for page in found]
+    return found[:1] if spec.ping else found
+
+
+class AnyPage(bytes):
+    """Equal to any bytes of its length: the page of a child whose pages are not known.
+
+    The loops that are measured compare with it as with any page: ``page != pages[index]`` asks
+    here first, since this is a subclass of what it is compared with.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, bytes) and len(other) == len(self)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]

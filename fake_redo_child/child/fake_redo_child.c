@@ -1,0 +1,222 @@
+/*
+ * The redo child that is measured: options, CPU cost, sandbox, and the loop from read to write.
+ *
+ * What the bytes mean is redo_parser.c's business; PROTOCOL.md is the contract of both. The order
+ * in main matters: everything that needs the system (closing descriptors, calibrating) comes before
+ * the sandbox, and the first byte of input is read inside it.
+ */
+#define _GNU_SOURCE
+
+#include "../common/child_io.h"
+#include "../common/close_descriptors.h"
+#include "../common/decimal.h"
+#include "../faults/misbehave.h"
+#include "redo_parser.h"
+#include "../common/spin.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* As much as a pipe can hold without privileges, so that one read takes all there is. */
+#define INPUT_BYTES (1024u * 1024u)
+
+#define MAX_COST_US 1000000.0
+
+struct cost {
+    double request_us;
+    double record_us;
+};
+
+struct options {
+    bool sandbox;
+    struct cost cost;
+    struct fault fault;
+};
+
+struct child {
+    struct cost cost;
+    double spins_per_us;
+    struct misbehaviour misbehaviour;
+};
+
+static const struct {
+    const char *name;
+    struct cost cost;
+} cost_presets[] = {
+    {"none", {0.0, 0.0}},
+    {"pg14", {9.0, 0.5}},
+};
+
+static const char help_text[] =
+    "usage: fake_redo_child [OPTION]...\n"
+    "Reads redo requests on standard input, answers pages on standard output (PROTOCOL.md).\n"
+    "\n"
+    "  --no-sandbox             do not enter seccomp strict mode\n"
+    "  --cost NAME              added CPU cost: none (default), or\n"
+    "                           pg14 (9 us per request, 0.5 us per record)\n"
+    "  --cost-per-request-us X  added CPU cost of a redo, in microseconds\n"
+    "  --cost-per-record-us Y   added CPU cost of each record, in microseconds\n"
+    "  --fault NAME[:KEY=VALUE[,KEY=VALUE]...]\n"
+    "                           misbehave on purpose; PROTOCOL.md has the names and keys\n"
+    "  --help                   this text\n";
+
+/* ---- CPU cost ---- */
+
+static void pay(const struct child *child, uint64_t records)
+{
+    double us = child->cost.request_us + child->cost.record_us * (double)records;
+    if (us > 0.0)
+        spin((uint64_t)(us * child->spins_per_us));
+}
+
+/* ---- pages out, bytes in ---- */
+
+static bool answer(void *context, const struct redo_parser *parser, enum redo_answer what,
+                   const uint8_t page[PAGE_BYTES])
+{
+    if (what == ANSWER_REDO)
+        pay(context, parser->records);
+    write_page_bytes(page, PAGE_BYTES);
+    return true;
+}
+
+/* Another function for a child with a fault, so that one without does not even ask. */
+static bool answer_with_fault(void *context, const struct redo_parser *parser,
+                              enum redo_answer what, const uint8_t page[PAGE_BYTES])
+{
+    struct child *child = context;
+    if (what != ANSWER_REDO)
+        return answer(context, parser, what, page);
+    pay(child, parser->records);
+    misbehave_in_reply(&child->misbehaviour, page);
+    return true;
+}
+
+static void warn(void *context, const char *text)
+{
+    (void)context;
+    tell("WARNING", text);
+}
+
+static int serve(struct child *child)
+{
+    static uint8_t input[INPUT_BYTES];
+    static struct redo_parser parser;
+    bool faulty = child->misbehaviour.fault.name != FAULT_NONE;
+
+    redo_start(&parser, (struct redo_owner){.answer = faulty ? answer_with_fault : answer,
+                                            .warn = warn,
+                                            .context = child});
+    for (;;) {
+        ssize_t size = read(STDIN_FILENO, input, sizeof input);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0)
+            die_of_errno(EXIT_FATAL, "cannot read", errno);
+        if (size == 0)
+            misbehave_at_end(&child->misbehaviour);
+        bool good = size > 0 ? redo_feed(&parser, input, (size_t)size) : redo_end(&parser);
+        if (!good)
+            die(EXIT_FATAL, parser.error);
+        if (size == 0)
+            return EXIT_SUCCESS;
+    }
+}
+
+/* ---- start ---- */
+
+_Noreturn static void bad_usage(const char *what, const char *argument)
+{
+    fprintf(stderr, "fake_redo_child: %s: %.80s (--help tells the options)\n", what, argument);
+    exit(EXIT_USAGE);
+}
+
+/* The value of `--name VALUE` or `--name=VALUE`, or NULL if the argument is another option. */
+static const char *option_value(const char *name, char **argv, int *at)
+{
+    size_t size = strlen(name);
+    const char *argument = argv[*at];
+    if (strncmp(argument, name, size) != 0)
+        return NULL;
+    if (argument[size] == '=')
+        return argument + size + 1;
+    if (argument[size] != '\0')
+        return NULL;
+    if (argv[*at + 1] == NULL)
+        bad_usage("option needs a value", name);
+    return argv[++*at];
+}
+
+static double cost_us(const char *text)
+{
+    double us;
+    if (!plain_decimal(text, strlen(text), &us) || us > MAX_COST_US)
+        bad_usage("not a number of microseconds from 0 to 1000000", text);
+    return us;
+}
+
+static struct cost cost_preset(const char *name)
+{
+    for (size_t i = 0; i < sizeof cost_presets / sizeof *cost_presets; i++)
+        if (strcmp(name, cost_presets[i].name) == 0)
+            return cost_presets[i].cost;
+    bad_usage("unknown cost, not one of none, pg14", name);
+}
+
+static struct fault fault_option(const char *text)
+{
+    struct fault fault;
+    char error[FAULT_ERROR_BYTES];
+    if (fault_parse(&fault, text, error))
+        return fault;
+    fprintf(stderr, "fake_redo_child: %s (--help tells the options)\n", error);
+    exit(EXIT_USAGE);
+}
+
+static struct options parse_options(char **argv)
+{
+    struct options options = {.sandbox = true};
+    for (int at = 1; argv[at] != NULL; at++) {
+        const char *value;
+        if (strcmp(argv[at], "--no-sandbox") == 0) {
+            options.sandbox = false;
+        } else if (strcmp(argv[at], "--help") == 0) {
+            fputs(help_text, stdout);
+            exit(EXIT_SUCCESS);
+        } else if ((value = option_value("--cost", argv, &at)) != NULL) {
+            options.cost = cost_preset(value);
+        } else if ((value = option_value("--cost-per-request-us", argv, &at)) != NULL) {
+            options.cost.request_us = cost_us(value);
+        } else if ((value = option_value("--cost-per-record-us", argv, &at)) != NULL) {
+            options.cost.record_us = cost_us(value);
+        } else if ((value = option_value("--fault", argv, &at)) != NULL) {
+            options.fault = fault_option(value);
+        } else {
+            bad_usage("unknown option", argv[at]);
+        }
+    }
+    return options;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 1)
+        return EXIT_USAGE; /* without even a name, argv[1] would be out of bounds */
+    struct options options = parse_options(argv);
+    struct child child = {.cost = options.cost, .misbehaviour = {.fault = options.fault}};
+
+    close_inherited_descriptors();
+    /* So that a manager that has gone is an error of write, with a status, on every path. */
+    signal(SIGPIPE, SIG_IGN);
+    if (child.cost.request_us > 0.0 || child.cost.record_us > 0.0)
+        child.spins_per_us = calibrate_spins_per_us();
+    if (options.fault.name != FAULT_NONE)
+        misbehave_at_start(&child.misbehaviour);
+    if (options.sandbox && !fault_needs_system_calls(&options.fault))
+        enter_sandbox();
+    leave(serve(&child));
+}

@@ -1,0 +1,177 @@
+/*
+ * What misbehave.h declares. Outside seccomp strict mode most of this would be plain; inside it there
+ * is no sleep, no close and no kill, so what cannot be had there is either done by a busy loop or
+ * left to faults that run without the sandbox (PROTOCOL.md tells which).
+ */
+#define _GNU_SOURCE
+
+#include "misbehave.h"
+
+#include "../common/child_io.h"
+#include "../common/spin.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NOISE_BYTES (1024u * 1024u)
+#define NOISE_LINE_BYTES 64u
+
+static const char opened_file[] = "/dev/null";
+
+/* Reads nothing and answers nothing until a signal ends it. It must not outlive its manager, though:
+ * a process whose parent has gone gets another one. */
+_Noreturn static void stay(const struct misbehaviour *m)
+{
+    while (getppid() == m->manager)
+        sleep(1);
+    leave(EXIT_SUCCESS);
+}
+
+/* In strict mode neither kill(2) nor getpid(2) is allowed, and the kernel answers the first call
+ * that is not with the very same SIGKILL. */
+static void be_killed(void)
+{
+    kill(getpid(), SIGKILL);
+}
+
+static void spin_us(const struct misbehaviour *m, double us)
+{
+    spin((uint64_t)(us * m->spins_per_us));
+}
+
+static void drip(const struct misbehaviour *m, const uint8_t *page)
+{
+    for (size_t at = 0; at < PAGE_BYTES; at++) {
+        if (at > 0)
+            spin_us(m, (double)m->fault.amount);
+        write_page_bytes(page + at, 1);
+    }
+}
+
+static void make_noise(bool in_lines)
+{
+    static uint8_t noise[64 * NOISE_LINE_BYTES];
+    static const char start[] = "WARNING: fault stderr-lines ";
+    memset(noise, 'x', sizeof noise);
+    if (in_lines) {
+        for (size_t at = 0; at < sizeof noise; at += NOISE_LINE_BYTES) {
+            memcpy(noise + at, start, sizeof start - 1);
+            noise[at + NOISE_LINE_BYTES - 1] = '\n';
+        }
+    }
+    for (size_t done = 0; done < NOISE_BYTES; done += sizeof noise)
+        if (!write_all(STDERR_FILENO, noise, sizeof noise))
+            return; /* nobody listens */
+}
+
+static void open_a_file(void)
+{
+    int fd = open(opened_file, O_RDONLY);
+    tell("WARNING", fd >= 0 ? "fault open-file: it could be opened"
+                            : "fault open-file: it could not be opened");
+    if (fd >= 0)
+        close(fd);
+}
+
+static void pause_ms(uint64_t ms)
+{
+    struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
+
+void misbehave_at_start(struct misbehaviour *m)
+{
+    m->manager = getppid();
+    if (fault_spins(&m->fault))
+        m->spins_per_us = calibrate_spins_per_us();
+    if (m->fault.name == FAULT_START_SLOWLY)
+        pause_ms(m->fault.amount);
+    else if (m->fault.name == FAULT_FAIL_TO_START)
+        die(EXIT_FATAL, "fault fail-to-start");
+}
+
+void misbehave_at_end(const struct misbehaviour *m)
+{
+    if (m->fault.name == FAULT_IGNORE_EOF)
+        stay(m);
+}
+
+/* What comes in front of the page; some faults never get to it. */
+static void before_reply(const struct misbehaviour *m, const uint8_t *page)
+{
+    switch (m->fault.name) {
+    case FAULT_EXIT_BEFORE_REPLY:
+        leave(EXIT_FAULT);
+    case FAULT_EXIT_IN_REPLY:
+        write_page_bytes(page, PAGE_BYTES / 2);
+        leave(EXIT_FAULT);
+    case FAULT_KILLED:
+        be_killed();
+        break;
+    case FAULT_HANG:
+        stay(m);
+    case FAULT_CLOSE_STDOUT:
+        close(STDOUT_FILENO);
+        stay(m);
+    case FAULT_LATE:
+        spin_us(m, (double)m->fault.amount * 1e3);
+        break;
+    case FAULT_STDERR_LINES:
+    case FAULT_STDERR_BLOB:
+        make_noise(m->fault.name == FAULT_STDERR_LINES);
+        break;
+    case FAULT_OPEN_FILE:
+        open_a_file();
+        break;
+    default:
+        break;
+    }
+}
+
+static void reply(const struct misbehaviour *m, const uint8_t *page)
+{
+    switch (m->fault.name) {
+    case FAULT_DRIP:
+        drip(m, page);
+        break;
+    case FAULT_SHORT_REPLY:
+        write_page_bytes(page, PAGE_BYTES - m->fault.amount);
+        break;
+    case FAULT_EXTRA_PAGE:
+        write_page_bytes(page, PAGE_BYTES);
+        write_page_bytes(page, PAGE_BYTES);
+        break;
+    default:
+        write_page_bytes(page, PAGE_BYTES);
+        break;
+    }
+}
+
+static void after_reply(const struct misbehaviour *m)
+{
+    switch (m->fault.name) {
+    case FAULT_EXIT_AFTER_REPLY:
+        leave(EXIT_FAULT);
+    case FAULT_CLOSE_STDIN:
+        close(STDIN_FILENO);
+        stay(m);
+    default:
+        break;
+    }
+}
+
+void misbehave_in_reply(struct misbehaviour *m, const uint8_t page[PAGE_BYTES])
+{
+    if (!fault_is_due(&m->fault)) {
+        write_page_bytes(page, PAGE_BYTES);
+        return;
+    }
+    before_reply(m, page);
+    reply(m, page);
+    after_reply(m);
+}

@@ -1,0 +1,135 @@
+"""What each fault of PROTOCOL.md does, in the Python child: ``misbehave.c`` in Python.
+
+The child loads this file by its path, and only if it is given a fault, so it stands alone and
+imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from time import perf_counter_ns, sleep
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from fake_redo_child.faults.faults import Fault
+
+EXIT_FAULT = 4
+
+_NOISE_BYTES = 1024 * 1024
+_LINE = b"WARNING: fault stderr-lines ".ljust(63, b"x") + b"\n"
+_OPENED_FILE = "/dev/null"
+
+
+class Misbehaviour:
+    """A fault in the making. ``write_page`` writes bytes of a page, ``tell`` a line of text and
+    ``make_noise`` bytes to standard error, whether or not somebody listens."""
+
+    def __init__(
+        self,
+        fault: Fault,
+        *,
+        write_page: Callable[[bytes], None],
+        tell: Callable[[str], None],
+        make_noise: Callable[[bytes], None],
+    ) -> None:
+        self._fault = fault
+        self._write_page = write_page
+        self._tell = tell
+        self._make_noise = make_noise
+        self._manager_pid = os.getppid()
+
+    def at_start(self) -> bool:
+        """After the start, before anything is read. False: the child fails to start."""
+        if self._fault.name == "start-slowly":
+            sleep(self._fault.amount / 1e3)
+        return self._fault.name != "fail-to-start"
+
+    def in_reply(self, page: bytes) -> None:
+        """In place of writing the page of a redo."""
+        if not self._fault.trigger.is_due():
+            self._write_page(page)
+            return
+        self._before_reply(page)
+        self._reply(page)
+        self._after_reply()
+
+    def at_end(self) -> None:
+        """At the end of input."""
+        if self._fault.name == "ignore-eof":
+            self._stay()
+
+    def _before_reply(self, page: bytes) -> None:
+        """What comes in front of the page; some faults never get to it."""
+        match self._fault.name:
+            case "exit-before-reply":
+                os._exit(EXIT_FAULT)
+            case "exit-in-reply":
+                self._write_page(page[: len(page) // 2])
+                os._exit(EXIT_FAULT)
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "hang":
+                self._stay()
+            case "close-stdout":
+                os.close(1)
+                self._stay()
+            case "late":
+                _be_busy_us(self._fault.amount * 1000)
+            case "stderr-lines":
+                self._make_noise(_LINE * (_NOISE_BYTES // len(_LINE)))
+            case "stderr-blob":
+                self._make_noise(b"x" * _NOISE_BYTES)
+            case "open-file":
+                self._open_a_file()
+
+    def _reply(self, page: bytes) -> None:
+        match self._fault.name:
+            case "drip":
+                self._drip(page)
+            case "short-reply":
+                self._write_page(page[: -self._fault.amount])
+            case "extra-page":
+                self._write_page(page)
+                self._write_page(page)
+            case _:
+                self._write_page(page)
+
+    def _after_reply(self) -> None:
+        match self._fault.name:
+            case "exit-after-reply":
+                os._exit(EXIT_FAULT)
+            case "close-stdin":
+                os.close(0)
+                self._stay()
+
+    def _drip(self, page: bytes) -> None:
+        self._write_page(page[:1])
+        for at in range(1, len(page)):
+            _be_busy_us(self._fault.amount)
+            self._write_page(page[at : at + 1])
+
+    def _open_a_file(self) -> None:
+        try:
+            os.close(os.open(_OPENED_FILE, os.O_RDONLY))
+        except OSError:
+            self._tell("WARNING: fault open-file: it could not be opened")
+        else:
+            self._tell("WARNING: fault open-file: it could be opened")
+
+    def _stay(self) -> NoReturn:
+        """Reads nothing and answers nothing until a signal ends it.
+
+        It must not outlive its manager, though: a process whose parent has gone gets another one.
+        """
+        while os.getppid() == self._manager_pid:
+            sleep(1)
+        os._exit(0)
+
+
+def _be_busy_us(us: int) -> None:
+    # Busy as the C child, which cannot sleep in its sandbox; the CPU time shows in measurements.
+    end_ns = perf_counter_ns() + us * 1000
+    while perf_counter_ns() < end_ns:
+        pass

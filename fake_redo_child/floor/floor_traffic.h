@@ -1,0 +1,30 @@
+/*
+ * What the floor sends and expects: whole redos in wire format and their pages, from two files.
+ */
+#ifndef FLOOR_TRAFFIC_H
+#define FLOOR_TRAFFIC_H
+
+#include "../common/protocol.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct request {
+    uint8_t *bytes;
+    size_t size;
+};
+
+struct traffic {
+    size_t count;
+    struct request *requests; /* `count` of them */
+    uint8_t *pages;           /* `count` pages, in the order of the requests */
+    uint8_t *bytes;           /* where the requests lie */
+};
+
+/* False, with one line in `error`, if a file cannot be read, is no sequence of whole redos, or the
+ * two do not fit each other. The memory is needed, and kept, until the process ends. */
+bool traffic_load(struct traffic *traffic, const char *requests_path, const char *pages_path,
+                  char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,139 @@
+"""What is shown while a suite runs: plain lines in a file, a bar on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bench.cases.case import Case
+from bench.cli.mini_table import MiniTable
+from bench.cli.progress import ProgressListener
+from bench.results.record import FailedRun
+from bench.running.schedule import Plan
+from tests.support.synthetic import steady_record
+
+CASE = Case("async-uvloop", "medium+image", 128, "python")
+FAILURE = FailedRun(CASE, 2, "wrong page: client 1, request 17 [bold]/tmp[/bold]")
+
+
+def console(terminal: bool, width: int = 80) -> tuple[Console, io.StringIO]:
+    shown = io.StringIO()
+    made = Console(
+        file=shown,
+        force_terminal=terminal,
+        width=width,
+        color_system="standard" if terminal else None,
+        _environ={"TERM": "xterm"},
+    )
+    return made, shown
+
+
+def plan(rounds: int) -> Plan:
+    return Plan(cases=(CASE,), rounds=rounds, seed=1, run_s=0.5)
+
+
+def suite(listener: ProgressListener, rounds_done: int = 0) -> None:
+    """The events of a suite of two runs in two rounds, the second of which fails."""
+    listener.suite_started(plan(2), rounds_done)
+    listener.run_started(CASE, 1)
+    listener.run_ended(steady_record(CASE, 1))
+    listener.round_saved(1, 2, 130.0)
+    listener.run_started(CASE, 2)
+    listener.run_ended(FAILURE)
+    listener.round_saved(2, 2, 0.0)
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    where, shown = console(terminal=False, width=40)
+    with ProgressListener(where) as listener:
+        suite(listener)
+    assert shown.getvalue().splitlines() == [
+        "1 case, 2 rounds",
+        "this takes about 1 s, or longer",
+        "round 1 of 2 saved, about 2 min left",
+        f"failed: {CASE.name} in round 2: {FAILURE.reason}",
+        "round 2 of 2 saved",
+    ]
+    assert "\x1b" not in shown.getvalue()
+
+
+def test_a_resumed_suite_says_what_is_done() -> None:
+    where, shown = console(terminal=False)
+    with ProgressListener(where) as listener:
+        listener.suite_started(plan(30), 12)
+    assert shown.getvalue().splitlines()[0] == "1 case, 30 rounds, 12 done before"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_end_of_the_budget_is_said_with_the_way_out(terminal: bool) -> None:
+    where, shown = console(terminal, width=200)
+    with ProgressListener(where) as listener:
+        listener.suite_started(plan(30), 0)
+        listener.budget_spent(3, 5, 270.0)
+    assert "stopped after 3 of 5 rounds" in shown.getvalue()
+    assert "270 s (--budget-s)" in shown.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_a_bar_on_a_terminal(width: int) -> None:
+    where, shown = console(terminal=True, width=width)
+    with ProgressListener(where) as listener:
+        suite(listener)
+    said = shown.getvalue()
+    assert "\x1b[" in said
+    if width == 200:
+        assert f"round 2: {CASE.name}" in said
+        assert "2/2" in said
+    assert FAILURE.reason in said
+    # The bar is taken down and the cursor is there again: both were switched in this order.
+    assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")
+
+
+def test_what_is_known_so_far_stands_above_the_bar() -> None:
+    where, shown = console(terminal=True, width=200)
+    with ProgressListener(where) as listener:
+        listener.suite_started(plan(2), 0)
+        listener.run_started(CASE, 1)
+        # 128 clients, 50 us each.
+        listener.run_ended(steady_record(CASE, 1, latency_ns=50_000))
+    said = shown.getvalue()
+    assert "redos per second so far" in said
+    assert "N=128" in said
+    assert "async-uvloop, medium+image, child=python" in said
+    assert "2.56M" in said
+
+
+def test_only_the_curves_measured_last_are_shown_where_there_is_no_room() -> None:
+    known = MiniTable(lines=2)
+    for workload in ("ping", "short", "medium"):
+        known.add(case := Case("sync", workload, 8), steady_record(case))
+    where, shown = console(terminal=False)
+    where.print(known.table())
+    assert [line.split(",")[0] for line in shown.getvalue().splitlines()[-2:]] == ["sync"] * 2
+    assert "ping" not in shown.getvalue()
+
+
+def test_the_bar_counts_what_was_done_before() -> None:
+    where, shown = console(terminal=True, width=200)
+    with ProgressListener(where) as listener:
+        listener.suite_started(plan(30), 12)
+        listener.run_started(CASE, 3)
+        listener.run_ended(steady_record(CASE, 3))
+    assert "13/30" in shown.getvalue()
+
+
+def test_an_error_takes_the_bar_down() -> None:
+    where, shown = console(terminal=True)
+    with pytest.raises(KeyboardInterrupt), ProgressListener(where) as listener:
+        listener.suite_started(plan(2), 0)
+        raise KeyboardInterrupt
+    assert shown.getvalue().rindex("\x1b[?25h") > shown.getvalue().rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_leaving_before_anything_began(terminal: bool) -> None:
+    where, _ = console(terminal)
+    with pytest.raises(ZeroDivisionError), ProgressListener(where):
+        raise ZeroDivisionError

@@ -1,0 +1,284 @@
+"""`ab`: which cases are measured how long, on a made-up clock; and one real A/A run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from bench.cases.case import Case
+from bench.errors import BenchError
+from bench.places import ROOT
+from bench.results.record import FailedRun
+from bench.results.summary import load_summary
+from bench.running.ab import GIVE_UP_AFTER, MIN_PAIRS, Pair, is_decided, measure
+from bench.running.snapshots import of_commit, of_working_tree
+from bench.running.worker_process import RunFailedError
+from bench.statistics.comparison import DECISIVE, CaseComparison, Compared
+from bench.statistics.effects import Effect, Verdict
+from tests.support.checkouts import make_checkout
+from tests.support.made_up_runs import Bench
+from tests.support.synthetic import steady_record
+
+A, B = Case("sync", "short", 1), Case("async", "short", 1)
+
+
+def said(case: Case, verdict: Verdict, p: float | None) -> CaseComparison:
+    effect = Effect(1.1, 1.05, 1.15, p, 0.03, (6, 6))
+    return CaseComparison(case, {DECISIVE: Compared(effect, p, verdict)})
+
+
+@dataclass
+class Made:
+    """A store and a clock: each pair takes a second; ``decided`` are sure from the start."""
+
+    decided: Sequence[Case] = ()
+    failing: Sequence[Case] = ()
+    now: float = 0.0
+    pairs: dict[Case, int] = field(default_factory=dict)
+    failures: list[FailedRun] = field(default_factory=list)
+    saves: int = 0
+
+    def add(self, pair: Pair) -> None:
+        case = pair[0].case
+        self.pairs[case] = self.pairs.get(case, 0) + 1
+
+    def add_failure(self, failure: FailedRun) -> None:
+        self.failures.append(failure)
+
+    def save(self) -> None:
+        self.saves += 1
+
+    def compared(self) -> Sequence[CaseComparison]:
+        return [
+            said(case, Verdict.SLOWER, 1e-6 if case in self.decided else 0.02)
+            for case in self.pairs
+        ]
+
+    def one(self, case: Case, number: int) -> Pair:
+        self.now += 1.0
+        if case in self.failing:
+            raise RunFailedError("no reason")
+        return steady_record(case, number), steady_record(case, number)
+
+    def run(self, seconds: float) -> None:
+        measure(
+            (A, B),
+            self.one,
+            self,
+            seconds=seconds,
+            now_s=lambda: self.now,
+            order=random.Random(1),
+            told=lambda *_: None,
+        )
+
+
+def test_what_is_decided_is_measured_no_more() -> None:
+    made = Made(decided=[A])
+    made.run(seconds=30)
+    assert made.pairs[A] == MIN_PAIRS
+    # 6 rounds of 2 s and then 1 s each; the longest round before, 2 s, must still fit.
+    assert made.pairs[B] == MIN_PAIRS + 17
+    assert made.saves == made.pairs[B]
+
+
+def test_it_ends_when_all_is_decided() -> None:
+    made = Made(decided=[A, B])
+    made.run(seconds=1e9)
+    assert made.pairs == {A: MIN_PAIRS, B: MIN_PAIRS}
+
+
+def test_one_round_is_measured_however_short_the_time() -> None:
+    made = Made()
+    made.run(seconds=0.1)
+    assert made.pairs == {A: 1, B: 1}
+
+
+def test_a_case_that_keeps_failing_is_given_up() -> None:
+    made = Made(decided=[A], failing=[B])
+    made.run(seconds=1e9)
+    assert made.pairs == {A: MIN_PAIRS}
+    assert [failure.case for failure in made.failures] == [B] * GIVE_UP_AFTER
+
+
+@pytest.mark.parametrize(
+    ("verdict", "p", "decided"),
+    [
+        (Verdict.SLOWER, 0.0005, True),
+        (Verdict.FASTER, 0.0005, True),
+        (Verdict.SLOWER, 0.01, False),
+        (Verdict.SAME, 0.6, True),
+        (Verdict.INCONCLUSIVE, 0.0005, False),
+        (Verdict.INCONCLUSIVE, None, False),
+    ],
+)
+def test_an_early_decision_takes_more_than_one_at_the_end(
+    verdict: Verdict, p: float | None, decided: bool
+) -> None:
+    assert is_decided(said(A, verdict, p)) is decided
+    assert not is_decided(CaseComparison(A, {}))
+
+
+# --- Snapshots ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of one commit (tag ``first``) that has since been changed."""
+    folder = tmp_path / "checkout"
+    for package in ("bench", "walredo", "fake_redo_child"):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "worker.py").write_text("first")
+    identity = ("-c", "user.name=x", "-c", "user.email=x@y")
+    for command in (
+        ("init", "--quiet"),
+        ("add", "."),
+        (*identity, "commit", "--quiet", "-m", "one"),
+        ("tag", "first"),
+    ):
+        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
+    (folder / "bench" / "worker.py").write_text("changed")
+    return folder
+
+
+def test_a_commit_and_the_working_tree(checkout: Path, tmp_path: Path) -> None:
+    base = of_commit("first", checkout, tmp_path / "a")
+    changed = of_working_tree(checkout, tmp_path / "b")
+    assert (base.worker.read_text(), changed.worker.read_text()) == ("first", "changed")
+    assert (base.dirty, changed.dirty) == (False, True)
+    assert base.commit == changed.commit
+    assert str(base) == f"commit {str(base.commit)[:7]}"
+    assert str(changed) == "the working tree"
+    subprocess.run(["git", "-C", checkout, "checkout", "--quiet", "."], check=True)
+    assert of_working_tree(checkout, tmp_path / "c") == replace(base, folder=tmp_path / "c")
+
+
+def test_what_is_no_commit(checkout: Path, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="nothing-like-it: no commit, tag or branch"):
+        of_commit("nothing-like-it", checkout, tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("ab", "required: BASE"),
+        ("ab HEAD --minutes 0", "a number of minutes above 0"),
+        ("ab HEAD --minutes x", "a number of minutes above 0"),
+        ("ab HEAD --rounds 3", "--rounds is not for `ab`"),
+        ("ab HEAD --manager floor,sync", "leave out floor, peers and own managers"),
+        ("ab HEAD --fail-on x", "slower or slower:PERCENT"),
+    ],
+)
+def test_bad_usage(bench: Bench, arguments: str, says: str) -> None:
+    status, out, err = bench(arguments)
+    assert (status, out) == (2, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+AB = (
+    *(sys.executable, "-m", "bench", "ab", "HEAD", "--manager", "sync,async"),
+    *("--seconds", "0.05", "--slices", "2", "--warmup-s", "0.01"),
+)
+
+
+def run_ab(*options: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*AB, *options], cwd=cwd, capture_output=True, text=True, timeout=110, check=False
+    )
+
+
+def test_the_same_code_measured_in_turn(tmp_path: Path) -> None:
+    """The working tree against a copy of itself, as a commit of a checkout of its own would be."""
+    done = run_ab(
+        *("--workload", "short", "--clients", "2", "--child", "python"),
+        *("--placement", "any", "--minutes", "0.01", "--json", "-o", str(tmp_path / "x")),
+    )
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["paired"]
+    assert {case["case"] for case in data["cases"]} == {
+        f"{manager}/short/n=2/child=python" for manager in ("sync", "async")
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x-base.json", "x-changed.json"]
+
+
+# --- End to end, on a checkout of its own ---------------------------------------------------------
+
+SLOWER_BY_20_US = """
+
+import time as _time
+
+_submit = Pipeline.submit
+
+
+def _slower(self, *arguments, **options):
+    _time.sleep(20e-6)
+    return _submit(self, *arguments, **options)
+
+
+Pipeline.submit = _slower
+"""
+
+
+@pytest.fixture
+def own_checkout(tmp_path: Path) -> Path:
+    return make_checkout(tmp_path / "own")
+
+
+def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) -> None:
+    with (own_checkout / "walredo" / "pipeline.py").open("a") as pipeline:
+        pipeline.write(SLOWER_BY_20_US)
+    done = run_ab(
+        *("--clients", "1", "--minutes", "1.5", "--fail-on", "slower:5", "--json"),
+        *("-o", str(tmp_path / "x")),
+        cwd=own_checkout,
+    )
+    assert done.returncode == 1, done.stderr
+    cases = json.loads(done.stdout)["cases"]
+    # Beside other tests the time may not do for every case; that all are found where it does is
+    # measured (docs/comparing.md). No case may be said to be anything else.
+    said = [case["verdict"] for case in cases]
+    assert len(said) == 4
+    assert "slower" in said
+    assert set(said) <= {"slower", "inconclusive"}
+    assert all(case["measures"][DECISIVE]["ratio"] > 1 for case in cases)
+    assert all(case["measures"][DECISIVE]["smallest_shown"] for case in cases)
+
+
+def test_an_interruption_leaves_whole_files_and_nothing_else(
+    own_checkout: Path, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with subprocess.Popen(
+        [*AB, "--clients", "1", "--minutes", "5", "-o", str(tmp_path / "x")],
+        cwd=own_checkout,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("pair 1 "):
+                process.send_signal(signal.SIGINT)
+                break
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert list(scratch.iterdir()) == []
+    files = sorted(tmp_path.glob("x*"))
+    assert [path.name for path in files] == ["x-base.json", "x-changed.json"]
+    assert all(load_summary(path).rows for path in files)
+    state = subprocess.run(
+        ["git", "-C", own_checkout, "status", "--porcelain"], capture_output=True, check=True
+    )
+    assert state.stdout == b""

@@ -1,0 +1,190 @@
+"""Managers of the user's: found, refused, measured beside the suite's."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.cases.config import ConfigError, load_profile, override
+from bench.cases.matrix import cases_of
+from bench.cases.names import is_own_manager, is_peer
+from bench.errors import BenchError
+from bench.results.result_file import ResultFile
+from bench.results.suite_file import read_suite
+from bench.running.equipment.interpreters import find_interpreters
+from bench.running.equipment.own import described, find_managers
+from tests.support.made_up_runs import Bench
+from tests.support.suites import run
+
+SYNC = """
+from walredo import SyncRedoManager
+
+class Wrapped:
+    def __init__(self, config):
+        self.inner = SyncRedoManager(config)
+        self.ping, self.shutdown = self.inner.ping, self.inner.shutdown
+        self.request_redo = self.inner.request_redo
+    @property
+    def child_pid(self):
+        return self.inner.child_pid
+"""
+ASYNC = """
+from walredo import AsyncRedoManager as create
+print("what a module prints must not reach the suite")
+"""
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Makes the module ``mine``, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(text: str) -> Path:
+        path = tmp_path / "mine.py"
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return make
+
+
+def found(name: str) -> str | None:
+    config = override(load_profile("quick"), manager=name)
+    return described(find_managers(config, find_interpreters([])))
+
+
+@pytest.mark.parametrize("name", ["m:f", "a.b_c.d2:F_1", "examples.lock_manager:create"])
+def test_a_name_of_ones_own_manager(name: str) -> None:
+    assert is_own_manager(name)
+    config = override(load_profile("quick"), manager=name)
+    assert {case.manager for case in cases_of(config)} == {name}
+
+
+@pytest.mark.parametrize("name", ["a:", ":f", "a.:f", "_a:f", "a:b:c", "a:1", "peer:f", "a-b:c"])
+def test_what_is_no_such_name(name: str) -> None:
+    assert not is_own_manager(name)
+    if not is_peer(name):
+        with pytest.raises(ConfigError, match="--manager"):
+            override(load_profile("quick"), manager=name)
+
+
+def test_dimensions_that_mean_something_to_it() -> None:
+    config = override(
+        load_profile("quick"),
+        manager="a:b",
+        workload="short",
+        clients="1",
+        wait="park,spin:5",
+        caller="own,loop",
+        pause="yield,none",
+    )
+    assert [case.name for case in cases_of(config)] == ["a:b/short/n=1", "a:b/short/n=1/pause=none"]
+
+
+def test_it_is_found_in_the_current_folder_and_on_the_path(
+    module: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module(SYNC)
+    here = found("mine:Wrapped")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(BenchError, match="there is no module mine in the current folder"):
+        found("mine:Wrapped")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert found("mine:Wrapped") == here
+    module(SYNC + "\n")
+    assert found("mine:Wrapped") != here
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("1 / 0", "its module cannot be imported (ZeroDivisionError: division by zero)"),
+        ("import numpy", "its module cannot be imported (ModuleNotFoundError: No module named"),
+        ("other = 5", "create is not there in mine"),
+        ("create = 5", "create is nothing that can be called in mine"),
+        ("def create(config): raise OSError('a\\nb')", "create makes none (OSError: a b)"),
+        ("create = lambda config: 5", "what it makes, of type int, has no request_redo, ping, "),
+        (
+            """
+            class create:
+                def __init__(self, config): self.child_pid = None
+                async def request_redo(self, request): ...
+                def ping(self): ...
+                async def shutdown(self): ...
+            """,
+            "must be of one kind, got request_redo async, ping sync, shutdown async",
+        ),
+        (
+            """
+            class create:
+                def __init__(self, config): self.child_pid = None
+                def request_redo(self, request): ...
+                def ping(self): ...
+                def shutdown(self): raise OSError("no")
+            """,
+            "what it makes cannot be shut down (OSError: no)",
+        ),
+        ("import sys; sys.exit('no')", "the interpreter ends with status 1: no"),
+        ("import os; os._exit(3)", "the interpreter ends with status 3"),
+    ],
+)
+def test_what_is_refused_before_anything_is_measured(
+    text: str, problem: str, module: Write, bench: Bench
+) -> None:
+    module(text)
+    words = "run --manager mine:create --workload short --clients 1 -o r.json"
+    said = bench.refuses(words.split())
+    assert said.startswith("walredo-bench: --manager mine:create: ")
+    assert problem in said
+    assert bench.ran == []
+    assert not (bench.folder / "r.json").exists()
+
+
+def test_it_is_measured_beside_the_others(
+    module: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # a suite of the tests runs in the checkout
+    path, result = module(SYNC + ASYNC), tmp_path / "r.json"
+    words = "run --profile quick --manager sync,mine:Wrapped,mine:create --clients 2"
+    words += f" --child python --workload short,ping --slices 1 --rounds 1 -o {result}"
+    ended = run(tmp_path, *words.split(), "--seconds", "0.02")
+    assert ended.status == 0, ended.err
+    text = result.read_text()
+    assert str(path.parent) not in text
+    runs = {
+        one.get_name().removesuffix("/child=python"): one.get_runs()[0].get_metadata()
+        for one in read_suite(result)
+    }
+    assert runs["mine:Wrapped/short/n=2"]["redo_worker_manager_kind"] == "sync"
+    assert "redo_read_calls" not in runs["mine:Wrapped/short/n=2"]  # it has no status
+    assert runs["mine:create/short/n=2"]["redo_worker_manager_kind"] == "async"
+    assert runs["mine:create/short/n=2"]["redo_loop"].startswith("asyncio")
+    assert runs["mine:create/ping/n=2"]["redo_counter_read_calls"] > 0
+
+    # It goes on with the same module, and with no other.
+    again = ("run", "--resume", str(result), "--rounds")
+    assert run(tmp_path, *again, "2").status == 0
+    assert ResultFile.load(result).run_count == 12
+    module(SYNC + ASYNC + "\n")
+    other = run(tmp_path, *again, "3")
+    assert (other.status, "another own_managers" in other.err) == (2, True)
+
+
+def test_one_that_tells_no_child_fails_its_runs(
+    module: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    module(SYNC.replace("return self.inner.child_pid", "return None"))
+    words = "run --profile quick --manager mine:Wrapped --clients 1 --child python --rounds 1"
+    ended = run(tmp_path, *words.split(), "--workload", "short", "-o", str(tmp_path / "r.json"))
+    assert ended.status == 1
+    assert "its child_pid after a ping is None" in ended.err
+
+
+def test_ab_refuses_it(bench: Bench) -> None:
+    assert "own managers" in bench.refuses(["ab", "HEAD", "--manager", "sync,mine:create"])

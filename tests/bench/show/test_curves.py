@@ -1,0 +1,187 @@
+"""What the pictures of one result show: ratio, knee and CPU, on machines whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from bench.cases.case import Case
+from bench.results.record import RunRecord, Usage
+from bench.results.summary import Summary, load_summary
+from bench.show.pictures import style
+from bench.show.pictures.cpu_parts import cpu_figure, finding, has_cpu
+from bench.show.pictures.knee import knee_figure
+from bench.show.pictures.ratio import ratio_figure, ratios
+from bench.statistics.knee import knees
+from tests.support.drawn import xs, ys
+from tests.support.synthetic import USAGE, save, steady_record
+
+N = (1, 2, 4, 8)
+LATENCY_US = {"sync": (50, 100, 200, 400), "async": (100, 110, 120, 130)}
+"""Async is half as fast at N = 1, 0.91 of sync at 2, and ahead from 4 on."""
+
+
+def made(rounds: int, clients: tuple[int, ...] = N) -> list[RunRecord]:
+    """What disturbs a round disturbs both managers alike."""
+    return [
+        steady_record(Case(manager, "short", n), number, latency_ns=us * 1000 * (1 + number))
+        for number in range(rounds)
+        for manager, of_manager in LATENCY_US.items()
+        for n, us in zip(N, of_manager, strict=True)
+        if n in clients
+    ]
+
+
+def loaded(folder: Path, records: list[RunRecord]) -> Summary:
+    path = folder / "r.json"
+    path.unlink(missing_ok=True)
+    return load_summary(save(path, records))
+
+
+def lines(panel: Axes, manager: str) -> list[Line2D]:
+    return [one for one in panel.get_lines() if one.get_color() == style.look(manager).color]
+
+
+# --- Ratio ----------------------------------------------------------------------------------------
+
+
+def test_ratio_and_crossover(tmp_path: Path) -> None:
+    summary = loaded(tmp_path, made(4))
+    (panel,) = ratio_figure(summary.groups(), summary).axes
+    assert panel.get_title(loc="left") == "short: ahead of sync: async from N = 4 on"
+    curve, interval, mark = lines(panel, "async")
+    assert xs(curve) == list(N)
+    truth = [s / a for s, a in zip(*LATENCY_US.values(), strict=True)]
+    assert np.allclose(ys(curve), truth, rtol=1e-3)
+    assert xs(interval) == [4, 4]
+    assert xs(mark) == [4]
+    assert len(panel.collections) == 1  # the band
+
+
+def test_a_crossover_that_is_unsure_has_its_interval(tmp_path: Path) -> None:
+    records = made(4)
+    # In one round async is ahead at every N, in another at none.
+    for index, record in enumerate(records):
+        if record.case.manager == "async" and record.round in (0, 1):
+            latency_ns = 20_000 if record.round else 900_000
+            records[index] = steady_record(record.case, record.round, latency_ns=latency_ns)
+    summary = loaded(tmp_path, records)
+    (panel,) = ratio_figure(summary.groups(), summary).axes
+    assert panel.get_title(loc="left").endswith("(1 to none)")
+    interval = lines(panel, "async")[1]
+    assert xs(interval) == [1, panel.get_xlim()[1]]
+
+
+def test_a_single_round_has_no_interval(tmp_path: Path) -> None:
+    summary = loaded(tmp_path, made(1))
+    (panel,) = ratio_figure(summary.groups(), summary).axes
+    assert panel.get_title(loc="left") == "short: ahead of sync: async from N = 4 on (?)"
+    curve, mark = lines(panel, "async")
+    assert len(xs(curve)) == len(N)
+    assert xs(mark) == [4]
+    assert not panel.collections
+
+
+def test_a_single_n_has_a_ratio_and_no_crossover(tmp_path: Path) -> None:
+    summary = loaded(tmp_path, made(3, (1,)))
+    (panel,) = ratio_figure(summary.groups(), summary).axes
+    (curve,) = lines(panel, "async")
+    assert np.allclose(ys(curve), [0.5])
+    assert panel.get_title(loc="left") == "short: sync is 2.0x ahead of async at N = 1"
+
+
+def test_never_ahead_to_the_end(tmp_path: Path) -> None:
+    summary = loaded(tmp_path, made(3, (1, 2)))
+    (panel,) = ratio_figure(summary.groups(), summary).axes
+    assert panel.get_title(loc="left") == "short: ahead of sync: async not at N = 2"
+    assert len(lines(panel, "async")) == 1
+
+
+def test_a_peer_has_a_ratio_and_a_yardstick_none(tmp_path: Path) -> None:
+    records = [
+        steady_record(Case(manager, "short", 1))
+        for manager in ("sync", "floor", "noop-sync", "peer:async")
+    ]
+    (group,) = loaded(tmp_path, records).groups()
+    assert [one.manager for one in ratios(group)] == ["peer:async"]
+
+
+# --- Knee -----------------------------------------------------------------------------------------
+
+
+def test_knee(tmp_path: Path) -> None:
+    summary = loaded(tmp_path, made(3))
+    (group,) = summary.groups()
+    (panel,) = knee_figure([group], summary).axes
+    curve, *rings = lines(panel, "async")
+    turns_s = np.array(LATENCY_US["async"]) * 2e-6  # the median of once, twice and three times
+    assert np.allclose(xs(curve), N / turns_s)
+    assert np.allclose(ys(curve), turns_s)
+    assert {one.manager: one.clients for one in knees(group)} == {"sync": 1, "async": None}
+    assert not rings
+    # The ring has the colour of its edge alone.
+    (ring,) = (one for one in panel.get_lines() if one.get_markerfacecolor() == "none")
+    assert ring.get_markeredgecolor() == style.look("sync").color
+    assert sorted(text.get_text() for text in panel.texts) == sorted([*map(str, N), *map(str, N)])
+    assert panel.get_title(loc="left").replace("\n", " ").endswith("knee: sync <=1, async >=8")
+
+
+def test_where_points_are_crowded_the_knee_and_the_ends_have_their_n(tmp_path: Path) -> None:
+    # Up to 64 clients throughput grows, beyond it latency alone.
+    crowd = (1, *range(62, 67), 128)
+    records = [
+        steady_record(Case("sync", "short", n), number, latency_ns=1_000 * max(n, 64))
+        for n in crowd
+        for number in range(3)
+    ]
+    summary = loaded(tmp_path, records)
+    (panel,) = knee_figure(summary.groups(), summary).axes
+    assert [one.clients for one in knees(summary.groups()[0])] == [64]
+    assert {text.get_text() for text in panel.texts} == {"1", "64", "128"}
+
+
+# --- CPU ------------------------------------------------------------------------------------------
+
+
+def test_cpu_is_stacked_by_process_and_mode(tmp_path: Path) -> None:
+    summary = loaded(tmp_path, made(3))
+    panels = cpu_figure(summary.groups(), summary).axes
+    assert len(panels) == 2
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    row = summary.groups()[0].row("sync", 2)
+    assert row is not None
+    parts = (
+        row.cpu_manager_user_s,
+        row.cpu_manager_system_s,
+        row.cpu_child_user_s,
+        row.cpu_child_system_s,
+    )
+    foot = 0.0
+    for part, bars in zip(parts, panels[0].containers, strict=True):
+        assert part is not None
+        bar = bars[1]
+        assert bar.get_height() == pytest.approx(part.median)
+        assert bar.get_y() == pytest.approx(foot)
+        foot += part.median
+    assert panels[0].get_title(loc="left").startswith("short, sync: ")
+
+
+def test_parts_that_are_not_known_are_not_drawn(tmp_path: Path) -> None:
+    unknown = replace(USAGE, child_cpu_s=None, child_user_s=None, child_system_s=None)
+    records = [
+        replace(steady_record(Case("sync", "short", 1)), usage=unknown),
+        replace(steady_record(Case("async", "short", 1)), usage=Usage()),
+    ]
+    summary = loaded(tmp_path, records)
+    (group,) = summary.groups()
+    assert has_cpu(group)
+    (panel,) = cpu_figure([group], summary).axes
+    heights = [bars[0].get_height() for bars in panel.containers]
+    assert finding(group, "sync") == "short, sync: not known: child, user; child, system"
+    assert heights == [pytest.approx(0.010 / 40), pytest.approx(0.020 / 40), 0.0, 0.0]
+    assert not has_cpu(loaded(tmp_path, records[1:]).groups()[0])

@@ -1,0 +1,126 @@
+"""A report in a real browser: nothing complains, tables and points answer, and all of it fits.
+
+Screenshots are left in build/screenshots, to be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.cases.case import Case
+from bench.places import ROOT
+from bench.results.record import FailedRun
+from bench.results.summary import load_summary
+from bench.show.page.page import page
+from tests.support.browser import MISSING, Browser, browser
+from tests.support.synthetic import modelled_records, save, steady_record
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+LARGE, SMALL = 1400, 390
+ARROW_RIGHT, ARROW_DOWN, ESCAPE = "\ue014", "\ue015", "\ue00c"
+SHOWN = "return [...document.querySelectorAll('tbody tr[data-manager]:not([hidden]) th')]"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ordinary cases, an experiment with its wide figure, and a failed run."""
+    folder = tmp_path_factory.mktemp("report")
+    records = modelled_records(["sync", "async", "floor"], ["short", "medium"], (1, 8, 64), 3)
+    records += [
+        steady_record(Case(manager, "short", n, topology="per-tenant"), number)
+        for manager in ("sync", "async")
+        for n in (1, 4)
+        for number in range(3)
+    ]
+    failures = [FailedRun(Case("async-uvloop", "short", 1), 0, "no uvloop")]
+    place = folder / "report.html"
+    place.write_text(page([load_summary(save(folder / "r.json", records, failures))]))
+    return place
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as one:
+        yield one
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [SMALL, LARGE])
+def test_it_fits_and_nothing_complains(
+    width: int, scheme: str, chromium: Browser, report: Path
+) -> None:
+    chromium.open(report, width=width, scheme=scheme)
+    assert chromium.run("return innerWidth") == width
+    assert chromium.run("return document.documentElement.scrollWidth") <= width
+    # Texts of pictures stay legible: 8.5 of the picture's units are a tick's.
+    shown = "return [...document.querySelectorAll('.picture')].map(p => p.getScreenCTM().a)"
+    assert min(chromium.run(shown)) > 0.85
+    paper = chromium.run("return getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 23, 27)"}[scheme]
+    chromium.screenshot(SCREENSHOTS / f"report-{width}-{scheme}.png")
+    assert chromium.complaints() == []
+
+
+def test_the_table_sorts(chromium: Browser, report: Path) -> None:
+    chromium.open(report, width=LARGE, scheme="light")
+    value = f"{SHOWN}.map(one => one.parentElement.cells[3].dataset.value)"
+    heading = "thead th:nth-child(4)"
+    before = chromium.run(value)
+    chromium.click(f"{heading} button")
+    ascending = chromium.run(value)
+    numbers = sorted(float(text) for text in before if text)
+    assert [float(text) for text in ascending[: len(numbers)]] == numbers
+    assert ascending[-1] == ""  # the case that only failed
+    assert chromium.run(f"return document.querySelector('{heading}').ariaSort") == "ascending"
+    chromium.click(f"{heading} button")
+    descending = chromium.run(value)
+    assert [float(text) for text in descending[: len(numbers)]] == numbers[::-1]
+    assert descending[-1] == ""
+    assert chromium.run(f"return document.querySelector('{heading}').ariaSort") == "descending"
+    assert chromium.complaints() == []
+
+
+def test_the_table_filters(chromium: Browser, report: Path) -> None:
+    chromium.open(report, width=LARGE, scheme="light")
+    names = f"{SHOWN}.map(one => one.dataset.value)"
+    everything = chromium.run(names)
+    chromium.type("input[data-filter=text]", "N=8 short")
+    assert set(chromium.run(names)) == {f"{one}/short/n=8" for one in ("sync", "async", "floor")}
+    assert chromium.run("return document.querySelector('output').textContent") == (
+        f"3 of {len(everything)} cases"
+    )
+    chromium.type("select[data-filter=manager]", "async")
+    assert chromium.run(names) == ["async/short/n=8"]
+
+
+def test_a_point_tells_what_it_is(chromium: Browser, report: Path) -> None:
+    chromium.open(report, width=LARGE, scheme="light")
+    tip = "const tip = document.getElementById('tip'); return tip.hidden ? '' : tip.textContent"
+    wanted = "sync/short/n=8: p50"
+    assert chromium.run(tip) == ""
+    chromium.hover(f".spot[aria-label^='{wanted}'] .hit")
+    assert chromium.run(tip).startswith(wanted)
+    assert "between runs, 3 rounds" in chromium.run(tip)
+    chromium.hover("h1")
+    assert chromium.run(tip) == ""
+
+
+def test_the_keyboard_goes_from_point_to_point(chromium: Browser, report: Path) -> None:
+    chromium.open(report, width=LARGE, scheme="light")
+    tip = "const tip = document.getElementById('tip'); return tip.hidden ? '' : tip.textContent"
+    chromium.run("document.querySelector('.spot[tabindex=\"0\"]').focus()")
+    first = chromium.run(tip)
+    assert first.startswith("sync/short/n=1: p50")
+    chromium.press(ARROW_RIGHT)
+    assert chromium.run(tip).startswith("sync/short/n=8: p50")
+    chromium.press(ARROW_DOWN)
+    assert chromium.run(tip).startswith("sync/short/n=8: p99")
+    reachable = "document.querySelector('.picture').querySelectorAll('[tabindex=\"0\"]').length"
+    assert chromium.run(f"return {reachable}") == 1
+    chromium.press(ESCAPE)
+    assert chromium.run(tip) == ""

@@ -1,0 +1,156 @@
+"""Input that is not the protocol: one line on standard error, and the exit status that says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import page_model as model
+from tests.support.children import KINDS, RunningChild, command_of, run
+from tests.support.page_model import Tag
+
+TAG: Tag = (0, 1663, 5, 16384, 7)
+OTHER: Tag = (0, 1663, 5, 16384, 8)
+IMAGE = bytes(range(256)) * 32
+ZERO_PAGE = bytes(model.PAGE)
+
+pytestmark = pytest.mark.parametrize("kind", KINDS)
+
+FATAL = {
+    "unknown type": (model.message("X", b""), "unknown message type 0x58"),
+    "unknown type 0": (bytes(5), "unknown message type 0x00"),
+    "type in lower case": (model.message("h", b""), "unknown message type 0x68"),
+    "length 0": (model.message("H", b"", 0), "'H' has length 0: it must be 4"),
+    "length 3": (model.message("A", b"", 3), "'A' has length 3: it must be at least 12"),
+    "ping too long": (model.message("H", b"x"), "'H' has length 5: it must be 4"),
+    "begin too short": (model.message("B", bytes(16)), "'B' has length 20: it must be 21"),
+    "begin too long": (model.message("B", bytes(18)), "'B' has length 22: it must be 21"),
+    "get too short": (model.message("G", b""), "'G' has length 4: it must be 21"),
+    "push without a page": (model.message("P", bytes(17)), "'P' has length 21: it must be 8213"),
+    "record without LSN": (
+        model.begin(TAG) + model.message("A", bytes(7)),
+        "'A' has length 11: it must be at least 12",
+    ),
+    "record too large": (
+        model.begin(TAG) + model.message("A", b"", 12 + model.MAX_RECORD + 1),
+        "record of 16777217 bytes is over the maximum of 16777216",
+    ),
+    "length of 4 GiB": (
+        model.begin(TAG) + model.message("A", b"", 2**32 - 1),
+        "record of 4294967283 bytes is over the maximum of 16777216",
+    ),
+    "push outside a redo": (model.push(TAG, IMAGE), "'P' outside a redo: 'B' must come first"),
+    "record outside a redo": (model.apply(1, b"x"), "'A' outside a redo: 'B' must come first"),
+    "push for another block": (
+        model.begin(TAG) + model.push(OTHER, IMAGE),
+        "'P' is for another block than 'B'",
+    ),
+    "push twice": (
+        model.begin(TAG) + 2 * model.push(TAG, IMAGE),
+        "'P' after a record or another 'P'",
+    ),
+    "push after a record": (
+        model.begin(TAG) + model.apply(1, b"") + model.push(TAG, IMAGE),
+        "'P' after a record or another 'P'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_fatal(kind: str, case: str) -> None:
+    data, text = FATAL[case]
+    done = run(command_of(kind), data)
+    assert (done.returncode, done.stdout) == (1, b"")
+    line = done.stderr.decode()
+    assert line.startswith("FATAL: ")
+    assert line.endswith(f"{text}\n")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_fatal_without_end_of_input(kind: str, case: str) -> None:
+    """The child ends by itself, also when the bytes come one read at a time."""
+    data, text = FATAL[case]
+    with RunningChild(command_of(kind)) as child:
+        child.send(data[:-3])
+        try:
+            child.send_apart(data[-3:-2])
+            child.send(data[-2:])
+        except BrokenPipeError:
+            pass  # what is wrong may be known before the last byte
+        assert child.page() == b""
+        assert child.process.wait() == 1
+        assert text in child.stderr.read().decode()
+
+
+def test_malformed_first_record(kind: str) -> None:
+    """Bug 18 of real redo managers: formatting this error crashed the child."""
+    done = run(command_of(kind), model.begin(TAG) + model.message("A", b"", 5) + model.get(TAG))
+    assert done.returncode == 1  # and not the death by a signal
+    assert done.stderr == b"FATAL: message 'A' has length 5: it must be at least 12\n"
+
+
+def test_pages_before_an_error_are_answered(kind: str) -> None:
+    good = model.redo(TAG, None, [(3, b"good")])
+    done = run(command_of(kind), model.PING + good + b"?????" + good)
+    assert done.returncode == 1
+    assert done.stdout == ZERO_PAGE + model.page(TAG, None, [(3, b"good")])
+
+
+def test_record_after_get_is_outside_the_redo(kind: str) -> None:
+    done = run(command_of(kind), model.redo(TAG, None, []) + model.apply(1, b"late"))
+    assert done.returncode == 1
+    assert done.stdout == model.page(TAG, None, [])
+    assert b"'A' outside a redo" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        model.begin(TAG) + model.apply(1, b"x") + model.get(OTHER),
+        model.get(TAG),
+        model.begin(TAG) + model.get((1, *TAG[1:])),
+    ],
+    ids=["another block", "outside a redo", "another fork"],
+)
+def test_get_for_another_block(kind: str, data: bytes) -> None:
+    """A warning and a zero page, and the child goes on."""
+    after = model.redo(TAG, IMAGE, [(9, b"after")])
+    done = run(command_of(kind), data + after)
+    assert done.returncode == 0
+    assert done.stdout == ZERO_PAGE + model.page(TAG, IMAGE, [(9, b"after")])
+    assert done.stderr.startswith(b"WARNING: message 'G' is for another block than 'B'")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_second_get_is_outside_the_redo(kind: str) -> None:
+    done = run(command_of(kind), model.redo(TAG, IMAGE, []) + model.get(TAG))
+    assert done.returncode == 0
+    assert done.stdout == model.page(TAG, IMAGE, []) + ZERO_PAGE
+    assert done.stderr.startswith(b"WARNING: ")
+
+
+WHOLE = model.redo(TAG, IMAGE, [(1, b"one"), (2, b"")])
+BETWEEN = [0, 22, 22 + 8214, 22 + 8214 + 16, 22 + 8214 + 16 + 13]
+
+
+@pytest.mark.parametrize("size", BETWEEN)
+def test_end_between_messages(kind: str, size: int) -> None:
+    done = run(command_of(kind), WHOLE[:size])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    "size",
+    [1, 4, 5, 21, 23, 27, 44, 60, 8000, 22 + 8213, *(BETWEEN[2] + k for k in (1, 5, 12, 13, 15)),
+     *(BETWEEN[3] + k for k in (1, 5, 12)), len(WHOLE) - 1],
+)  # fmt: skip
+def test_end_inside_a_message(kind: str, size: int) -> None:
+    done = run(command_of(kind), WHOLE[:size])
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"FATAL: end of input inside a message\n"
+
+
+def test_end_after_a_redo(kind: str) -> None:
+    done = run(command_of(kind), WHOLE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == model.page(TAG, IMAGE, [(1, b"one"), (2, b"")])

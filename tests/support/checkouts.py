@@ -1,0 +1,37 @@
+"""This code as the only commit of a repository of its own, for tests that change or compare it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.places import ROOT
+
+_PACKAGES = ("bench", "walredo", "fake_redo_child")
+
+
+def make_checkout(folder: Path, *further: str) -> Path:
+    """A checkout at ``folder``, a new one, of the packages and ``further`` files of the project."""
+    for package in _PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
+    for name in ("pyproject.toml", *further):
+        shutil.copy(ROOT / name, folder)
+    identity = ("-c", "user.name=x", "-c", "user.email=x@y")
+    for command in (
+        ("init", "--quiet"),
+        ("add", "--force", "."),
+        (*identity, "commit", "--quiet", "-m", "one"),
+    ):
+        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
+    return folder
+
+
+def install_python(checkout: Path) -> None:
+    """Gives it a .venv, which `make` takes for complete: this interpreter, with all it has."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (checkout / ".venv" / ".runtime-installed").touch()

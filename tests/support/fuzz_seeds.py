@@ -1,0 +1,66 @@
+"""The seeds of the parser's fuzzer: small inputs to start from, with every message in one of them.
+
+``python -m tests.support.fuzz_seeds`` writes them to ``tests/corpus/redo_parser``; a test compares.
+An input is two bytes that choose a split (fake_redo_child/fuzz/fuzz_redo_parser.c), then messages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support import page_model as model
+from tests.support.page_model import Tag
+
+FOLDER = Path(__file__).resolve().parents[1] / "corpus" / "redo_parser"
+
+SPLIT_BYTES = 2
+WHOLE, BY_BYTE, BY_FEW = b"\5\0", b"\0\0", b"\1\7"
+
+_TAG: Tag = (0, 1663, 5, 16384, 7)
+_OTHER: Tag = (0, 1663, 5, 16384, 8)
+_IMAGE = bytes(range(256)) * 32
+
+
+def seeds() -> dict[str, bytes]:
+    """File name to content; under 10 KB together, so one base image only."""
+    record = model.apply(0x1_0000_0001, b"record")
+    begun = model.begin(_TAG)
+    redo = begun + record + model.apply(2, b"") + model.get(_TAG)
+    return {
+        "begin": WHOLE + begun,
+        "push": b"\3\1" + begun + model.push(_TAG, _IMAGE) + record + model.get(_TAG),
+        "apply": BY_FEW + begun + record + record,
+        "get": WHOLE + begun + model.get(_TAG),
+        "ping": BY_BYTE + model.PING + model.PING,
+        "redo": BY_BYTE + redo,
+        "redos-and-pings": BY_FEW + model.PING + redo + redo + begun + model.PING + record,
+        "get-of-another-block": BY_FEW + begun + record + model.get(_OTHER) + model.get(_TAG),
+        "record-outside-a-redo": BY_BYTE + redo + record,
+        "unknown-type": WHOLE + redo + model.message("X", b""),
+        "wrong-length": BY_FEW + model.message("H", b"", 5),
+        "record-too-large": WHOLE + begun + model.message("A", b"", 12 + model.MAX_RECORD + 1),
+        "record-cut": BY_FEW + begun + model.message("A", bytes(9), 4000),
+    }
+
+
+def message_types(data: bytes) -> set[str]:
+    """The types of the messages in an input, as far as they follow one another."""
+    types: set[str] = set()
+    at = SPLIT_BYTES
+    while len(data) - at >= 5:
+        types.add(chr(data[at]))
+        at += 1 + max(int.from_bytes(data[at + 1 : at + 5], "big"), 4)
+    return types
+
+
+def main() -> None:
+    """Write all seeds; those that are there and no seeds any more are removed."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for stale in FOLDER.iterdir():
+        stale.unlink()
+    for name, data in seeds().items():
+        (FOLDER / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

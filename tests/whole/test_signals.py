@@ -1,0 +1,95 @@
+"""The first signal ends it, wherever it comes; no other one does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from bench import interrupts
+from tests.support.managers import SLACK_S
+
+pytestmark = pytest.mark.usefixtures("handlers")
+
+BOTH = pytest.mark.parametrize("number", interrupts.NUMBERS)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@BOTH
+def test_the_first_is_an_interruption_and_the_others_are_nothing(number: int) -> None:
+    interrupts.install()
+    with pytest.raises(KeyboardInterrupt):
+        send(number)
+    for other in interrupts.NUMBERS:
+        send(other)
+
+
+@BOTH
+def test_one_that_is_held_back_comes_at_the_end(number: int) -> None:
+    interrupts.install()
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts.held_back():
+        for other in (number, *interrupts.NUMBERS):
+            send(other)
+            done.append(other)
+    assert len(done) == 3
+    send(number)  # one interruption, however many came
+
+
+def test_without_one_nothing_comes() -> None:
+    interrupts.install()
+    with interrupts.held_back():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGTERM)
+
+
+def test_a_failure_in_what_is_not_to_be_cut_passes_through() -> None:
+    interrupts.install()
+    with pytest.raises(ValueError, match="no room"), interrupts.held_back():
+        raise ValueError("no room")
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGINT)
+
+
+def test_after_an_interruption_none_is_held_back() -> None:
+    interrupts.install()
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGINT)
+    with interrupts.held_back():
+        send(signal.SIGTERM)
+
+
+class Dropped:
+    """Is interrupted where Python drops exceptions."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        send(self.number)
+
+
+@BOTH
+def test_one_that_python_drops_comes_again(number: int) -> None:
+    interrupts.install()
+    with pytest.raises(KeyboardInterrupt):
+        del_now = Dropped(number)
+        del del_now
+        time.sleep(SLACK_S)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_other_dropped_exceptions_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("in vain")
+
+    interrupts.install()
+    Broken()
+    assert "in vain" in capsys.readouterr().err
