@@ -145,3 +145,16 @@ class Admission:
         if where == "both":
             return cls(*limits)
         return cls(data=limits[0]) if where == "before" else cls(redo=limits[0])
+
+
+LEAST_ARRIVALS: Final = 30
+"""A slice is stretched until so many are expected in it."""
+
+
+def least_s(rate_per_s: float) -> float:
+    """Seconds that a slice of such a load takes at the least."""
+    return LEAST_ARRIVALS / rate_per_s
+
+
+UNREAPED_MOST: Final = 64
+"""Children launched and not reaped, at most: where reaping falls behind, launches wait for it."""

@@ -134,3 +134,17 @@ def unknown(noun: str, word: str, names: Collection[str]) -> str:
     if near is None or len(names) <= _LISTED:
         guesses.append(f"({', '.join(names)})")
     return f"unknown {noun} {json.dumps(word, ensure_ascii=False)}: {' '.join(guesses)}"
+
+
+BASE = "sync"
+
+
+CHALLENGER = "async"
+
+
+FLOOR = "floor"
+
+
+def is_rival(manager: str) -> bool:
+    """Whether it is compared with sync: it is neither that itself nor a yardstick."""
+    return manager not in (BASE, FLOOR, *NOOPS)

@@ -20,6 +20,7 @@ from bench.cases.dimensions import (
     CLOSED,
     EXECUTOR_MOST,
     HEARTBEATS,
+    LEAST_ARRIVALS,
     NCPUS,
     NO_ADMISSION,
     OWN,
@@ -32,6 +33,7 @@ from bench.cases.dimensions import (
     Admission,
     Load,
     executor_threads,
+    least_s,
 )
 from bench.cases.names import (
     CHILDREN,
@@ -48,7 +50,6 @@ from bench.cases.names import (
 from bench.cases.own import child_label, is_own_child, workload_label
 from bench.cases.placement import PLACEMENTS, SPLIT
 from bench.errors import BenchError
-from bench.worker.clients.arrivals import LEAST_ARRIVALS, least_s
 from fake_redo_child.build import FAULTS, BuildError, check_fault
 
 SEED_MAX: Final = 2**63 - 1

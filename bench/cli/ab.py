@@ -16,11 +16,11 @@ from rich.console import Console
 from bench.cases.config import Config, load_profile, override
 from bench.cases.dimensions import Load
 from bench.cases.matrix import cases_of, without_meaning
-from bench.cases.names import is_own_manager, is_peer
+from bench.cases.names import FLOOR, is_own_manager, is_peer
 from bench.cases.placement import problem as placement_problem
-from bench.cli.check import say_what_disturbs
-from bench.cli.compare import Output, add_output_arguments
-from bench.cli.options import add_config_options, file_path, given_options
+from bench.cli.comparing import Output, add_output_arguments
+from bench.cli.options import ON_ONE_CPU, add_config_options, file_path, given_options, minutes_in_s
+from bench.cli.say import say, say_what_disturbs
 from bench.errors import BenchError
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
@@ -28,20 +28,16 @@ from bench.results.environment import Environment
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import check_place
 from bench.results.summary import load_summary
-from bench.running.ab import Side, measure, measure_pair
-from bench.running.ab_files import PairFiles
-from bench.running.equipment.equipment import prepare, scratch_folder, usable_managers
+from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
+from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import described, find_interpreters
+from bench.running.processes import adopt_orphans, end_all
+from bench.running.scratch import scratch_folder
 from bench.running.snapshots import of_commit, of_working_tree
-from bench.running.worker_process import adopt_orphans, end_all
-from bench.show.findings import FLOOR
 from bench.statistics.comparison import compare
 
 DEFAULT_PROFILE = "quick"
 DEFAULT_MINUTES = 5.0
-ON_ONE_CPU = "same-cpu"
-SLICES = 10
-"""Of each side of a pair, which needs many: its ratio is the median of those of its slices."""
 
 _OF_THE_RUN = ("rounds", "budget_s", "peer")
 _EXIT_FAILED = 1
@@ -193,17 +189,3 @@ def _config(args: argparse.Namespace) -> Config:
             "`ab` compares managers of this project: leave out floor, peers and own managers"
         )
     return override(config, manager=ours)
-
-
-def minutes_in_s(minutes: str) -> float:
-    try:
-        seconds = float(minutes) * 60
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise BenchError(f"--minutes {minutes!r}: a number of minutes above 0, as 0.5")
-    return seconds
-
-
-def say(err: Console, text: str) -> None:
-    err.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from bench.machine.checks import examine, in_brief, is_disturbing, verdict
+from bench.cli.say import say
+from bench.machine.checks import examine, is_disturbing, verdict
 from bench.machine.finding import Finding, Severity
 from bench.machine.machine import Machine
 
@@ -37,16 +38,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     findings = examine(Machine.here(sample_s=SAMPLE_S))
     if args.json:
         data = {"findings": [asdict(one) for one in findings], "verdict": verdict(findings)}
-        _plain(out, json.dumps(data, indent=2))
+        say(out, json.dumps(data, indent=2))
     else:
         _print(findings, out)
     return _EXIT_DISTURBED if any(map(is_disturbing, findings)) else 0
-
-
-def say_what_disturbs(err: Console) -> None:
-    """One line before a measurement, or none if nothing is known to disturb it."""
-    if brief := in_brief(Machine.here()):
-        _plain(err, f"machine: {brief} (`python -m bench check` says more)")
 
 
 def _print(findings: Sequence[Finding], out: Console) -> None:
@@ -60,13 +55,13 @@ def _print(findings: Sequence[Finding], out: Console) -> None:
             seen.stylize("bold", 0, 2 + len(one.kind) + 1)
             out.print(seen, highlight=False)
             if one.advice:
-                _plain(out, _wrapped(f"-> {one.advice}", out.width, columns=4))
+                say(out, _wrapped(f"-> {one.advice}", out.width, columns=4))
             if one.command:
                 # Never broken, so that it can be pasted.
-                _plain(out, f"       {one.command}")
+                say(out, f"       {one.command}")
         out.print()
-    _plain(out, verdict(findings))
-    _plain(out, "How far it scatters is measured by: python -m bench ab HEAD HEAD")
+    say(out, verdict(findings))
+    say(out, "How far it scatters is measured by: python -m bench ab HEAD HEAD")
 
 
 def _wrapped(text: str, width: int, *, columns: int) -> str:
@@ -80,7 +75,3 @@ def _wrapped(text: str, width: int, *, columns: int) -> str:
         break_on_hyphens=False,
         break_long_words=False,
     )
-
-
-def _plain(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

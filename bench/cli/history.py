@@ -13,13 +13,14 @@ from rich.console import Console
 
 from bench.cases.names import unknown
 from bench.cli.options import place_path
+from bench.cli.say import say
 from bench.errors import BenchError, ResultFileError
 from bench.places import RESULTS, ROOT
 from bench.results.environment import git_output
-from bench.results.summary import load_summary
+from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.history import as_data, print_cases, print_history
 from bench.show.pictures.history import draw
-from bench.statistics.history import MEASURE_NAMES, Dated, Series, dated, history
+from bench.statistics.history import Dated, Series, dated, history
 
 DEFAULT_MEASURE = "time-per-redo"
 
@@ -67,23 +68,25 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     left_out: list[str] = []
     results = list(_results(folder, left_out, ab=args.ab))
     if not results:
-        _print_plain_lines(err, left_out)
+        for line in left_out:
+            say(err, line)
         raise BenchError(f"no result in {folder}: make one with `run`, or name another folder")
     pattern = "*" if args.case is None else args.case
     series = history(results, measure, pattern)
     if not series:
         raise BenchError(_nothing(results, pattern, args.measure))
-    _print_plain_lines(err, left_out)
+    for line in left_out:
+        say(err, line)
     place = args.output or folder
     pictures = _drawn(series, measure, place, args.force) if args.plot else []
     if args.json:
-        _print_plain(out, json.dumps(as_data(series, measure), indent=1))
+        say(out, json.dumps(as_data(series, measure), indent=1))
     elif args.case is None:
         print_cases(series, out)
     else:
         print_history(series, measure, out)
     for picture in pictures:
-        _print_plain(out, str(picture))
+        say(out, str(picture))
     return 0
 
 
@@ -130,12 +133,3 @@ def _nothing(results: Iterable[Dated], pattern: str, measure: str) -> str:
 def _drawn(series: list[Series], measure: str, place: Path, force: bool) -> list[Path]:
     stem = place / "history" if place.is_dir() else place
     return draw(series, measure, stem, force=force)
-
-
-def _print_plain_lines(console: Console, lines: Iterable[str]) -> None:
-    for line in lines:
-        _print_plain(console, line)
-
-
-def _print_plain(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

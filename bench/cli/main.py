@@ -19,6 +19,7 @@ from rich.console import Console
 
 from bench import interrupts
 from bench.cases.names import unknown
+from bench.cli.say import say
 from bench.errors import BenchError
 from bench.places import ROOT
 
@@ -42,6 +43,7 @@ EXIT_STATUS: Final = (
     " nobody reads the output."
 )
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
+_ERROR_STYLE: Final = "bold red"
 
 
 class UsageError(BenchError):
@@ -116,10 +118,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = args.execute(args, out, err)
         sys.stdout.flush()
     except BenchError as error:
-        _say(err, f"walredo-bench: {error}")
+        say(err, f"walredo-bench: {error}", _ERROR_STYLE)
         return EXIT_USAGE
     except KeyboardInterrupt as interrupt:
-        _say(err, f"walredo-bench: {str(interrupt) or 'interrupted'}")
+        say(err, f"walredo-bench: {str(interrupt) or 'interrupted'}", _ERROR_STYLE)
         return EXIT_INTERRUPTED
     except OSError as error:
         # The reader of our output has gone (`| head`), or its disk is full. What is still to be
@@ -127,7 +129,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         if isinstance(error, BrokenPipeError):
             return EXIT_PIPE
-        _say(err, f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}")
+        say(
+            err,
+            f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}",
+            _ERROR_STYLE,
+        )
         return EXIT_FAILED
     return status
 
@@ -150,10 +156,6 @@ def _open_missing_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - till the end
-
-
-def _say(err: Console, text: str) -> None:
-    err.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _version() -> str:

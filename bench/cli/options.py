@@ -13,6 +13,7 @@ from bench.cases.cost import NOTATION
 from bench.cases.dimensions import CALLERS, HEARTBEATS, PAUSES, SCENARIOS
 from bench.cases.names import CHILDREN, MANAGERS, WORKLOADS
 from bench.cases.placement import PLACEMENTS
+from bench.errors import BenchError
 
 _HELP: Final = {
     "manager": ("LIST", f"of {', '.join(MANAGERS)}, peer:KIND, package.module:factory"),
@@ -104,3 +105,16 @@ def given_options(args: argparse.Namespace) -> dict[str, object]:
 def config_of(args: argparse.Namespace) -> Config:
     """The profile with the options on top. Raises ConfigError."""
     return override(load_profile(args.profile or "default"), **given_options(args))
+
+
+ON_ONE_CPU = "same-cpu"
+
+
+def minutes_in_s(minutes: str) -> float:
+    try:
+        seconds = float(minutes) * 60
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise BenchError(f"--minutes {minutes!r}: a number of minutes above 0, as 0.5")
+    return seconds

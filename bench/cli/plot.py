@@ -10,13 +10,14 @@ from rich.console import Console
 from bench.cases.names import unknown
 from bench.cli.options import place_path
 from bench.errors import BenchError
-from bench.results.distributions import load_distributions
+from bench.experiments.registry import VIEWS
+from bench.results.histogram import load_distributions
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.results.summary import load_summary
-from bench.show.pictures.choice import NAMES, draw
+from bench.results.summary import MEASURE_NAMES, load_summary
+from bench.show.pictures.choice import draw, names
 from bench.show.pictures.figures import FORMATS
 from bench.show.pictures.tails import pictures as tails_pictures
-from bench.statistics.history import MEASURE_NAMES
+from bench.show.view import Reading
 
 _TAILS: Final = "tails"
 
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="LIST",
-        help=f"of the pictures {', '.join((*NAMES, _TAILS))}"
+        help=f"of the pictures {', '.join((*names(VIEWS), _TAILS))}"
         " (default: latency, throughput, and what the experiments of the result have)",
     )
     parser.add_argument(
@@ -57,13 +58,19 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     only, measures = _list(args.only), [_field(name) for name in _list(args.measure)]
     if args.tails:
         only.append(_TAILS)
-    names = [name for name in only if name != _TAILS]
+    chosen = [name for name in only if name != _TAILS]
     path = result_path(args.result)
     stem = args.output or path.with_suffix("")
     summary, formats = load_summary(path), args.format.split(",")
     tails = list(tails_pictures(summary, load_distributions(path))) if _TAILS in only else []
     for picture in draw(
-        summary, stem, formats, only=names, measures=measures, more=tails, force=args.force
+        Reading.of(summary, VIEWS),
+        stem,
+        formats,
+        only=chosen,
+        measures=measures,
+        more=tails,
+        force=args.force,
     ):
         out.print(str(picture), highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -4,6 +4,7 @@ plain lines elsewhere.
 
 from __future__ import annotations
 
+import statistics
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -16,11 +17,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cli.mini_table import MiniTable
+from bench.results.measures import redos
 from bench.results.record import FailedRun, RunRecord
 from bench.running.schedule import Plan
+from bench.show import units
+from bench.show.layout import bare_table
 
 _OTHER_LINES = 6
 """Of the terminal, that the table of what is known leaves free."""
@@ -109,3 +114,41 @@ def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min"
+
+
+_ABSENT = "-"
+
+
+class MiniTable:
+    """Gathers runs; shows the median throughput of each case, those of one curve in a line.
+
+    Only the curves that were measured last are shown if there are more than ``lines``.
+    """
+
+    def __init__(self, lines: int) -> None:
+        self._lines = lines
+        self._throughputs: dict[tuple[str, str], dict[int, list[float]]] = {}
+
+    def add(self, case: Case, record: RunRecord) -> None:
+        """Takes a run in."""
+        extra = ", ".join(f"{key}={value}" for key, value in case.extra.items())
+        curve = case.manager, ", ".join(filter(None, (case.workload, extra)))
+        by_clients = self._throughputs.pop(curve, {})
+        by_clients.setdefault(case.clients, []).append(redos.throughput_per_s(record.slices))
+        self._throughputs[curve] = by_clients  # last: it was measured last
+
+    def table(self) -> Table:
+        """As it stands."""
+        shown = dict(sorted(list(self._throughputs.items())[-self._lines :]))
+        clients = sorted({n for by_clients in shown.values() for n in by_clients})
+        table = bare_table("redos per second so far" if shown else None)
+        table.add_column("")
+        for n in clients:
+            table.add_column(f"N={n}", justify="right", no_wrap=True)
+        for (manager, group), by_clients in shown.items():
+            cells = (
+                units.short_rate(statistics.median(by_clients[n])) if n in by_clients else _ABSENT
+                for n in clients
+            )
+            table.add_row(Text(f"{manager}, {group}"), *cells)
+        return table

@@ -21,11 +21,11 @@ from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import THIS_PYTHON, is_peer
 from bench.cases.own import is_own_child, is_own_workload
 from bench.cases.placement import problem as placement_problem
-from bench.cli.check import say_what_disturbs
 from bench.cli.options import add_config_options, config_of, file_path, given_options
 from bench.cli.progress import ProgressListener
-from bench.cli.report import check_page, write_page
+from bench.cli.say import say, say_what_disturbs
 from bench.errors import BenchError, ResultFileError, ResultTakenError
+from bench.experiments.registry import VIEWS
 from bench.interrupts import held_back
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
@@ -35,15 +35,18 @@ from bench.results.result_file import ResultFile, default_name
 from bench.results.suite_file import check_place
 from bench.results.summary import load_summary
 from bench.running.capacity import WithCapacity, closed_first
-from bench.running.equipment.equipment import prepare, scratch_folder, usable_managers
+from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import described, find_interpreters
 from bench.running.equipment.own import described as own_managers_described
 from bench.running.equipment.peer import check_peer
+from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all
 from bench.running.run import measure_run
 from bench.running.schedule import Plan, run_rounds
-from bench.running.worker_process import STDERR_ENDS, adopt_orphans, end_all
+from bench.running.scratch import scratch_folder
+from bench.show.page.page import check_page, write_page
 from bench.show.pictures.choice import check_free, draw
 from bench.show.summary import print_summary
+from bench.show.view import Reading
 
 RUN_OVERHEAD_S = 0.2
 """What a run takes beside its redos: a worker's start and end, and its report."""
@@ -105,7 +108,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     path = _place(args, environment, stack) if older is None else older.path
     check_place(path)
     if args.plot and not args.force and older is None:
-        check_free(cases_of(config), path.with_suffix(""))
+        check_free(VIEWS, cases_of(config), path.with_suffix(""))
     if args.report:
         check_page(_page_of(path), of=[path], overwrite=args.force or older is not None)
     equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
@@ -125,7 +128,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         result.check_resumable(environment)
     # Once nothing can be wrong any more: what is wrong is one line.
     for warning in (*left_out, *without, *equipment.warnings):
-        _say(err, f"warning: {warning}")
+        say(err, f"warning: {warning}")
     say_what_disturbs(err)
     measure = WithCapacity(partial(measure_run, config=config, equipment=equipment))
     _measure(config, result, measure, err)
@@ -273,23 +276,19 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
         first = result.failures[0]
         # What its worker said stands above, where it failed.
         reason = first.reason.partition(STDERR_ENDS)[0]
-        _say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
+        say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
         return 1
-    summary = load_summary(result.path)
-    print_summary(summary, out)
+    reading = Reading.of(load_summary(result.path), VIEWS)
+    print_summary(reading, out)
     out.print()
-    _say(out, str(result.path))
+    say(out, str(result.path))
     if args.plot:
         stem = result.path.with_suffix("")
         overwrite = args.force or args.resume is not None
-        for picture in draw(summary, stem, force=overwrite):
-            _say(out, str(picture))
+        for picture in draw(reading, stem, force=overwrite):
+            say(out, str(picture))
     if args.report:
-        write_page(_page_of(result.path), [summary])
-        _say(out, str(_page_of(result.path)))
+        write_page(_page_of(result.path), [reading])
+        say(out, str(_page_of(result.path)))
     # A run that ends because it is over its budget of memory has answered what it was asked.
     return 1 if any(one.over_budget is None for one in result.failures) else 0
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

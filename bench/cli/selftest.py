@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
+import statistics
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -14,22 +16,24 @@ from rich.console import Console
 from bench.cases.case import Case
 from bench.cases.config import Config, load_profile, override
 from bench.cases.matrix import cases_of
-from bench.cases.names import unknown
+from bench.cases.names import FLOOR, unknown
 from bench.cases.placement import problem as placement_problem
-from bench.cli.ab import ON_ONE_CPU, SLICES, minutes_in_s, say
-from bench.cli.check import say_what_disturbs
-from bench.cli.selftest_output import print_kept
+from bench.cli.options import ON_ONE_CPU, minutes_in_s
+from bench.cli.say import say, say_what_disturbs
 from bench.errors import BenchError
 from bench.places import ROOT
 from bench.results.environment import Environment
-from bench.running.equipment.equipment import prepare, scratch_folder
+from bench.running.ab import SLICES
+from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
+from bench.running.processes import RunFailedError, adopt_orphans, end_all
+from bench.running.scratch import scratch_folder
 from bench.running.selftest.file import Kept, from_json, to_json
 from bench.running.selftest.laboratory import SHARES, Laboratory
-from bench.running.selftest.tallies import Report
+from bench.running.selftest.tallies import KNOWN_COST_S, LATE, Report, Tally
 from bench.running.snapshots import of_working_tree
-from bench.running.worker_process import RunFailedError, adopt_orphans, end_all
-from bench.show.findings import FLOOR
+from bench.show.findings import HEADINGS
+from bench.show.layout import print_whole, whole_table
 
 DEFAULT_MINUTES = 5.0
 KINDS = ("floor", "slower", "same", "late", "ab")
@@ -163,3 +167,66 @@ def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
         out.print(to_json(kept), highlight=False, markup=False, soft_wrap=True)
     else:
         print_kept(kept, out, markdown=args.markdown)
+
+
+_HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "shows")
+"""The last two are medians over the trials."""
+
+
+_WIDTH = 100
+
+
+def print_kept(kept: Kept, out: Console, *, markdown: bool) -> None:
+    """The table, the known cost, and of what they are."""
+    report = kept.report
+    rows = [_row(name, report.tallies[name]) for name in sorted(report.tallies, key=_order)]
+    if markdown:
+        lines = [_HEADINGS, ("---", *("---:",) * (len(_HEADINGS) - 1)), *rows]
+        say(out, "\n".join(f"| {' | '.join(line)} |" for line in lines))
+    else:
+        print_whole(whole_table(None, _HEADINGS, rows, left=[0]), _WIDTH, out)
+    if report.floor_costs_s:
+        costs_us = sorted(cost * 1e6 for cost in report.floor_costs_s)
+        say(
+            out,
+            f"\nA cost of {KNOWN_COST_S * 1e6:.0f} us, measured by the floor {len(costs_us)} times:"
+            f" {costs_us[len(costs_us) // 2]:.0f} us"
+            f" ({costs_us[0]:.0f} to {costs_us[-1]:.0f})",
+        )
+    say(out, f"\n{_provenance(kept)}")
+
+
+def _provenance(kept: Kept) -> str:
+    where = kept.environment
+    return (
+        f"selftest --minutes {kept.minutes:g} --only {','.join(kept.only)}, begun"
+        f" {where.suite_date}, of {where.version},"
+        f" on {where.cpu_model} x {where.cpu_count or '?'}, {where.kernel}"
+    )
+
+
+def _order(name: str) -> tuple[int | str, ...]:
+    """False alarms first, then effects by their size and pairs: numbers in names count as such."""
+    parts = re.split(r"(\d+)", name)
+    numbered = (int(part) if part.isdecimal() else part for part in parts)
+    return not name.startswith("false alarm"), *numbered
+
+
+def _named(name: str) -> str:
+    """With what tables call the measures."""
+    for field, heading in HEADINGS.items():
+        name = name.replace(field, heading)
+    return name.replace(LATE, "late now and then")
+
+
+def _row(name: str, tally: Tally) -> tuple[str, ...]:
+    low, high = tally.interval()
+    return (
+        _named(name),
+        str(tally.trials),
+        str(tally.found),
+        f"{tally.found / tally.trials:.0%} ({low * 100:.0f}-{high * 100:.0f})",
+        str(tally.wrong) if tally.ratios else "-",
+        f"{statistics.median(tally.ratios) - 1:+.1%}" if tally.ratios else "-",
+        f"{statistics.median(tally.smallest_shown):.1%}" if tally.smallest_shown else "-",
+    )

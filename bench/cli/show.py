@@ -12,22 +12,24 @@ from rich.console import Console
 from bench.cases.names import unknown
 from bench.cli.options import add_plain_argument, plain_console
 from bench.errors import BenchError
-from bench.results.distributions import load_distributions
+from bench.experiments.registry import VIEWS
+from bench.results.histogram import load_distributions
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.results.summary import Summary, load_summary
+from bench.results.summary import load_summary
 from bench.show import exports
 from bench.show import summary as table
 from bench.show.against import Against, against_data, pairs, print_against
 from bench.show.tails import print_tails, tails_data
+from bench.show.view import Reading
 
 TABLE: Final = "table"
 JSON: Final = "json"
-JSON_FORMS: Final[Mapping[str, Callable[[Summary], Any]]] = {
+JSON_FORMS: Final[Mapping[str, Callable[[Reading], Any]]] = {
     JSON: table.as_data,
-    "github-action": exports.github_action,
-    "bencher": exports.bencher,
+    "github-action": lambda reading: exports.github_action(reading.summary),
+    "bencher": lambda reading: exports.bencher(reading.summary),
 }
-"""Format -> the plain data of a summary in it."""
+"""Format -> the plain data of a result in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +88,8 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     against = None if args.against is None else Against.parse(args.against)
     parts = _parts(args.only)
     path = result_path(args.result)
-    summary = load_summary(path)
+    reading = Reading.of(load_summary(path), VIEWS)
+    summary = reading.summary
     beside = [] if against is None else pairs(summary, against, args.case or "*")
     distributions = load_distributions(path) if args.tails else {}
     if args.format == TABLE:
@@ -98,9 +101,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
             shown.print(table.heading(summary), highlight=False)
             print_against(summary, beside, against, shown)
         else:
-            table.print_summary(summary, shown, plain=args.plain, parts=parts)
+            table.print_summary(reading, shown, plain=args.plain, parts=parts)
         return 0
-    data = JSON_FORMS[args.format](summary)
+    data = JSON_FORMS[args.format](reading)
     if args.tails:
         data["tails"] = tails_data(summary, distributions)
     if against is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.results.keys import Value
+from bench.results.key import Value
 
 UNKNOWN = "unknown"
 _CHILD_BUILD = "redo_child_build_"

@@ -7,8 +7,9 @@ distribution in a few KiB per run, so that percentiles nobody thought of can be 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from hdrh.codec import (
@@ -18,7 +19,10 @@ from hdrh.codec import (
 )
 from hdrh.histogram import HdrHistogram
 
+from bench.cases.case import Case
+from bench.errors import ResultFileError
 from bench.results.samples import Int64s
+from bench.results.suite_file import read_suite
 
 LOWEST_NS = 1
 HIGHEST_NS = 60_000_000_000
@@ -118,3 +122,30 @@ def pooled(distributions: Iterable[Distribution]) -> Distribution:
 def percentile_ns(histogram: HdrHistogram, percentile: float) -> int:
     """Value in ns at a percentile in [0, 100], exact to 3 digits."""
     return int(histogram.get_value_at_percentile(percentile))
+
+
+Distributions = Mapping[Case, Mapping[int, Distribution]]
+"""Case -> round -> all latencies of that run. A case of which no latency is known is absent."""
+
+
+def load_distributions(path: Path) -> Distributions:
+    """Read a result file. Raises ResultFileError."""
+    found: dict[Case, dict[int, Distribution]] = {}
+    for benchmark in read_suite(path):
+        case = Case.parse(benchmark.get_name())
+        for run in benchmark.get_runs():
+            metadata = run.get_metadata()
+            text = metadata.get("redo_hdr_histogram")
+            if text is None:
+                continue  # a peer's: no single latency of it is known
+            try:
+                latencies = distribution(str(text))
+            except ValueError as error:
+                number = metadata["redo_round"]
+                raise ResultFileError(
+                    path,
+                    f"the histogram of {case.name} in round {number} is {error}: take the file from"
+                    " a backup",
+                ) from error
+            found.setdefault(case, {})[metadata["redo_round"]] = latencies
+    return found

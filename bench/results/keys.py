@@ -10,44 +10,17 @@ History of the schema (``redo_schema_version``):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import fields
 
 from bench.cases.case import Case
 from bench.errors import BenchError
-from bench.show import units
-
-SCHEMA_VERSION = 1
-PREFIX = "redo_"
-
-Value = str | int | float
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One metadata key. ``unit`` is ``text``, ``yes/no``, ``count``, ``s`` and the like."""
-
-    name: str
-    unit: str
-    meaning: str
-
-    def format(self, value: Value) -> str:
-        """The value as people read it, with its unit."""
-        formatter = _FORMATTERS.get(self.unit)
-        if formatter is None or isinstance(value, str):
-            return str(value)
-        return formatter(value)
-
-
-_FORMATTERS: dict[str, Callable[[float], str]] = {
-    "s": units.seconds,
-    "s/redo": units.seconds,
-    "1/s": units.rate,
-    "bytes": units.size,
-    "1/redo": units.number,
-    "ratio": units.number,
-    "yes/no": lambda value: "yes" if value else "no",
-}
+from bench.results.key import PREFIX, Key
+from bench.results.measures.admission import ADMISSION_KEYS
+from bench.results.measures.fairness import FAIRNESS_KEYS
+from bench.results.measures.lifecycle import LIFECYCLE_KEYS
+from bench.results.measures.open_loop import OPEN_LOOP_KEYS
+from bench.results.measures.stall import STALL_KEYS
 
 _DIMENSIONS = tuple(
     Key(
@@ -114,67 +87,6 @@ USAGE = (
     Key("redo_poll_calls", "1/redo", "poll, epoll or select calls of the manager"),
 )
 
-_STALL = (
-    Key("redo_heartbeat_beats", "count", "beats that were due in the slices of the run"),
-    Key("redo_heartbeat_late_p50", "s", "median of how late they were; nearest rank, pooled"),
-    Key(
-        "redo_heartbeat_late_p99", "s", "99th percentile; absent with under 10 beats later than it"
-    ),
-    Key("redo_heartbeat_late_p99_9", "s", "99.9th percentile, likewise"),
-    Key("redo_heartbeat_late_max", "s", "the latest beat"),
-    Key("redo_heartbeat_late_share", "ratio", "share of beats later than one period, 1 ms"),
-    Key("redo_heartbeat_idle_late_p50", "s", "median of the beats just before the clients began"),
-    Key("redo_heartbeat_idle_late_max", "s", "the latest of those"),
-)
-
-_ADMISSION = (
-    Key("redo_admission_held_peak", "bytes", "most data that the reads held at once"),
-    Key("redo_admission_collecting_peak", "count", "most clients that collected, held or redid"),
-    Key("redo_admission_redoing_peak", "count", "most redos in flight at once"),
-    Key("redo_admission_child_idle", "ratio", "share of the wall with no redo in flight"),
-    Key("redo_admission_redo_p50", "s", "median time of the redo alone, within a read"),
-    Key("redo_admission_redo_p99", "s", "99th percentile of the same times"),
-)
-
-_OPEN = (
-    Key("redo_open_offered_per_s", "1/s", "arrivals of an open load / time of its slices"),
-    Key("redo_open_overloaded", "ratio", "share of slices that ended early: too many waited"),
-    Key("redo_open_backlog_peak", "count", "most arrivals that were due and had no client"),
-    Key("redo_open_from_call_p50", "s", "median latency, counted from the call for once"),
-    Key("redo_open_from_call_p99", "s", "99th percentile of the same samples"),
-    Key("redo_open_pacer_late_p50", "s", "median lateness of the calls that a free client awaited"),
-    Key("redo_open_pacer_late_p99", "s", "99th percentile of the same samples"),
-)
-
-_LIFECYCLE = (
-    Key("redo_lifecycle_launches_per_s", "1/s", "children launched in a storm / wall"),
-    Key(
-        "redo_lifecycle_unreaped_peak",
-        "count",
-        "most children of a storm without a manager that were launched and not reaped at once",
-    ),
-    Key("redo_lifecycle_launch", "s", "mean time to start a child, until it is executed"),
-    Key("redo_lifecycle_child_rss", "bytes", "resident memory of an idle child that has answered"),
-    Key(
-        "redo_lifecycle_child_pss",
-        "bytes",
-        "the same, pages that k processes share counted as a k-th",
-    ),
-)
-
-_FAIRNESS = (
-    Key(
-        "redo_fairness_jain",
-        "ratio",
-        "Jain's index of the redos per client in a slice: 1 if all get the same, 1 / N if one gets"
-        " all; mean over the slices",
-    ),
-    Key(
-        "redo_fairness_slowest_share",
-        "ratio",
-        "redos of the client that gets the least in a slice / their mean; mean over the slices",
-    ),
-)
 
 FURTHER: tuple[Key, ...] = (
     Key("redo_worker_peak_rss_bytes", "bytes", "most memory of the worker that was resident"),
@@ -184,11 +96,11 @@ FURTHER: tuple[Key, ...] = (
         "count",
         "most requests in flight at once, pings of the manager's own among them, warm-up included",
     ),
-    *_STALL,
-    *_ADMISSION,
-    *_OPEN,
-    *_LIFECYCLE,
-    *_FAIRNESS,
+    *STALL_KEYS,
+    *ADMISSION_KEYS,
+    *OPEN_LOOP_KEYS,
+    *LIFECYCLE_KEYS,
+    *FAIRNESS_KEYS,
 )
 """Measures of experiments (docs/experiments.md): numbers that only some runs have."""
 

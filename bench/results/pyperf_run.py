@@ -15,7 +15,7 @@ import pyperf
 from bench.cases.case import is_closed_loop
 from bench.results import histogram
 from bench.results.environment import Environment
-from bench.results.keys import SCHEMA_VERSION, Value
+from bench.results.key import SCHEMA_VERSION, Value
 from bench.results.measures import redos as measures
 from bench.results.measures.further import further_metadata
 from bench.results.record import RunRecord, Usage

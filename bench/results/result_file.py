@@ -19,7 +19,7 @@ import pyperf
 from bench.cases.case import Case
 from bench.errors import CaseError, ResultFileError
 from bench.results.environment import Environment, short_commit
-from bench.results.keys import Value
+from bench.results.key import Value
 from bench.results.pyperf_run import to_pyperf_run
 from bench.results.record import FailedRun, RunRecord, Usage
 from bench.results.suite_file import read_suite, write_suite

@@ -21,7 +21,7 @@ import pyperf
 
 from bench.cases.case import Case
 from bench.errors import CaseError, ResultFileError
-from bench.results.keys import SCHEMA_VERSION
+from bench.results.key import SCHEMA_VERSION
 
 _LONGEST_JSON_WORD = len("-Infinity")
 """An error this close to the end of the text is the end of the text, inside a word or a number."""

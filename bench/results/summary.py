@@ -13,12 +13,14 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import pyperf
 
 from bench.cases.case import Case
 from bench.results.environment import Environment
-from bench.results.keys import FURTHER, USAGE, Value
+from bench.results.key import Value
+from bench.results.keys import FURTHER, USAGE
 from bench.results.record import FailedRun
 from bench.results.result_file import common_metadata, failed_runs
 from bench.results.suite_file import read_suite
@@ -123,15 +125,6 @@ MEASURES: Mapping[str, str] = {
 """Field of a row -> key of the result file."""
 
 _FURTHER_KEYS = tuple(key.name for key in (*USAGE, *FURTHER) if key.name not in MEASURES.values())
-
-HEADINGS: Mapping[str, str] = {
-    "time_per_redo_s": "t/redo",
-    "throughput_per_s": "redo/s",
-    "latency_p50_s": "p50",
-    "latency_p99_s": "p99",
-    "cpu_total_s": "CPU",
-}
-"""Field of a row -> what tables call it."""
 
 
 def measure_name(measure: str) -> str:
@@ -293,3 +286,7 @@ def _group_order(group: Group) -> tuple[tuple[tuple[str, str], ...], float, str]
     ]
     extra = tuple((key, str(value)) for key, value in group.extra)
     return extra, min(costs, default=0.0), group.workload
+
+
+MEASURE_NAMES: Final[Mapping[str, str]] = {measure_name(measure): measure for measure in MEASURES}
+"""What users call a measure -> field of a row."""

@@ -25,12 +25,16 @@ from bench.cases.config import Config
 from bench.cases.cost import ChildCost
 from bench.cases.names import NO_FAULT
 from bench.cases.own import is_own_child
+from bench.interrupts import held_back
 from bench.results.record import FailedRun, RunRecord
+from bench.results.result_file import ResultFile
+from bench.results.summary import load_summary
 from bench.running.equipment.equipment import Equipment
+from bench.running.processes import RunFailedError
 from bench.running.run import Run, failures, worker_spec
 from bench.running.snapshots import Snapshot
-from bench.running.worker_process import RunFailedError, WorkerProcess
-from bench.statistics.comparison import DECISIVE, CaseComparison
+from bench.running.worker_process import WorkerProcess
+from bench.statistics.comparison import DECISIVE, CaseComparison, compare
 from bench.statistics.effects import Verdict
 
 MIN_PAIRS: Final = 6
@@ -179,3 +183,35 @@ def is_decided(one: CaseComparison) -> bool:
         return True
     differs = decisive.verdict in (Verdict.FASTER, Verdict.SLOWER)
     return differs and decisive.p_corrected <= EARLY_ALPHA
+
+
+SLICES = 10
+"""Of each side of a pair, which needs many: its ratio is the median of those of its slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairFiles:
+    """The result files of both sides; what is said so far is read from them."""
+
+    base: ResultFile
+    changed: ResultFile
+    margin: float
+
+    def add(self, pair: Pair) -> None:
+        self.base.add(pair[0])
+        self.changed.add(pair[1])
+
+    def add_failure(self, failure: FailedRun) -> None:
+        self.changed.add_failure(failure)
+
+    def save(self) -> None:
+        with held_back():
+            for file in (self.base, self.changed):
+                if file.run_count:
+                    file.save()
+
+    def compared(self) -> Sequence[CaseComparison]:
+        if not self.base.run_count:
+            return ()
+        summaries = (load_summary(file.path) for file in (self.base, self.changed))
+        return compare(*summaries, margin=self.margin).cases

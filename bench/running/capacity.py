@@ -14,7 +14,7 @@ from bench.cases.case import Case
 from bench.cases.dimensions import CLOSED, OPEN, Load
 from bench.results.measures import redos
 from bench.results.record import RunRecord
-from bench.running.worker_process import RunFailedError
+from bench.running.processes import RunFailedError
 
 
 def closed_of(case: Case) -> Case | None:

@@ -21,8 +21,7 @@ from bench.results.measures import redos as measures
 from bench.results.record import RunRecord
 from bench.results.samples import REDOS_PER_CLIENT, SliceSummary
 from bench.running.equipment.peer import PeerProgram
-from bench.running.worker_process import (
-    MOST_REDOS_PER_S,
+from bench.running.processes import (
     RunFailedError,
     end_group,
     failed,
@@ -30,6 +29,7 @@ from bench.running.worker_process import (
     next_output,
     start_group,
 )
+from bench.running.worker_process import MOST_REDOS_PER_S
 
 WARMUP_REDOS: Final = 400
 """Of the first call, which only tells how fast the program is; and at least 4 per client."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.cases import dimensions
 from bench.cases.case import Case, is_closed_loop
 from bench.cases.config import Config
 from bench.cases.dimensions import NO_ADMISSION, REDO, Load
@@ -20,8 +21,8 @@ from bench.results.record import RunRecord, Usage
 from bench.results.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
 from bench.running.equipment.equipment import Equipment
 from bench.running.peer import measure_peer
-from bench.running.worker_process import RunFailedError, SliceReply, WorkerProcess
-from bench.worker.clients import arrivals
+from bench.running.processes import RunFailedError
+from bench.running.worker_process import SliceReply, WorkerProcess
 from bench.worker.protocol import BY_CONTENT, BY_LENGTH, WorkerSpec
 
 MOST_OF_TIMEOUT: Final = 0.25
@@ -95,7 +96,7 @@ class Run:
         A machine that is disturbed in this moment looks slow, and must not stretch the slices until
         the run has no time for them.
         """
-        least_s = 0.0 if self._rate_per_s is None else arrivals.least_s(self._rate_per_s)
+        least_s = 0.0 if self._rate_per_s is None else dimensions.least_s(self._rate_per_s)
         warmup, _ = _slice(self._worker, self._case, max(config.warmup_s, least_s))
         warmup_s = redos.time_per_redo_s([warmup])
         self._warmups = ((max(1, redos.redos([warmup]) // self._case.clients), warmup_s),)

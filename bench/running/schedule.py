@@ -13,7 +13,7 @@ from typing import Protocol
 
 from bench.cases.case import Case
 from bench.results.record import FailedRun, RunRecord
-from bench.running.worker_process import RunFailedError
+from bench.running.processes import RunFailedError
 
 
 @dataclass(frozen=True, slots=True)

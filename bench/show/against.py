@@ -21,9 +21,10 @@ from rich.text import Text
 from bench.cases.case import DEFAULTS, Case, shared_extra, without
 from bench.cases.names import unknown
 from bench.errors import BenchError
-from bench.results.summary import HEADINGS, CaseRow, Summary, manager_order, measure_of
+from bench.results.summary import CaseRow, Summary, manager_order, measure_of
 from bench.show import fields
 from bench.show.families import effect_data, named
+from bench.show.findings import HEADINGS
 from bench.show.layout import broken
 from bench.statistics.effects import Effect
 from bench.statistics.rounds import ratio

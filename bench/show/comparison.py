@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases.case import shared_extra, without
-from bench.results.keys import SCHEMA_VERSION
-from bench.results.summary import HEADINGS, Summary
+from bench.results.key import SCHEMA_VERSION
+from bench.results.summary import Summary
 from bench.show import columns, fields
 from bench.show.columns import Column
+from bench.show.findings import HEADINGS
 from bench.show.layout import broken
 from bench.show.over_clients import over_clients_data
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Compared, Comparison

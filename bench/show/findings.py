@@ -8,25 +8,15 @@ round, which has no interval, the ratio decides alone. This is a caption and cor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from bench.cases.names import NOOPS
+from bench.cases.names import BASE, CHALLENGER, FLOOR, is_rival
 from bench.results.summary import CaseRow, Estimate, Group, less_is_better, measure_of
 from bench.show import units
-from bench.statistics.effects import Effect
+from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
-
-BASE = "sync"
-CHALLENGER = "async"
-FLOOR = "floor"
-_SMALLEST_LEAD = 0.02
-
-
-def is_rival(manager: str) -> bool:
-    """Whether it is compared with sync: it is neither that itself nor a yardstick."""
-    return manager not in (BASE, FLOOR, *NOOPS)
 
 
 def _lower(field: str, noun: str) -> tuple[str, str, str]:
@@ -83,15 +73,6 @@ class Lead:
     def side(self) -> int:
         """1 if it leads, -1 if the other does, 0 if the runs do not tell them apart."""
         return side(self.effect)
-
-
-def side(effect: Effect) -> int:
-    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell."""
-    low = effect.ratio if effect.low is None else effect.low
-    high = effect.ratio if effect.high is None else effect.high
-    if low > 1 and effect.ratio >= 1 + _SMALLEST_LEAD:
-        return 1
-    return -int(high < 1 and effect.ratio <= 1 / (1 + _SMALLEST_LEAD))
 
 
 def leads(group: Group, measure: Measure, manager: str, base: str) -> list[Lead]:
@@ -202,3 +183,13 @@ def _alone(group: Group, measure: Measure) -> str:
             show = units.rate if measure is Measure.THROUGHPUT else units.seconds
             parts.append(f"{manager} has {show(estimate.median)} at N = {known[-1]}")
     return ", ".join(parts) or "no result"
+
+
+HEADINGS: Mapping[str, str] = {
+    "time_per_redo_s": "t/redo",
+    "throughput_per_s": "redo/s",
+    "latency_p50_s": "p50",
+    "latency_p99_s": "p99",
+    "cpu_total_s": "CPU",
+}
+"""Field of a row -> what tables call it."""

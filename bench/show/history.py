@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.results.keys import SCHEMA_VERSION, find
+from bench.results.key import SCHEMA_VERSION
+from bench.results.keys import find
 from bench.results.summary import MEASURES, measure_name
 from bench.show.layout import bare_table, print_whole
+from bench.show.units import formatted
 from bench.statistics.comparison import condition
 from bench.statistics.history import Point, Series
 
@@ -92,7 +94,7 @@ def _table(series: Series, measure: str) -> Table:
         table.add_row(
             f"{point.result.date:%Y-%m-%d %H:%M}",
             Text(environment.version, style="yellow" if environment.git_dirty else ""),
-            str(point.estimate.median) if key is None else key.format(point.estimate.median),
+            str(point.estimate.median) if key is None else formatted(key, point.estimate.median),
             _ABSENT if spread is None else f"{spread:.0%}",
             _ABSENT if point.change is None else f"{point.change - 1:+.1%}",
             Text("; ".join(_marks(point)), style="yellow"),

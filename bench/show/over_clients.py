@@ -13,9 +13,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from bench.results.summary import HEADINGS, Summary
+from bench.cases.names import BASE
+from bench.results.summary import Summary
 from bench.show import units
-from bench.show.findings import BASE
+from bench.show.findings import HEADINGS
 from bench.show.layout import bare_table, hanging, print_whole
 from bench.statistics.crossover import MEASURES as CROSSOVER_MEASURES
 from bench.statistics.crossover import crossovers

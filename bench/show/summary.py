@@ -6,6 +6,7 @@ the console that the caller passes and nowhere else, so colours and width are th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -14,11 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.cases.names import BASE, FLOOR
 from bench.errors import BenchError
-from bench.experiments.registry import covered, views_of
-from bench.results.keys import SCHEMA_VERSION
+from bench.results.key import SCHEMA_VERSION
 from bench.results.summary import (
-    HEADINGS,
     MEASURES,
     QUARTILES_FROM,
     CaseRow,
@@ -30,15 +30,14 @@ from bench.results.summary import (
 )
 from bench.show import columns, units
 from bench.show.columns import Column
-from bench.show.findings import BASE, FLOOR
+from bench.show.findings import HEADINGS
 from bench.show.layout import bare_table, hanging, print_whole
 from bench.show.notes import notes
 from bench.show.over_clients import over_clients_data, print_over_clients
-from bench.show.sparkline import sparkline
 from bench.show.verdict import compares, of_group
+from bench.show.view import Reading
 from bench.statistics.effects import Effect
-from bench.statistics.rounds import ratio
-from bench.statistics.winners import winner
+from bench.statistics.rounds import ratio, winner
 
 JSON_VERSION = 1
 """Version of what `as_data` returns."""
@@ -59,7 +58,7 @@ _NOISY_SPREAD = 0.25
 
 
 def print_summary(
-    summary: Summary,
+    reading: Reading,
     console: Console,
     *,
     plain: bool = False,
@@ -71,10 +70,8 @@ def print_summary(
     ``plain``: without the lines that are for the eye only, the small curves. ``parts``: those of
     PARTS that are wanted. Raises BenchError where there is nothing of what is wanted.
     """
+    summary, ordinary, views = reading.summary, reading.ordinary, reading.views
     marks = notes(summary)
-    cases = [row.case for row in summary.rows]
-    ordinary = summary.without(covered(cases))
-    views = views_of(cases)
     only_verdict = set(parts) == {VERDICT}
     # Why there is no verdict is for those who have asked for it.
     groups = [one for one in ordinary.groups() if only_verdict or compares(one)]
@@ -121,13 +118,14 @@ def _print_cases(
     return print_over_clients(summary, console)
 
 
-def as_data(summary: Summary) -> dict[str, Any]:
+def as_data(reading: Reading) -> dict[str, Any]:
     """All of the table as plain data for JSON: SI units in the names, null where nothing is known.
 
     ``version`` is JSON_VERSION. Each measure of a case is null or an object with ``median``,
     ``low``, ``high`` and ``by_round`` (a list of [round, value]); so are the ratios
     ``throughput_to_sync`` and ``throughput_to_floor``.
     """
+    summary = reading.summary
     return {
         "version": JSON_VERSION,
         "schema_version": SCHEMA_VERSION,
@@ -136,9 +134,7 @@ def as_data(summary: Summary) -> dict[str, Any]:
         "rounds": list(summary.rounds),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
         **over_clients_data(summary),
-        "experiments": {
-            view.name: view.data(summary) for view in views_of([row.case for row in summary.rows])
-        },
+        "experiments": {view.name: view.data(summary) for view in reading.views},
         "failures": [
             {"case": one.case.name, "round": one.round, "reason": one.reason}
             for one in summary.failures
@@ -325,3 +321,21 @@ def _legend(summary: Summary, *, marked: bool) -> str:
         "!: see the notes." if marked else "",
     ]
     return " ".join(filter(None, said))
+
+
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float | None], low: float, high: float) -> str:
+    """The values between ``low`` (above 0) and ``high``; a blank where one is not known.
+
+    Several curves drawn with the same bounds can be laid beside each other.
+    """
+    span = math.log(high / low) or 1.0
+    return "".join(
+        " " if value is None else _BLOCKS[_step(math.log(value / low) / span)] for value in values
+    )
+
+
+def _step(share: float) -> int:
+    return min(len(_BLOCKS) - 1, max(0, int(share * len(_BLOCKS))))

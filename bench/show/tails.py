@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.results.distributions import Distributions
+from bench.cases.names import BASE, CHALLENGER, is_rival
+from bench.results.histogram import Distributions
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields, units
 from bench.show.columns import Column
-from bench.show.findings import BASE, CHALLENGER, is_rival
 from bench.statistics.tails import (
     LEAST_BEYOND,
     ONE_IN,

@@ -6,7 +6,9 @@ Used by tables, figures and the description of the result file's keys. Nothing h
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from bench.results.key import Key, Value
 
 TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -68,3 +70,22 @@ def _digits(value: float) -> str:
         return "0"
     whole = math.floor(math.log10(abs(value)) + 1e-9) + 1
     return f"{value:.{max(0, _DIGITS - whole)}f}"
+
+
+def formatted(key: Key, value: Value) -> str:
+    """The value of a result file's key as people read it, with its unit."""
+    formatter = _FORMATTERS.get(key.unit)
+    if formatter is None or isinstance(value, str):
+        return str(value)
+    return formatter(value)
+
+
+_FORMATTERS: dict[str, Callable[[float], str]] = {
+    "s": seconds,
+    "s/redo": seconds,
+    "1/s": rate,
+    "bytes": size,
+    "1/redo": number,
+    "ratio": number,
+    "yes/no": lambda value: "yes" if value else "no",
+}

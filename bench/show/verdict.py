@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from bench.cases.names import BASE, is_rival
 from bench.results.summary import Group, Summary, measure_of
-from bench.show.findings import BASE, is_rival, side
 from bench.statistics.crossover import Crossover, crossovers
-from bench.statistics.effects import Effect
+from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
 
 _MEASURE: Final = "throughput_per_s"

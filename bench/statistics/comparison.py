@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.cases.case import Case
 from bench.cases.dimensions import NO_ADMISSION
-from bench.results.keys import Value
+from bench.results.key import Value
 from bench.results.summary import CaseRow, Summary, less_is_better, measure_of
 from bench.statistics.effects import (
     Effect,

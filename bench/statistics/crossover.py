@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cases.names import BASE, is_rival
 from bench.results.summary import Estimate, Group, less_is_better
-from bench.show.findings import BASE, is_rival
 from bench.statistics.effects import stretch
 from bench.statistics.rounds import TAILS, drawn, in_common
 

@@ -167,3 +167,15 @@ def _effect(
         smallest_shown=math.expm1(detectable * error),
         units=units,
     )
+
+
+_SMALLEST_LEAD = 0.02
+
+
+def side(effect: Effect) -> int:
+    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell."""
+    low = effect.ratio if effect.low is None else effect.low
+    high = effect.ratio if effect.high is None else effect.high
+    if low > 1 and effect.ratio >= 1 + _SMALLEST_LEAD:
+        return 1
+    return -int(high < 1 and effect.ratio <= 1 / (1 + _SMALLEST_LEAD))

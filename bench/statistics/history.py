@@ -6,18 +6,14 @@ are the same conditions is decided in ``comparison``; files, git and the command
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Final
 
 from bench.cases.case import Case
-from bench.results.summary import MEASURES, Estimate, Summary, measure_name, measure_of
+from bench.results.summary import Estimate, Summary, measure_of
 from bench.statistics.comparison import differences
-
-MEASURE_NAMES: Final[Mapping[str, str]] = {measure_name(measure): measure for measure in MEASURES}
-"""What users call a measure -> field of a row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

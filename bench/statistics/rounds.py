@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.results.summary import Estimate
-from bench.statistics.effects import Effect, ratios_effect
+from bench.cases.names import FLOOR, NOOPS
+from bench.results.summary import CaseRow, Estimate, less_is_better, measure_of
+from bench.statistics.effects import Effect, ratios_effect, side
 
 CONFIDENCE: Final = 0.95
 """Of every interval over rounds."""
@@ -50,3 +51,31 @@ def ratio(above: Estimate | None, below: Estimate | None) -> Effect | None:
 def drawn(size: int) -> NDArray[np.int64]:
     """Indices of ``size`` rounds drawn with replacement, `RESAMPLES` times; always the same."""
     return np.random.default_rng(_SEED).integers(0, size, (RESAMPLES, size))
+
+
+def winner(rows: Sequence[CaseRow], measure: str) -> CaseRow | None:
+    """The row that the rounds show to be better than each other one (``findings.side``); None if no
+    row is, or there is none to be better than.
+
+    ``measure``: a field of a row. The floor and the no-ops are no managers and do not compete.
+    """
+    rivals = [
+        row
+        for row in rows
+        if row.case.manager not in (FLOOR, *NOOPS) and measure_of(row, measure) is not None
+    ]
+    if len(rivals) < 2:
+        return None
+    for row in rivals:
+        if all(_is_ahead(row, other, measure) for other in rivals if other is not row):
+            return row
+    return None
+
+
+def _is_ahead(row: CaseRow, other: CaseRow, measure: str) -> bool:
+    better, worse = measure_of(row, measure), measure_of(other, measure)
+    if not less_is_better(measure):
+        better, worse = worse, better
+    effect = ratio(better, worse)
+    # One round tells nothing apart.
+    return effect is not None and effect.low is not None and side(effect) < 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -180,3 +180,18 @@ class ChildMeter(ChildrenMeter):
 
 def _share(user: float, system: float) -> float | None:
     return user / (user + system) if user + system > 0 else None
+
+
+def memory_bytes(pid: int) -> Mapping[str, int]:
+    """``rss_bytes``: what is resident; ``pss_bytes``: the same, pages that k processes share
+    counted as a k-th. Empty where the kernel does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, PermissionError):
+        return {}
+    fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return {
+        f"{name.lower()}_bytes": int(fields[name].split()[0]) * 1024
+        for name in ("Rss", "Pss")
+        if name in fields
+    }

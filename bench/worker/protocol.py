@@ -131,3 +131,24 @@ def decode(line: bytes, kind: str, names: Sequence[str]) -> dict[str, Any]:
     if not isinstance(message, dict) or message.get(kind) not in names:
         raise ValueError(f"expected a {kind} of {', '.join(names)}, got {line[:200]!r}")
     return message
+
+
+FROM_CALL: Final = "from_call_ns"
+"""Series: of every redo what the client saw that made it, from its call to its page."""
+
+
+PACER_LATE: Final = "pacer_late_ns"
+"""Series: of every arrival that a free client awaited, how late it called."""
+
+
+PERIOD_NS: Final = 1_000_000
+
+
+LATE: Final = "heartbeat_late_ns"
+
+
+IDLE_LATE: Final = "heartbeat_idle_late_ns"
+"""Series of a slice: the lateness of each beat, in their order; the same before the clients."""
+
+
+REDO_NS: Final = "redo_ns"

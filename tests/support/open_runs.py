@@ -7,7 +7,7 @@ import numpy as np
 from bench.cases.case import Case
 from bench.results.record import RunRecord
 from bench.results.samples import SliceSamples
-from bench.worker.clients.open_loop import FROM_CALL, PACER_LATE
+from bench.worker.protocol import FROM_CALL, PACER_LATE
 from tests.support.synthetic import USAGE, int64s
 
 REDOS = 200

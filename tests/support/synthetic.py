@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from bench.cases.case import Case
+from bench.experiments.registry import VIEWS
 from bench.results.environment import Environment
 from bench.results.record import FailedRun, RunRecord, Usage
 from bench.results.result_file import ResultFile
 from bench.results.samples import Int64s, SliceSamples
+from bench.results.summary import Summary
+from bench.show.view import Reading
 
 COMMIT = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
 
@@ -169,3 +172,8 @@ def save(
     for failure in failures:
         result.add_failure(failure)
     return result.save()
+
+
+def reading(summary: Summary) -> Reading:
+    """The summary as everything that shows it takes it, with the views of all experiments."""
+    return Reading.of(summary, VIEWS)

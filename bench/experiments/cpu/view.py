@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
+from bench.cases.names import BASE, CHALLENGER, is_rival
 from bench.results.summary import CaseRow, Estimate, Summary, paired_ratio
 from bench.show import columns, fields
 from bench.show.families import (
@@ -26,7 +27,7 @@ from bench.show.families import (
     kin,
     median,
 )
-from bench.show.findings import BASE, CHALLENGER, Measure, is_rival
+from bench.show.findings import Measure
 from bench.show.pictures import style
 from bench.show.pictures.panels import Panel, figure
 from bench.statistics.effects import Effect

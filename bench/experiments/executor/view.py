@@ -18,6 +18,7 @@ from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.dimensions import PER_CLIENT
+from bench.cases.names import BASE, CHALLENGER, FLOOR
 from bench.experiments.fairness.view import FairnessView
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields, units
@@ -31,7 +32,7 @@ from bench.show.families import (
     lines,
     median,
 )
-from bench.show.findings import BASE, CHALLENGER, FLOOR, Measure
+from bench.show.findings import Measure
 from bench.show.pictures import style
 from bench.show.pictures.panels import Panel, figure
 from bench.statistics.effects import Effect

@@ -23,12 +23,12 @@ from bench.cases.dimensions import (
     STORM_BACK_OFF,
     STORM_BACKGROUND,
     STORM_WAIT,
+    UNREAPED_MOST,
 )
 from bench.experiments.lifecycle.figure import PICTURE, episodes, figure, finding
 from bench.experiments.lifecycle.storms import UNREAPED, Storms, launches_per_s, storms
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields
-from bench.worker.subjects.bare_children import UNREAPED_MOST
 
 WAYS: Final = {
     STORM_BACK_OFF: "back-off as built",

@@ -16,8 +16,7 @@ from bench.cases.names import SYNC
 from bench.results.summary import CaseRow, Estimate, Group, Summary
 from bench.show import units
 from bench.show.families import interval
-from bench.show.findings import side
-from bench.statistics.effects import Effect
+from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
 
 SYNC_ON_LOOP: Final = "sync on the loop"

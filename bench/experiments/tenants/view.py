@@ -19,9 +19,9 @@ from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.dimensions import PER_TENANT
+from bench.cases.names import BASE, is_rival
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields
-from bench.show.findings import BASE, is_rival
 from bench.show.pictures.knee import figure_beside, finding
 from bench.statistics.crossover import crossovers
 from bench.statistics.crossover import text as crossover_text

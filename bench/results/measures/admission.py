@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.results.keys import Value
+from bench.results.key import Key, Value
 from bench.results.measures import redos
 from bench.results.measures.redos import NS_PER_S
 from bench.results.record import RunRecord
@@ -37,3 +37,13 @@ def admission_measures(record: RunRecord) -> Mapping[str, Value]:
         "redo_admission_redo_p50": int(p50_ns) / NS_PER_S,
         "redo_admission_redo_p99": int(p99_ns) / NS_PER_S,
     }
+
+
+ADMISSION_KEYS = (
+    Key("redo_admission_held_peak", "bytes", "most data that the reads held at once"),
+    Key("redo_admission_collecting_peak", "count", "most clients that collected, held or redid"),
+    Key("redo_admission_redoing_peak", "count", "most redos in flight at once"),
+    Key("redo_admission_child_idle", "ratio", "share of the wall with no redo in flight"),
+    Key("redo_admission_redo_p50", "s", "median time of the redo alone, within a read"),
+    Key("redo_admission_redo_p99", "s", "99th percentile of the same times"),
+)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.results.keys import Value
+from bench.results.key import Key, Value
 from bench.results.record import RunRecord
 from bench.results.samples import Int64s
 
@@ -43,3 +43,18 @@ def fairness_measures(record: RunRecord) -> dict[str, Value]:
         "redo_fairness_jain": float(np.mean([jain_index(one) for one in redos])),
         "redo_fairness_slowest_share": float(np.mean([slowest_share(one) for one in redos])),
     }
+
+
+FAIRNESS_KEYS = (
+    Key(
+        "redo_fairness_jain",
+        "ratio",
+        "Jain's index of the redos per client in a slice: 1 if all get the same, 1 / N if one gets"
+        " all; mean over the slices",
+    ),
+    Key(
+        "redo_fairness_slowest_share",
+        "ratio",
+        "redos of the client that gets the least in a slice / their mean; mean over the slices",
+    ),
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench.results.keys import Value
+from bench.results.key import Value
 from bench.results.measures.admission import admission_measures
 from bench.results.measures.fairness import fairness_measures
 from bench.results.measures.lifecycle import lifecycle_measures

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Mapping
 
 from bench.cases.dimensions import REDO, STORMS
-from bench.results.keys import Value
+from bench.results.key import Key, Value
 from bench.results.measures import redos
 from bench.results.record import RunRecord
 
@@ -38,3 +38,20 @@ def lifecycle_measures(record: RunRecord) -> Mapping[str, Value]:
 def _counted(record: RunRecord, name: str) -> list[int]:
     """That count of each slice that has it."""
     return [counts[name] for counts in record.counts if name in counts]
+
+
+LIFECYCLE_KEYS = (
+    Key("redo_lifecycle_launches_per_s", "1/s", "children launched in a storm / wall"),
+    Key(
+        "redo_lifecycle_unreaped_peak",
+        "count",
+        "most children of a storm without a manager that were launched and not reaped at once",
+    ),
+    Key("redo_lifecycle_launch", "s", "mean time to start a child, until it is executed"),
+    Key("redo_lifecycle_child_rss", "bytes", "resident memory of an idle child that has answered"),
+    Key(
+        "redo_lifecycle_child_pss",
+        "bytes",
+        "the same, pages that k processes share counted as a k-th",
+    ),
+)

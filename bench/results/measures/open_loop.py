@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from bench.cases.dimensions import Load
-from bench.results.keys import Value
+from bench.results.key import Key, Value
 from bench.results.measures.redos import NS_PER_S, percentiles_of
 from bench.results.record import RunRecord
-from bench.worker.clients.open_loop import FROM_CALL, PACER_LATE
+from bench.worker.protocol import FROM_CALL, PACER_LATE
 
 
 def open_measures(record: RunRecord) -> Mapping[str, Value]:
@@ -36,3 +36,14 @@ def open_measures(record: RunRecord) -> Mapping[str, Value]:
         late = percentiles_of(late_ns)
         found |= {"redo_open_pacer_late_p50": late.p50_s, "redo_open_pacer_late_p99": late.p99_s}
     return found
+
+
+OPEN_LOOP_KEYS = (
+    Key("redo_open_offered_per_s", "1/s", "arrivals of an open load / time of its slices"),
+    Key("redo_open_overloaded", "ratio", "share of slices that ended early: too many waited"),
+    Key("redo_open_backlog_peak", "count", "most arrivals that were due and had no client"),
+    Key("redo_open_from_call_p50", "s", "median latency, counted from the call for once"),
+    Key("redo_open_from_call_p99", "s", "99th percentile of the same samples"),
+    Key("redo_open_pacer_late_p50", "s", "median lateness of the calls that a free client awaited"),
+    Key("redo_open_pacer_late_p99", "s", "99th percentile of the same samples"),
+)

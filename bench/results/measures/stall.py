@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from bench.results.keys import Value
+from bench.results.key import Key, Value
 from bench.results.measures.redos import NS_PER_S
 from bench.results.record import RunRecord
 from bench.results.samples import Int64s
-from bench.worker.clients.heartbeat import IDLE_LATE, LATE, PERIOD_NS
+from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 
 BEYOND: Final = 10
 """So many beats must be later than a tail percentile, or it would be the word of a few."""
@@ -62,3 +62,17 @@ def _at(ordered_ns: Int64s, permille: int) -> float:
 
 def _rank(ordered_ns: Int64s, permille: int) -> int:
     return -(-ordered_ns.size * permille // 1000)
+
+
+STALL_KEYS = (
+    Key("redo_heartbeat_beats", "count", "beats that were due in the slices of the run"),
+    Key("redo_heartbeat_late_p50", "s", "median of how late they were; nearest rank, pooled"),
+    Key(
+        "redo_heartbeat_late_p99", "s", "99th percentile; absent with under 10 beats later than it"
+    ),
+    Key("redo_heartbeat_late_p99_9", "s", "99.9th percentile, likewise"),
+    Key("redo_heartbeat_late_max", "s", "the latest beat"),
+    Key("redo_heartbeat_late_share", "ratio", "share of beats later than one period, 1 ms"),
+    Key("redo_heartbeat_idle_late_p50", "s", "median of the beats just before the clients began"),
+    Key("redo_heartbeat_idle_late_max", "s", "the latest of those"),
+)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +12,11 @@ from bench.cases.names import NO_FAULT, THIS_PYTHON, is_peer, python_label
 from bench.cases.own import child_label, is_own_child
 from bench.errors import BenchError
 from bench.running.equipment.interpreters import Interpreter
-from bench.running.equipment.own import OwnManager, find_managers
-from bench.running.equipment.own_child import find_child
+from bench.running.equipment.own import OwnManager, find_child, find_managers
 from bench.running.equipment.peer import PeerProgram, prepare_peer
 from bench.running.equipment.tenants import check_tenants
 from bench.running.equipment.traffic import Traffic, write_traffic
-from bench.running.worker_process import end_all
+from bench.running.scratch import no_room
 from fake_redo_child.build import (
     Build,
     BuildError,
@@ -57,31 +53,6 @@ class Equipment:
     workload_files: str | None = None
     own_children: str | None = None
     own_managers: Mapping[str, OwnManager] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder for the traffic, for as long as the suite runs. Raises BenchError.
-
-    Whatever the suite has started ends before the folder goes: a worker that nobody knows of yet,
-    as an interruption came where it was started, might still write to it.
-    """
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="walredo-bench-")
-    except OSError as error:
-        raise _no_scratch(os.environ.get("TMPDIR") or "/tmp", error) from error
-    with folder as name:
-        try:
-            yield Path(name)
-        finally:
-            end_all()
-
-
-def _no_scratch(folder: Path | str, error: OSError) -> BenchError:
-    return BenchError(
-        f"{folder}: cannot take temporary files ({error.strerror or error}): make room there, or"
-        " name another folder in the environment variable TMPDIR"
-    )
 
 
 def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter]) -> Equipment:
@@ -125,7 +96,7 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
         has_peer = any(map(is_peer, config.manager))
         peer = prepare_peer(config, commands, folder) if has_peer else None
     except OSError as error:
-        raise _no_scratch(folder, error) from error
+        raise no_room(folder, error) from error
     floor = builds.get("floor")
     return Equipment(
         traffic=traffic,

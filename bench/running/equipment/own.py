@@ -9,6 +9,7 @@ import hashlib
 import importlib.machinery
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from bench.cases.config import Config
 from bench.cases.names import is_own_manager, python_label
+from bench.cases.own import child_label, child_words
 from bench.errors import BenchError
 from bench.places import ROOT
 from bench.running.equipment.interpreters import Interpreter
@@ -97,3 +99,32 @@ def _probed(name: str, path: tuple[str, ...], python: str) -> str:
 
 def _unusable(name: str, problem: str) -> BenchError:
     return BenchError(f"--manager {name}: {problem} (docs/extending.md)")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChild:
+    """``sha256``: of the command, in which each word that names a file stands for its content."""
+
+    command: tuple[str, ...]
+    sha256: str
+
+
+def find_child(choice: str) -> OwnChild:
+    """The child of a choice ``cmd:...``. Raises BenchError."""
+    first, *arguments = child_words(choice)
+    program = shutil.which(first)
+    if program is None:
+        raise BenchError(
+            f"--child {choice}: there is no program {first}: give its command as"
+            f" {child_label(choice)}=COMMAND"
+        )
+    # Its environment is empty, so it is not looked up again.
+    command = (str(Path(program).absolute()), *arguments)
+    digest = hashlib.sha256()
+    for word in command:
+        try:
+            content = Path(word).read_bytes() if Path(word).is_file() else word.encode()
+        except OSError as error:
+            raise BenchError(f"--child {choice}: {word}: {error.strerror}") from error
+        digest.update(hashlib.sha256(content).digest())
+    return OwnChild(command, digest.hexdigest())

@@ -17,8 +17,7 @@ from bench.results.environment import Environment
 from bench.results.result_file import ResultFile
 from bench.results.summary import load_summary
 from bench.running import ab
-from bench.running.ab import Side
-from bench.running.ab_files import PairFiles
+from bench.running.ab import PairFiles, Side
 from bench.running.equipment.equipment import Equipment
 from bench.running.selftest.tallies import (
     DECIDED,

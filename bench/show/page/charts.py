@@ -15,14 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.experiments.registry import View
+from bench.cases.names import FLOOR
 from bench.results.summary import Group, Summary
 from bench.show import units
-from bench.show.findings import FLOOR, Measure, title
+from bench.show.findings import Measure, title
 from bench.show.page import svg
 from bench.show.pictures import figures, style
 from bench.show.pictures.choice import further, was_measured
 from bench.show.pictures.clients import draw_panel, legend, points
+from bench.show.view import View
 
 _SIZE: Final = (4.9, 3.7)
 """Inches: on a telephone letters are then as large as they are meant to be."""

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,16 +18,20 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.experiments.registry import View, covered, views_of
-from bench.results.keys import PREFIX, Value, find
-from bench.results.summary import HEADINGS, CaseRow, Estimate, Group, Summary, measure_of
+from bench.cases.names import BASE
+from bench.errors import BenchError
+from bench.results.key import PREFIX, Value
+from bench.results.keys import find
+from bench.results.suite_file import check_no_result, write_atomically
+from bench.results.summary import CaseRow, Estimate, Group, Summary, measure_of
 from bench.show import comparison as comparison_output
 from bench.show import units, verdict
-from bench.show.findings import BASE
+from bench.show.findings import HEADINGS
 from bench.show.notes import notes
 from bench.show.page import charts as report_figures
 from bench.show.page.charts import Chart
 from bench.show.summary import throughput_ratio
+from bench.show.view import Reading, View
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Effect
 
@@ -126,11 +131,11 @@ class Compared:
     listing: Listing | None
 
 
-def page(summaries: Sequence[Summary], *, other_conditions: bool = False) -> str:
+def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
     """The whole page, for at least one result. The first of several is what each of the others is
     compared with; with ``other_conditions`` also what was measured under other conditions. The
     same results give the same page."""
-    base, *others = summaries
+    base, *others = readings
     environment = Environment(
         loader=PackageLoader("bench.show.page"),
         autoescape=True,
@@ -139,21 +144,24 @@ def page(summaries: Sequence[Summary], *, other_conditions: bool = False) -> str
         lstrip_blocks=True,
     )
     return environment.get_template(_TEMPLATE).render(
-        title=", ".join(summary.source for summary in summaries),
+        title=", ".join(reading.summary.source for reading in readings),
         comparisons=[
-            _compared(compare(base, other), f"compared-{index}", other_conditions=other_conditions)
+            _compared(
+                compare(base.summary, other.summary),
+                f"compared-{index}",
+                other_conditions=other_conditions,
+            )
             for index, other in enumerate(others, 1)
         ],
-        parts=[_part(summary, f"result-{index}") for index, summary in enumerate(summaries, 1)],
+        parts=[_part(reading, f"result-{index}") for index, reading in enumerate(readings, 1)],
     )
 
 
 # One result
 
 
-def _part(summary: Summary, ident: str) -> Part:
-    cases = [row.case for row in summary.rows]
-    ordinary = summary.without(covered(cases))
+def _part(reading: Reading, ident: str) -> Part:
+    summary, ordinary = reading.summary, reading.ordinary
     environment = summary.environment
     count = len(summary.rounds)
     return Part(
@@ -168,7 +176,7 @@ def _part(summary: Summary, ident: str) -> Part:
         notes=tuple(note.text for note in notes(summary)),
         charts=tuple(report_figures.curves(ordinary, ident)),
         further=tuple(report_figures.further_curves(ordinary, ident)),
-        experiments=tuple(_experiment(view, summary, ident) for view in views_of(cases)),
+        experiments=tuple(_experiment(view, summary, ident) for view in reading.views),
         listing=_listing(summary, f"{ident}-table"),
         facts=_facts(summary),
         settings=_settings(summary),
@@ -273,7 +281,7 @@ def _facts(summary: Summary) -> tuple[tuple[str, str], ...]:
 
 def _fact(name: str, value: Value) -> str:
     key = find(name)
-    return str(value) if key is None else key.format(value)
+    return str(value) if key is None else units.formatted(key, value)
 
 
 def _settings(summary: Summary) -> tuple[tuple[str, str], ...]:
@@ -348,3 +356,22 @@ def _change(one: CaseComparison) -> Line:
             Cell(comparison_output.smallest_text(decisive), smallest),
         ),
     )
+
+
+def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:
+    """Raises BenchError if no page can be written there: a folder, one of the results ``of`` which
+    it is, or, unless ``overwrite``, anything."""
+    if place.is_dir():
+        raise BenchError(f"{place}: is a folder: name a file, as {place / 'report.html'}")
+    there = [path for path in of if path.exists()]
+    if place in of or (place.exists() and any(map(place.samefile, there))):
+        raise BenchError(f"{place}: is the result itself: name another page, or another result")
+    check_no_result(place)
+    if place.exists() and not overwrite:
+        raise BenchError(f"{place}: is there already: use --force, or another name")
+
+
+def write_page(place: Path, readings: Sequence[Reading], *, other_conditions: bool = False) -> None:
+    """Overwrites what is there; ``other_conditions`` as in `page`. Raises ResultFileError."""
+    text = page(readings, other_conditions=other_conditions)
+    write_atomically(place, text.encode("utf-8"))

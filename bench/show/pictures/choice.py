@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 
 from bench.cases.case import Case
 from bench.errors import PictureError
-from bench.experiments.registry import BESIDES, VIEWS, covered, views_of
 from bench.results.summary import Group, Summary, measure_name
 from bench.show.findings import Measure
 from bench.show.pictures import figures
@@ -26,6 +25,7 @@ from bench.show.pictures.clients import clients_figure
 from bench.show.pictures.cpu_parts import cpu_figure, has_cpu
 from bench.show.pictures.knee import has_points, knee_figure
 from bench.show.pictures.ratio import ratio_figure, ratios
+from bench.show.view import Reading, View, Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,14 @@ KINDS: Final = (
 )
 """In the order in which they are drawn."""
 
-NAMES: Final = (
-    *(kind.name for kind in KINDS),
-    *(name for view in (*VIEWS, *BESIDES) for name in view.pictures),
-)
-"""Every picture that a result can have, besides those of single measures."""
+
+def names(views: Views) -> tuple[str, ...]:
+    """Every picture that a result can have, besides those of single measures."""
+    return (*(kind.name for kind in KINDS), *views.pictures)
 
 
 def draw(
-    summary: Summary,
+    reading: Reading,
     stem: Path,
     formats: Sequence[str] = figures.FORMATS,
     *,
@@ -106,35 +105,37 @@ def draw(
     anything is drawn, when a file is there already and ``force`` is not given. The same result
     gives the same SVG, byte for byte.
     """
-    names, fields, others = tuple(only), tuple(measures), tuple(more)
+    only_named, fields, others = tuple(only), tuple(measures), tuple(more)
     # A picture that was named as a measure as well is one picture.
     chosen: dict[str, figures.MakeFigure] = {}
-    if names or fields or not others:
-        pictures = _Pictures.of(summary)
-        chosen |= pictures.chosen(names, fields) if names or fields else pictures.unasked()
+    if only_named or fields or not others:
+        pictures = _Pictures.of(reading)
+        chosen |= (
+            pictures.chosen(only_named, fields) if only_named or fields else pictures.unasked()
+        )
     return figures.write_all([*chosen.items(), *others], stem, formats, force=force)
 
 
 def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
     """The ordinary pictures that `draw` makes only where they are asked for: name, caption and how
     to make each."""
-    groups = summary.without(covered([row.case for row in summary.rows])).groups()
-    for kind, extra, panels in _ordinary([kind for kind in KINDS if not kind.unasked], groups):
+    kinds = [kind for kind in KINDS if not kind.unasked]
+    for kind, extra, panels in _ordinary(kinds, summary.groups()):
         beside = "".join(f", {key}={value}" for key, value in extra)
         make = partial(kind.figure, panels, summary)
         yield f"{kind.name}{_suffix(extra)}", f"{kind.caption}{beside}", make
 
 
-def check_free(cases: Iterable[Case], stem: Path) -> None:
+def check_free(views: Views, cases: Iterable[Case], stem: Path) -> None:
     """Raises PictureError if a picture that a result of these cases would get is there already."""
     all_cases = tuple(cases)
-    shown_by_views = covered(all_cases)
+    shown_by_views = views.covered(all_cases)
     ordinary = [case for case in all_cases if case not in shown_by_views]
     suffixes = {_suffix(tuple(case.extra.items())) for case in ordinary}
     names = [
         f"{kind.name}{suffix}" for suffix in sorted(suffixes) for kind in KINDS if kind.unasked
     ]
-    names += [name for view in views_of(all_cases) for name in view.pictures]
+    names += [name for view in views.of(all_cases) for name in view.pictures]
     figures.check_free(figures.place(stem, name, one) for name in names for one in figures.FORMATS)
 
 
@@ -148,26 +149,27 @@ class _Pictures:
 
     summary: Summary
     groups: tuple[Group, ...]
-    cases: tuple[Case, ...]
+    views: tuple[View, ...]
 
     @classmethod
-    def of(cls, summary: Summary) -> _Pictures:
+    def of(cls, reading: Reading) -> _Pictures:
         """Raises PictureError if there is nothing to draw."""
-        cases = tuple(row.case for row in summary.rows)
-        pictures = cls(summary, summary.without(covered(cases)).groups(), cases)
+        pictures = cls(reading.summary, reading.ordinary.groups(), reading.views)
         if not pictures.names():
-            raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
+            raise PictureError(
+                f"{reading.summary.source}: no case has a result to draw: run it again"
+            )
         return pictures
 
     def names(self) -> tuple[str, ...]:
         """Those that the result has, without what further dimensions add."""
-        of_views = (name for view in views_of(self.cases) for name in view.pictures)
+        of_views = (name for view in self.views for name in view.pictures)
         return (*(kind.name for kind in KINDS if any(map(kind.shows, self.groups))), *of_views)
 
     def unasked(self) -> _Named:
         """What is drawn where nobody has chosen."""
         yield from self._of_kinds([kind for kind in KINDS if kind.unasked], self.groups)
-        yield from self._of_views(NAMES)
+        yield from self._of_views(self.names())
 
     def chosen(self, only: Sequence[str], measures: Sequence[str]) -> _Named:
         """Raises PictureError for what the result has not."""
@@ -196,7 +198,7 @@ class _Pictures:
             yield f"{kind.name}{_suffix(extra)}", partial(kind.figure, panels, self.summary)
 
     def _of_views(self, names: Sequence[str]) -> _Named:
-        for view in views_of(self.cases):
+        for view in self.views:
             for name in view.pictures:
                 if name in names:
                     yield name, partial(view.figure, name, self.summary)

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from bench.cases.names import FLOOR
 from bench.results.summary import Estimate, Group, Summary
-from bench.show.findings import FLOOR, Measure, title
+from bench.show.findings import Measure, title
 from bench.show.pictures import figures, style
 
 

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from bench.cases.names import FLOOR
 from bench.results.summary import Estimate, Group, Summary
 from bench.show import units
-from bench.show.findings import FLOOR, Measure, title
+from bench.show.findings import Measure, title
 from bench.show.pictures import figures, style
 from bench.statistics.knee import knees, point
 

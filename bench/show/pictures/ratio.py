@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.cases.names import BASE, is_rival
 from bench.results.summary import Group, Summary
-from bench.show.findings import BASE, Measure, is_rival, title
+from bench.show.findings import Measure, title
 from bench.show.pictures import figures, style
 from bench.statistics.crossover import Crossover, crossovers
 from bench.statistics.effects import Effect

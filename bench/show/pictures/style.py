@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from bench.cases.names import PEER, is_peer
+from bench.cases.names import FLOOR, PEER, is_peer
 from bench.show import units
-from bench.show.findings import FLOOR, Measure
+from bench.show.findings import Measure
 
 WIDTH = 9.0
 PANEL_HEIGHT = 3.3

@@ -17,11 +17,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from bench.cases.case import Case
+from bench.cases.names import BASE, CHALLENGER, FLOOR
 from bench.errors import PictureError
-from bench.results.distributions import Distributions
+from bench.results.histogram import Distributions
 from bench.results.summary import Group, Summary
 from bench.show import units
-from bench.show.findings import BASE, CHALLENGER, FLOOR, Measure
+from bench.show.findings import Measure
 from bench.show.pictures import figures, style
 from bench.statistics.tails import ONE_IN, Tails, percent, percentile_name, tail_ratios, tails
 

@@ -14,9 +14,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-LEAST_ARRIVALS: Final = 30
-"""A slice is stretched until so many are expected in it."""
-
 BACKLOG_SHARE: Final = 0.05
 BACKLOG_LEAST: Final = 100
 """A slice is overloaded, and ends, once more than this share of its arrivals wait, and more than so
@@ -26,11 +23,6 @@ A load that stays above capacity by more than that share gets there within the s
 is shorter than that share of the slice does not. The number keeps a burst in a short slice from
 counting as overload.
 """
-
-
-def least_s(rate_per_s: float) -> float:
-    """Seconds that a slice of such a load takes at the least."""
-    return LEAST_ARRIVALS / rate_per_s
 
 
 def poisson_starts_ns(rate_per_s: float, seconds: float, seed: str) -> array[int]:

@@ -13,7 +13,7 @@ import time
 from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from bench.worker.clients.closed_loop import SliceOutcome, Work, WrongPageError
+from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
 from bench.worker.meters import Used
 from bench.worker.protocol import STRIDE
 

@@ -6,10 +6,8 @@ event loop of the subject. Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from bench.cases.dimensions import (
     CLOSED,
@@ -23,20 +21,14 @@ from bench.cases.dimensions import (
     executor_threads,
 )
 from bench.worker.clients.arrivals import PoissonLoad
-from bench.worker.clients.closed_loop import SliceOutcome, Work, run_tasks, run_threads
+from bench.worker.clients.closed_loop import run_tasks, run_threads
 from bench.worker.clients.executor import run_on_executor
 from bench.worker.clients.heartbeat import with_heartbeat, with_heartbeat_thread
 from bench.worker.clients.on_loop import on_loop
 from bench.worker.clients.open_loop import run_open_tasks, run_open_threads
 from bench.worker.clients.read_path import ReadPath
-from bench.worker.meters import Meter
+from bench.worker.clients.slice import TaskRunner, ThreadRunner
 from bench.worker.protocol import WorkerSpec
-
-ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
-TaskRunner = Callable[
-    [Work[Awaitable[bytes]], int, float, Sequence[Meter]], Coroutine[Any, Any, SliceOutcome]
-]
-"""Work, number of clients, seconds, and the meters to read just before and after."""
 
 
 def thread_runner(spec: WorkerSpec) -> ThreadRunner:

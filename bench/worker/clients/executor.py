@@ -14,8 +14,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.worker.clients.closed_loop import Client, SliceOutcome, Work, WrongPageError, outcome
-from bench.worker.clients.slice import Slice, ThreadStart
+from bench.worker.clients.slice import (
+    Client,
+    Slice,
+    SliceOutcome,
+    ThreadStart,
+    Work,
+    WrongPageError,
+    outcome,
+)
 from bench.worker.meters import Meter
 
 _now_ns = time.perf_counter_ns

@@ -21,20 +21,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bench.cases.dimensions import HEARTBEAT_THREAD
-from bench.worker.clients.closed_loop import SliceOutcome, Work
+from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import Meter, Used
+from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 
 if TYPE_CHECKING:
-    from bench.worker.clients.choice import TaskRunner, ThreadRunner
+    from bench.worker.clients.slice import TaskRunner, ThreadRunner
 
-PERIOD_NS: Final = 1_000_000
 
 IDLE_S: Final = 0.05
 """How long it beats before the clients begin."""
 
-LATE: Final = "heartbeat_late_ns"
-IDLE_LATE: Final = "heartbeat_idle_late_ns"
-"""Series of a slice: the lateness of each beat, in their order; the same before the clients."""
 
 _now_ns = time.perf_counter_ns
 
@@ -70,9 +67,7 @@ class Heartbeat(ABC):
     """Beats from ``start`` to ``stop``; a context manager, which ends it on every path."""
 
     def __init__(self) -> None:
-        from bench.worker.clients.beat_timer import (
-            BeatTimer,  # for runs with a heartbeat alone, see there
-        )
+        from bench.worker.clients.timers import BeatTimer
 
         self.beats = Beats()
         self._timer = BeatTimer()

@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.worker.clients.closed_loop import SliceOutcome, Work
+from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import Meter
 
 if TYPE_CHECKING:
-    from bench.worker.clients.choice import TaskRunner, ThreadRunner
+    from bench.worker.clients.slice import TaskRunner, ThreadRunner
 
 
 def executor_threads() -> int:

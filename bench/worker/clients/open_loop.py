@@ -19,26 +19,22 @@ from array import array
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
 
 from bench.worker.clients.arrivals import Backlog, PoissonLoad
-from bench.worker.clients.closed_loop import (
+from bench.worker.clients.slice import (
     Client,
+    Slice,
     SliceOutcome,
+    TaskStart,
+    ThreadStart,
     Work,
     WrongPageError,
     give_way,
     outcome,
 )
-from bench.worker.clients.slice import Slice, TaskStart, ThreadStart
 from bench.worker.clients.timers import Pacer, precise_sleep
 from bench.worker.meters import Meter
-
-FROM_CALL: Final = "from_call_ns"
-"""Series: of every redo what the client saw that made it, from its call to its page."""
-
-PACER_LATE: Final = "pacer_late_ns"
-"""Series: of every arrival that a free client awaited, how late it called."""
+from bench.worker.protocol import FROM_CALL, PACER_LATE
 
 _now_ns = time.perf_counter_ns
 

@@ -16,23 +16,23 @@ from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
-from typing import Final
 
-from bench.worker.clients.closed_loop import (
+from bench.worker.clients.read_path import Passage, ReadPath
+from bench.worker.clients.slice import (
     Client,
+    Slice,
     SliceOutcome,
+    TaskStart,
+    ThreadStart,
     Work,
     WrongPageError,
     give_way,
     outcome,
 )
-from bench.worker.clients.read_path import Passage, ReadPath
-from bench.worker.clients.slice import Slice, TaskStart, ThreadStart
 from bench.worker.meters import Meter
+from bench.worker.protocol import REDO_NS
 
 _now_ns = time.perf_counter_ns
-
-REDO_NS: Final = "redo_ns"
 
 
 class _Reader:

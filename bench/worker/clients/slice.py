@@ -10,10 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+import types
+from array import array
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from bench.worker.meters import Meter, Used, used_before, used_since
+from bench.worker.protocol import STRIDE
 
 _now_ns = time.perf_counter_ns
 
@@ -103,3 +107,85 @@ class TaskStart:
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         this.end()
+
+
+Answer = TypeVar("Answer")
+
+
+@types.coroutine
+def give_way() -> Generator[None, None, None]:
+    """What ``asyncio.sleep(0)`` does, without the coroutine that it puts around this."""
+    yield
+
+
+class WrongPageError(Exception):
+    """A redo succeeded with a page that is not its own."""
+
+    def __init__(self, client: int, request: int) -> None:
+        super().__init__(f"wrong page: client {client}, request {request}")
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[Answer]):
+    """What there is to redo: ``calls[i]`` must give ``pages[i]``.
+
+    ``by_client``: the calls of each client, as many as ``calls``, where they are not the same.
+    """
+
+    calls: Sequence[Callable[[], Answer]]
+    pages: Sequence[bytes]
+    by_client: Sequence[Sequence[Callable[[], Answer]]] = ()
+
+    def of(self, client: int) -> Sequence[Callable[[], Answer]]:
+        """The calls of one client."""
+        return self.by_client[client] if self.by_client else self.calls
+
+
+@dataclass(slots=True)
+class Client:
+    """What one client has done; times are perf_counter_ns."""
+
+    number: int
+    start_ns: int = 0
+    end_ns: int = 0
+    latency_ns: array[int] = field(default_factory=lambda: array("q"))
+
+    def first(self, count: int) -> int:
+        """The request that it begins with."""
+        return self.number * STRIDE % count
+
+
+@dataclass(frozen=True, slots=True)
+class SliceOutcome:
+    """``payload``: see ``worker_protocol``. ``used``: what each meter's process used meanwhile.
+    ``series`` (arrays of int64) and ``counts``: what else was measured, by name."""
+
+    payload: bytes
+    used: tuple[Used, ...]
+    series: Mapping[str, array[int]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def outcome(
+    this: Slice,
+    team: Sequence[Client],
+    series: Mapping[str, array[int]] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> SliceOutcome:
+    """What a slice was that has ended, from its clients."""
+    head = array("q")
+    for client in team:
+        head.append(client.start_ns - this.opened_ns)
+        head.append(client.end_ns - this.opened_ns)
+        head.append(len(client.latency_ns))
+    payload = b"".join((head.tobytes(), *(client.latency_ns.tobytes() for client in team)))
+    return SliceOutcome(payload, this.used, series or {}, counts or {})
+
+
+ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
+
+
+TaskRunner = Callable[
+    [Work[Awaitable[bytes]], int, float, Sequence[Meter]], Coroutine[Any, Any, SliceOutcome]
+]
+"""Work, number of clients, seconds, and the meters to read just before and after."""

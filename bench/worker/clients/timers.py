@@ -1,8 +1,11 @@
-"""Waiting until a moment, as precisely as the kernel can, for threads and for tasks.
+"""Timers that are as precise as the kernel's: for sleeping threads, waiting tasks and heartbeats.
 
-Threads sleep, and need a small timer slack for it. asyncio rounds its timers up to a millisecond
-(epoll takes no less), which would count against every manager on a loop: tasks wait for a timerfd.
-Standard library only; Linux only.
+Threads sleep, and need a small timer slack for it. asyncio rounds its timers up to a millisecond,
+as epoll takes nothing finer, which would count against every manager on a loop: tasks and
+heartbeats wait for a timerfd (timerfd_create(2)) instead.
+
+Standard library only; Linux only. Only workers that have an open loop or a heartbeat import this
+module, so that no other worker loads ctypes. (``os`` has these calls from Python 3.13 on.)
 """
 
 from __future__ import annotations
@@ -25,16 +28,17 @@ _TFD_TIMER_ABSTIME: Final = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(result: int, call: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{call}: {os.strerror(number)}")
-    return result
+class _TimerSpec(ctypes.Structure):
+    """struct itimerspec: a period and the first time, each as seconds and nanoseconds."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_long) for name in ("period_s", "period_ns", "time_s", "time_ns")
+    )
 
 
 @contextlib.contextmanager
 def precise_sleep() -> Iterator[None]:
-    """Threads that are started meanwhile sleep to the microsecond; usual are 50 us more."""
+    """Threads started inside sleep with a slack of 1 ns; the usual slack is 50 us."""
     usual_ns = _checked(_libc.prctl(_PR_GET_TIMERSLACK, 0, 0, 0, 0), "prctl")
     _set_slack_ns(1)
     try:
@@ -43,40 +47,25 @@ def precise_sleep() -> Iterator[None]:
         _set_slack_ns(usual_ns)
 
 
-def _set_slack_ns(slack_ns: int) -> None:
-    _checked(_libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(slack_ns), 0, 0, 0), "prctl")
-
-
-class _TimerSpec(ctypes.Structure):
-    """struct itimerspec: a period, which is not used, and a time."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_long) for name in ("period_s", "period_ns", "time_s", "time_ns")
-    )
-
-
 class Pacer:
     """Wakes the tasks of one event loop, each at its time.
 
-    A context manager; nobody may wait any more when it is left.
+    A context manager; no task may wait any more when it is left.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Raises OSError."""
         self._loop = loop
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._timer = _checked(
-            _libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC),
-            "timerfd_create",
-        )
+        self._timer = _timer(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.add_reader(self._timer, self._wake)
 
     async def until(self, due_ns: int) -> None:
-        """Returns at or after that time (perf_counter_ns); to be called in the order of times."""
+        """Returns at or after that time (perf_counter_ns). Call it in the order of times."""
         woken = self._loop.create_future()
         self._waiting.append((due_ns, woken))
         if len(self._waiting) == 1:
-            self._set(due_ns)
+            _arm(self._timer, due_ns)
         await woken
 
     def _wake(self) -> None:
@@ -84,18 +73,10 @@ class Pacer:
         waiting = self._waiting
         while waiting and waiting[0][0] <= now_ns:
             _, woken = waiting.popleft()
-            if not woken.done():  # or its task was cancelled
+            if not woken.done():  # its task may have been cancelled
                 woken.set_result(None)
-        self._set(waiting[0][0] if waiting else 0)
-
-    def _set(self, due_ns: int) -> None:
-        """Sets the timer, or stops it with 0; either way it is not readable until it is due."""
-        seconds, ns = divmod(due_ns, _NS_PER_S)
-        spec = _TimerSpec(0, 0, seconds, ns)
-        _checked(
-            _libc.timerfd_settime(self._timer, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None),
-            "timerfd_settime",
-        )
+        # Setting the timer, even to 0, also makes it unreadable until it is due.
+        _arm(self._timer, waiting[0][0] if waiting else 0)
 
     def __enter__(self) -> Pacer:
         return self
@@ -108,3 +89,46 @@ class Pacer:
     ) -> None:
         self._loop.remove_reader(self._timer)
         os.close(self._timer)
+
+
+class BeatTimer:
+    """The timer of a heartbeat: its descriptor ``fd`` becomes readable at every beat."""
+
+    def __init__(self) -> None:
+        """The timer is not armed. Raises OSError."""
+        self.fd: int = _timer(os.O_CLOEXEC)
+
+    def arm(self, first_ns: int, period_ns: int) -> None:
+        """Beats at that time (perf_counter_ns), at once if it is past, and each period later."""
+        _arm(self.fd, first_ns, period_ns)
+
+    def wait(self) -> None:
+        """Blocks until the next beat, and consumes it. Releases the interpreter lock meanwhile."""
+        os.read(self.fd, 8)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def _set_slack_ns(slack_ns: int) -> None:
+    _checked(_libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(slack_ns), 0, 0, 0), "prctl")
+
+
+def _timer(flags: int) -> int:
+    return _checked(_libc.timerfd_create(time.CLOCK_MONOTONIC, flags), "timerfd_create")
+
+
+def _arm(timer: int, first_ns: int, period_ns: int = 0) -> None:
+    """Sets the timer to that time (perf_counter_ns); a time of 0 stops it."""
+    spec = _TimerSpec(*divmod(period_ns, _NS_PER_S), *divmod(first_ns, _NS_PER_S))
+    _checked(
+        _libc.timerfd_settime(timer, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None),
+        "timerfd_settime",
+    )
+
+
+def _checked(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result

@@ -12,14 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
 
+from bench.cases.dimensions import UNREAPED_MOST
 from bench.worker.subjects.subject import PIPE_BYTES, SubjectError
 from walredo import PAGE_SIZE
 from walredo.child import Child
-
-UNREAPED_MOST: Final = 64
-"""Children launched and not reaped, at most: where reaping falls behind, launches wait for it."""
 
 
 class Unreaped:

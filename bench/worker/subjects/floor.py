@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Mapping
 
-from bench.worker.clients.closed_loop import SliceOutcome
+from bench.worker.clients.slice import SliceOutcome
 from bench.worker.meters import Meter, ProcessMeter, used_before, used_since
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.subject import PIPE_BYTES, Fact, SubjectError

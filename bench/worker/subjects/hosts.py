@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from bench.worker.clients.at_once import Episode, tasks_at_once, threads_at_once
-from bench.worker.clients.closed_loop import Work
+from bench.worker.clients.slice import Work
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.manager import config_of, loop_of
 from bench.worker.subjects.subject import Fact, SubjectError, pages_of, requests_of

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from bench.cases.dimensions import PER_TENANT
 from bench.cases.names import is_own_manager
 from bench.worker.clients.choice import task_runner, thread_runner
-from bench.worker.clients.closed_loop import SliceOutcome, Work
+from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import ChildMeter, Meter, OwnMeter
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.streams_manager import StreamsManager

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 from functools import partial
 
 from bench.worker.clients.choice import task_runner, thread_runner
-from bench.worker.clients.closed_loop import SliceOutcome, Work
+from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import Meter, OwnMeter
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.subject import Fact, pages_of

@@ -25,9 +25,8 @@ from bench.cases.dimensions import (
     STORM_WAIT,
 )
 from bench.worker.clients.at_once import Episode, outcome_of
-from bench.worker.clients.closed_loop import SliceOutcome
-from bench.worker.memory_meters import memory_bytes
-from bench.worker.meters import ChildMeter, Meter, OwnMeter, used_before, used_since
+from bench.worker.clients.slice import SliceOutcome
+from bench.worker.meters import ChildMeter, Meter, OwnMeter, memory_bytes, used_before, used_since
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.bare_children import (
     Unreaped,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench.worker.clients.closed_loop import SliceOutcome
+from bench.worker.clients.slice import SliceOutcome
 from bench.worker.meters import Meter
 from bench.worker.protocol import BY_LENGTH, WorkerSpec
 from walredo import PAGE_SIZE, RedoRequest, parse_requests

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from bench.worker.clients.choice import task_runner, thread_runner
-from bench.worker.clients.closed_loop import SliceOutcome, Work
+from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import ChildrenMeter, Meter, OwnMeter
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.manager import (

@@ -11,7 +11,7 @@ from bench.cases.case import Case
 from bench.cases.config import ConfigError, load_profile, override
 from bench.cases.dimensions import Admission, Load, executor_threads
 from bench.cases.matrix import cases_of, without_meaning
-from bench.experiments.registry import covered, views_of
+from bench.experiments.registry import VIEWS
 
 
 def test_what_they_mean() -> None:
@@ -122,8 +122,8 @@ def test_a_peer_has_no_busy_processes_beside_it() -> None:
 def test_profiles_of_shared_threads_and_cpu_have_their_views(name: str) -> None:
     config = load_profile(name)
     cases = cases_of(config)
-    assert [view.name for view in views_of(cases)] == [name]
-    assert covered(cases) == set(cases)
+    assert [view.name for view in VIEWS.of(cases)] == [name]
+    assert VIEWS.covered(cases) == set(cases)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from bench.results.record import FailedRun
 from bench.results.result_file import ResultFile
 from bench.results.summary import Summary, load_summary
 from bench.running.equipment.workloads import WORKLOADS, make_requests
-from bench.running.worker_process import RunFailedError
+from bench.running.processes import RunFailedError
 from bench.show.exports import bencher, github_action
 from tests.support.children import LIMIT_S
 from tests.support.made_up_runs import RUN, Bench

@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 
 from bench.cases.case import Case
-from bench.cli.mini_table import MiniTable
-from bench.cli.progress import ProgressListener
+from bench.cli.progress import MiniTable, ProgressListener
 from bench.results.record import FailedRun
 from bench.running.schedule import Plan
 from tests.support.synthetic import steady_record

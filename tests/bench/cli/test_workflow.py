@@ -16,10 +16,9 @@ import pytest
 
 from bench.cases.case import Case
 from bench.cases.config import load_profile, override
-from bench.cli.ab import minutes_in_s
-from bench.cli.compare import Output
+from bench.cli.comparing import Output
 from bench.cli.main import parse
-from bench.cli.options import given_options
+from bench.cli.options import given_options, minutes_in_s
 from bench.places import ROOT
 from tests.bench.show.test_page_in_browser import SCREENSHOTS
 from tests.support.made_up_runs import Bench

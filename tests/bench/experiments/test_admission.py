@@ -18,12 +18,12 @@ from bench.results.measures.admission import admission_measures
 from bench.results.record import FailedRun, RunRecord
 from bench.results.samples import int64s_from
 from bench.results.summary import Summary, load_summary
-from bench.running.worker_process import RunFailedError
+from bench.running.processes import RunFailedError
 from bench.show.notes import notes
 from bench.show.pictures.choice import draw
 from bench.show.summary import as_data, print_summary
 from tests.support.made_up_runs import RUN, Bench
-from tests.support.synthetic import ENVIRONMENT, save, steady_record
+from tests.support.synthetic import ENVIRONMENT, reading, save, steady_record
 
 KIB = 1024
 BUDGET = replace(ENVIRONMENT, config_json=json.dumps({"read_path": {"budget_bytes": 40 * KIB}}))
@@ -151,7 +151,7 @@ def test_what_ran_over_budget_is_shown(tmp_path: Path) -> None:
     )
     assert finding(panel).startswith("N = 8: unlimited and after:2 over budget; memory bounded")
     file = io.StringIO()
-    print_summary(summary, Console(file=file, width=100))
+    print_summary(reading(summary), Console(file=file, width=100))
     text = file.getvalue()
     rows = [line.split() for line in text.splitlines() if line.split()[-4:-2] == ["over", "budget"]]
     assert [next(cell for cell in row if cell != "sync") for row in rows] == [
@@ -176,7 +176,7 @@ def test_another_failure_is_not_hidden_by_those_over_budget(tmp_path: Path) -> N
 def test_the_table_has_a_line_per_admission_and_fits(tmp_path: Path) -> None:
     records = [*four("sync"), *four("async-uvloop")]
     file = io.StringIO()
-    print_summary(summary_of(tmp_path, records), Console(file=file, width=100))
+    print_summary(reading(summary_of(tmp_path, records)), Console(file=file, width=100))
     lines = file.getvalue().splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 100
     assert "…" not in file.getvalue()
@@ -189,7 +189,7 @@ def test_the_table_has_a_line_per_admission_and_fits(tmp_path: Path) -> None:
 
 
 def test_as_data(tmp_path: Path) -> None:
-    (load,) = as_data(over_budget(tmp_path))["experiments"]["admission"]
+    (load,) = as_data(reading(over_budget(tmp_path)))["experiments"]["admission"]
     assert (load["clients"], load["budget_bytes"]) == (8, 40 * KIB)
     by_name = {one["name"]: one for one in load["cases"]}
     unlimited = by_name["sync/short/n=8/admission=unlimited"]
@@ -202,7 +202,7 @@ def test_as_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("over", [False, True])
 def test_its_figure_is_the_only_one(over: bool, tmp_path: Path) -> None:
     summary = over_budget(tmp_path) if over else summary_of(tmp_path, four())
-    (picture,) = draw(summary, tmp_path / "a", ["svg"])
+    (picture,) = draw(reading(summary), tmp_path / "a", ["svg"])
     assert picture.name == "a-admission.svg"
     text = picture.read_text()
     assert "memory bounded fastest" in text

@@ -22,7 +22,7 @@ from bench.show.families import families, lines
 from bench.show.pictures import figures
 from bench.show.pictures.choice import draw
 from bench.show.summary import as_data, print_summary
-from tests.support.synthetic import USAGE, int64s, save, steady_record
+from tests.support.synthetic import USAGE, int64s, reading, save, steady_record
 
 EXECUTOR, FAIRNESS, CPU = ExecutorView(), FairnessView(), CpuView()
 ROUNDS = 5
@@ -37,7 +37,7 @@ def summary_of(
 
 def shown(summary: Summary) -> str:
     file = io.StringIO()
-    print_summary(summary, Console(file=file, width=100))
+    print_summary(reading(summary), Console(file=file, width=100))
     text = file.getvalue()
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
     assert "…" not in text
@@ -76,7 +76,7 @@ def test_in_flight_against_threads(executors: Summary) -> None:
     ratios = "sync, a thread each 0.50x (0.50-0.50), sync on 4 threads 0.50x (0.50-0.50)"
     assert f"throughput to that of async: {ratios}" in text
     assert "/floor" not in text, "no ordinary table repeats them"
-    (group,) = as_data(executors)["experiments"]["executor"]
+    (group,) = as_data(reading(executors))["experiments"]["executor"]
     by = {(one["manager"], one["executor"], one["clients"]): one for one in group["cases"]}
     assert len(by) == 6
     on_four = by["sync", "4", 64]
@@ -127,7 +127,7 @@ def test_fairness_shows_who_is_starved(tmp_path: Path) -> None:
     jain = 40**2 / (4 * (37**2 + 3))
     said = f"yielding 1.00 to 1.00, going on {jain:.2f} to {jain:.2f}; least with sync, goes on"
     assert f"short: Jain's index at N = 4: {said}" in text
-    (group,) = as_data(summary)["experiments"]["fairness"]
+    (group,) = as_data(reading(summary))["experiments"]["fairness"]
     by = {one["pause"]: one for one in group["cases"]}
     assert by["none"]["jain"] == pytest.approx(jain)
     assert by["none"]["slowest_share"] == pytest.approx(0.1)
@@ -162,7 +162,7 @@ def test_cpu_says_where_the_claim_holds(cpu: Summary) -> None:
     assert f"short, with nothing beside: {sides} (claimed: less at 0.5 to 1.5 x CPUs" in text
     assert "so at 2 of 2 N)" in text
     assert "child use at N = 8: 60% alone, 80% with 2 busy" in text
-    (group,) = as_data(cpu)["experiments"]["cpu"]
+    (group,) = as_data(reading(cpu))["experiments"]["cpu"]
     by = {(o["manager"], o["background_load"], o["clients"]): o for o in group["cases"]}
     one = by["async", 2, 8]
     assert one["cpu_to_sync"]["ratio"] == pytest.approx(2)
@@ -189,7 +189,7 @@ def test_figures_are_written_whatever_is_known(
     summary: Summary = request.getfixturevalue(made)
     names = {"executors": "executor", "cpu": "cpu"}
     (tmp_path / "out").mkdir()
-    paths = draw(summary, tmp_path / "out", ("svg",))
+    paths = draw(reading(summary), tmp_path / "out", ("svg",))
     assert [path.name for path in paths] == [f"{names[made]}.svg"]
     assert paths[0].stat().st_size > 1000
 
@@ -201,4 +201,4 @@ def test_where_every_run_failed_there_is_a_figure_without_lines(tmp_path: Path) 
     assert list(EXECUTOR.tables(summary)) == []
     assert EXECUTOR.data(summary) == []
     figures.write(tmp_path / "x.svg", lambda: EXECUTOR.figure("executor", summary))
-    json.dumps(as_data(summary))
+    json.dumps(as_data(reading(summary)))

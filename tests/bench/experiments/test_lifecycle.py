@@ -42,6 +42,7 @@ from tests.support.synthetic import (
     ENVIRONMENT,
     USAGE,
     idle_slice,
+    reading,
     save,
     steady_record,
     steady_slice,
@@ -208,7 +209,7 @@ def test_a_storm_alone_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
 
 def shown(summary: Summary, width: int = 100) -> str:
     file = io.StringIO()
-    print_summary(summary, Console(file=file, width=width))
+    print_summary(reading(summary), Console(file=file, width=width))
     return file.getvalue()
 
 
@@ -245,7 +246,7 @@ def test_the_view_has_the_known_truth(tmp_path: Path) -> None:
 
 
 def test_the_data_have_units_and_nulls(tmp_path: Path) -> None:
-    data = as_data(summary_of(tmp_path, everything()))["experiments"]["lifecycle"]
+    data = as_data(reading(summary_of(tmp_path, everything())))["experiments"]["lifecycle"]
     json.dumps(data)
     first: dict[str, Any] = data["episodes"][0]["cases"][0]
     assert first["name"] == "sync/short/n=1/scenario=cold-start"
@@ -262,7 +263,7 @@ def test_the_data_have_units_and_nulls(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scenarios", [SCENARIOS, (REAP,), (STORM_WAIT,), (COLD_START,)])
 def test_there_is_one_figure_of_what_there_is(tmp_path: Path, scenarios: Sequence[str]) -> None:
     records = [one for one in everything() if one.case.scenario in scenarios]
-    paths = draw(summary_of(tmp_path, records), tmp_path / "b", ["svg"])
+    paths = draw(reading(summary_of(tmp_path, records)), tmp_path / "b", ["svg"])
     assert [path.name for path in paths] == ["b-lifecycle.svg"]
     svg = paths[0].read_text()
     assert ("cold-start, short" in svg) == (COLD_START in scenarios)
@@ -279,7 +280,9 @@ def test_cases_that_only_failed_are_shown_as_such(tmp_path: Path) -> None:
     summary = load_summary(path)
     assert "its child has answered" in " ".join(shown(summary).split())
     assert LifecycleView().data(summary) == {"episodes": [], "storms": []}
-    (svg,) = (one for one in draw(summary, tmp_path / "b", ["svg"]) if "lifecycle" in one.name)
+    (svg,) = (
+        one for one in draw(reading(summary), tmp_path / "b", ["svg"]) if "lifecycle" in one.name
+    )
     assert "no run gave a result" in svg.read_text()
 
 

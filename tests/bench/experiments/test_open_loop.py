@@ -13,12 +13,13 @@ from rich.console import Console
 from bench.cases.case import Case
 from bench.experiments.open_loop.findings import panels
 from bench.experiments.open_loop.view import OpenView
+from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import Summary, load_summary
 from bench.show.pictures.choice import check_free, draw
 from bench.show.summary import as_data, print_summary
 from tests.support.open_runs import open_record
-from tests.support.synthetic import save, steady_record
+from tests.support.synthetic import reading, save, steady_record
 
 SYNC, ASYNC = Case("sync", "short", 4), Case("async", "short", 4)
 
@@ -61,7 +62,7 @@ def summary(tmp_path: Path) -> Summary:
 
 def shown(summary: Summary, width: int = 100) -> str:
     file = io.StringIO()
-    print_summary(summary, Console(file=file, width=width))
+    print_summary(reading(summary), Console(file=file, width=width))
     return file.getvalue()
 
 
@@ -118,7 +119,7 @@ def test_loads_in_redos_per_second_and_without_a_closed_loop(tmp_path: Path) -> 
     text = shown(summary_of(tmp_path, made))
     assert "a load of 20000/s sync has a p99 of 100 us" in " ".join(text.split())
     assert "2.00x" in text
-    (svg, _) = draw(load_summary(tmp_path / "a.json"), tmp_path / "x")
+    (svg, _) = draw(reading(load_summary(tmp_path / "a.json")), tmp_path / "x")
     assert "load, redos per second" in svg.read_text()
 
 
@@ -149,7 +150,7 @@ def test_a_case_that_only_failed_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_data_is_json_with_units_in_names(summary: Summary) -> None:
-    data = json.loads(json.dumps(as_data(summary)))["experiments"]["open_loop"]
+    data = json.loads(json.dumps(as_data(reading(summary))))["experiments"]["open_loop"]
     assert data[0]["group"] == "short, N = 4"
     sync = data[0]["managers"][0]
     assert sync["closed"] == "sync/short/n=4"
@@ -163,7 +164,7 @@ def test_data_is_json_with_units_in_names(summary: Summary) -> None:
 
 
 def test_the_figure_says_what_it_shows(summary: Summary, tmp_path: Path) -> None:
-    written = draw(summary, tmp_path / "a")
+    written = draw(reading(summary), tmp_path / "a")
     assert [path.name for path in written] == ["a-open-loop.svg", "a-open-loop.png"]
     svg = " ".join(written[0].read_text().split())
     for label in ("p50", "p99", "p99 from the call", "p99 of the closed loop", "overloaded"):
@@ -181,4 +182,4 @@ def test_only_open_loads_and_their_closed_loops_are_covered() -> None:
 def test_its_picture_is_looked_for_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "open-loop.svg").write_text("mine")
     with pytest.raises(Exception, match=r"open-loop\.svg: is there already"):
-        check_free([SYNC, loaded("sync", "open:50%")], tmp_path)
+        check_free(VIEWS, [SYNC, loaded("sync", "open:50%")], tmp_path)

@@ -27,14 +27,14 @@ from bench.experiments.published.reference import (
     load,
 )
 from bench.experiments.published.shapes import Direction, Ratio
-from bench.experiments.registry import covered, views_of
+from bench.experiments.registry import VIEWS
 from bench.results.summary import Group, Summary, load_summary
 from bench.running.equipment.workloads import make_requests
 from bench.show.pictures.choice import draw
 from bench.show.summary import as_data, print_summary
 from fake_redo_child.child.python_child import COST_PRESETS
 from tests.support.drawn import xs
-from tests.support.synthetic import save, steady_record
+from tests.support.synthetic import reading, save, steady_record
 
 N = (1, 2, 4, 8)
 
@@ -213,9 +213,9 @@ def test_the_profile_is_what_was_published() -> None:
     assert config.budget_s is not None
     assert config.budget_s <= 240
     cases = cases_of(config)
-    assert [view.name for view in views_of(cases)] == ["published"]
+    assert [view.name for view in VIEWS.of(cases)] == ["published"]
     assert view_published.VIEW.covered(cases) == set(cases)
-    assert not covered(cases), "the ordinary tables stay"
+    assert not VIEWS.covered(cases), "the ordinary tables stay"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def twice(tmp_path: Path) -> Summary:
 def test_what_is_printed(twice: Summary) -> None:
     for width in (100, 60):
         out = StringIO()
-        print_summary(twice, Console(file=out, width=width))
+        print_summary(reading(twice), Console(file=out, width=width))
         text = " ".join(out.getvalue().split())
         assert "points the published way at 2 of 4 N: short 2 of 4 (not at N = 1, 2)." in text
         assert "2.00 (2.00-2.00)" in text
@@ -268,7 +268,7 @@ def test_what_is_printed(twice: Summary) -> None:
 
 
 def test_the_same_as_data(twice: Summary) -> None:
-    data = as_data(twice)["experiments"]["published"]
+    data = as_data(reading(twice))["experiments"]["published"]
     (short,) = data["workloads"]
     assert data["problem"] is None
     assert [one["clients"] for one in short["sync_to_async"]] == list(N)
@@ -285,7 +285,7 @@ def test_the_same_as_data(twice: Summary) -> None:
 
 
 def test_the_figure(twice: Summary, tmp_path: Path) -> None:
-    written = {path.name: path for path in draw(twice, tmp_path / "a", ["svg"])}
+    written = {path.name: path for path in draw(reading(twice), tmp_path / "a", ["svg"])}
     assert set(written) == {
         "a-latency-cost-pg14.svg",
         "a-throughput-cost-pg14.svg",
@@ -304,10 +304,10 @@ def test_the_figure(twice: Summary, tmp_path: Path) -> None:
 def test_one_round_decides_nothing(tmp_path: Path) -> None:
     summary = made_up(tmp_path, sync={n: [20_000] for n in N}, async_={n: [10_000] for n in N})
     out = StringIO()
-    print_summary(summary, Console(file=out, width=100))
+    print_summary(reading(summary), Console(file=out, width=100))
     assert "short 0 of 4 (undecided at any N)" in " ".join(out.getvalue().split())
     assert "2.00 (?)" in out.getvalue()
-    assert draw(summary, tmp_path / "a", ["svg"])
+    assert draw(reading(summary), tmp_path / "a", ["svg"])
 
 
 def test_without_the_file_the_own_figures_are_shown_and_why(
@@ -315,12 +315,12 @@ def test_without_the_file_the_own_figures_are_shown_and_why(
 ) -> None:
     monkeypatch.setattr(view_published, "load", lambda: load(tmp_path / "none.json"))
     out = StringIO()
-    print_summary(twice, Console(file=out, width=200))
+    print_summary(reading(twice), Console(file=out, width=200))
     assert "The published figures are not to be had: " in out.getvalue()
     assert "none.json: No such file" in out.getvalue()
     assert "2.00 (2.00-2.00)" in out.getvalue()
-    assert "none.json" in as_data(twice)["experiments"]["published"]["problem"]
-    assert draw(twice, tmp_path / "a", ["svg"])
+    assert "none.json" in as_data(reading(twice))["experiments"]["published"]["problem"]
+    assert draw(reading(twice), tmp_path / "a", ["svg"])
 
 
 # --- What tests are made of -----------------------------------------------------------------------

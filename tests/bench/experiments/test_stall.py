@@ -23,10 +23,10 @@ from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import load_summary
 from bench.show.pictures.choice import draw
 from bench.show.summary import as_data, print_summary
-from bench.worker.clients.heartbeat import IDLE_LATE, LATE, PERIOD_NS
+from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 from tests.support.made_up_runs import Bench
 from tests.support.suites import run
-from tests.support.synthetic import int64s, save, steady_record
+from tests.support.synthetic import int64s, reading, save, steady_record
 
 MS = PERIOD_NS
 
@@ -136,7 +136,7 @@ def test_what_rounds_do_not_agree_on_is_not_told_apart(
 
 def shown(path: Path, width: int = 100) -> str:
     file = io.StringIO()
-    print_summary(load_summary(path), Console(file=file, width=width))
+    print_summary(reading(load_summary(path)), Console(file=file, width=width))
     return file.getvalue()
 
 
@@ -155,7 +155,7 @@ def test_the_table_has_the_known_truth_in_100_columns(tmp_path: Path) -> None:
 
 
 def test_the_data_have_units_and_null_for_what_is_unknown(tmp_path: Path) -> None:
-    data = json.loads(json.dumps(as_data(load_summary(a_result(tmp_path)))))
+    data = json.loads(json.dumps(as_data(reading(load_summary(a_result(tmp_path))))))
     loop, thread = data["experiments"]["stall"]
     assert (loop["heartbeat"], thread["heartbeat"]) == ("loop", "thread")
     first = loop["cases"][0]
@@ -174,17 +174,17 @@ def test_a_case_that_only_failed_is_shown_without_numbers(tmp_path: Path) -> Non
     only = save(tmp_path / "o.json", [steady_record(ASYNC)])
     (panel,) = panels(load_summary(only))
     assert verdict(panel) == "short, a beat on the loop: no beat was measured."
-    assert len(draw(load_summary(only), tmp_path)) == 2
+    assert len(draw(reading(load_summary(only)), tmp_path)) == 2
 
 
 def test_the_figure_says_what_was_found(tmp_path: Path) -> None:
     summary = load_summary(a_result(tmp_path))
-    paths = draw(summary, tmp_path, ["svg"])
+    paths = draw(reading(summary), tmp_path, ["svg"])
     assert [path.name for path in paths] == ["stall.svg"]
     svg = paths[0].read_text()
     for text in ("sync by to_thread", "lateness of a beat", "2.50x later", "idle"):
         assert text in svg
-    draw(summary, tmp_path, ["svg"], force=True)
+    draw(reading(summary), tmp_path, ["svg"], force=True)
     assert paths[0].read_text() == svg
 
 

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from bench.cases.case import Case
 from bench.cases.dimensions import PER_TENANT, SHARED
-from bench.experiments.registry import covered, views_of
+from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import Summary, load_summary
 from bench.show.pictures.choice import draw
 from bench.show.summary import as_data, print_summary
-from tests.support.synthetic import save, steady_record
+from tests.support.synthetic import reading, save, steady_record
 
 CLIENTS = (1, 2, 4, 8, 16)
 SERVICE_US = {
@@ -53,7 +53,7 @@ def loaded(folder: Path, made: list[RunRecord], failures: list[FailedRun] | None
 
 def printed(summary: Summary) -> list[str]:
     out = io.StringIO()
-    print_summary(summary, Console(file=out, width=100))
+    print_summary(reading(summary), Console(file=out, width=100))
     return out.getvalue().splitlines()
 
 
@@ -66,9 +66,9 @@ def rows(lines: list[str], manager: str) -> list[list[str]]:
 def test_the_view_covers_the_tenants_alone(tmp_path: Path) -> None:
     summary = loaded(tmp_path, records(2))
     cases = [row.case for row in summary.rows]
-    assert {case.topology for case in covered(cases)} == {PER_TENANT}
-    assert len(covered(cases)) == len(cases) / 2
-    assert views_of([Case("sync", "short", 1)]) == []
+    assert {case.topology for case in VIEWS.covered(cases)} == {PER_TENANT}
+    assert len(VIEWS.covered(cases)) == len(cases) / 2
+    assert VIEWS.of([Case("sync", "short", 1)]) == ()
 
 
 def test_the_tables_tell_knee_and_crossover(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_tables_tell_knee_and_crossover(tmp_path: Path) -> None:
 
 def test_lines_fit(tmp_path: Path) -> None:
     out = io.StringIO()
-    print_summary(loaded(tmp_path, records(5)), Console(file=out, width=80))
+    print_summary(reading(loaded(tmp_path, records(5))), Console(file=out, width=80))
     assert max(len(line.rstrip()) for line in out.getvalue().splitlines()) <= 80
 
 
@@ -134,14 +134,14 @@ def test_only_failures_are_shown_as_such(tmp_path: Path) -> None:
     lines = printed(summary)
     assert "short, topology=per-tenant: no result" in (line.strip() for line in lines)
     assert not any("The knee" in line for line in lines)
-    (data,) = as_data(summary)["experiments"]["tenants"]
+    (data,) = as_data(reading(summary))["experiments"]["tenants"]
     assert data["knees"] == data["throughput_to_sync"] == []
-    draw(summary, tmp_path / "p", ("svg",))
+    draw(reading(summary), tmp_path / "p", ("svg",))
     assert "no result" in (tmp_path / "p-tenants.svg").read_text()
 
 
 def test_the_data(tmp_path: Path) -> None:
-    (data,) = as_data(loaded(tmp_path, records(5)))["experiments"]["tenants"]
+    (data,) = as_data(reading(loaded(tmp_path, records(5))))["experiments"]["tenants"]
     assert data["group"] == "short, topology=per-tenant"
     assert {one["manager"]: one["clients"] for one in data["knees"]} == {"sync": 2, "async": 4}
     assert {one["manager"]: one["clients"] for one in data["shared_knees"]} == {
@@ -162,7 +162,7 @@ def test_the_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workloads", [("short",), ("short", "medium")])
 def test_the_figure(tmp_path: Path, workloads: tuple[str, ...]) -> None:
     made = [one for workload in workloads for one in records(3, workload=workload)]
-    files = draw(loaded(tmp_path, made), tmp_path / "p", ("svg",))
+    files = draw(reading(loaded(tmp_path, made)), tmp_path / "p", ("svg",))
     drawn: Mapping[str, str] = {path.name: path.read_text() for path in files}
     svg = drawn["p-tenants.svg"]
     for said in ("one manager for all", "time per redo", ">knee</text>"):
@@ -176,6 +176,6 @@ def test_the_figure(tmp_path: Path, workloads: tuple[str, ...]) -> None:
 
 
 def test_shared_is_not_drawn_where_it_was_not_measured(tmp_path: Path) -> None:
-    files = draw(loaded(tmp_path, records(3, (PER_TENANT,))), tmp_path / "p", ("svg",))
+    files = draw(reading(loaded(tmp_path, records(3, (PER_TENANT,)))), tmp_path / "p", ("svg",))
     assert [path.name for path in files] == ["p-tenants.svg"]
     assert "one manager for all" not in files[0].read_text()

@@ -16,7 +16,7 @@ from pyperf import _system
 from rich.console import Console
 
 from bench.cases import placement
-from bench.cli import check as cli_check
+from bench.cli.say import say_what_disturbs
 from bench.machine import checks, load
 from bench.machine import cpu as machine_cpu_checks
 from bench.machine.checks import Check, examine, in_brief, verdict
@@ -609,7 +609,7 @@ def test_before_a_measurement_it_is_one_line_or_none(
 def test_the_line_before_a_measurement_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.machine.machine.time.sleep", lambda s: pytest.fail("it sampled"))
     err = io.StringIO()
-    cli_check.say_what_disturbs(Console(file=err))
+    say_what_disturbs(Console(file=err))
     assert err.getvalue().count("\n") <= 1
 
 

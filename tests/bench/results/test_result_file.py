@@ -28,6 +28,7 @@ from bench.results.result_file import (
     to_pyperf_run,
 )
 from bench.results.suite_file import read_suite, write_atomically
+from bench.show.units import formatted
 from tests.support.synthetic import (
     COMMIT,
     ENVIRONMENT,
@@ -168,7 +169,7 @@ def test_keys_format_with_their_unit() -> None:
     def shown(name: str, value: str | float) -> str:
         key = keys.find(name)
         assert key is not None
-        return key.format(value)
+        return formatted(key, value)
 
     assert shown("redo_latency_p99", 24.7e-6) == "24.7 us"
     assert shown("redo_throughput", 40_400.0) == "40.4 k/s"

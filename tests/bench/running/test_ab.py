@@ -20,8 +20,8 @@ from bench.places import ROOT
 from bench.results.record import FailedRun
 from bench.results.summary import load_summary
 from bench.running.ab import GIVE_UP_AFTER, MIN_PAIRS, Pair, is_decided, measure
+from bench.running.processes import RunFailedError
 from bench.running.snapshots import of_commit, of_working_tree
-from bench.running.worker_process import RunFailedError
 from bench.statistics.comparison import DECISIVE, CaseComparison, Compared
 from bench.statistics.effects import Effect, Verdict
 from tests.support.checkouts import make_checkout

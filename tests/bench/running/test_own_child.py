@@ -16,7 +16,7 @@ from bench.results.suite_file import read_suite
 from bench.results.summary import load_summary
 from bench.running.equipment.equipment import usable_managers
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.own_child import find_child
+from bench.running.equipment.own import find_child
 from bench.show.notes import notes
 from bench.worker.subjects.subject import AnyPage
 from tests.support.suites import run

@@ -23,13 +23,13 @@ from bench.results.record import RunRecord
 from bench.results.result_file import ResultFile
 from bench.results.samples import SliceSummary
 from bench.results.summary import load_summary
-from bench.running import worker_process
+from bench.running import processes
 from bench.running.equipment.equipment import Equipment, prepare
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.peer import check_peer
+from bench.running.processes import RunFailedError
 from bench.running.run import measure_run
 from bench.running.schedule import Plan, order_of_round
-from bench.running.worker_process import RunFailedError
 from bench.show.pictures.style import look
 from tests.support.made_up_runs import Bench
 from tests.support.managers import eventually, is_gone, own_children
@@ -114,7 +114,7 @@ def measure(tmp_path: Path) -> Measure:
         try:
             return measure_run(case, 1, config, equipment)
         finally:
-            assert worker_process._running == set()
+            assert processes._running == set()
             assert own_children() == before
 
     return made

@@ -12,8 +12,8 @@ from bench.cases.case import Case
 from bench.errors import ResultFileError
 from bench.results.record import FailedRun, RunRecord
 from bench.results.result_file import ResultFile
+from bench.running.processes import RunFailedError
 from bench.running.schedule import Plan, order_of_round, run_rounds
-from bench.running.worker_process import RunFailedError
 from tests.support.synthetic import ENVIRONMENT, save, steady_record
 
 CASES = tuple(Case(manager, "short", n) for manager in ("sync", "async") for n in (1, 8, 128))

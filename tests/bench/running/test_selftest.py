@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.cases.case import Case
-from bench.cli.selftest_output import _order
+from bench.cli.selftest import _order
 from bench.places import ROOT
 from bench.running.selftest.laboratory import Laboratory
 from bench.running.selftest.tallies import DECIDED, KNOWN_COST_S, LATE_P50, LATE_P99, Report, Tally

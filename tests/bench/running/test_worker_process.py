@@ -22,12 +22,13 @@ from bench.cases.case import Case
 from bench.cases.config import load_profile, override
 from bench.results.pyperf_run import to_pyperf_run
 from bench.results.samples import SliceSamples
-from bench.running import worker_process
+from bench.running import processes, worker_process
 from bench.running.equipment.equipment import Equipment
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.traffic import Traffic
+from bench.running.processes import STDERR_TAIL_BYTES, RunFailedError
 from bench.running.run import measure_run
-from bench.running.worker_process import STDERR_TAIL_BYTES, RunFailedError, WorkerProcess
+from bench.running.worker_process import WorkerProcess
 from bench.worker.protocol import WorkerSpec
 from tests.support.children import LIMIT_S
 from tests.support.managers import eventually, has_ended, is_gone, open_descriptors, own_children
@@ -98,7 +99,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
     yield put
     assert own_children() == children
     assert open_descriptors() == before
-    assert worker_process._running == set()
+    assert processes._running == set()
 
 
 def reason_of(call: Callable[[], object]) -> str:

@@ -11,17 +11,18 @@ from matplotlib.figure import Figure
 from bench.cases.case import Case
 from bench.cases.dimensions import PER_TENANT
 from bench.errors import PictureError
+from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, Usage
-from bench.results.summary import MEASURES, Summary, load_summary, measure_of
+from bench.results.summary import MEASURE_NAMES, MEASURES, Summary, load_summary, measure_of
 from bench.show.findings import Measure
 from bench.show.pictures import style
-from bench.show.pictures.choice import KINDS, NAMES, check_free, draw
+from bench.show.pictures.choice import KINDS, check_free, draw
+from bench.show.pictures.choice import names as picture_names
 from bench.show.pictures.clients import clients_figure
 from bench.show.pictures.figures import place, write_all
-from bench.statistics.history import MEASURE_NAMES
 from tests.support.drawn import xs, ys
 from tests.support.made_up_runs import Bench
-from tests.support.synthetic import USAGE, modelled_records, save, steady_record
+from tests.support.synthetic import USAGE, modelled_records, reading, save, steady_record
 
 NEW = ("ratio", "knee", "cpu-parts")
 
@@ -38,15 +39,15 @@ def names(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS])
 def test_one_picture_alone_is_always_the_same(name: str, summary: Summary, tmp_path: Path) -> None:
-    written = draw(summary, tmp_path, only=[name])
+    written = draw(reading(summary), tmp_path, only=[name])
     assert names(written) == [f"{name}.svg", f"{name}.png"]
-    again = draw(summary, tmp_path / "again", only=[name])
+    again = draw(reading(summary), tmp_path / "again", only=[name])
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in written]
 
 
 def test_pictures_and_measures_together_and_each_once(summary: Summary, tmp_path: Path) -> None:
     written = draw(
-        summary,
+        reading(summary),
         tmp_path,
         ["svg"],
         only=["cpu-parts", "throughput", "cpu-parts"],
@@ -61,26 +62,26 @@ def test_pictures_and_measures_together_and_each_once(summary: Summary, tmp_path
 
 
 def test_names_differ() -> None:
-    assert len(set(NAMES)) == len(NAMES)
+    assert len(set(picture_names(VIEWS))) == len(picture_names(VIEWS))
     assert {kind.name for kind in KINDS if not kind.unasked} == set(NEW)
-    assert set(MEASURE_NAMES) & set(NAMES) == {"throughput"}
+    assert set(MEASURE_NAMES) & set(picture_names(VIEWS)) == {"throughput"}
 
 
 def test_what_nobody_chose_is_known_before_it_is_measured(summary: Summary, tmp_path: Path) -> None:
     cases = [row.case for row in summary.rows]
-    for name in draw(summary, tmp_path, ["svg"]):
+    for name in draw(reading(summary), tmp_path, ["svg"]):
         with pytest.raises(PictureError, match="is there already"):
-            check_free(cases, tmp_path)
+            check_free(VIEWS, cases, tmp_path)
         name.unlink()
-    draw(summary, tmp_path, only=NEW)
-    check_free(cases, tmp_path)
+    draw(reading(summary), tmp_path, only=NEW)
+    check_free(VIEWS, cases, tmp_path)
 
 
 def test_a_further_dimension_is_in_the_name(tmp_path: Path) -> None:
     records = modelled_records(["sync", "async"], ["short"], [1, 2], 2)
     records += modelled_records(["async"], ["short"], [1, 2], 2, child="python")
     written = draw(
-        load_summary(save(tmp_path / "r.json", records)),
+        reading(load_summary(save(tmp_path / "r.json", records))),
         tmp_path,
         ["svg"],
         only=["ratio", "cpu-parts"],
@@ -103,11 +104,11 @@ def test_what_a_result_has_not_is_refused(tmp_path: Path) -> None:
         PictureError,
         match=r"f\.json has no picture 'cpu-parts': it has latency, throughput, knee \(and tails",
     ):
-        draw(summary, tmp_path, only=["latency", "cpu-parts"])
+        draw(reading(summary), tmp_path, only=["latency", "cpu-parts"])
     with pytest.raises(PictureError, match="no picture 'ratio'"):
-        draw(summary, tmp_path, only=["ratio"])
+        draw(reading(summary), tmp_path, only=["ratio"])
     with pytest.raises(PictureError, match=r"f\.json has no cpu-total of any case"):
-        draw(summary, tmp_path, measures=["time_per_redo_s", "cpu_total_s"])
+        draw(reading(summary), tmp_path, measures=["time_per_redo_s", "cpu_total_s"])
     assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
 
 
@@ -116,7 +117,7 @@ def test_a_case_that_failed_and_a_single_round_at_one_n(name: str, tmp_path: Pat
     records = [steady_record(Case(manager, "short", 8)) for manager in ("sync", "async")]
     failures = [FailedRun(Case("async", "medium", 8), 0, "no child")]
     summary = load_summary(save(tmp_path / "r.json", records, failures))
-    (svg,) = draw(summary, tmp_path, ["svg"], only=[name])
+    (svg,) = draw(reading(summary), tmp_path, ["svg"], only=[name])
     assert "medium" not in svg.read_text()
 
 
@@ -126,17 +127,17 @@ def test_a_case_that_failed_and_a_single_round_at_one_n(name: str, tmp_path: Pat
 def test_every_measure_has_words_and_a_picture(summary: Summary, tmp_path: Path) -> None:
     assert {one.field for one in Measure} == set(MEASURES)
     assert set(style.Y_LABELS) == set(style.Y_FORMATS) == set(Measure)
-    written = draw(summary, tmp_path, ["svg"], measures=list(MEASURES))
+    written = draw(reading(summary), tmp_path, ["svg"], measures=list(MEASURES))
     assert names(written) == [f"{name}.svg" for name in MEASURE_NAMES]
 
 
 def test_a_measure_of_cases_that_an_experiment_shows(tmp_path: Path) -> None:
     case = Case("sync", "short", 2, topology=PER_TENANT)
     summary = load_summary(save(tmp_path / "r.json", [steady_record(case)]))
-    (svg,) = draw(summary, tmp_path, ["svg"], measures=["cpu_total_s"])
+    (svg,) = draw(reading(summary), tmp_path, ["svg"], measures=["cpu_total_s"])
     assert svg.name == "cpu-total-topology-per-tenant.svg"
     with pytest.raises(PictureError, match=r"no picture 'knee': it has tenants \(and tails"):
-        draw(summary, tmp_path, only=["knee"])
+        draw(reading(summary), tmp_path, only=["knee"])
 
 
 def test_who_has_no_value_has_no_line(tmp_path: Path) -> None:

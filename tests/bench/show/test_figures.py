@@ -14,7 +14,7 @@ from bench.results.result_file import FailedRun
 from bench.results.summary import Group, load_summary
 from bench.show.findings import Measure, title
 from bench.show.pictures.choice import draw
-from tests.support.synthetic import modelled_records, save, steady_record
+from tests.support.synthetic import modelled_records, reading, save, steady_record
 
 N = (1, 2, 4, 8)
 
@@ -117,7 +117,7 @@ ALL = ("sync", "async", "async-uvloop", "floor")
 
 def test_figures_say_what_they_show(tmp_path: Path) -> None:
     summary = load_summary(modelled(tmp_path, ALL, (1, 8, 128), 4))
-    written = draw(summary, tmp_path / "a")
+    written = draw(reading(summary), tmp_path / "a")
     names = ["a-latency.svg", "a-latency.png", "a-throughput.svg", "a-throughput.png"]
     assert [path.name for path in written] == names
     for path in written:
@@ -134,18 +134,18 @@ def test_figures_say_what_they_show(tmp_path: Path) -> None:
 
 def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     summary = load_summary(modelled(tmp_path, ALL, (1, 8), 3))
-    first = [path.read_bytes() for path in draw(summary, tmp_path / "a")]
-    assert [path.read_bytes() for path in draw(summary, tmp_path / "b")] == first
+    first = [path.read_bytes() for path in draw(reading(summary), tmp_path / "a")]
+    assert [path.read_bytes() for path in draw(reading(summary), tmp_path / "b")] == first
 
 
 def test_pictures_are_not_overwritten_unasked(tmp_path: Path) -> None:
     summary = load_summary(modelled(tmp_path, ("sync", "async"), (1,), 1))
     (tmp_path / "latency.png").write_text("mine")
     with pytest.raises(PictureError, match=r"latency\.png: is there already: use --force"):
-        draw(summary, tmp_path)
+        draw(reading(summary), tmp_path)
     assert not (tmp_path / "latency.svg").exists()
     assert (tmp_path / "latency.png").read_text() == "mine"
-    assert len(draw(summary, tmp_path, force=True)) == 4
+    assert len(draw(reading(summary), tmp_path, force=True)) == 4
     assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -162,7 +162,7 @@ def test_pictures_are_not_overwritten_unasked(tmp_path: Path) -> None:
 def test_results_with_little_in_them(
     tmp_path: Path, managers: tuple[str, ...], clients: tuple[int, ...]
 ) -> None:
-    assert len(draw(load_summary(modelled(tmp_path, managers, clients, 1)), tmp_path)) == 4
+    assert len(draw(reading(load_summary(modelled(tmp_path, managers, clients, 1))), tmp_path)) == 4
 
 
 def test_a_manager_that_was_measured_at_other_clients(tmp_path: Path) -> None:
@@ -170,14 +170,14 @@ def test_a_manager_that_was_measured_at_other_clients(tmp_path: Path) -> None:
     records += [steady_record(Case("new-one", "short", n)) for n in (2, 4)]
     failures = [FailedRun(Case("floor", "short", 1), 0, "no compiler")]
     summary = load_summary(save(tmp_path / "a.json", records, failures))
-    (svg,) = draw(summary, tmp_path, ("svg",))[:1]
+    (svg,) = draw(reading(summary), tmp_path, ("svg",))[:1]
     assert ">new-one</text>" in svg.read_text()
 
 
 def test_a_further_dimension_has_figures_of_its_own(tmp_path: Path) -> None:
     records = modelled_records(["sync", "async"], ["short"], [1, 2], 1)
     records += modelled_records(["async"], ["short"], [1, 2], 1, child="python")
-    written = draw(load_summary(save(tmp_path / "a.json", records)), tmp_path, ["svg"])
+    written = draw(reading(load_summary(save(tmp_path / "a.json", records))), tmp_path, ["svg"])
     assert [path.name for path in written] == [
         "latency.svg",
         "throughput.svg",
@@ -189,10 +189,10 @@ def test_a_further_dimension_has_figures_of_its_own(tmp_path: Path) -> None:
 
 def test_many_workloads_go_into_rows(tmp_path: Path) -> None:
     records = [steady_record(Case("sync", f"w{index}", 1)) for index in range(5)]
-    draw(load_summary(save(tmp_path / "a.json", records)), tmp_path)
+    draw(reading(load_summary(save(tmp_path / "a.json", records))), tmp_path)
 
 
 def test_a_format_that_is_not_there_is_named(tmp_path: Path) -> None:
     summary = load_summary(modelled(tmp_path, ("sync",), (1,), 1))
     with pytest.raises(PictureError, match="'pdf': choose from svg, png"):
-        draw(summary, tmp_path, ["pdf"])
+        draw(reading(summary), tmp_path, ["pdf"])

@@ -17,7 +17,7 @@ from bench.results.environment import Environment
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import Estimate, Summary, load_summary
 from bench.show import units
-from bench.show.page.page import page
+from bench.show.page.page import page as page_of
 from bench.show.pictures import figures
 from tests.support.made_up_runs import Bench
 from tests.support.synthetic import (
@@ -25,6 +25,7 @@ from tests.support.synthetic import (
     USAGE,
     idle_slice,
     modelled_records,
+    reading,
     save,
     steady_record,
 )
@@ -33,6 +34,10 @@ MANAGERS = ("sync", "async", "floor")
 N = (1, 8, 64)
 VOID = {"meta", "input", "link", "br"}
 CSS = (ROOT / "bench" / "show" / "page" / "templates" / "report.css").read_text()
+
+
+def html_of(summaries: Sequence[Summary], *, other_conditions: bool = False) -> str:
+    return page_of([reading(each) for each in summaries], other_conditions=other_conditions)
 
 
 class Page(HTMLParser):
@@ -87,7 +92,7 @@ def modelled(
 
 
 def test_the_verdict_comes_first_then_curves_table_and_machine(tmp_path: Path) -> None:
-    words = Page(page([modelled(tmp_path)])).words
+    words = Page(html_of([modelled(tmp_path)])).words
     order = [
         "Verdict",
         "overtakes sync from N = 8 (interval: 8 alone) for short requests; at N = 64 its",
@@ -104,7 +109,7 @@ def test_the_verdict_comes_first_then_curves_table_and_machine(tmp_path: Path) -
 
 
 def test_it_needs_nothing_else(tmp_path: Path) -> None:
-    text = page([modelled(tmp_path)])
+    text = html_of([modelled(tmp_path)])
     assert len(text.encode()) < 2_000_000
     assert "default-src 'none'" in text
     found = Page(text)
@@ -118,7 +123,7 @@ def test_it_needs_nothing_else(tmp_path: Path) -> None:
 
 def test_ids_are_unique_and_all_that_is_referred_to_is_there(tmp_path: Path) -> None:
     both = [modelled(tmp_path), modelled(tmp_path, "b.json")]
-    text = page(both)
+    text = html_of(both)
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     referred = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
@@ -128,7 +133,7 @@ def test_ids_are_unique_and_all_that_is_referred_to_is_there(tmp_path: Path) -> 
 
 
 def test_every_point_tells_case_value_and_interval(tmp_path: Path) -> None:
-    found = Page(page([modelled(tmp_path)]))
+    found = Page(html_of([modelled(tmp_path)]))
     pictures = found.all("svg")
     # Latency and throughput of two workloads; ratio, knee and CPU of both.
     assert len(pictures) == 4 + 3
@@ -161,7 +166,7 @@ def test_a_value_and_what_is_known_of_it() -> None:
 
 def test_points_lie_where_the_curves_are(tmp_path: Path) -> None:
     """A spot's centre is the place of a marker that matplotlib drew."""
-    text = page(
+    text = html_of(
         [load_summary(save(tmp_path / "a.json", modelled_records(["sync"], ["short"], N, 1)))]
     )
     markers = {
@@ -176,7 +181,7 @@ def test_points_lie_where_the_curves_are(tmp_path: Path) -> None:
 
 
 def test_the_dark_has_a_colour_for_each_that_pictures_use(tmp_path: Path) -> None:
-    text = page([modelled(tmp_path)])
+    text = html_of([modelled(tmp_path)])
     used = set(re.findall(r"var\(--c-(\w{6})", text))
     dark = CSS.partition("(prefers-color-scheme: dark)")[2].partition("@media print")[0]
     assert used
@@ -213,7 +218,7 @@ def test_what_is_missing_is_said_and_the_rest_drawn(tmp_path: Path) -> None:
     ]
     lazy = (idle_slice(8, 30, 50_000),) * 2
     more = [RunRecord(Case("async", "ping", 8), 0, lazy, USAGE)]
-    text = page([modelled(tmp_path, failures=failures, more=more)])
+    text = html_of([modelled(tmp_path, failures=failures, more=more)])
     found = Page(text)
     assert "no &lt;child&gt; &amp; nothing" in text
     assert "async/ping/n=1: failed once" in found.words
@@ -226,7 +231,7 @@ def test_what_is_missing_is_said_and_the_rest_drawn(tmp_path: Path) -> None:
 
 
 def test_one_round_shows_no_interval(tmp_path: Path) -> None:
-    words = Page(page([modelled(tmp_path, rounds=1)])).words
+    words = Page(html_of([modelled(tmp_path, rounds=1)])).words
     assert "(one round shows no interval)" in words
     assert "one round only: there is no spread to judge a difference by" in words
 
@@ -238,7 +243,7 @@ def test_experiments_have_sentence_figure_and_numbers(tmp_path: Path) -> None:
         for n in (1, 4)
         for number in range(3)
     ]
-    found = Page(page([load_summary(save(tmp_path / "a.json", records))]))
+    found = Page(html_of([load_summary(save(tmp_path / "a.json", records))]))
     assert "Experiment: tenants" in found.words
     spots = [one.get("aria-label", "") for one in found.all("g", role="img")]
     told = [text for text in spots if "; async, N = 4, " in text]
@@ -253,7 +258,7 @@ def test_experiments_have_sentence_figure_and_numbers(tmp_path: Path) -> None:
 def test_bars_tell_what_they_are(tmp_path: Path) -> None:
     case = Case("sync", "short", 1, scenario=REAP)
     records = [steady_record(case, number, latency_ns=1_000_000) for number in range(3)]
-    found = Page(page([load_summary(save(tmp_path / "a.json", records))]))
+    found = Page(html_of([load_summary(save(tmp_path / "a.json", records))]))
     spots = [one.get("aria-label", "") for one in found.all("g", role="img")]
     told = [text for text in spots if text.startswith("reap; reap, p50: ")]
     assert len(told) == 1
@@ -262,7 +267,7 @@ def test_bars_tell_what_they_are(tmp_path: Path) -> None:
 
 def test_an_experiment_that_only_failed_is_said_to_have_failed(tmp_path: Path) -> None:
     failures = [FailedRun(Case("async", "short", 4, topology="per-tenant"), 0, "no memory")]
-    found = Page(page([modelled(tmp_path, failures=failures)]))
+    found = Page(html_of([modelled(tmp_path, failures=failures)]))
     assert "async/short/n=4/topology=per-tenant: failed once" in found.words
     assert found.all("tr", **{"data-manager": "async"})
 
@@ -285,7 +290,7 @@ def both_sides(folder: Path, environment: Environment = ENVIRONMENT) -> list[Sum
 
 
 def test_two_sides_are_compared(tmp_path: Path) -> None:
-    found = Page(page(both_sides(tmp_path)))
+    found = Page(html_of(both_sides(tmp_path)))
     assert "paired by round" in found.words
     assert "2 cases: 2 slower" in found.words
     assert "(geometric mean): 2.00 (2.00-2.00)" in found.words
@@ -301,18 +306,18 @@ def test_two_sides_are_compared(tmp_path: Path) -> None:
 def test_other_conditions_are_not_compared(tmp_path: Path) -> None:
     other = replace(ENVIRONMENT, kernel="Linux 7.0")
     sides = both_sides(tmp_path, other)
-    words = Page(page(sides)).words
+    words = Page(html_of(sides)).words
     assert "not measured under the same conditions (kernel: Linux 6.1.0, then Linux 7.0)" in words
     assert "report --other-conditions" in words
     assert "2 slower" not in words
-    forced = Page(page(sides, other_conditions=True)).words
+    forced = Page(html_of(sides, other_conditions=True)).words
     assert "WARNING: not the same conditions: kernel: Linux 6.1.0, then Linux 7.0" in forced
     assert "2 slower" in forced
 
 
 def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
     summary = modelled(tmp_path)
-    assert page([summary]) == page([summary])
+    assert html_of([summary]) == html_of([summary])
 
 
 # The command

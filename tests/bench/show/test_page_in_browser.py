@@ -5,7 +5,7 @@ Screenshots are left in build/screenshots, to be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,10 @@ import pytest
 from bench.cases.case import Case
 from bench.places import ROOT
 from bench.results.record import FailedRun
-from bench.results.summary import load_summary
-from bench.show.page.page import page
+from bench.results.summary import Summary, load_summary
+from bench.show.page.page import page as page_of
 from tests.support.browser import MISSING, Browser, browser
-from tests.support.synthetic import modelled_records, save, steady_record
+from tests.support.synthetic import modelled_records, reading, save, steady_record
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
@@ -24,6 +24,10 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 LARGE, SMALL = 1400, 390
 ARROW_RIGHT, ARROW_DOWN, ESCAPE = "\ue014", "\ue015", "\ue00c"
 SHOWN = "return [...document.querySelectorAll('tbody tr[data-manager]:not([hidden]) th')]"
+
+
+def html_of(summaries: Sequence[Summary], *, other_conditions: bool = False) -> str:
+    return page_of([reading(each) for each in summaries], other_conditions=other_conditions)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     failures = [FailedRun(Case("async-uvloop", "short", 1), 0, "no uvloop")]
     place = folder / "report.html"
-    place.write_text(page([load_summary(save(folder / "r.json", records, failures))]))
+    place.write_text(html_of([load_summary(save(folder / "r.json", records, failures))]))
     return place
 
 

@@ -16,7 +16,14 @@ from bench.results.summary import load_summary
 from bench.show import units
 from bench.show.layout import bare_table, print_whole, whole_table
 from bench.show.summary import as_data, print_summary
-from tests.support.synthetic import USAGE, idle_slice, modelled_records, save, steady_record
+from tests.support.synthetic import (
+    USAGE,
+    idle_slice,
+    modelled_records,
+    reading,
+    save,
+    steady_record,
+)
 
 ASYNC, SYNC, FLOOR = (Case(manager, "short", 8) for manager in ("async", "sync", "floor"))
 
@@ -31,7 +38,7 @@ def shown(
     """What is printed into a pipe of that width."""
     file = io.StringIO()
     path = save(folder / "a.json", records, failures)
-    print_summary(load_summary(path), Console(file=file, width=width))
+    print_summary(reading(load_summary(path)), Console(file=file, width=width))
     return file.getvalue()
 
 
@@ -89,7 +96,7 @@ def test_a_small_curve_per_manager_from_three_n_on(tmp_path: Path) -> None:
     assert "p50 5.00 us at N = 1, 320 us at N = 64" in text
     path = save(tmp_path / "b.json", records)
     plain = io.StringIO()
-    print_summary(load_summary(path), Console(file=plain, width=100), plain=True)
+    print_summary(reading(load_summary(path)), Console(file=plain, width=100), plain=True)
     assert "█" not in plain.getvalue()
 
 
@@ -168,7 +175,7 @@ def test_the_same_as_data(tmp_path: Path) -> None:
     records = [steady_record(SYNC, latency_ns=100_000), steady_record(ASYNC, latency_ns=50_000)]
     failure = FailedRun(FLOOR, 0, "no compiler")
     path = save(tmp_path / "a.json", records, [failure])
-    data = json.loads(json.dumps(as_data(load_summary(path))))
+    data = json.loads(json.dumps(as_data(reading(load_summary(path)))))
     assert (data["version"], data["schema_version"], data["source"]) == (1, 1, "a.json")
     assert data["environment"]["cpu_model"] == "Example CPU 3000"
     assert data["failures"] == [{"case": FLOOR.name, "round": 0, "reason": "no compiler"}]

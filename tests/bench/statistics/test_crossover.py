@@ -14,7 +14,7 @@ from bench.cases.case import Case
 from bench.results.summary import load_summary
 from bench.show.summary import as_data, print_summary
 from bench.statistics.crossover import MEASURES, Crossover, crossovers, text
-from tests.support.synthetic import save, steady_record
+from tests.support.synthetic import reading, save, steady_record
 
 CLIENTS = (1, 2, 4, 8, 16)
 
@@ -123,10 +123,10 @@ def test_show_prints_and_gives_them(tmp_path: Path) -> None:
     found(tmp_path, {1: 150, 4: 90, 8: 60})
     summary = load_summary(tmp_path / "r.json")
     out = io.StringIO()
-    print_summary(summary, Console(file=out, width=80))
+    print_summary(reading(summary), Console(file=out, width=80))
     line = next(line for line in out.getvalue().splitlines() if line.startswith("async, short"))
     assert line.split() == ["async,", "short", "4", "4", "4", "none"]
-    data = as_data(summary)["crossovers"]
+    data = as_data(reading(summary))["crossovers"]
     assert {one["measure"]: one["clients"] for one in data} == {
         "throughput_per_s": 4,
         "time_per_redo_s": 4,

@@ -15,9 +15,9 @@ from bench.cli import history as cli_history
 from bench.errors import PictureError
 from bench.results.environment import Environment
 from bench.results.result_file import FailedRun
-from bench.results.summary import load_summary
+from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.pictures.history import MOST_CASES, draw
-from bench.statistics.history import MEASURE_NAMES, Dated, Series, dated, history, in_order
+from bench.statistics.history import Dated, Series, dated, history, in_order
 from tests.bench.results.test_naming import git
 from tests.bench.show.test_exports import peer_record
 from tests.support.made_up_runs import Bench

@@ -20,7 +20,7 @@ from bench.show.summary import as_data
 from bench.statistics import scalability
 from bench.statistics.comparison import compare
 from bench.statistics.scalability import LEAST_N, Bounded, Fit, Scaling, scalings
-from tests.support.synthetic import save, steady_record
+from tests.support.synthetic import reading, save, steady_record
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -357,7 +357,7 @@ def test_a_peak_below_the_measured_n_is_said_to_be(tmp_path: Path) -> None:
 
 def test_the_same_as_data(tmp_path: Path) -> None:
     summary = made_up(tmp_path / "r.json")
-    data = json.loads(json.dumps(as_data(summary)["scalability"]))
+    data = json.loads(json.dumps(as_data(reading(summary))["scalability"]))
     by_manager = {one["manager"]: one for one in data}
     assert set(by_manager) == {"sync", "async", "async-uvloop", "floor"}
     one = by_manager["async"]

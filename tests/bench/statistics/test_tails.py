@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from bench.cases.case import Case
 from bench.errors import PictureError, ResultFileError
-from bench.results.distributions import load_distributions
 from bench.results.histogram import (
     HIGHEST_NS,
     RELATIVE_ERROR,
     Distribution,
     distribution,
     encode,
+    load_distributions,
     pooled,
 )
 from bench.results.record import FailedRun, RunRecord

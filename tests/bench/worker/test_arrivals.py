@@ -8,13 +8,12 @@ import statistics
 
 import pytest
 
+from bench.cases.dimensions import LEAST_ARRIVALS, least_s
 from bench.worker.clients.arrivals import (
     BACKLOG_LEAST,
     BACKLOG_SHARE,
-    LEAST_ARRIVALS,
     Backlog,
     PoissonLoad,
-    least_s,
     poisson_starts_ns,
 )
 

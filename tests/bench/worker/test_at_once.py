@@ -12,7 +12,7 @@ import pytest
 from bench.results.samples import SliceSamples
 from bench.worker.clients import at_once
 from bench.worker.clients.at_once import Episode, outcome_of, tasks_at_once, threads_at_once
-from bench.worker.clients.closed_loop import Work, WrongPageError
+from bench.worker.clients.slice import Work, WrongPageError
 from bench.worker.meters import Used
 from bench.worker.protocol import STRIDE
 

@@ -18,13 +18,8 @@ import pytest
 from bench.results.samples import SliceSamples
 from bench.worker.clients import closed_loop as clients_module
 from bench.worker.clients import slice
-from bench.worker.clients.closed_loop import (
-    SliceOutcome,
-    Work,
-    WrongPageError,
-    run_tasks,
-    run_threads,
-)
+from bench.worker.clients.closed_loop import run_tasks, run_threads
+from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
 from bench.worker.meters import Meter, Used
 from bench.worker.protocol import STRIDE
 from tests.support.managers import eventually
@@ -271,7 +266,7 @@ def test_a_client_yields_after_every_redo_but_the_last(
     if kind == "threads":
         monkeypatch.setattr(os, "sched_yield", lambda: events.append("yield"))
     else:
-        give_way = clients_module.give_way
+        give_way = slice.give_way
 
         async def yielding() -> None:
             events.append("yield")

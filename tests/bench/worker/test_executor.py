@@ -12,8 +12,8 @@ import pytest
 from bench.results.measures.redos import self_check
 from bench.results.samples import SliceSamples
 from bench.worker.clients import executor
-from bench.worker.clients.closed_loop import Work, WrongPageError
 from bench.worker.clients.executor import run_on_executor
+from bench.worker.clients.slice import Work, WrongPageError
 from bench.worker.meters import Meter, Used
 from bench.worker.protocol import STRIDE
 from tests.bench.worker.test_closed_loop import PAGES, REQUESTS, Clock, CountingMeter, Redo, right

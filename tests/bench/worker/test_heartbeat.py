@@ -14,25 +14,18 @@ import pytest
 
 from bench.results.samples import SliceSamples
 from bench.worker.clients import heartbeat as heartbeat_module
-from bench.worker.clients.beat_timer import BeatTimer
-from bench.worker.clients.closed_loop import (
-    SliceOutcome,
-    Work,
-    WrongPageError,
-    run_tasks,
-    run_threads,
-)
+from bench.worker.clients.closed_loop import run_tasks, run_threads
 from bench.worker.clients.heartbeat import (
-    IDLE_LATE,
-    LATE,
-    PERIOD_NS,
     Beats,
     LoopHeartbeat,
     ThreadHeartbeat,
     with_heartbeat,
     with_heartbeat_thread,
 )
+from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
+from bench.worker.clients.timers import BeatTimer
 from bench.worker.meters import Meter, Used
+from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 from tests.bench.worker.test_closed_loop import CountingMeter
 from tests.support.managers import eventually, open_descriptors
 

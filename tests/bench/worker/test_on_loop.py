@@ -13,8 +13,9 @@ import pytest
 from bench.cases.dimensions import HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD, ON_LOOP, TO_THREAD
 from bench.results.samples import SliceSamples
 from bench.worker.clients.choice import thread_runner
-from bench.worker.clients.closed_loop import Work, WrongPageError, run_tasks
+from bench.worker.clients.closed_loop import run_tasks
 from bench.worker.clients.on_loop import executor_threads, on_loop
+from bench.worker.clients.slice import Work, WrongPageError
 from bench.worker.protocol import STRIDE, WorkerSpec
 from tests.bench.worker.test_closed_loop import PAGES, REQUESTS, CountingMeter
 from tests.support.managers import eventually, open_descriptors

@@ -18,9 +18,10 @@ from bench.results.samples import SliceSamples
 from bench.worker.clients import closed_loop as clients_module
 from bench.worker.clients import open_loop, slice
 from bench.worker.clients.arrivals import PoissonLoad, poisson_starts_ns
-from bench.worker.clients.closed_loop import SliceOutcome, Work, WrongPageError
-from bench.worker.clients.open_loop import FROM_CALL, PACER_LATE, run_open_tasks, run_open_threads
+from bench.worker.clients.open_loop import run_open_tasks, run_open_threads
+from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
 from bench.worker.meters import Used
+from bench.worker.protocol import FROM_CALL, PACER_LATE
 from tests.bench.worker.test_closed_loop import PAGES, REQUESTS, Clock, CountingMeter, Redo, right
 from tests.bench.worker.test_closed_loop import run as run_closed
 from tests.support.managers import open_descriptors

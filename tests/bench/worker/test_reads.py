@@ -15,9 +15,9 @@ import pytest
 from bench.cases.dimensions import Admission
 from bench.results.samples import SliceSamples
 from bench.worker.clients import reads
-from bench.worker.clients.closed_loop import SliceOutcome, Work, WrongPageError
 from bench.worker.clients.read_path import Memory, OverBudgetError, Passage, Point, ReadPath
 from bench.worker.clients.reads import read_in_tasks, read_in_threads
+from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
 
 REQUESTS = 64
 PAGES = [bytes([index]) * 32 for index in range(REQUESTS)]

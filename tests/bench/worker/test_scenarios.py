@@ -29,8 +29,8 @@ from bench.cases.names import MANAGERS_THAT_SPIN, THIS_PYTHON
 from bench.results.samples import SliceSamples
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.traffic import Traffic, write_traffic
-from bench.worker.clients.closed_loop import WrongPageError
-from bench.worker.memory_meters import memory_bytes
+from bench.worker.clients.slice import WrongPageError
+from bench.worker.meters import memory_bytes
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects import scenarios
 from bench.worker.subjects.bare_children import Unreaped, reaping_at_once, reaping_in_background

@@ -1,0 +1,79 @@
+"""What an experiment shows of a result, and a result as it is read once for everything shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from matplotlib.figure import Figure
+from rich.console import RenderableType
+
+from bench.cases.case import Case
+from bench.results.summary import Summary
+
+
+class View(Protocol):
+    """How the cases of one experiment are shown.
+
+    ``name`` is its key in `show --json`. ``pictures`` are the names of its figures; no two views
+    have a name in common.
+    """
+
+    name: str
+    pictures: tuple[str, ...]
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        """The cases that the view shows."""
+
+    def tables(self, summary: Summary) -> Iterable[RenderableType]:
+        """What `show` prints: first the findings, then their numbers, last how to read them."""
+
+    def data(self, summary: Summary) -> Any:
+        """The same for `show --json`: plain data, units in the names, null where unknown."""
+
+    def figure(self, picture: str, summary: Summary) -> Figure:
+        """One of ``pictures``. Called within the project's style."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """All views there are, in the order in which they are shown.
+
+    A case that one of ``instead`` covers has no row in the ordinary tables and curves. Cases of
+    ``besides`` keep theirs.
+    """
+
+    instead: tuple[View, ...] = ()
+    besides: tuple[View, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The names of all figures."""
+        return tuple(name for view in (*self.instead, *self.besides) for name in view.pictures)
+
+    def of(self, cases: Collection[Case]) -> tuple[View, ...]:
+        """The views that show something of these cases."""
+        return tuple(view for view in (*self.instead, *self.besides) if view.covered(cases))
+
+    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
+        """The cases that have no row in the ordinary tables and curves."""
+        return frozenset().union(*(view.covered(cases) for view in self.instead))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A result as everything that shows it takes it: read once, and handed on.
+
+    ``ordinary`` has the cases of the ordinary tables and curves. ``views`` are those that show
+    something of the result.
+    """
+
+    summary: Summary
+    ordinary: Summary
+    views: tuple[View, ...]
+
+    @classmethod
+    def of(cls, summary: Summary, views: Views) -> Reading:
+        cases = [row.case for row in summary.rows]
+        return cls(summary, summary.without(views.covered(cases)), views.of(cases))
