@@ -1,21 +1,58 @@
 """What a case is and what it is called.
 
-A case is one point of the matrix. Its fields are the table of dimensions: a field with a default is
-a dimension that shows in a name only where it differs from that default, so adding a dimension is
-adding one field with its default and meaning, and every older name stays valid. Nothing here
-measures, and nothing here needs more than the standard library.
+A case is one point of the matrix. Its fields are the one table of dimensions: each field says all
+that there is to say of its dimension. A dimension with a default shows in a name only where it
+differs from that default, so every older name stays valid when one is added. To add a dimension,
+add its field here, write the code that acts on it, and explain it in bench/profiles/default.toml.
+Nothing here measures. Standard library only, because the worker imports it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
+from bench.cases.cost import NOTATION, cost_name
+from bench.cases.dimension import METADATA, Dimension, further, required
+from bench.cases.dimensions import (
+    BACKGROUND_MOST,
+    CALLERS,
+    EXECUTOR_MOST,
+    HEARTBEAT_ON_LOOP,
+    HEARTBEATS,
+    NCPUS,
+    OWN,
+    PAUSES,
+    PER_CLIENT,
+    REDO,
+    SCENARIOS,
+    TOPOLOGIES,
+    WITHOUT_MANAGER,
+    Admission,
+    Load,
+    check_fault,
+    executor_threads,
+)
+from bench.cases.managers.kind import Kind
+from bench.cases.managers.registry import MANAGERS, kind_of
+from bench.cases.managers.sync import SYNC
+from bench.cases.names import (
+    CHILDREN,
+    CLIENTS_MAX,
+    SPIN_MOST_US,
+    WORKLOADS,
+    python_label,
+    spin_us,
+)
+from bench.cases.own import child_label, is_own_child, workload_label
+from bench.cases.placement import PLACEMENTS
 from bench.errors import CaseError
 
 # No "/" or blank: they separate the parts of a name. (A fault has "=" in it: the first one counts.)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+:=,%-]*")
+ONE_LINE = r"[^\0\r\n]*"
+ONE_LINE_WITHOUT_COMMA = r"[^\0\r\n,]*"
 _NAME = re.compile(
     r"(?P<manager>[^/]+)/(?P<workload>[^/]+)/n=(?P<clients>[0-9]+)(?P<extra>(/[^/]+)*)"
 )
@@ -28,40 +65,215 @@ class Case:
     Raises CaseError when a value could not be read back out of the name.
     """
 
-    manager: str = field(metadata={"meaning": "what the clients call"})
-    workload: str = field(metadata={"meaning": "the requests that are sent"})
-    clients: int = field(metadata={"meaning": "N, the number of concurrent clients"})
-    child: str = field(default="c", metadata={"meaning": "which redo child answers"})
-    cost: str = field(default="none", metadata={"meaning": "CPU that the child burns besides"})
-    fault: str = field(default="none", metadata={"meaning": "how the child misbehaves"})
-    wait: str = field(default="park", metadata={"meaning": "how the manager waits for a page"})
-    placement: str = field(default="any", metadata={"meaning": "which CPUs both processes run on"})
-    python: str = field(default="this", metadata={"meaning": "label of the worker's interpreter"})
-    topology: str = field(
-        default="shared", metadata={"meaning": "one manager for all clients, or one each"}
+    manager: str = required(
+        Dimension(
+            meaning="what the clients call",
+            help=f"of {', '.join((*MANAGERS, 'peer:KIND'))}, package.module:factory",
+            notation=f"any of {', '.join((*MANAGERS, 'peer:KIND'))}, or package.module:factory",
+            check=kind_of,
+            nesting=95,
+        )
     )
-    executor: str = field(
-        default="per-client", metadata={"meaning": "threads that the clients of sync have or share"}
+    workload: str = required(
+        Dimension(
+            meaning="the requests that are sent",
+            help=f"of {', '.join(WORKLOADS)}, file:PATH (docs/extending.md)",
+            notation=f"any of {', '.join(WORKLOADS)}, or file:PATH without a comma",
+            label=workload_label,
+            label_notation="file:LABEL=PATH",
+            pattern=ONE_LINE_WITHOUT_COMMA,
+            nesting=10,
+        )
     )
-    load: str = field(
-        default="closed", metadata={"meaning": "what starts a redo: the last one's end, or a clock"}
+    clients: int = required(
+        Dimension(
+            meaning="N, the number of concurrent clients",
+            help="numbers of concurrent clients, as 1,8,128",
+            bounds=(1, CLIENTS_MAX),
+            nesting=99,
+        )
     )
-    admission: str = field(
-        default="none", metadata={"meaning": "how many clients may hold data, and how many redo"}
+    child: str = further(
+        "c",
+        Dimension(
+            meaning="which redo child answers",
+            help=f"of {', '.join(CHILDREN)}, cmd:COMMAND (docs/extending.md)",
+            notation=f"any of {', '.join(CHILDREN)}, or cmd:COMMAND",
+            label=child_label,
+            label_notation="cmd:LABEL=COMMAND",
+            pattern=ONE_LINE,
+            # A command may have commas of its own.
+            separator=rf",(?=\s*(?:cmd:|(?:{'|'.join(CHILDREN)})\s*(?:,|$)))",
+            profile_field="child.kind",
+            nesting=0,
+        ),
     )
-    pause: str = field(
-        default="yield", metadata={"meaning": "what a client does between two redos"}
+    cost: str = further(
+        "none",
+        Dimension(
+            meaning="CPU that the child burns besides",
+            help=f"CPU that the child burns besides: {NOTATION}, in us, as us:9+0.5",
+            notation=NOTATION,
+            normal=cost_name,
+            is_list=False,
+            metavar="COST",
+            profile_field="child.cost",
+        ),
     )
-    caller: str = field(
-        default="own", metadata={"meaning": "from where the clients call a sync manager"}
+    fault: str = further(
+        "none",
+        Dimension(
+            meaning="how the child misbehaves",
+            help="how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none",
+            notation="none, or a fault as NAME:KEY=VALUE",
+            check=check_fault,
+            is_list=False,
+            metavar="FAULT",
+            profile_field="child.fault",
+        ),
     )
-    heartbeat: str = field(
-        default="none", metadata={"meaning": "whose lateness is measured beside the redos"}
+    wait: str = further(
+        "park",
+        Dimension(
+            meaning="how the manager waits for a page",
+            help="how managers wait: park, or spin:US, which polls for US microseconds before",
+            notation=f"park, or spin:US with 1 to {SPIN_MOST_US} us",
+            check=spin_us,
+            nesting=90,
+            means_something=lambda case: (
+                case.kind.is_walredo and case.scenario not in WITHOUT_MANAGER
+            ),
+        ),
     )
-    background_load: int = field(
-        default=0, metadata={"meaning": "busy processes beside manager and child"}
+    placement: str = further(
+        "any",
+        Dimension(
+            meaning="which CPUs both processes run on",
+            help=f"CPUs of manager and child: {', '.join(PLACEMENTS)}",
+            names=PLACEMENTS,
+            nesting=20,
+        ),
     )
-    scenario: str = field(default="redo", metadata={"meaning": "what one sample is"})
+    python: str = further(
+        "this",
+        Dimension(
+            meaning="label of the worker's interpreter",
+            help="interpreters of the workers: this, NAME, PATH or LABEL=PATH",
+            notation="this, or an interpreter as NAME, PATH or LABEL=PATH",
+            label=python_label,
+            label_notation="LABEL=PATH",
+            pattern=ONE_LINE_WITHOUT_COMMA,
+            noun="interpreter",
+            nesting=40,
+            means_something=lambda case: case.kind.is_python,
+        ),
+    )
+    topology: str = further(
+        "shared",
+        Dimension(
+            meaning="one manager for all clients, or one each",
+            help="shared: one manager for all clients; per-tenant: one each",
+            names=TOPOLOGIES,
+            nesting=45,
+            changes_calls=True,
+            means_something=lambda case: bool(case.kind.tenants),
+        ),
+    )
+    executor: str = further(
+        "per-client",
+        Dimension(
+            meaning="threads that the clients of sync have or share",
+            help="threads of sync's clients: per-client, ncpus, or K that they share",
+            notation=(
+                f"{PER_CLIENT}, {NCPUS}, or a number of threads from 1 to {EXECUTOR_MOST}, as text"
+            ),
+            check=executor_threads,
+            nesting=75,
+            changes_calls=True,
+            means_something=lambda case: case.kind is SYNC,
+        ),
+    )
+    load: str = further(
+        "closed",
+        Dimension(
+            meaning="what starts a redo: the last one's end, or a clock",
+            help="closed, open:RATE (redos/s), open:PERCENT%% of the closed loop's capacity",
+            notation="closed, open:RATE or open:PERCENT%",
+            check=Load.parse,
+            nesting=60,
+            changes_calls=True,
+            means_something=lambda case: case.kind.is_python,
+        ),
+    )
+    admission: str = further(
+        "none",
+        Dimension(
+            meaning="how many clients may hold data, and how many redo",
+            help="none, unlimited, before:K, after:K, both:D,K: who may hold data, who redo",
+            notation="none, unlimited, before:K, after:K or both:D,K",
+            check=Admission.parse,
+            separator=r",(?=\s*[a-z])",  # not the comma of both:D,K
+            nesting=55,
+            changes_calls=True,
+            means_something=lambda case: case.kind.is_python and case.kind.has_child,
+        ),
+    )
+    pause: str = further(
+        "yield",
+        Dimension(
+            meaning="what a client does between two redos",
+            help=f"between two redos of a client: {', '.join(PAUSES)}",
+            names=PAUSES,
+            nesting=85,
+            means_something=lambda case: case.kind.is_python and case.redoes,
+        ),
+    )
+    caller: str = further(
+        "own",
+        Dimension(
+            meaning="from where the clients call a sync manager",
+            help=f"from where sync is called: {', '.join(CALLERS)}",
+            names=CALLERS,
+            nesting=70,
+            changes_calls=True,
+            means_something=lambda case: case.kind is SYNC,
+        ),
+    )
+    heartbeat: str = further(
+        "none",
+        Dimension(
+            meaning="whose lateness is measured beside the redos",
+            help=f"lateness measured beside the redos: {', '.join(HEARTBEATS)}",
+            names=HEARTBEATS,
+            nesting=65,
+            means_something=lambda case: (
+                case.kind.is_python
+                and case.redoes
+                and (case.heartbeat != HEARTBEAT_ON_LOOP or case.has_loop)
+            ),
+        ),
+    )
+    background_load: int = further(
+        0,
+        Dimension(
+            meaning="busy processes beside manager and child",
+            help="busy processes beside manager and child, as 0,2",
+            bounds=(0, BACKGROUND_MOST),
+            nesting=30,
+            means_something=lambda case: case.kind.has_worker,  # which starts them
+        ),
+    )
+    scenario: str = further(
+        "redo",
+        Dimension(
+            meaning="what one sample is",
+            help=f"what is measured: {', '.join(SCENARIOS)}",
+            names=SCENARIOS,
+            nesting=50,
+            changes_calls=True,
+            means_something=lambda case: case.kind.is_walredo,
+        ),
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -74,6 +286,22 @@ class Case:
             raise CaseError(f"clients {self.clients} of a case: use 1 or more")
         if self.background_load < 0:
             raise CaseError(f"background_load {self.background_load} of a case: use 0 or more")
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its manager. Raises ValueError for a manager that this version does not
+        know, as a case of a file may have one."""
+        return kind_of(self.manager)
+
+    @property
+    def redoes(self) -> bool:
+        """Whether its clients have one redo after another."""
+        return self.scenario == REDO or not self.kind.is_walredo
+
+    @property
+    def has_loop(self) -> bool:
+        """Whether its clients are tasks on an event loop."""
+        return self.kind.is_async is True or (self.kind is SYNC and self.caller != OWN)
 
     @property
     def name(self) -> str:
@@ -143,3 +371,12 @@ def without(case: Case, dimensions: Iterable[str]) -> Case:
     """The case with these dimensions as a name leaves them out."""
     defaults = {name: DEFAULTS[name] for name in dimensions}
     return replace(case, **defaults)  # type: ignore[arg-type]
+
+
+DIMENSIONS: Mapping[str, Dimension] = {item.name: item.metadata[METADATA] for item in fields(Case)}
+"""Every dimension by its name, in the order of the fields."""
+
+
+def has_unknown_pages(case: Case) -> bool:
+    """Whether a child of the user's makes the pages. That of a ping is known: zeros."""
+    return is_own_child(case.child) and case.workload != "ping" and case.kind.has_child

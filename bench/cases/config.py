@@ -15,31 +15,22 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bench.cases.dimensions import (
-    CLOSED,
-    NO_ADMISSION,
-    NO_HEARTBEAT,
-    OWN,
-    PER_CLIENT,
-    REDO,
-    SHARED,
-    YIELD,
-)
-from bench.cases.names import NO_FAULT, PARK, THIS_PYTHON, python_label, unknown
-from bench.cases.own import child_label, workload_label
-from bench.cases.placement import ANY
+from bench.cases.case import DEFAULTS, DIMENSIONS
+from bench.cases.names import NO_FAULT, unknown
 from bench.cases.rules import (
     RULES,
     TABLES,
     ConfigError,
+    Rule,
     Source,
     check_together,
     checked,
     flat,
+    profile_field,
     shown,
 )
 
@@ -77,31 +68,45 @@ class ReadPathConfig(msgspec.Struct, frozen=True, kw_only=True):
     budget_bytes: int = 0
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides what one ``run`` measures; bench/profiles/default.toml explains every field.
-
-    Raises ConfigError when made of anything that is not valid. Durations are in seconds.
-    """
-
+class _Named(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The profile it came from: the stem of the profile's file."""
     title: str = ""
-    manager: tuple[str, ...]
-    workload: tuple[str, ...]
-    clients: tuple[int, ...]
-    wait: tuple[str, ...] = (PARK,)
-    placement: tuple[str, ...] = (ANY,)
-    python: tuple[str, ...] = (THIS_PYTHON,)
-    """The interpreters that workers run on, as ``interpreters`` understands them."""
-    topology: tuple[str, ...] = (SHARED,)
-    executor: tuple[str, ...] = (PER_CLIENT,)
-    load: tuple[str, ...] = (CLOSED,)
-    admission: tuple[str, ...] = (NO_ADMISSION,)
-    pause: tuple[str, ...] = (YIELD,)
-    caller: tuple[str, ...] = (OWN,)
-    heartbeat: tuple[str, ...] = (NO_HEARTBEAT,)
-    background_load: tuple[int, ...] = (0,)
-    scenario: tuple[str, ...] = (REDO,)
+
+
+if TYPE_CHECKING:
+
+    class _Dimensions(_Named, frozen=True, kw_only=True):
+        """A tuple of the values that are asked for, under the name of each dimension."""
+
+        def __getattr__(self, name: str) -> tuple[Any, ...]: ...
+
+else:
+    # A field for each dimension that has none in a table: what there is follows from `Case`.
+    _Dimensions = msgspec.defstruct(
+        "_Dimensions",
+        [
+            (name, tuple, (DEFAULTS[name],)) if name in DEFAULTS else (name, tuple)
+            for name in DIMENSIONS
+            if profile_field(name) == name
+        ],
+        bases=(_Named,),
+        frozen=True,
+        kw_only=True,
+    )
+
+
+class Config(_Dimensions, frozen=True, kw_only=True):
+    """All that decides what one ``run`` measures; bench/profiles/default.toml explains every field.
+
+    Of each dimension it has the values that are asked for, as a tuple under the dimension's name.
+    Raises ConfigError when made of anything that is not valid. Durations are in seconds.
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, name: str, **fields: Any) -> None: ...
+
     rounds: int = 7
     slices: int = 5
     seconds: float = 0.25
@@ -129,15 +134,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_paths(self) -> "Config":
         """The same without a place on this machine, for a result file."""
+
+        def labels(name: str) -> tuple[str, ...]:
+            label = DIMENSIONS[name].label
+            choices = self.values(name)
+            return choices if label is None else tuple(map(label, choices))
+
+        own = [name for name in DIMENSIONS if profile_field(name) == name]
+        child = msgspec.structs.replace(self.child, kind=labels("child"))
         return msgspec.structs.replace(
-            self,
-            peer="",
-            python=tuple(map(python_label, self.python)),
-            workload=tuple(map(workload_label, self.workload)),
-            child=msgspec.structs.replace(
-                self.child, kind=tuple(map(child_label, self.child.kind))
-            ),
+            self, peer="", child=child, **{name: labels(name) for name in own}
         )
+
+    def values(self, dimension: str) -> tuple[Any, ...]:
+        """The values that are asked for of a dimension."""
+        value = _field(self, profile_field(dimension))
+        return value if isinstance(value, tuple) else (value,)
 
     def to_json(self) -> str:
         """One line of JSON, from which ``from_json`` makes an equal Config."""
@@ -151,17 +163,12 @@ _DEFAULTS: Final = {
     if not item.required and item.name not in TABLES
 }
 _FIELD_OF_OPTION: Final[Mapping[str, str]] = {
-    **{name: name for name in RULES if name != "title" and "." not in name},
-    "child": "child.kind",
-    "cost": "child.cost",
-    "fault": "child.fault",
-    "data_bytes": "read_path.data_bytes",
-    "download_ms": "read_path.download_ms",
-    "download_share": "read_path.download_share",
-    "budget_bytes": "read_path.budget_bytes",
+    rule.option: name for name, rule in RULES.items() if rule.option
 }
-OPTIONS: Final = tuple(_FIELD_OF_OPTION)
-"""What ``override`` takes."""
+OPTIONS: Final[Mapping[str, Rule]] = {
+    option: RULES[name] for option, name in _FIELD_OF_OPTION.items()
+}
+"""What ``override`` takes, and the rule of each."""
 
 
 def option_name(option: str) -> str:
@@ -259,11 +266,12 @@ def _built_in() -> dict[str, Traversable]:
 
 def _fields(config: Config) -> dict[str, object]:
     """The flat fields, in the order of the rules."""
-    return {
-        name: getattr(getattr(config, outer), inner) if inner else getattr(config, outer)
-        for name in RULES
-        for outer, _, inner in [name.partition(".")]
-    }
+    return {name: _field(config, name) for name in RULES}
+
+
+def _field(config: Config, name: str) -> Any:
+    outer, _, inner = name.partition(".")
+    return getattr(getattr(config, outer), inner) if inner else getattr(config, outer)
 
 
 def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:

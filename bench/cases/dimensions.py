@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from bench.cases.names import NO_FAULT, unknown
+
 SHARED: Final = "shared"
 PER_TENANT: Final = "per-tenant"
 TOPOLOGIES: Final = (SHARED, PER_TENANT)
@@ -158,3 +160,15 @@ def least_s(rate_per_s: float) -> float:
 
 UNREAPED_MOST: Final = 64
 """Children launched and not reaped, at most: where reaping falls behind, launches wait for it."""
+
+
+def check_fault(text: str) -> None:
+    """Raises ValueError unless that is a fault of the fake child, or none."""
+    # The worker imports this module, and needs nothing of what builds programs.
+    from fake_redo_child import build
+
+    name = text.partition(":")[0]
+    if name not in (NO_FAULT, *build.FAULTS):
+        raise ValueError(unknown("fault", name, (NO_FAULT, *build.FAULTS)))
+    if text != NO_FAULT:
+        build.check_fault(text)

@@ -10,20 +10,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-NOOPS: Final = ("noop-sync", "noop-async")
-"""No manager at all, but the ready page: what a redo takes is what the harness costs."""
-
-YARDSTICKS: Final = ("streams", *NOOPS)
-"""To measure the others by: no profile has them."""
-
 SYNC: Final = "sync"
-MANAGERS: Final = (SYNC, "async", "async-uvloop", "floor", *YARDSTICKS)
-ASYNC_MANAGERS: Final = ("async", "async-uvloop", "streams", "noop-async")
-"""Those whose clients are tasks on an event loop."""
-
-PEER: Final = "peer:"
-"""Begins the name of a manager that is a program of the user's; the rest is its KIND."""
-
 WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image")
 CHILDREN: Final = ("c", "python")
 NO_FAULT: Final = "none"
@@ -40,15 +27,8 @@ THIS_PYTHON: Final = "this"
 OLDEST_PYTHON: Final = (3, 11)
 """The oldest CPython that workers run on."""
 
-MANAGERS_THAT_SPIN: Final = ("sync", "async", "async-uvloop")
-"""The others have no ``wait`` to set."""
-
 CLIENTS_MAX: Final = 4096
 """The most concurrent clients of a case: the sync manager needs a thread for each."""
-
-_PEER = re.compile(r"peer:[A-Za-z0-9][A-Za-z0-9_.+-]*")
-
-_OWN_MANAGER = re.compile(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 _PYTHON_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -70,31 +50,6 @@ def spin_us(wait: str) -> int:
     return int(digits)
 
 
-def is_peer(manager: str) -> bool:
-    """Whether that manager is a program of the user's (docs/peer.md)."""
-    return manager.startswith(PEER)
-
-
-def is_ours(manager: str) -> bool:
-    """Whether that manager is written in Python here, and has a child."""
-    return manager in MANAGERS_THAT_SPIN or manager == "streams"
-
-
-def is_own_manager(manager: str) -> bool:
-    """Whether that manager is the user's, as ``package.module:factory`` (docs/extending.md)."""
-    return not is_peer(manager) and _OWN_MANAGER.fullmatch(manager) is not None
-
-
-def check_manager(name: str) -> None:
-    """Raises ValueError unless there is such a manager, or can be one: any ``peer:WORD`` and any
-    ``package.module:factory``."""
-    if name in MANAGERS or _PEER.fullmatch(name) or is_own_manager(name):
-        return
-    if name.partition(":")[0] == PEER.removesuffix(":"):
-        raise ValueError(f"{name!r}: expected peer:KIND, as in peer:async (docs/peer.md)")
-    raise ValueError(unknown("manager", name, MANAGERS))
-
-
 def python_label(choice: str) -> str:
     """What cases call an interpreter chosen as ``this``, NAME, PATH or LABEL=PATH.
 
@@ -109,11 +64,6 @@ def python_label(choice: str) -> str:
             " of letters, digits and _ . + - (not this)"
         )
     return label
-
-
-def runs_on_python(manager: str) -> bool:
-    """Whether it matters for that manager which interpreter its worker runs on."""
-    return manager != "floor" and not is_peer(manager)
 
 
 def nearest(word: str, names: Collection[str]) -> str | None:
@@ -143,8 +93,3 @@ CHALLENGER = "async"
 
 
 FLOOR = "floor"
-
-
-def is_rival(manager: str) -> bool:
-    """Whether it is compared with sync: it is neither that itself nor a yardstick."""
-    return manager not in (BASE, FLOOR, *NOOPS)

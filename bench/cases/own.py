@@ -11,8 +11,7 @@ import re
 import shlex
 from typing import Final
 
-from bench.cases.case import Case
-from bench.cases.names import CHILDREN, NOOPS, WORKLOADS, unknown
+from bench.cases.names import CHILDREN, WORKLOADS, unknown
 
 FILE: Final = "file:"
 """Begins a workload that is a file of requests (docs/extending.md)."""
@@ -91,8 +90,3 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError:
         return []
-
-
-def has_unknown_pages(case: Case) -> bool:
-    """Whether a child of the user's makes the pages. That of a ping is known: zeros."""
-    return is_own_child(case.child) and case.workload != "ping" and case.manager not in NOOPS

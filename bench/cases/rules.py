@@ -13,44 +13,24 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from bench.cases.cost import NOTATION, cost_name
+from bench.cases.case import DEFAULTS, DIMENSIONS, ONE_LINE
+from bench.cases.dimension import Dimension
 from bench.cases.dimensions import (
-    BACKGROUND_MOST,
-    CALLERS,
     CLOSED,
-    EXECUTOR_MOST,
-    HEARTBEATS,
     LEAST_ARRIVALS,
-    NCPUS,
     NO_ADMISSION,
-    OWN,
-    PAUSES,
-    PER_CLIENT,
     REDO,
-    SCENARIOS,
-    SHARED,
-    TOPOLOGIES,
-    Admission,
     Load,
-    executor_threads,
     least_s,
 )
 from bench.cases.names import (
-    CHILDREN,
-    CLIENTS_MAX,
-    MANAGERS,
     NO_FAULT,
-    SPIN_MOST_US,
-    WORKLOADS,
-    check_manager,
-    python_label,
-    spin_us,
     unknown,
 )
-from bench.cases.own import child_label, is_own_child, workload_label
-from bench.cases.placement import PLACEMENTS, SPLIT
+from bench.cases.own import is_own_child
+from bench.cases.placement import SPLIT
 from bench.errors import BenchError
-from fake_redo_child.build import FAULTS, BuildError, check_fault
+from fake_redo_child.build import BuildError
 
 SEED_MAX: Final = 2**63 - 1
 DATA_MOST: Final = 1 << 30
@@ -59,21 +39,27 @@ SLICE_MIN_S: Final = 0.001
 """A slice shorter than this measures the barrier, not the redos."""
 
 _SHOWN_CHARS = 60
+_PATH_CHARS = 4096
 
 
 class ConfigError(BenchError):
     """A profile, an option or a stored configuration is not valid; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a field may be. msgspec checks ``type``; ``expected`` tells the user the same.
+    """What a field may be, and the option that overrides it. msgspec checks ``type``; ``expected``
+    tells the user the same.
 
     Of a list, type, expected and names describe an item; a list has at least one, and none twice.
     """
 
     type: Any
     expected: str
+    option: str = ""
+    """The name of its option, as ``warmup_s``; empty: there is none."""
+    metavar: str = ""
+    help: str = ""
     is_list: bool = False
     noun: str = ""
     names: tuple[str, ...] = ()
@@ -85,147 +71,134 @@ class Rule:
     """What an option's text is split into items by, a regular expression."""
 
 
-def _some_of(noun: str, names: tuple[str, ...]) -> Rule:
-    return Rule(str, f"any of {', '.join(names)}", is_list=True, noun=noun, names=names)
+def _of_dimension(name: str, dimension: Dimension) -> Rule:
+    kind: Any = str
+    expected = dimension.notation
+    if dimension.names:
+        expected = f"any of {', '.join(dimension.names)}"
+    elif dimension.bounds is not None:
+        least, most = dimension.bounds
+        kind, expected = (
+            Annotated[int, Meta(ge=least, le=most)],
+            f"whole numbers from {least} to {most}",
+        )
+    elif dimension.pattern:
+        kind = Annotated[str, Meta(max_length=_PATH_CHARS, pattern=rf"\A{dimension.pattern}\Z")]
+    return Rule(
+        type=kind,
+        expected=expected,
+        option=name,
+        metavar=dimension.metavar,
+        help=dimension.help,
+        is_list=dimension.is_list,
+        noun=dimension.noun or name,
+        names=dimension.names,
+        check=dimension.label or dimension.check,
+        normal=dimension.normal,
+        separator=dimension.separator,
+    )
 
 
-def _check_fault(text: str) -> None:
-    name = text.partition(":")[0]
-    if name not in (NO_FAULT, *FAULTS):
-        raise ValueError(unknown("fault", name, (NO_FAULT, *FAULTS)))
-    if text != NO_FAULT:
-        check_fault(text)
+def profile_field(name: str) -> str:
+    """The flat field of a profile that a dimension is asked for by, as ``child.kind``."""
+    return DIMENSIONS[name].profile_field or name
 
 
-_COUNT = Rule(Annotated[int, Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
-_SECONDS = Rule(Annotated[float, Meta(gt=0, le=86_400)], "seconds, more than 0, at most 86400")
+def _setting(name: str, kind: Any, expected: str, metavar: str, help_text: str) -> Rule:
+    """The rule of a field that is no dimension: one value, the same for all cases."""
+    return Rule(type=kind, expected=expected, option=name, metavar=metavar, help=help_text)
 
-RULES: Final[Mapping[str, Rule]] = {
-    "title": Rule(
-        Annotated[str, Meta(max_length=120, pattern=r"\A[^\r\n]*\Z")],
-        "one line of at most 120 characters",
+
+_COUNT = Annotated[int, Meta(ge=1, le=10_000)], "a whole number from 1 to 10000"
+_SECONDS = Annotated[float, Meta(gt=0, le=86_400)], "seconds, more than 0, at most 86400"
+_SETTINGS = (
+    _setting("rounds", *_COUNT, "K", "runs of each case; lifts the profile's time budget"),
+    _setting("slices", *_COUNT, "K", "slices of a run"),
+    _setting("seconds", *_SECONDS, "S", "measured in a run, over all its slices"),
+    _setting(
+        "warmup_s",
+        Annotated[float, Meta(ge=0, le=86_400)],
+        "seconds, from 0 to 86400",
+        "S",
+        "before the first slice",
     ),
-    "manager": Rule(
-        str,
-        f"any of {', '.join(MANAGERS)}, peer:KIND, or package.module:factory",
-        is_list=True,
-        noun="manager",
-        check=check_manager,
+    _setting("timeout_s", *_SECONDS, "S", "deadline of a redo"),
+    _setting("run_timeout_s", *_SECONDS, "S", "a run that takes longer has failed"),
+    _setting(
+        "budget_s",
+        Annotated[float, Meta(gt=0)] | None,
+        "seconds, more than 0 (inf: no limit)",
+        "S",
+        "no round starts that would end later; inf: no limit",
     ),
-    "workload": Rule(
-        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n,]*\Z")],
-        f"any of {', '.join(WORKLOADS)}, or file:PATH without a comma",
-        is_list=True,
-        noun="workload",
-        check=workload_label,
-    ),
-    "clients": Rule(
-        Annotated[int, Meta(ge=1, le=CLIENTS_MAX)],
-        f"whole numbers from 1 to {CLIENTS_MAX}",
-        is_list=True,
-    ),
-    "wait": Rule(
-        str,
-        f"park, or spin:US with 1 to {SPIN_MOST_US} us",
-        is_list=True,
-        noun="wait",
-        check=spin_us,
-    ),
-    "placement": _some_of("placement", PLACEMENTS),
-    "python": Rule(
-        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n,]*\Z")],
-        "this, or an interpreter as NAME, PATH or LABEL=PATH",
-        is_list=True,
-        noun="interpreter",
-        check=python_label,
-    ),
-    "topology": _some_of("topology", TOPOLOGIES),
-    "executor": Rule(
-        str,
-        f"{PER_CLIENT}, {NCPUS}, or a number of threads from 1 to {EXECUTOR_MOST}, as text",
-        is_list=True,
-        noun="executor",
-        check=executor_threads,
-    ),
-    "load": Rule(
-        str,
-        "closed, open:RATE or open:PERCENT%",
-        is_list=True,
-        noun="load",
-        check=Load.parse,
-    ),
-    "admission": Rule(
-        str,
-        "none, unlimited, before:K, after:K or both:D,K",
-        is_list=True,
-        noun="admission",
-        check=Admission.parse,
-        separator=r",(?=\s*[a-z])",  # not the comma of both:D,K
-    ),
-    "pause": _some_of("pause", PAUSES),
-    "caller": _some_of("caller", CALLERS),
-    "heartbeat": _some_of("heartbeat", HEARTBEATS),
-    "background_load": Rule(
-        Annotated[int, Meta(ge=0, le=BACKGROUND_MOST)],
-        f"whole numbers from 0 to {BACKGROUND_MOST}",
-        is_list=True,
-    ),
-    "scenario": _some_of("scenario", SCENARIOS),
-    "rounds": _COUNT,
-    "slices": _COUNT,
-    "seconds": _SECONDS,
-    "warmup_s": Rule(Annotated[float, Meta(ge=0, le=86_400)], "seconds, from 0 to 86400"),
-    "timeout_s": _SECONDS,
-    "run_timeout_s": _SECONDS,
-    "budget_s": Rule(Annotated[float, Meta(gt=0)] | None, "seconds, more than 0 (inf: no limit)"),
-    "peer": Rule(
-        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n]*\Z")],
+    _setting(
+        "peer",
+        Annotated[str, Meta(max_length=_PATH_CHARS, pattern=rf"\A{ONE_LINE}\Z")],
         "the path of a program",
+        "PATH",
+        "program that the managers peer:KIND are (docs/peer.md)",
     ),
-    "seed": Rule(Annotated[int, Meta(ge=0, le=SEED_MAX)], f"a whole number from 0 to {SEED_MAX}"),
-    "child.kind": Rule(
-        Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0\r\n]*\Z")],
-        f"any of {', '.join(CHILDREN)}, or cmd:COMMAND",
-        is_list=True,
-        noun="child",
-        check=child_label,
-        # Not the commas of a command.
-        separator=rf",(?=\s*(?:cmd:|(?:{'|'.join(CHILDREN)})\s*(?:,|$)))",
+    _setting(
+        "seed",
+        Annotated[int, Meta(ge=0, le=SEED_MAX)],
+        f"a whole number from 0 to {SEED_MAX}",
+        "K",
+        "of the order of cases and the contents of requests",
     ),
-    "child.cost": Rule(str, NOTATION, normal=cost_name),
-    "child.fault": Rule(
-        str,
-        "none, or a fault as NAME:KEY=VALUE",
-        check=_check_fault,
+)
+_READ_PATH = (
+    _setting(
+        "data_bytes",
+        Annotated[int, Meta(ge=0, le=DATA_MOST)],
+        f"whole bytes, from 0 to {DATA_MOST}",
+        "B",
+        "that a read collects for its redo, with an admission",
     ),
-    "read_path.data_bytes": Rule(
-        Annotated[int, Meta(ge=0, le=DATA_MOST)], f"whole bytes, from 0 to {DATA_MOST}"
+    _setting(
+        "download_ms",
+        Annotated[float, Meta(ge=0, le=60_000)],
+        "milliseconds, from 0 to 60000",
+        "MS",
+        "that a read waits for some of them",
     ),
-    "read_path.download_ms": Rule(
-        Annotated[float, Meta(ge=0, le=60_000)], "milliseconds, from 0 to 60000"
+    _setting(
+        "download_share",
+        Annotated[float, Meta(ge=0, le=1)],
+        "a share, from 0 to 1",
+        "SHARE",
+        "of the reads that wait, from 0 to 1",
     ),
-    "read_path.download_share": Rule(Annotated[float, Meta(ge=0, le=1)], "a share, from 0 to 1"),
-    "read_path.budget_bytes": Rule(
+    _setting(
+        "budget_bytes",
         Annotated[int, Meta(ge=0, le=BUDGET_MOST)],
         f"whole bytes, from 0 (no limit) to {BUDGET_MOST}",
+        "B",
+        "that all reads may hold; a run that needs more ends; 0: no limit",
     ),
-}
-EXCLUSIVE: Final = {
-    "topology": SHARED,
-    "executor": PER_CLIENT,
-    "load": CLOSED,
-    "admission": NO_ADMISSION,
-    "caller": OWN,
-    "scenario": REDO,
-}
-"""Dimensions that change how clients call, and their usual value: one of them at a time."""
+)
+_TITLE = Rule(
+    type=Annotated[str, Meta(max_length=120, pattern=rf"\A{ONE_LINE}\Z")],
+    expected="one line of at most 120 characters",
+)
+_OF_DIMENSIONS = {profile_field(n): _of_dimension(n, d) for n, d in DIMENSIONS.items()}
 
-_LABELLED: Final[Mapping[str, tuple[Callable[[str], str], str]]] = {
-    "python": (python_label, "LABEL=PATH"),
-    "workload": (workload_label, "file:LABEL=PATH"),
-    "child.kind": (child_label, "cmd:LABEL=COMMAND"),
+RULES: Final[Mapping[str, Rule]] = {
+    "title": _TITLE,
+    **{name: rule for name, rule in _OF_DIMENSIONS.items() if "." not in name},
+    **{rule.option: rule for rule in _SETTINGS},
+    **{name: rule for name, rule in _OF_DIMENSIONS.items() if "." in name},
+    **{f"read_path.{rule.option}": rule for rule in _READ_PATH},
 }
-"""Fields whose items cases call by a label, and how one is given."""
+"""The fields of a profile; those of a table as ``TABLE.FIELD``."""
+
+_EXCLUSIVE: Final = {
+    name: DEFAULTS[name] for name, dimension in DIMENSIONS.items() if dimension.changes_calls
+}
+_LABELLED: Final = {
+    profile_field(name): dimension
+    for name, dimension in DIMENSIONS.items()
+    if dimension.label is not None
+}
 
 REQUIRED: Final = ("manager", "workload", "clients")
 TABLES: Final = ("child", "read_path")
@@ -342,9 +315,9 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
         if SPLIT in fields["placement"]:
             expected = "redo with split: a child that replaces another is not split off"
             raise blame("scenario", "placement", expected=expected)
-    changed = [name for name, usual in EXCLUSIVE.items() if set(fields[name]) - {usual}]
+    changed = [name for name, usual in _EXCLUSIVE.items() if set(fields[name]) - {usual}]
     if len(changed) > 1:
-        raise blame(*changed, expected=f"{EXCLUSIVE[changed[0]]} with another {changed[1]}")
+        raise blame(*changed, expected=f"{_EXCLUSIVE[changed[0]]} with another {changed[1]}")
     if any(Load.parse(one).percent for one in fields["load"]) and CLOSED not in fields["load"]:
         raise blame(
             "load", expected="closed as well, whose throughput is what the percentage is of"
@@ -367,9 +340,11 @@ def check_together(fields: Mapping[str, Any], source: Source) -> None:
                 f" {LEAST_ARRIVALS} each would take {open_s:g} s, more than run_timeout_s"
             )
             raise blame("load", "slices", "run_timeout_s", expected=expected)
-    for name, (label_of, remedy) in _LABELLED.items():
-        labels = [label_of(choice) for choice in fields[name]]
+    for name, dimension in _LABELLED.items():
+        assert dimension.label is not None
+        labels = [dimension.label(choice) for choice in fields[name]]
         if len(set(labels)) < len(labels):
+            remedy = dimension.label_notation
             raise blame(name, expected=f"names that differ: call one of them {remedy}")
     run_s = fields["warmup_s"] + fields["seconds"]
     if fields["run_timeout_s"] <= run_s:

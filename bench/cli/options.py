@@ -9,49 +9,7 @@ from typing import Final
 from rich.console import Console
 
 from bench.cases.config import OPTIONS, Config, load_profile, option_name, override
-from bench.cases.cost import NOTATION
-from bench.cases.dimensions import CALLERS, HEARTBEATS, PAUSES, SCENARIOS
-from bench.cases.names import CHILDREN, MANAGERS, WORKLOADS
-from bench.cases.placement import PLACEMENTS
 from bench.errors import BenchError
-
-_HELP: Final = {
-    "manager": ("LIST", f"of {', '.join(MANAGERS)}, peer:KIND, package.module:factory"),
-    "workload": ("LIST", f"of {', '.join(WORKLOADS)}, file:PATH (docs/extending.md)"),
-    "clients": ("LIST", "numbers of concurrent clients, as 1,8,128"),
-    "child": ("LIST", f"of {', '.join(CHILDREN)}, cmd:COMMAND (docs/extending.md)"),
-    "cost": ("COST", f"CPU that the child burns besides: {NOTATION}, in us, as us:9+0.5"),
-    "fault": ("FAULT", "how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none"),
-    "wait": ("LIST", "how managers wait: park, or spin:US, which polls for US microseconds before"),
-    "placement": ("LIST", f"CPUs of manager and child: {', '.join(PLACEMENTS)}"),
-    "python": ("LIST", "interpreters of the workers: this, NAME, PATH or LABEL=PATH"),
-    "topology": ("LIST", "shared: one manager for all clients; per-tenant: one each"),
-    "executor": ("LIST", "threads of sync's clients: per-client, ncpus, or K that they share"),
-    "load": ("LIST", "closed, open:RATE (redos/s), open:PERCENT%% of the closed loop's capacity"),
-    "admission": (
-        "LIST",
-        "none, unlimited, before:K, after:K, both:D,K: who may hold data, who redo",
-    ),
-    "pause": ("LIST", f"between two redos of a client: {', '.join(PAUSES)}"),
-    "caller": ("LIST", f"from where sync is called: {', '.join(CALLERS)}"),
-    "heartbeat": ("LIST", f"lateness measured beside the redos: {', '.join(HEARTBEATS)}"),
-    "background_load": ("LIST", "busy processes beside manager and child, as 0,2"),
-    "scenario": ("LIST", f"what is measured: {', '.join(SCENARIOS)}"),
-    "data_bytes": ("B", "that a read collects for its redo, with an admission"),
-    "download_ms": ("MS", "that a read waits for some of them"),
-    "download_share": ("SHARE", "of the reads that wait, from 0 to 1"),
-    "budget_bytes": ("B", "that all reads may hold; a run that needs more ends; 0: no limit"),
-    "rounds": ("K", "runs of each case; lifts the profile's time budget"),
-    "slices": ("K", "slices of a run"),
-    "seconds": ("S", "measured in a run, over all its slices"),
-    "warmup_s": ("S", "before the first slice"),
-    "timeout_s": ("S", "deadline of a redo"),
-    "run_timeout_s": ("S", "a run that takes longer has failed"),
-    "budget_s": ("S", "no round starts that would end later; inf: no limit"),
-    "peer": ("PATH", "program that the managers peer:KIND are (docs/peer.md)"),
-    "seed": ("K", "of the order of cases and the contents of requests"),
-}
-
 
 _WIDER_THAN_ANY: Final = 10_000
 
@@ -75,9 +33,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     """``--profile`` and every dimension and setting that overrides it."""
     parser.add_argument("--profile", metavar="NAME|PATH", help="default: default")
     group = parser.add_argument_group("in place of the profile's (lists with commas)")
-    for option in OPTIONS:
-        metavar, text = _HELP[option]
-        group.add_argument(option_name(option), dest=option, metavar=metavar, help=text)
+    for option, rule in OPTIONS.items():
+        name = option_name(option)
+        group.add_argument(name, dest=option, metavar=rule.metavar, help=rule.help)
 
 
 def add_plain_argument(parser: argparse.ArgumentParser) -> None:

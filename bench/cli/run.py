@@ -17,8 +17,9 @@ from rich.console import Console
 
 from bench.cases.case import Case
 from bench.cases.config import Config, differences, from_json, override
+from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
-from bench.cases.names import THIS_PYTHON, is_peer
+from bench.cases.names import THIS_PYTHON
 from bench.cases.own import is_own_child, is_own_workload
 from bench.cases.placement import problem as placement_problem
 from bench.cli.options import add_config_options, config_of, file_path, given_options

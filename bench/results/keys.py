@@ -11,9 +11,8 @@ History of the schema (``redo_schema_version``):
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 
-from bench.cases.case import Case
+from bench.cases.case import DIMENSIONS
 from bench.errors import BenchError
 from bench.results.key import PREFIX, Key
 from bench.results.measures.admission import ADMISSION_KEYS
@@ -24,11 +23,11 @@ from bench.results.measures.stall import STALL_KEYS
 
 _DIMENSIONS = tuple(
     Key(
-        PREFIX + item.name,
-        "count" if item.name == "clients" else "text",
-        f"dimension of the case: {item.metadata['meaning']}",
+        PREFIX + name,
+        "count" if name == "clients" else "text",
+        f"dimension of the case: {dimension.meaning}",
     )
-    for item in fields(Case)
+    for name, dimension in DIMENSIONS.items()
 )
 
 _RUN = (

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 from bench.cases.case import Case
 from bench.cases.config import Config
-from bench.cases.names import PEER
+from bench.cases.managers.yours import PEER_PREFIX
 from bench.errors import SampleError
 from bench.results.measures import redos as measures
 from bench.results.record import RunRecord
@@ -62,7 +62,7 @@ class _Call:
 
     def __init__(self, case: Case, peer: PeerProgram, timeout_s: float) -> None:
         self._case = case
-        self._kind = case.manager.removeprefix(PEER)
+        self._kind = case.manager.removeprefix(PEER_PREFIX)
         self._command = (
             *(str(peer.program), self._kind, str(peer.children[case.child])),
             *(str(peer.requests[case.workload]), str(case.clients)),

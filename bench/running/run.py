@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from bench.cases import dimensions
-from bench.cases.case import Case, is_closed_loop
+from bench.cases.case import Case, has_unknown_pages, is_closed_loop
 from bench.cases.config import Config
 from bench.cases.dimensions import NO_ADMISSION, REDO, Load
-from bench.cases.names import NO_FAULT, is_peer, spin_us
-from bench.cases.own import has_unknown_pages
+from bench.cases.managers.floor import FLOOR
+from bench.cases.managers.yours import is_peer
+from bench.cases.names import NO_FAULT, spin_us
 from bench.cases.placement import cpu_count
 from bench.errors import SampleError
 from bench.results.measures import redos
@@ -38,7 +39,7 @@ def worker_spec(
     """
     load = load or case.load
     traffic = equipment.traffic[case.workload]
-    is_floor = case.manager == "floor"
+    needs_floor = case.kind is FLOOR
     own = equipment.own_managers.get(case.manager)
     return WorkerSpec(
         manager=case.manager,
@@ -51,7 +52,7 @@ def worker_spec(
         child_may_end=case.fault != NO_FAULT or case.scenario != REDO,
         spin_us=spin_us(case.wait),
         placement=case.placement,
-        floor_program=str(equipment.floor_program) if is_floor else None,
+        floor_program=str(equipment.floor_program) if needs_floor else None,
         library_path=equipment.interpreters[case.python].uvloop_folder,
         topology=case.topology,
         executor=case.executor,

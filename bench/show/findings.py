@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from bench.cases.names import BASE, CHALLENGER, FLOOR, is_rival
+from bench.cases.managers.registry import is_rival
+from bench.cases.names import BASE, CHALLENGER, FLOOR
 from bench.results.summary import CaseRow, Estimate, Group, less_is_better, measure_of
 from bench.show import units
 from bench.statistics.effects import Effect, side

@@ -9,8 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.cases.case import Case
-from bench.cases.own import has_unknown_pages
+from bench.cases.case import Case, has_unknown_pages
 from bench.results.record import FailedRun
 from bench.results.summary import CaseRow, Summary
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bench.cases.names import BASE, is_rival
+from bench.cases.managers.registry import is_rival
+from bench.cases.names import BASE
 from bench.results.summary import Group, Summary, measure_of
 from bench.statistics.crossover import Crossover, crossovers
 from bench.statistics.effects import Effect, side

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cases.names import BASE, is_rival
+from bench.cases.managers.registry import is_rival
+from bench.cases.names import BASE
 from bench.results.summary import Estimate, Group, less_is_better
 from bench.statistics.effects import stretch
 from bench.statistics.rounds import TAILS, drawn, in_common

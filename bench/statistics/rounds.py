@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cases.names import FLOOR, NOOPS
+from bench.cases.managers.registry import competes
 from bench.results.summary import CaseRow, Estimate, less_is_better, measure_of
 from bench.statistics.effects import Effect, ratios_effect, side
 
@@ -60,9 +60,7 @@ def winner(rows: Sequence[CaseRow], measure: str) -> CaseRow | None:
     ``measure``: a field of a row. The floor and the no-ops are no managers and do not compete.
     """
     rivals = [
-        row
-        for row in rows
-        if row.case.manager not in (FLOOR, *NOOPS) and measure_of(row, measure) is not None
+        row for row in rows if competes(row.case.manager) and measure_of(row, measure) is not None
     ]
     if len(rivals) < 2:
         return None

@@ -10,15 +10,10 @@ import resource
 from dataclasses import dataclass
 from typing import Final
 
+from bench.cases.managers.registry import kind_of
+
 LAUNCHES_AT_ONCE: Final = 8
 """More would not be faster with few CPUs, and each holds descriptors and a thread of its own."""
-
-_PER_TENANT: Final = {"sync": (5, 3), "streams": (3, 2)}
-_OF_OTHERS: Final = (3, 1)
-"""Descriptors and tasks (processes or threads) for each tenant. Everybody: the ends of the child's
-pipes, and the child. Sync besides: two eventfd; a thread that reads the child's stderr, and the
-client's. Streams has no pipe for stderr, but the child's pidfd or a thread that waits for its end.
-"""
 
 _PER_LAUNCH: Final = (8, 1)
 """While a child is being launched: its ends of the pipes, the pipe that tells of a failed exec, and
@@ -38,7 +33,7 @@ class Needs:
 
 def needs(manager: str, tenants: int) -> Needs:
     """What a worker with so many of these managers needs."""
-    per_tenant = _PER_TENANT.get(manager, _OF_OTHERS)
+    per_tenant = kind_of(manager).per_tenant
     descriptors, tasks = (
         own + LAUNCHES_AT_ONCE * launch + tenants * each
         for own, launch, each in zip(_OWN, _PER_LAUNCH, per_tenant, strict=True)

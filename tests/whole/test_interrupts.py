@@ -47,7 +47,7 @@ from bench.running.equipment import equipment
 from bench.show.pictures import figures
 from bench import interrupts
 from bench.results import suite_file
-from bench.running import worker_process
+from bench.running import processes, worker_process
 from bench.cli.progress import ProgressListener
 from bench.results.result_file import ResultFile
 """
@@ -79,12 +79,12 @@ at_call(worker_process, 'start_group',
     ),
     "a worker is noted": """
 class Noted(set): pass
-worker_process._running = Noted()
+processes._running = Noted()
 interrupt_at(Noted, 'add', n, call=run, after=True)
 """,
     "a worker is about to be killed": "interrupt_at(os, 'killpg', n, call=run)",
     "a worker has been killed": "interrupt_at(os, 'killpg', n, call=run, after=True)",
-    "orphans are looked for": "interrupt_at(worker_process, '_children', n, call=run)",
+    "orphans are looked for": "interrupt_at(processes, '_children', n, call=run)",
     "a run is added": "interrupt_at(ResultFile, 'add', n, call=run)",
     "a run has ended": "interrupt_at(ProgressListener, 'run_ended', n, call=run)",
 }

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cases.names import BASE, CHALLENGER, is_rival
+from bench.cases.managers.registry import is_rival
+from bench.cases.names import BASE, CHALLENGER
 from bench.results.summary import CaseRow, Estimate, Summary, paired_ratio
 from bench.show import columns, fields
 from bench.show.families import (

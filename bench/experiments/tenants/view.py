@@ -19,7 +19,8 @@ from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.dimensions import PER_TENANT
-from bench.cases.names import BASE, is_rival
+from bench.cases.managers.registry import is_rival
+from bench.cases.names import BASE
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields
 from bench.show.pictures.knee import figure_beside, finding

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.cases.config import Config
 from bench.cases.cost import ChildCost
-from bench.cases.names import NO_FAULT, THIS_PYTHON, is_peer, python_label
+from bench.cases.managers.yours import is_peer
+from bench.cases.names import NO_FAULT, THIS_PYTHON, python_label
 from bench.cases.own import child_label, is_own_child
 from bench.errors import BenchError
 from bench.running.equipment.interpreters import Interpreter

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.cases.config import Config
-from bench.cases.names import is_own_manager, python_label
+from bench.cases.managers.yours import is_own_manager
+from bench.cases.names import python_label
 from bench.cases.own import child_label, child_words
 from bench.errors import BenchError
 from bench.places import ROOT

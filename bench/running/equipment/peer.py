@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cases.config import Config
-from bench.cases.names import is_peer
+from bench.cases.managers.yours import is_peer
 from bench.cases.own import workload_label
 from bench.cases.placement import ANY
 from bench.errors import BenchError

@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.cases.config import Config
 from bench.cases.dimensions import PER_TENANT
-from bench.cases.names import is_ours
+from bench.cases.managers.registry import kind_of
 from bench.errors import BenchError
 from bench.machine.cgroup import Text, tasks_left
 from bench.machine.machine import read_text
@@ -25,7 +25,7 @@ _TASKS: Final = "processes and threads"
 def check_tenants(config: Config) -> None:
     """Raises BenchError where one process cannot have a manager for each client."""
     if PER_TENANT in config.topology:
-        for manager in filter(is_ours, config.manager):
+        for manager in (name for name in config.manager if kind_of(name).tenants):
             if why := problem(manager, max(config.clients)):
                 raise BenchError(f"topology {PER_TENANT}: {why}")
 

@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.cases.names import BASE, is_rival
+from bench.cases.managers.registry import is_rival
+from bench.cases.names import BASE
 from bench.results.summary import Group, Summary
 from bench.show.findings import Measure, title
 from bench.show.pictures import figures, style

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from bench.cases.names import FLOOR, PEER, is_peer
+from bench.cases.managers import kind as kinds
+from bench.cases.managers.registry import find
+from bench.cases.managers.yours import PEER_PREFIX, is_peer
+from bench.cases.names import FLOOR
 from bench.show import units
 from bench.show.findings import Measure
 
@@ -135,36 +138,22 @@ TAIL: Mapping[str, Any] = {
 LONE_POINT: Mapping[str, Any] = {"marker": "_", "marker_size": 14.0}
 """What a line without markers has where it is one point."""
 
-# Fixed for the usual managers, so that a colour means the same in every figure.
-_COLORS = {
-    "sync": "#D55E00",
-    "async": "#0072B2",
-    "async-uvloop": "#009E73",
-    "streams": "#CC79A7",
-    "noop-sync": "#E69F00",
-    "noop-async": "#56B4E9",
-}
-_MARKERS = {
-    "sync": "o",
-    "async": "s",
-    "async-uvloop": "^",
-    "streams": "D",
-    "noop-sync": "v",
-    "noop-async": "P",
-}
 _PEER_MARKERS = {"sync": "p", "async": "X"}
-_MORE = (("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+_MORE = (kinds.Look("#CC79A7", "D"), kinds.Look("#E69F00", "v"), kinds.Look("#56B4E9", "P"))
+"""For managers without a look of their own."""
 
 
 def look(manager: str) -> Look:
     """The line of a manager: the same in every figure, whatever else is in it."""
     if manager == FLOOR:
         return Look(FAINT, (0, (5, 2)), 1.3, "", 0.0)
-    color, marker = _MORE[crc32(manager.encode()) % len(_MORE)]
-    if is_peer(manager):
-        # The colour says how it waits, as for the suite's own; the line that it is a peer.
-        kind = manager.removeprefix(PEER)
-        color, marker = _COLORS.get(kind, color), _PEER_MARKERS.get(kind, marker)
-        return Look(color, "-.", LINE_WIDTH, marker, 5.0)
-    color, marker = _COLORS.get(manager, color), _MARKERS.get(manager, marker)
-    return Look(color, "-", LINE_WIDTH, marker, 4.0)
+    # A peer has the colour of the suite's own manager that waits alike; its line says what it is.
+    as_peer = is_peer(manager)
+    name = manager.removeprefix(PEER_PREFIX)
+    kind = find(name)
+    chosen = None if kind is None else kind.look
+    chosen = chosen or _MORE[crc32(manager.encode()) % len(_MORE)]
+    if as_peer:
+        marker = _PEER_MARKERS.get(name, chosen.marker)
+        return Look(chosen.color, "-.", LINE_WIDTH, marker, 5.0)
+    return Look(chosen.color, "-", LINE_WIDTH, chosen.marker, 4.0)

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import cast
+
 from bench.cases.dimensions import PER_TENANT, REDO
-from bench.cases.names import NOOPS, is_own_manager
+from bench.cases.managers.registry import kind_of
 from bench.worker.protocol import WorkerSpec
-from bench.worker.subjects.floor import FloorSubject
-from bench.worker.subjects.manager import AsyncSubject, StreamsSubject, SyncSubject
-from bench.worker.subjects.noop import NoopSubject
-from bench.worker.subjects.own import own_subject
-from bench.worker.subjects.scenarios import open_scenario
 from bench.worker.subjects.subject import Subject
-from bench.worker.subjects.tenants import (
-    AsyncTenantsSubject,
-    StreamsTenantsSubject,
-    SyncTenantsSubject,
-)
+
+_SCENARIO = "bench.worker.subjects.scenarios:open_scenario"
 
 
 def open_subject(spec: WorkerSpec) -> Subject:
-    """The subject of a case, its child launched and answering (but see the scenarios)."""
-    if spec.floor_program is not None:
-        return FloorSubject(spec)
-    if spec.scenario != REDO:
-        return open_scenario(spec)
-    if spec.manager in NOOPS:
-        return NoopSubject(spec)
-    if is_own_manager(spec.manager):
-        return own_subject(spec)
-    of_tenants = spec.topology == PER_TENANT
-    if spec.manager == "sync":
-        return SyncTenantsSubject(spec) if of_tenants else SyncSubject(spec)
-    if spec.manager == "streams":
-        return StreamsTenantsSubject(spec) if of_tenants else StreamsSubject(spec)
-    return AsyncTenantsSubject(spec) if of_tenants else AsyncSubject(spec)
+    """The subject of a case. Its child is launched and answers, but in a scenario, where that is
+    what is measured. Imports only what this case needs: a worker is to start fast."""
+    kind = kind_of(spec.manager)
+    if kind.is_walredo and spec.scenario != REDO:
+        place = _SCENARIO
+    elif spec.topology == PER_TENANT:
+        place = kind.tenants
+    else:
+        place = kind.subject
+    module, _, maker = place.partition(":")
+    return cast(Subject, getattr(importlib.import_module(module), maker)(spec))

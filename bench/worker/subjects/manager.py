@@ -9,7 +9,8 @@ from functools import partial
 from typing import Final, TypeVar
 
 from bench.cases.dimensions import PER_TENANT
-from bench.cases.names import is_own_manager
+from bench.cases.managers.kind import ASYNCIO
+from bench.cases.managers.registry import kind_of
 from bench.worker.clients.choice import task_runner, thread_runner
 from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import ChildMeter, Meter, OwnMeter
@@ -184,17 +185,15 @@ def child_pid_of(status: ManagerStatus, kind: ManagerKind) -> int:
 
 
 def loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
-    """The maker of the event loop that the manager's name asks for, and the loop's version."""
-    if spec.manager in ("async", "streams") or is_own_manager(spec.manager):
+    """The maker of the event loop that the kind of manager has, and the loop's version."""
+    if kind_of(spec.manager).loop == ASYNCIO:
         return asyncio.SelectorEventLoop, f"asyncio {sys.version.split()[0]}"
-    if spec.manager == "async-uvloop":
-        if spec.library_path is not None and spec.library_path not in sys.path:
-            sys.path.append(spec.library_path)
-        import uvloop
+    if spec.library_path is not None and spec.library_path not in sys.path:
+        sys.path.append(spec.library_path)
+    import uvloop
 
-        version: str = uvloop.__version__  # type: ignore[attr-defined]
-        return uvloop.new_event_loop, f"uvloop {version}"
-    raise SubjectError(f"no manager is called {spec.manager!r}")
+    version: str = uvloop.__version__  # type: ignore[attr-defined]
+    return uvloop.new_event_loop, f"uvloop {version}"
 
 
 def counters_of(status: ManagerStatus) -> dict[str, int]:

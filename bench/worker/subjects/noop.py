@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
 
+from bench.cases.managers.registry import kind_of
 from bench.worker.clients.choice import task_runner, thread_runner
 from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import Meter, OwnMeter
@@ -24,7 +25,7 @@ class NoopSubject:
         ready = [bytes(bytearray(page)) for page in pages]
         self._clients = spec.clients
         self._run_threads, self._run_tasks = thread_runner(spec), task_runner(spec)
-        self._is_async = spec.manager == "noop-async"
+        self._is_async = kind_of(spec.manager).is_async
         self._sync = Work([partial(_ready, page) for page in ready], pages)
         self._async: Work[Awaitable[bytes]] = Work(
             [partial(_ready_async, page) for page in ready], pages

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cases.case import DEFAULTS, Case
+from bench.cases.case import DEFAULTS, DIMENSIONS, Case
 from bench.errors import BenchError, CaseError
 
 WORDS = st.text(string.ascii_letters + string.digits + "_.+:-", min_size=1).filter(
@@ -36,7 +36,7 @@ def test_a_name_reads_back(manager: str, workload: str, clients: int, child: str
 def test_the_fields_are_the_table_of_dimensions() -> None:
     assert {"child": "c"}.items() <= DEFAULTS.items()
     assert [item.name for item in fields(Case)][:3] == ["manager", "workload", "clients"]
-    assert all(item.metadata["meaning"] for item in fields(Case))
+    assert all(dimension.meaning and dimension.help for dimension in DIMENSIONS.values())
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from bench.cases.config import (
     override,
     profiles,
 )
+from bench.cases.managers.registry import MANAGERS
 from bench.cases.matrix import cases_of
-from bench.cases.names import CHILDREN, MANAGERS, WORKLOADS, YARDSTICKS, nearest, unknown
+from bench.cases.names import CHILDREN, WORKLOADS, nearest, unknown
 from bench.errors import BenchError
 from bench.running.equipment import workloads
 
@@ -93,7 +94,7 @@ def test_default_is_the_published_range_of_clients() -> None:
 
 def test_full_has_everything() -> None:
     config = load_profile("full")
-    assert set(config.manager) == set(MANAGERS) - set(YARDSTICKS)
+    assert set(config.manager) == set(MANAGERS) - {"streams", "noop-sync", "noop-async"}
     assert set(config.workload) == set(WORKLOADS)
     assert set(config.child.kind) == set(CHILDREN)
     assert config.clients == load_profile("default").clients

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.cases.config import ConfigError, load_profile, override
+from bench.cases.managers.yours import is_own_manager, is_peer
 from bench.cases.matrix import cases_of
-from bench.cases.names import is_own_manager, is_peer
 from bench.errors import BenchError
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import read_suite

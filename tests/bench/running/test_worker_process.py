@@ -20,6 +20,7 @@ import pytest
 
 from bench.cases.case import Case
 from bench.cases.config import load_profile, override
+from bench.places import ROOT
 from bench.results.pyperf_run import to_pyperf_run
 from bench.results.samples import SliceSamples
 from bench.running import processes, worker_process
@@ -34,7 +35,6 @@ from tests.support.children import LIMIT_S
 from tests.support.managers import eventually, has_ended, is_gone, open_descriptors, own_children
 from tests.support.synthetic import ENVIRONMENT
 
-ROOT = Path(worker_process.__file__).resolve().parent.parent
 SHORT_S = 0.3
 """A time that a worker which hangs is given."""
 
@@ -315,7 +315,7 @@ def test_the_largest_payload_that_can_be_true_is_taken(stub: Stub) -> None:
 def test_a_stderr_without_an_end_does_not_fill_the_disk(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_process, "STDERR_LIMIT_BYTES", 1 << 20)
+    monkeypatch.setattr(processes, "STDERR_LIMIT_BYTES", 1 << 20)
     stub(
         """
         opened(); command()
@@ -404,17 +404,17 @@ def test_the_suite_ends_orphans_that_left_the_group(stub: Stub, tmp_path: Path) 
         import sys
         from pathlib import Path
         sys.path.insert(0, {str(ROOT)!r})
-        from bench.running import worker_process
+        from bench.running import processes, worker_process
         from bench.worker.protocol import WorkerSpec
         worker_process.WORKER = Path({str(worker_process.WORKER)!r})
-        worker_process.adopt_orphans()
+        processes.adopt_orphans()
         spec = WorkerSpec(manager="sync", ping=False, clients=1, child_command=("x",),
                           requests="x", pages="x", timeout_s=1.0)
         try:
             worker_process.WorkerProcess(spec, {LIMIT_S})
-        except worker_process.RunFailedError as failed:
+        except processes.RunFailedError as failed:
             print(failed)
-        assert worker_process._children() == set()
+        assert processes._children() == set()
         """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(suite)],
@@ -429,7 +429,7 @@ def test_the_suite_ends_orphans_that_left_the_group(stub: Stub, tmp_path: Path) 
 
 def test_a_running_worker_is_no_orphan(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Two workers may be alive at once, and one that ends must not take the other with it.
-    monkeypatch.setattr(worker_process, "_adopting", True)
+    monkeypatch.setattr(processes, "_adopting", True)
     stub(GOOD)
     with WorkerProcess(SPEC, LIMIT_S) as one:
         with WorkerProcess(SPEC, LIMIT_S) as other:

@@ -25,7 +25,8 @@ from bench.cases.dimensions import (
     STORMS,
     WITHOUT_PAGES,
 )
-from bench.cases.names import MANAGERS_THAT_SPIN, THIS_PYTHON
+from bench.cases.managers.registry import KINDS
+from bench.cases.names import THIS_PYTHON
 from bench.results.samples import SliceSamples
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.traffic import Traffic, write_traffic
@@ -43,6 +44,8 @@ from tests.support.children import LIMIT_S, command_of
 from tests.support.managers import SLACK_S, eventually, has_ended, is_gone, own_children
 from walredo import PAGE_SIZE, LaunchError, ManagerConfig
 from walredo.child import Child
+
+WALREDO = [kind.name for kind in KINDS if kind.is_walredo]
 
 OTHERS = [one for one in SCENARIOS if one != REDO]
 OF_MANAGERS = (COLD_START, RELAUNCH, STORM, STORM_BACK_OFF)
@@ -100,7 +103,7 @@ def measured(spec: WorkerSpec, slices: int = 1) -> tuple[list[SliceSamples], Map
 
 @pytest.mark.parametrize("child", build.CHILD_KINDS)
 @pytest.mark.parametrize("scenario", OTHERS)
-@pytest.mark.parametrize("manager", MANAGERS_THAT_SPIN)
+@pytest.mark.parametrize("manager", WALREDO)
 def test_a_run_through_the_worker(manager: str, scenario: str, child: str, spec: Spec) -> None:
     clients = 1 if scenario in WITHOUT_PAGES else 3
     with Worker() as worker:
@@ -127,7 +130,7 @@ def test_a_run_through_the_worker(manager: str, scenario: str, child: str, spec:
         assert worker.process.wait(LIMIT_S) == 0
 
 
-@pytest.mark.parametrize("manager", MANAGERS_THAT_SPIN)
+@pytest.mark.parametrize("manager", WALREDO)
 def test_a_cold_start_launches_one_child_for_all_clients(manager: str, spec: Spec) -> None:
     samples, counters = measured(spec(COLD_START, manager, clients=16), slices=3)
     assert [one.latency_ns.size for one in samples] == [16] * 3
@@ -135,7 +138,7 @@ def test_a_cold_start_launches_one_child_for_all_clients(manager: str, spec: Spe
     assert counters["redos"] == 3 * 16
 
 
-@pytest.mark.parametrize("manager", MANAGERS_THAT_SPIN)
+@pytest.mark.parametrize("manager", WALREDO)
 def test_a_cold_start_with_another_launch_fails_the_run(manager: str, spec: Spec) -> None:
     command = build.child_command("c", fault="exit-before-reply:every=2")
     case = replace(spec(COLD_START, manager, clients=2), child_command=command)
@@ -143,7 +146,7 @@ def test_a_cold_start_with_another_launch_fails_the_run(manager: str, spec: Spec
         measured(case)
 
 
-@pytest.mark.parametrize("manager", MANAGERS_THAT_SPIN)
+@pytest.mark.parametrize("manager", WALREDO)
 def test_a_relaunch_is_a_kill_and_a_launch(manager: str, spec: Spec) -> None:
     samples, counters = measured(spec(RELAUNCH, manager, clients=4), slices=3)
     assert [one.latency_ns.size for one in samples] == [4] * 3
@@ -164,7 +167,7 @@ def test_a_child_that_ends_before_it_is_killed_fails_the_run(spec: Spec) -> None
 
 
 @pytest.mark.parametrize("scenario", [COLD_START, RELAUNCH])
-@pytest.mark.parametrize("manager", MANAGERS_THAT_SPIN)
+@pytest.mark.parametrize("manager", WALREDO)
 def test_a_wrong_page_fails_the_run(
     manager: str, scenario: str, spec: Spec, traffic: Traffic, tmp_path: Path
 ) -> None:
@@ -177,7 +180,7 @@ def test_a_wrong_page_fails_the_run(
 
 
 @pytest.mark.parametrize("scenario", STORMS)
-@pytest.mark.parametrize("manager", MANAGERS_THAT_SPIN)
+@pytest.mark.parametrize("manager", WALREDO)
 def test_a_storm_whose_child_answers_fails_the_run(
     manager: str, scenario: str, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,70 @@
+"""What there is to say of one dimension of the matrix.
+
+A dimension is declared once, as the field of a `Case` (bench/cases/case.py). Names of cases, keys
+of result files, fields of a profile and their checks, options of the command line with their help,
+and the matrix all follow from that declaration. Standard library only, because the worker imports
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from bench.cases.case import Case
+
+METADATA: Final = "dimension"
+"""The key of a field's metadata under which its `Dimension` is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dimension:
+    """One dimension. Its values are names, whole numbers, or text with a notation of its own."""
+
+    meaning: str
+    """For the table of keys in docs/measures.md."""
+    help: str
+    """For the option, after its metavar."""
+    names: tuple[str, ...] = ()
+    """The values, where they are names to choose from."""
+    bounds: tuple[int, int] | None = None
+    """The least and the greatest value, where values are whole numbers."""
+    notation: str = ""
+    """How a value is written, where it is neither: what an error says was expected."""
+    check: Callable[[str], object] | None = None
+    """Raises ValueError (or BuildError) for text that is no value."""
+    normal: Callable[[str], str] | None = None
+    """Makes equal values equal text, where a value can be written in several ways."""
+    label: Callable[[str], str] | None = None
+    """What a case calls a choice that may hold a path. Raises ValueError for what is no choice."""
+    label_notation: str = ""
+    """How a choice is given a label, for an error."""
+    pattern: str = ""
+    """What the text of a choice must match whole, if any text will do as far as that."""
+    noun: str = ""
+    """What an error calls a value; empty: the name of the dimension."""
+    separator: str = ","
+    """A regular expression: what an option's text is split into values by."""
+    is_list: bool = True
+    """Whether a profile asks for several values."""
+    metavar: str = "LIST"
+    profile_field: str = ""
+    """Where it stands in a profile, as ``child.kind``; empty: under its name."""
+    nesting: int = 80
+    """Its place in the order of the cases: a dimension with a greater number changes faster."""
+    changes_calls: bool = False
+    """Whether it changes how clients call: no two such dimensions can differ from their default."""
+    means_something: Callable[[Case], bool] | None = None
+    """Whether it makes a difference to that case; None: it does to every case."""
+
+
+def required(dimension: Dimension) -> Any:
+    """The field of a dimension that every case's name begins with, and that has no default."""
+    return field(metadata={METADATA: dimension})
+
+
+def further(default: str | int, dimension: Dimension) -> Any:
+    """The field of a dimension that a name mentions only where it differs from its default."""
+    return field(default=default, metadata={METADATA: dimension})

@@ -1,0 +1,50 @@
+"""Every kind of manager, in the order in which they are listed, and the kind of a name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from bench.cases.managers.floor import FLOOR
+from bench.cases.managers.kind import Kind
+from bench.cases.managers.noop import NOOP_ASYNC, NOOP_SYNC
+from bench.cases.managers.on_loop import ASYNC, ASYNC_UVLOOP
+from bench.cases.managers.streams import STREAMS
+from bench.cases.managers.sync import SYNC
+from bench.cases.managers.yours import OWN, PEER, PEER_PREFIX
+from bench.cases.names import unknown
+
+KINDS: Final = (SYNC, ASYNC, ASYNC_UVLOOP, FLOOR, STREAMS, NOOP_SYNC, NOOP_ASYNC, PEER, OWN)
+
+MANAGERS: Final = tuple(kind.name for kind in KINDS if kind.pattern is None)
+"""The names of the suite's own managers."""
+
+NAMES: Final = tuple(kind.name for kind in KINDS)
+"""How all managers are written, for help texts."""
+
+
+@cache
+def find(manager: str) -> Kind | None:
+    """The kind of that manager; None if this version knows none, as a case of a file may have."""
+    return next((kind for kind in KINDS if kind.matches(manager)), None)
+
+
+def kind_of(manager: str) -> Kind:
+    """The kind of that manager. Raises ValueError if there is none, and none can be."""
+    kind = find(manager)
+    if kind is not None:
+        return kind
+    if manager.partition(":")[0] == PEER_PREFIX.removesuffix(":"):
+        raise ValueError(f"{manager!r}: expected peer:KIND, as in peer:async (docs/peer.md)")
+    raise ValueError(unknown("manager", manager, MANAGERS))
+
+
+def competes(manager: str) -> bool:
+    """Whether that is a manager, and no yardstick."""
+    kind = find(manager)
+    return kind is None or kind.is_manager
+
+
+def is_rival(manager: str) -> bool:
+    """Whether results compare that manager with sync."""
+    return competes(manager) and manager != SYNC.name
