@@ -1,9 +1,9 @@
 """Which module may import which, held over the real source files.
 
-The arrows are those of the layout: bench points to walredo and fake_redo_child, never back; inside
-walredo the managers point down to the errors; the protocol core touches no clock and no descriptor;
-a worker loads nothing but the standard library. New files are found by themselves: they fall under
-every rule whose names they match.
+bench imports walredo and fake_redo_child, never the other way round. Inside bench each room imports
+what `tests.support.rooms` allows it, and only through doors. Inside walredo the managers point down
+to the errors; the protocol core touches no clock and no descriptor. A worker loads the standard
+library only. New files fall under every rule whose names they match.
 """
 
 import ast
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench.places import ROOT
+from tests.support.rooms import COMMON, ROOMS, may_import, room_of
 
 PACKAGES = ("walredo", "fake_redo_child", "bench")
 
@@ -250,9 +251,65 @@ def test_walredo_and_the_child_need_the_standard_library_only(module: str) -> No
     assert not third_party(MODULES[module])
 
 
-@pytest.mark.parametrize("module", sorted(loaded_with(MODULES, "bench.worker.__main__")))
+WORKER = [m for m in MODULES if m.startswith("bench.worker")]
+
+
+@pytest.mark.parametrize("module", sorted(set().union(*(loaded_with(MODULES, m) for m in WORKER))))
 def test_a_worker_loads_the_standard_library_only(module: str) -> None:
+    """Whatever it runs: subjects are imported by name, so all modules of its room count."""
     assert not third_party(MODULES[module])
+
+
+# --- rooms ----------------------------------------------------------------------------------------
+
+IN_ROOMS = [module for module in MODULES if room_of(module) is not None]
+
+
+@pytest.mark.parametrize("module", IN_ROOMS)
+def test_a_room_imports_what_it_may_and_through_doors(module: str) -> None:
+    wrong = [
+        f"{target} (line {i.line})"
+        for i in MODULES[module].imports
+        for target in [i.target]
+        if target in MODULES and not may_import(module, target)
+    ]
+    assert not wrong, f"{module} imports {wrong}: see tests/support/rooms.py"
+
+
+def test_every_module_of_bench_is_in_a_room() -> None:
+    front = {m for m in MODULES if m.startswith("bench") and room_of(m) is None}
+    assert front == {"bench", "bench.__main__", *COMMON}
+
+
+def test_no_room_imports_one_that_stands_below_it_in_the_table() -> None:
+    """So there is no circle of rooms. What a room may import in part counts as well."""
+    names = list(ROOMS)
+    for at, room in enumerate(ROOMS.values()):
+        others = {allowed.partition(".")[0] for allowed in room.may}
+        assert others <= set(names[:at])
+
+
+def test_every_door_leads_somewhere_and_is_used() -> None:
+    used = {
+        i.target
+        for module in MODULES
+        for i in MODULES[module].imports
+        if i.target in MODULES and room_of(module) != room_of(i.target)
+    }
+    for name, room in ROOMS.items():
+        for door in room.doors:
+            pattern = f"bench.{name}.{door}"
+            assert fnmatch.filter(used, pattern), f"nobody uses {pattern}"
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_says_what_it_is_for_and_imports_nothing_at_its_door(name: str) -> None:
+    path = ROOT / "bench" / name / "__init__.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstring = ast.get_docstring(tree)
+    assert docstring is not None
+    assert len(docstring) > len("A room of the suite.")
+    assert len(tree.body) == 1, "a package file that runs nothing"
 
 
 def third_party(reader: Reader) -> list[str]:
@@ -341,3 +398,13 @@ def test_rules_see_a_wrong_arrow() -> None:
     assert third_party(modules["bench.worker"]) == ["rich (line 2)"]
     assert (layer_of("walredo.wire"), layer_of("walredo.sync_manager")) == (1, 4)
     assert layer_of("walredo.status") is None
+
+
+def test_rules_see_a_closed_door_and_a_forbidden_room() -> None:
+    assert may_import("bench.show.summary", "bench.statistics.effects")
+    assert may_import("bench.results.measures.stall", "bench.worker.protocol")
+    assert not may_import("bench.results.summary", "bench.worker.meters")
+    assert not may_import("bench.running.run", "bench.worker.meters")  # a closed door
+    assert not may_import("bench.statistics.effects", "bench.show.units")
+    assert not may_import("bench.show.view", "bench.experiments.registry")
+    assert not may_import("bench.cases.case", "walredo.request")
