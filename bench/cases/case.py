@@ -176,6 +176,7 @@ class Case:
             names=TOPOLOGIES,
             nesting=45,
             changes_calls=True,
+            protocol=2,
             means_something=lambda case: bool(case.kind.tenants),
         ),
     )
@@ -190,6 +191,7 @@ class Case:
             check=executor_threads,
             nesting=75,
             changes_calls=True,
+            protocol=2,
             means_something=lambda case: case.kind is SYNC,
         ),
     )
@@ -202,6 +204,7 @@ class Case:
             check=Load.parse,
             nesting=60,
             changes_calls=True,
+            protocol=2,
             means_something=lambda case: case.kind.is_python,
         ),
     )
@@ -215,6 +218,7 @@ class Case:
             separator=r",(?=\s*[a-z])",  # not the comma of both:D,K
             nesting=55,
             changes_calls=True,
+            protocol=2,
             means_something=lambda case: case.kind.is_python and case.kind.has_child,
         ),
     )
@@ -225,6 +229,7 @@ class Case:
             help=f"between two redos of a client: {', '.join(PAUSES)}",
             names=PAUSES,
             nesting=85,
+            protocol=2,
             means_something=lambda case: case.kind.is_python and case.redoes,
         ),
     )
@@ -236,6 +241,7 @@ class Case:
             names=CALLERS,
             nesting=70,
             changes_calls=True,
+            protocol=2,
             means_something=lambda case: case.kind is SYNC,
         ),
     )
@@ -246,6 +252,7 @@ class Case:
             help=f"lateness measured beside the redos: {', '.join(HEARTBEATS)}",
             names=HEARTBEATS,
             nesting=65,
+            protocol=2,
             means_something=lambda case: (
                 case.kind.is_python
                 and case.redoes
@@ -260,6 +267,7 @@ class Case:
             help="busy processes beside manager and child, as 0,2",
             bounds=(0, BACKGROUND_MOST),
             nesting=30,
+            protocol=2,
             means_something=lambda case: case.kind.has_worker,  # which starts them
         ),
     )
@@ -271,16 +279,17 @@ class Case:
             names=SCENARIOS,
             nesting=50,
             changes_calls=True,
+            protocol=2,
             means_something=lambda case: case.kind.is_walredo,
         ),
     )
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
+        for name in DIMENSIONS:
+            value = getattr(self, name)
             if not (isinstance(value, int) or _WORD.fullmatch(value)):
                 raise CaseError(
-                    f"{item.name} {value!r} of a case: use letters, digits and _ . + : = , % - only"
+                    f"{name} {value!r} of a case: use letters, digits and _ . + : = , % - only"
                 )
         if self.clients < 1:
             raise CaseError(f"clients {self.clients} of a case: use 1 or more")

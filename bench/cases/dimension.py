@@ -56,6 +56,8 @@ class Dimension:
     """Its place in the order of the cases: a dimension with a greater number changes faster."""
     changes_calls: bool = False
     """Whether it changes how clients call: no two such dimensions can differ from their default."""
+    protocol: int = 1
+    """The version of the worker protocol that brought it (bench/worker/protocol.py)."""
     means_something: Callable[[Case], bool] | None = None
     """Whether it makes a difference to that case; None: it does to every case."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
@@ -11,10 +12,9 @@ import msgspec
 from bench.cases import dimensions
 from bench.cases.case import Case, has_unknown_pages, is_closed_loop
 from bench.cases.config import Config
-from bench.cases.dimensions import NO_ADMISSION, REDO, Load
+from bench.cases.dimensions import NO_ADMISSION, Load
 from bench.cases.managers.floor import FLOOR
 from bench.cases.managers.yours import is_peer
-from bench.cases.names import NO_FAULT, spin_us
 from bench.cases.placement import cpu_count
 from bench.errors import SampleError
 from bench.results.measures import redos
@@ -39,32 +39,17 @@ def worker_spec(
     """
     load = load or case.load
     traffic = equipment.traffic[case.workload]
-    needs_floor = case.kind is FLOOR
     own = equipment.own_managers.get(case.manager)
     return WorkerSpec(
-        manager=case.manager,
-        ping=case.workload == "ping",
-        clients=case.clients,
+        **{**asdict(case), "load": load},
         child_command=equipment.child_commands[case.child],
         requests=str(traffic.requests),
         pages=str(traffic.pages),
         timeout_s=config.timeout_s,
-        child_may_end=case.fault != NO_FAULT or case.scenario != REDO,
-        spin_us=spin_us(case.wait),
-        placement=case.placement,
-        floor_program=str(equipment.floor_program) if needs_floor else None,
+        floor_program=str(equipment.floor_program) if case.kind is FLOOR else None,
         library_path=equipment.interpreters[case.python].uvloop_folder,
-        topology=case.topology,
-        executor=case.executor,
-        load=load,
         arrivals_seed=f"{config.seed}/{round_number}" if Load.parse(load).is_open else "",
-        admission=case.admission,
         **_read_path(case, config),
-        pause=case.pause,
-        caller=case.caller,
-        heartbeat=case.heartbeat,
-        background_load=case.background_load,
-        scenario=case.scenario,
         manager_path=() if own is None else own.path,
         page_check=BY_LENGTH if has_unknown_pages(case) else BY_CONTENT,
     )

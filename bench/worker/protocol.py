@@ -17,8 +17,10 @@ and redos; then all latency samples in ns, client after client. A series is what
 int64 too: ``series`` has how many integers of each follow, by name, in that order. ``counts`` are
 single integers by name.
 
-Version 2 brought the fields from ``topology`` on, series and counts. A case that needs none of them
-is opened as version 1, so that `ab` can measure older workers.
+Version 2 brought series and counts, and the dimensions that say so in their declaration. A case is
+opened as the oldest version that can say all of it, so that `ab` can measure older workers; these
+ignore fields that they do not know. A dimension that is new needs a new version: an older worker
+must refuse a case in which it differs from its default.
 """
 
 from __future__ import annotations
@@ -28,16 +30,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from bench.cases.dimensions import (
-    CLOSED,
-    NO_ADMISSION,
-    NO_HEARTBEAT,
-    OWN,
-    PER_CLIENT,
-    REDO,
-    SHARED,
-    YIELD,
-)
+from bench.cases.case import DIMENSIONS, Case
+from bench.cases.dimensions import REDO
+from bench.cases.names import NO_FAULT, spin_us
 
 PROTOCOL_VERSION: Final = 2
 
@@ -49,51 +44,60 @@ STRIDE: Final = 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSpec:
-    """One case as a worker needs it. ``requests`` and ``pages`` are files (see ``traffic``);
-    ``child_may_end`` where the case has a fault or a scenario; ``floor_program`` is set for the
-    floor only, ``library_path`` where uvloop is found. From ``topology`` on: ``surroundings``."""
+class WorkerSpec(Case):
+    """A case, and what its worker needs besides.
 
-    manager: str
-    ping: bool
-    clients: int
+    ``load`` is closed or has a rate: what a percentage comes to is known by then. ``requests`` and
+    ``pages`` are files (see `bench.running.equipment.traffic`).
+    """
+
     child_command: tuple[str, ...]
     requests: str
     pages: str
     timeout_s: float
-    child_may_end: bool = False
-    spin_us: int = 0
-    placement: str = "any"
     floor_program: str | None = None
+    """Set for the floor only."""
     library_path: str | None = None
-    topology: str = SHARED
-    executor: str = PER_CLIENT
-    load: str = CLOSED
-    """Closed, or open with a rate: what a percentage comes to is known by then."""
+    """Where uvloop is found, if it is needed."""
     arrivals_seed: str = ""
     """Of the arrivals of an open loop, each slice of which has others."""
-    admission: str = NO_ADMISSION
     data_bytes: int = 0
     """This and the next three are the read path, where there is one."""
     download_ms: float = 0.0
     download_share: float = 0.0
     budget_bytes: int = 0
-    pause: str = YIELD
-    caller: str = OWN
-    heartbeat: str = NO_HEARTBEAT
-    background_load: int = 0
-    scenario: str = REDO
     manager_path: tuple[str, ...] = ()
     """Folders to import a manager of the user's from."""
     page_check: str = BY_CONTENT
     """By content, or by length where the pages that must come are not known."""
 
+    @property
+    def ping(self) -> bool:
+        """Whether clients ping in place of redoing."""
+        return self.workload == "ping"
+
+    @property
+    def spin_us(self) -> int:
+        """How long the manager polls before it waits; 0: not at all."""
+        return spin_us(self.wait)
+
+    @property
+    def child_may_end(self) -> bool:
+        """Whether a child that ends is part of the case, and no failure of the run."""
+        return self.fault != NO_FAULT or self.scenario != REDO
+
     def to_message(self) -> dict[str, Any]:
+        """The command that opens the case, of the oldest version that can say all of it."""
         values = asdict(self)
-        new = {name: values.pop(name) for name in _SINCE_2}
-        if all(value == _SINCE_2[name] for name, value in new.items()):
-            return {"command": "open", **values, "protocol": 1}
-        return {"command": "open", **values, **new, "protocol": 2}
+        since = {**{name: each.protocol for name, each in DIMENSIONS.items()}, **_SINCE}
+        version = max(
+            since[item.name]
+            for item in fields(self)
+            if item.name in since and values[item.name] != item.default
+        )
+        # Workers of a version before `workload` and `wait` were sent look for these.
+        older = {name: getattr(self, name) for name in ("ping", "spin_us", "child_may_end")}
+        return {"command": "open", **values, **older, "protocol": version}
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> WorkerSpec:
@@ -103,18 +107,14 @@ class WorkerSpec:
             raise ValueError(
                 f"the suite speaks worker protocol {version}, this worker up to {PROTOCOL_VERSION}"
             )
-        known = [f.name for f in fields(cls) if version >= 2 or f.name not in _SINCE_2]
-        values = {name: message[name] for name in known}
+        values = {item.name: message[item.name] for item in fields(cls)}
         for name in ("child_command", "manager_path"):
-            if name in values:
-                values[name] = tuple(values[name])
+            values[name] = tuple(values[name])
         return cls(**values)
 
 
-_SINCE_2: Final = {
-    item.name: item.default
-    for item in fields(WorkerSpec)[[f.name for f in fields(WorkerSpec)].index("topology") :]
-}
+_SINCE: Final = {"manager_path": 2, "page_check": 2}
+"""The version that brought a field which is no dimension, and which a case can need alone."""
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -40,7 +40,7 @@ SHORT_S = 0.3
 
 SPEC = WorkerSpec(
     manager="sync",
-    ping=False,
+    workload="short",
     clients=1,
     child_command=("child",),
     requests="requests",
@@ -408,7 +408,7 @@ def test_the_suite_ends_orphans_that_left_the_group(stub: Stub, tmp_path: Path) 
         from bench.worker.protocol import WorkerSpec
         worker_process.WORKER = Path({str(worker_process.WORKER)!r})
         processes.adopt_orphans()
-        spec = WorkerSpec(manager="sync", ping=False, clients=1, child_command=("x",),
+        spec = WorkerSpec(manager="sync", workload="short", clients=1, child_command=("x",),
                           requests="x", pages="x", timeout_s=1.0)
         try:
             worker_process.WorkerProcess(spec, {LIMIT_S})

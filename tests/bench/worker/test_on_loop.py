@@ -84,7 +84,7 @@ def test_what_a_call_raises_is_raised(to_thread: bool) -> None:
 
 SPEC = WorkerSpec(
     manager="sync",
-    ping=False,
+    workload="short",
     clients=2,
     child_command=(),
     requests="",

@@ -69,13 +69,12 @@ def spec(traffic: Traffic) -> Spec:
             pytest.skip("uvloop is not installed")
         return WorkerSpec(
             manager=manager,
-            ping=False,
+            workload="short",
             clients=clients,
             child_command=command_of(child),
             requests=str(traffic.requests),
             pages=str(traffic.pages),
             timeout_s=LIMIT_S,
-            child_may_end=True,
             library_path=find_interpreters([])[THIS_PYTHON].uvloop_folder,
             scenario=scenario,
         )

@@ -141,7 +141,7 @@ def spec(traffic: Mapping[str, Traffic]) -> Spec:
             pytest.skip(str(missing))
         return WorkerSpec(
             manager=manager,
-            ping=workload == "ping",
+            workload=workload,
             clients=clients,
             child_command=command_of(child),
             requests=str(traffic[workload].requests),
@@ -442,7 +442,7 @@ def test_a_child_that_dies_fails_the_run_and_is_named(manager: str, spec: Spec) 
 def test_children_that_are_expected_to_end_are_measured_all(manager: str, spec: Spec) -> None:
     command = build.child_command("python", fault="exit-after-reply:every=20")
     with Worker() as worker:
-        worker.open(replace(spec(manager), child_command=command, child_may_end=True))
+        worker.open(replace(spec(manager), child_command=command, fault="crash"))
         usage, launches = [], 0
         while launches < 3:  # a busy machine needs some more slices
             usage.append(worker.slice()[1])
