@@ -15,7 +15,8 @@ or that follow it, where a reader would type another:
     what it prints
     ```
 
-The table of a result file's keys (docs/measures.md) is that of bench/results/keys.py.
+The table of a result file's keys (docs/measures.md) is that of bench/results/keys.py, and the
+picture of the rooms (docs/architecture.md) is that of tests/support/rooms.py.
 
 With ``--check`` nothing is written; the exit status is 1 if something is not what the files say.
 """
@@ -36,6 +37,7 @@ from typing import Final
 
 from bench.errors import BenchError
 from bench.results.keys import TABLE_BEGIN, with_table
+from tests.support import rooms_picture
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -115,9 +117,13 @@ def filled(page: Path) -> str:
 
 def wanted() -> Iterator[tuple[Path, bytes]]:
     """Every file that depends on the results, and what it must be. Raises RefreshError."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from (
+            (IMAGES / path.name, path.read_bytes()) for path in rooms_picture.draw(Path(folder))
+        )
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process
-        for drawn in pool.map(pictures_of, PLOTS):
-            yield from drawn
+        for pictures in pool.map(pictures_of, PLOTS):
+            yield from pictures
         for path, text in zip(PAGES, pool.map(filled, PAGES), strict=True):
             yield path, text.encode()
 
