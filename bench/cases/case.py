@@ -15,7 +15,18 @@ from dataclasses import dataclass, fields, replace
 
 from bench.cases.cost import NOTATION, cost_name
 from bench.cases.dimension import METADATA, Dimension, further, required
-from bench.cases.dimensions import (
+from bench.cases.managers.kind import Kind
+from bench.cases.managers.registry import MANAGERS, kind_of
+from bench.cases.managers.sync import SYNC
+from bench.cases.names import (
+    CHILDREN,
+    CLIENTS_MAX,
+    SPIN_MOST_US,
+    WORKLOADS,
+    python_label,
+    spin_us,
+)
+from bench.cases.notations import (
     BACKGROUND_MOST,
     CALLERS,
     EXECUTOR_MOST,
@@ -33,17 +44,6 @@ from bench.cases.dimensions import (
     Load,
     check_fault,
     executor_threads,
-)
-from bench.cases.managers.kind import Kind
-from bench.cases.managers.registry import MANAGERS, kind_of
-from bench.cases.managers.sync import SYNC
-from bench.cases.names import (
-    CHILDREN,
-    CLIENTS_MAX,
-    SPIN_MOST_US,
-    WORKLOADS,
-    python_label,
-    spin_us,
 )
 from bench.cases.own import child_label, is_own_child, workload_label
 from bench.cases.placement import PLACEMENTS

@@ -1,11 +1,11 @@
 """Profiles: TOML in, a frozen and checked ``Config`` out; options of the command line on top.
 
-What belongs here: what a configuration holds, where it is read from, how two are told apart. What
-does not: what a field may be and how a wrong one is answered (config_fields), which names there are
-(names), reading the command line (cli), which cases a configuration asks for (matrix).
+What belongs here: what a configuration holds, where it is read from, how two of them compare. What
+does not: what a field may be (`rules`), names of values (`names`), reading the command line
+(`bench.cli.options`), which cases a configuration asks for (`matrix`).
 
-Whatever a Config is made from - a profile, options, a result file - the same code checks it; only
-what an error calls the value differs. Nothing changes a Config once it is made.
+The same code checks every Config, whether it comes from a profile, from options or from a result
+file. Only the name that an error gives to a value differs. A Config is never changed.
 """
 
 import importlib.resources
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
         def __getattr__(self, name: str) -> tuple[Any, ...]: ...
 
 else:
-    # A field for each dimension that has none in a table: what there is follows from `Case`.
+    # `Case` declares the dimensions. Those of the table [child] are in `ChildConfig`.
     _Dimensions = msgspec.defstruct(
         "_Dimensions",
         [
@@ -121,7 +121,7 @@ class Config(_Dimensions, frozen=True, kw_only=True):
     read_path: ReadPathConfig = ReadPathConfig()
 
     def __post_init__(self) -> None:
-        # Those who made it from a file or options have asked before, to name the place of an error.
+        # A Config from a file or from options was checked before: that error names the place.
         source = Source(f"configuration {self.name}")
         fields = _fields(self)
         checked(fields, source)

@@ -1,7 +1,7 @@
-"""CPU that a redo child burns on top of its own work: its notation, and what the child is told.
+"""CPU that a redo child burns on top of its own work: the notation, and the child's options.
 
-A preset by its name, or ``us:REQUEST+RECORD`` with a price of one's own in microseconds. The one
-place that reads either; standard library only.
+A cost is the name of a preset, or ``us:REQUEST+RECORD`` in microseconds. Only this module reads
+either. Standard library only, because the worker imports it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ NOTATION: Final = f"{', '.join(COST_PRESETS)} or {OWN_COST}REQUEST+RECORD"
 
 _NS_PER_US: Final = 1000
 _MOST_NS: Final = round(MAX_COST_US * _NS_PER_US)
-# To the nanosecond, so that no digit is lost on the way to the child.
+# Whole nanoseconds, so that the child is told exactly what was asked for.
 _OWN = re.compile(r"us:([0-9]{1,7}(?:\.[0-9]{1,3})?)\+([0-9]{1,7}(?:\.[0-9]{1,3})?)")
 
 
 @dataclass(frozen=True, slots=True)
 class ChildCost:
-    """What a child burns for each redo, and for each of its records besides, in ns."""
+    """The CPU time that a child burns per redo, and per record of it, in ns."""
 
     request_ns: int
     record_ns: int
@@ -56,14 +56,14 @@ class ChildCost:
 
     @property
     def name(self) -> str:
-        """The one notation of this cost, which ``parse`` reads: a preset's name where it is one."""
+        """The notation of this cost, which ``parse`` reads: a preset's name if it equals one."""
         for preset, prices_us in COST_PRESETS.items():
             if self == self._of_us(*prices_us):
                 return preset
         return f"{OWN_COST}{_us(self.request_ns)}+{_us(self.record_ns)}"
 
     def child_options(self) -> dict[str, Any]:
-        """What `fake_redo_child.build.child_command` is given for it."""
+        """The arguments of `fake_redo_child.build.child_command` for it."""
         if self.name in COST_PRESETS:
             return {"cost": self.name}
         return {
@@ -73,11 +73,11 @@ class ChildCost:
 
 
 def cost_name(text: str) -> str:
-    """The notation in which costs that are the same are equal. Raises ValueError."""
+    """The notation in which equal costs are equal text. Raises ValueError."""
     return ChildCost.parse(text).name
 
 
 def _us(price_ns: int) -> str:
-    """Without an exponent and without zeros at its end."""
+    """Microseconds without an exponent, and without zeros at the end."""
     whole, rest = divmod(price_ns, _NS_PER_US)
     return f"{whole}.{rest:03}".rstrip("0").rstrip(".")

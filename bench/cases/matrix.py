@@ -1,6 +1,6 @@
 """Which cases a configuration asks for: the cartesian product of its dimensions.
 
-What a case is and what it is called is in `bench.cases`; the order they run in is the schedule's.
+What a case is, and its name, is in `bench.cases.case`; `bench.running.schedule` orders them.
 """
 
 import itertools
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from bench.cases.case import DEFAULTS, DIMENSIONS, Case, without
 from bench.cases.config import Config
-from bench.cases.dimensions import WITHOUT_MANAGER, WITHOUT_PAGES
 from bench.cases.managers.registry import kind_of
+from bench.cases.notations import WITHOUT_MANAGER, WITHOUT_PAGES
 
 
 def cases_of(config: Config) -> tuple[Case, ...]:
@@ -27,7 +27,7 @@ def cases_of(config: Config) -> tuple[Case, ...]:
 
 
 def without_meaning(config: Config) -> Iterator[str]:
-    """A line for each dimension that was asked for and makes no difference to any case."""
+    """A line per dimension that was asked for and makes no difference to any case."""
     cases = cases_of(config)
     for name in _CAN_BE_MEANINGLESS:
         asked = [value for value in config.values(name) if value != DEFAULTS[name]]

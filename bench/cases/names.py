@@ -1,7 +1,7 @@
-"""The names that can be chosen from, and how a wrong one is answered.
+"""The names that can be chosen from, and the message that refuses a wrong one.
 
-The one place that knows them: profiles, options, the worker and the plots all ask here. Standard
-library only, because the worker imports it.
+Profiles, options, the worker and the plots take the names from here; kinds of managers are in
+`bench.cases.managers`. Standard library only, because the worker imports it.
 """
 
 import difflib
@@ -14,10 +14,10 @@ SYNC: Final = "sync"
 WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image")
 CHILDREN: Final = ("c", "python")
 NO_FAULT: Final = "none"
-"""A child that behaves; the faults that it can be given are ``fake_redo_child``'s."""
+"""The child behaves. The faults it can have instead are those of ``fake_redo_child``."""
 
 PARK: Final = "park"
-"""A manager that waits in poll(2) or its event loop at once; "spin:US" polls for so long before."""
+"""The manager waits in poll(2) or in its event loop. With "spin:US" it polls for US us before."""
 
 SPIN_MOST_US: Final = 1_000_000
 
@@ -28,7 +28,7 @@ OLDEST_PYTHON: Final = (3, 11)
 """The oldest CPython that workers run on."""
 
 CLIENTS_MAX: Final = 4096
-"""The most concurrent clients of a case: the sync manager needs a thread for each."""
+"""The sync manager needs a thread for each client."""
 
 _PYTHON_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -39,7 +39,7 @@ _LISTED = 8
 
 
 def spin_us(wait: str) -> int:
-    """How long a ``wait`` spins; 0 for "park". Raises ValueError."""
+    """How long a manager polls before it waits; 0 for "park". Raises ValueError."""
     if wait == PARK:
         return 0
     name, _, digits = wait.partition(":")
@@ -51,9 +51,9 @@ def spin_us(wait: str) -> int:
 
 
 def python_label(choice: str) -> str:
-    """What cases call an interpreter chosen as ``this``, NAME, PATH or LABEL=PATH.
+    """The label that cases give to an interpreter chosen as ``this``, NAME, PATH or LABEL=PATH.
 
-    Raises ValueError where that cannot be said.
+    Raises ValueError if the choice has no valid label.
     """
     label, equals, path = choice.partition("=")
     if not equals:
@@ -76,8 +76,8 @@ def nearest(word: str, names: Collection[str]) -> str | None:
 def unknown(noun: str, word: str, names: Collection[str]) -> str:
     """One line that refuses ``word`` and says what would be right.
 
-    As ``unknown manager "asyn": did you mean "async"? (sync, async, async-uvloop, floor)``. Many
-    names are listed only when none is near: they would bury the guess.
+    As ``unknown manager "asyn": did you mean "async"? (sync, async, async-uvloop, floor)``. A long
+    list of names is shown only if no name is near, since it would hide the guess.
     """
     near = nearest(word, names)
     guesses = [] if near is None else [f'did you mean "{near}"?']
@@ -86,10 +86,10 @@ def unknown(noun: str, word: str, names: Collection[str]) -> str:
     return f"unknown {noun} {json.dumps(word, ensure_ascii=False)}: {' '.join(guesses)}"
 
 
-BASE = "sync"
+BASE: Final = SYNC
+"""The manager that results compare the others with."""
 
+CHALLENGER: Final = "async"
+"""The manager that titles of figures compare with it."""
 
-CHALLENGER = "async"
-
-
-FLOOR = "floor"
+FLOOR: Final = "floor"

@@ -1,8 +1,8 @@
-"""Workloads and children of the user's: how they are chosen, and what cases call them.
+"""Workloads and children of the user's: how they are chosen, and their names in cases.
 
-A choice is ``file:PATH`` or ``cmd:COMMAND``, perhaps with a label as ``file:LABEL=PATH``. Cases and
-result files know it by its label, as ``file:LABEL``, which without one is the file's name up to its
-first dot; a path is no business of theirs. Standard library only, as `bench.names`.
+A choice is ``file:PATH`` or ``cmd:COMMAND``, or has a label, as ``file:LABEL=PATH``. The label of a
+choice without one is the file's name up to its first dot. Cases and result files hold the label
+alone, as ``file:LABEL``, and no path. Standard library only, because the worker imports it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def is_own_workload(choice: str) -> bool:
 
 
 def workload_label(choice: str) -> str:
-    """What cases call a workload: its name, or ``file:LABEL``. Raises ValueError if there is none,
-    and none can be."""
+    """The name of a workload in cases: its own, or ``file:LABEL``. Raises ValueError if the choice
+    is no workload."""
     if is_own_workload(choice):
         label, _ = _label_and_rest(choice, FILE)
         if label is not None:
@@ -49,7 +49,7 @@ def workload_path(choice: str) -> str:
 
 
 def _label_and_rest(choice: str, prefix: str) -> tuple[str | None, str]:
-    """The label, given or made from the first word; None if there is none that can be used."""
+    """The label, given or made from the first word, and the rest; None if no label is valid."""
     text = choice.removeprefix(prefix)
     label, equals, rest = text.partition("=")
     if equals and _LABEL.fullmatch(label):
@@ -64,8 +64,8 @@ def is_own_child(choice: str) -> bool:
 
 
 def child_label(choice: str) -> str:
-    """What cases call a child: its name, or ``cmd:LABEL``. Raises ValueError if there is none, and
-    none can be."""
+    """The name of a child in cases: its own, or ``cmd:LABEL``. Raises ValueError if the choice is
+    no child."""
     if is_own_child(choice):
         label, command = _label_and_rest(choice, COMMAND)
         if label is not None and _words(command):
@@ -85,7 +85,7 @@ def child_words(choice: str) -> list[str]:
 
 
 def _words(command: str) -> list[str]:
-    """Empty where the command cannot be split."""
+    """The words of a command; empty if a shell could not split it."""
     try:
         return shlex.split(command)
     except ValueError:

@@ -1,7 +1,7 @@
 """Which CPUs manager and child run on. Standard library only; Linux.
 
-``any``: wherever the system puts them. ``same-cpu``: both on one, which shows what each costs in
-CPU time and scatters least. ``split``: one each, so that neither is moved.
+``any``: the system decides. ``same-cpu``: both on one CPU, which shows the CPU time of each and
+scatters least. ``split``: a CPU each, so that neither is moved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CPUS_NEEDED: Final = {ANY: 1, SAME_CPU: 1, SPLIT: 2}
 
 
 def problem(placement: str) -> str | None:
-    """Why it cannot be had here, in one line."""
+    """Why this machine cannot do that placement, in one line; None if it can."""
     if placement == ANY:
         return None
     if not hasattr(os, "sched_setaffinity"):
@@ -30,7 +30,7 @@ def problem(placement: str) -> str | None:
 
 
 def cpus(placement: str) -> tuple[int, int] | None:
-    """The CPUs of manager and child, None for any. The last ones: the first have the interrupts."""
+    """The CPUs of manager and child; None for any. The last ones: the first take interrupts."""
     if placement == ANY:
         return None
     allowed = sorted(os.sched_getaffinity(0))
@@ -38,7 +38,7 @@ def cpus(placement: str) -> tuple[int, int] | None:
 
 
 def cpu_count(placement: str) -> int:
-    """How many CPUs manager and child may use between them."""
+    """How many CPUs manager and child may use in all."""
     return len(set(cpus(placement) or os.sched_getaffinity(0)))
 
 

@@ -1,7 +1,8 @@
 """The fields of a configuration: what each may be, and the one line that refuses anything else.
 
-Fields are flat here: ``child.kind`` is ``kind`` in the table [child]. This module knows no files
-and no ``Config``; `bench.config` reads, overrides and stores.
+The rules of dimensions follow from their declarations in `Case`; those of the settings are here.
+Fields are flat: ``child.kind`` is ``kind`` in the table [child]. This module knows no files and no
+``Config``; `bench.cases.config` reads, overrides and stores.
 """
 
 import json
@@ -15,17 +16,17 @@ from msgspec import Meta
 
 from bench.cases.case import DEFAULTS, DIMENSIONS, ONE_LINE
 from bench.cases.dimension import Dimension
-from bench.cases.dimensions import (
+from bench.cases.names import (
+    NO_FAULT,
+    unknown,
+)
+from bench.cases.notations import (
     CLOSED,
     LEAST_ARRIVALS,
     NO_ADMISSION,
     REDO,
     Load,
     least_s,
-)
-from bench.cases.names import (
-    NO_FAULT,
-    unknown,
 )
 from bench.cases.own import is_own_child
 from bench.cases.placement import SPLIT

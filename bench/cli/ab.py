@@ -14,10 +14,10 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.cases.config import Config, load_profile, override
-from bench.cases.dimensions import Load
 from bench.cases.managers.yours import is_own_manager, is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR
+from bench.cases.notations import Load
 from bench.cases.placement import problem as placement_problem
 from bench.cli.comparing import Output, add_output_arguments
 from bench.cli.options import ON_ONE_CPU, add_config_options, file_path, given_options, minutes_in_s

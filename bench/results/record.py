@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from bench.cases.case import Case
-from bench.cases.dimensions import OVER_BUDGET
+from bench.cases.notations import OVER_BUDGET
 from bench.results.samples import Int64s, Slice, SliceSamples
 
 

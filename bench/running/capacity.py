@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from bench.cases.case import Case
-from bench.cases.dimensions import CLOSED, OPEN, Load
+from bench.cases.notations import CLOSED, OPEN, Load
 from bench.results.measures import redos
 from bench.results.record import RunRecord
 from bench.running.processes import RunFailedError

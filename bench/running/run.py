@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from bench.cases import dimensions
+from bench.cases import notations
 from bench.cases.case import Case, has_unknown_pages, is_closed_loop
 from bench.cases.config import Config
-from bench.cases.dimensions import NO_ADMISSION, Load
 from bench.cases.managers.floor import FLOOR
 from bench.cases.managers.yours import is_peer
+from bench.cases.notations import NO_ADMISSION, Load
 from bench.cases.placement import cpu_count
 from bench.errors import SampleError
 from bench.results.measures import redos
@@ -82,7 +82,7 @@ class Run:
         A machine that is disturbed in this moment looks slow, and must not stretch the slices until
         the run has no time for them.
         """
-        least_s = 0.0 if self._rate_per_s is None else dimensions.least_s(self._rate_per_s)
+        least_s = 0.0 if self._rate_per_s is None else notations.least_s(self._rate_per_s)
         warmup, _ = _slice(self._worker, self._case, max(config.warmup_s, least_s))
         warmup_s = redos.time_per_redo_s([warmup])
         self._warmups = ((max(1, redos.redos([warmup]) // self._case.clients), warmup_s),)

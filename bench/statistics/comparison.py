@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from bench.cases.case import Case
-from bench.cases.dimensions import NO_ADMISSION
+from bench.cases.notations import NO_ADMISSION
 from bench.results.key import Value
 from bench.results.summary import CaseRow, Summary, less_is_better, measure_of
 from bench.statistics.effects import (

@@ -31,8 +31,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from bench.cases.case import DIMENSIONS, Case
-from bench.cases.dimensions import REDO
 from bench.cases.names import NO_FAULT, spin_us
+from bench.cases.notations import REDO
 
 PROTOCOL_VERSION: Final = 2
 

@@ -30,7 +30,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "cases": Room(
         "what can be asked for",
         doors=(
-            *("case", "config", "cost", "dimensions", "matrix", "names", "own", "placement"),
+            *("case", "config", "cost", "matrix", "names", "notations", "own", "placement"),
             *("managers.kind", "managers.floor", "managers.registry", "managers.yours"),
         ),
         packages=("fake_redo_child",),

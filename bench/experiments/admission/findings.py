@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.cases.case import Case
-from bench.cases.dimensions import NO_ADMISSION, UNLIMITED, Admission
+from bench.cases.notations import NO_ADMISSION, UNLIMITED, Admission
 from bench.results.summary import CaseRow, Estimate, Summary, manager_order
 from bench.show import units
 from bench.statistics.effects import Effect

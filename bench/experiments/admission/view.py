@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cases.dimensions import OVER_BUDGET
+from bench.cases.notations import OVER_BUDGET
 from bench.experiments.admission.findings import (
     CHILD_IDLE,
     COLLECTING,

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cases.dimensions import PER_CLIENT
 from bench.cases.names import BASE, CHALLENGER, FLOOR
+from bench.cases.notations import PER_CLIENT
 from bench.experiments.fairness.view import FairnessView
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields, units

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cases.dimensions import PER_CLIENT, YIELD
+from bench.cases.notations import PER_CLIENT, YIELD
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields
 from bench.show.families import (

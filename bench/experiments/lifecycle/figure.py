@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bench.cases.dimensions import (
+from bench.cases.notations import (
     COLD_START,
     REAP,
     RELAUNCH,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bench.cases.dimensions import STORM, STORM_BACK_OFF, STORM_BACKGROUND, STORM_WAIT, STORMS
+from bench.cases.notations import STORM, STORM_BACK_OFF, STORM_BACKGROUND, STORM_WAIT, STORMS
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import units
 from bench.statistics.effects import Effect

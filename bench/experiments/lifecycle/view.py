@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cases.dimensions import (
+from bench.cases.notations import (
     REAP,
     REDO,
     STORM,

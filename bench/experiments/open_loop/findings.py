@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.cases.case import Case
-from bench.cases.dimensions import CLOSED, OPEN, Load
+from bench.cases.notations import CLOSED, OPEN, Load
 from bench.results.summary import CaseRow, Summary, manager_order, paired_ratio
 from bench.statistics.effects import Effect
 from bench.statistics.rounds import ratio

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.cases.case import Case
-from bench.cases.dimensions import HEARTBEAT_THREAD, NO_HEARTBEAT, ON_LOOP, OWN, TO_THREAD
 from bench.cases.names import SYNC
+from bench.cases.notations import HEARTBEAT_THREAD, NO_HEARTBEAT, ON_LOOP, OWN, TO_THREAD
 from bench.results.summary import CaseRow, Estimate, Group, Summary
 from bench.show import units
 from bench.show.families import interval

@@ -18,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cases.dimensions import PER_TENANT
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE
+from bench.cases.notations import PER_TENANT
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields
 from bench.show.pictures.knee import figure_beside, finding

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
-from bench.cases.dimensions import REDO, STORMS
+from bench.cases.notations import REDO, STORMS
 from bench.results.key import Key, Value
 from bench.results.measures import redos
 from bench.results.record import RunRecord

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.cases.dimensions import Load
+from bench.cases.notations import Load
 from bench.results.key import Key, Value
 from bench.results.measures.redos import NS_PER_S, percentiles_of
 from bench.results.record import RunRecord

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.cases.config import Config
-from bench.cases.dimensions import PER_TENANT
 from bench.cases.managers.registry import kind_of
+from bench.cases.notations import PER_TENANT
 from bench.errors import BenchError
 from bench.machine.cgroup import Text, tasks_left
 from bench.machine.machine import read_text

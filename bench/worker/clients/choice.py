@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from bench.cases.dimensions import (
+from bench.cases.notations import (
     CLOSED,
     HEARTBEAT_THREAD,
     NO_ADMISSION,

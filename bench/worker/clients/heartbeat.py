@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bench.cases.dimensions import HEARTBEAT_THREAD
+from bench.cases.notations import HEARTBEAT_THREAD
 from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import Meter, Used
 from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bench.cases.dimensions import OVER_BUDGET, Admission
+from bench.cases.notations import OVER_BUDGET, Admission
 from bench.worker.protocol import WorkerSpec
 
 _PAGE_BYTES: Final = resource.getpagesize()

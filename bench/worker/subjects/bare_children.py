@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench.cases.dimensions import UNREAPED_MOST
+from bench.cases.notations import UNREAPED_MOST
 from bench.worker.subjects.subject import PIPE_BYTES, SubjectError
 from walredo import PAGE_SIZE
 from walredo.child import Child

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import cast
 
-from bench.cases.dimensions import PER_TENANT, REDO
 from bench.cases.managers.registry import kind_of
+from bench.cases.notations import PER_TENANT, REDO
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.subject import Subject
 

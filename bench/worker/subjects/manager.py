@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
-from bench.cases.dimensions import PER_TENANT
 from bench.cases.managers.kind import ASYNCIO
 from bench.cases.managers.registry import kind_of
+from bench.cases.notations import PER_TENANT
 from bench.worker.clients.choice import task_runner, thread_runner
 from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import ChildMeter, Meter, OwnMeter

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from bench.cases.dimensions import (
+from bench.cases.notations import (
     COLD_START,
     REAP,
     RELAUNCH,

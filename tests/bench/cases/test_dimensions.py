@@ -9,8 +9,8 @@ import pytest
 
 from bench.cases.case import Case
 from bench.cases.config import ConfigError, load_profile, override
-from bench.cases.dimensions import Admission, Load, executor_threads
 from bench.cases.matrix import cases_of, without_meaning
+from bench.cases.notations import Admission, Load, executor_threads
 from bench.experiments.registry import VIEWS
 
 

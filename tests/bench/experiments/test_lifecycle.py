@@ -13,7 +13,8 @@ from rich.console import Console
 
 from bench.cases.case import Case, is_closed_loop
 from bench.cases.config import Config, ConfigError, load_profile, override
-from bench.cases.dimensions import (
+from bench.cases.matrix import cases_of
+from bench.cases.notations import (
     COLD_START,
     REAP,
     REDO,
@@ -24,7 +25,6 @@ from bench.cases.dimensions import (
     STORM_BACKGROUND,
     STORM_WAIT,
 )
-from bench.cases.matrix import cases_of
 from bench.experiments.lifecycle.storms import storms
 from bench.experiments.lifecycle.view import LifecycleView
 from bench.results.keys import FURTHER

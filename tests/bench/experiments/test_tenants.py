@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from bench.cases.case import Case
-from bench.cases.dimensions import PER_TENANT, SHARED
+from bench.cases.notations import PER_TENANT, SHARED
 from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import Summary, load_summary

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.cases.case import Case
-from bench.cases.dimensions import PER_TENANT
+from bench.cases.notations import PER_TENANT
 from bench.errors import PictureError
 from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, Usage

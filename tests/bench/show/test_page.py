@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases.case import Case
-from bench.cases.dimensions import REAP
+from bench.cases.notations import REAP
 from bench.places import ROOT
 from bench.results.environment import Environment
 from bench.results.record import FailedRun, RunRecord

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from bench.cases.dimensions import LEAST_ARRIVALS, least_s
+from bench.cases.notations import LEAST_ARRIVALS, least_s
 from bench.worker.clients.arrivals import (
     BACKLOG_LEAST,
     BACKLOG_SHARE,

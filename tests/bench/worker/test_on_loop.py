@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from bench.cases.dimensions import HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD, ON_LOOP, TO_THREAD
+from bench.cases.notations import HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD, ON_LOOP, TO_THREAD
 from bench.results.samples import SliceSamples
 from bench.worker.clients.choice import thread_runner
 from bench.worker.clients.closed_loop import run_tasks

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from bench.cases.dimensions import Admission
+from bench.cases.notations import Admission
 from bench.results.samples import SliceSamples
 from bench.worker.clients import reads
 from bench.worker.clients.read_path import Memory, OverBudgetError, Passage, Point, ReadPath

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases.dimensions import (
+from bench.cases.managers.registry import KINDS
+from bench.cases.names import THIS_PYTHON
+from bench.cases.notations import (
     COLD_START,
     REAP,
     REDO,
@@ -25,8 +27,6 @@ from bench.cases.dimensions import (
     STORMS,
     WITHOUT_PAGES,
 )
-from bench.cases.managers.registry import KINDS
-from bench.cases.names import THIS_PYTHON
 from bench.results.samples import SliceSamples
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.traffic import Traffic, write_traffic

@@ -19,7 +19,7 @@ import pytest
 import walredo.async_manager
 import walredo.sync_manager
 from bench.cases import placement
-from bench.cases.dimensions import PER_TENANT
+from bench.cases.notations import PER_TENANT
 from bench.machine.cgroup import tasks_left
 from bench.results.samples import SliceSamples
 from bench.running.equipment import tenants as tenant_check

@@ -1,9 +1,8 @@
-"""How clients and managers are arranged beyond their number: the notations of these dimensions.
+"""The values of dimensions that describe the system around a manager, and how they are written.
 
-Each describes one part of the system around a manager and has a value at which nothing is added,
-which is its default. What each means for a measurement is in bench/profiles/default.toml; what the
-profiles make of them is in docs/experiments.md. Standard library only, because the worker imports
-it; every ``parse`` raises ValueError with what would be right.
+The default of each dimension adds nothing to the system. bench/profiles/default.toml explains what
+each value means for a measurement. Standard library only, because the worker imports it. Every
+``parse`` raises ValueError and says what would be right.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ HEARTBEAT_THREAD: Final = "thread"
 HEARTBEATS: Final = (NO_HEARTBEAT, HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD)
 
 OVER_BUDGET: Final = "over budget"
-"""In the reason of a run that was ended before it took more memory than it may."""
+"""Stands in the reason of a run that ended because it would have exceeded its memory budget."""
 
 BACKGROUND_MOST: Final = 256
-"""Each takes 3 MB of memory and a share of the CPUs."""
+"""Each busy process takes 3 MB of memory and a share of the CPUs."""
 
 REDO: Final = "redo"
 COLD_START: Final = "cold-start"
@@ -64,16 +63,16 @@ STORMS: Final = (STORM_BACK_OFF, STORM, STORM_WAIT, STORM_BACKGROUND)
 SCENARIOS: Final = (REDO, COLD_START, RELAUNCH, REAP, *STORMS)
 
 WITHOUT_PAGES: Final = (REAP, *STORMS)
-"""Scenarios that need no more than one client, and no particular request."""
+"""Scenarios that need one client only, and no particular request."""
 
 WITHOUT_MANAGER: Final = (REAP, STORM_WAIT, STORM_BACKGROUND)
-"""Scenarios that deal with children directly."""
+"""Scenarios that launch children without a manager."""
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def executor_threads(choice: str) -> int | None:
-    """How many threads the clients share; None for one each."""
+    """How many threads the clients share; None: each has its own."""
     if choice == PER_CLIENT:
         return None
     if choice == NCPUS:
@@ -88,9 +87,9 @@ def executor_threads(choice: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """An open loop's arrivals: so many a second, or that percentage of the closed loop's capacity.
+    """The arrivals of an open loop: a rate, or a percentage of the closed loop's throughput.
 
-    Exactly one of the two is known, or neither for a closed loop.
+    Exactly one of the two is set; for a closed loop neither is.
     """
 
     rate_per_s: float | None = None
@@ -121,8 +120,8 @@ class Load:
 class Admission:
     """How many clients of a read path may be past a point at once; None: all of them.
 
-    ``data`` is taken before a client collects what its redo needs, and given back after the redo;
-    ``redo`` is taken after that, around the redo alone.
+    A client takes ``data`` before it collects what its redo needs, and gives it back after the
+    redo. It takes ``redo`` after that, around the redo alone.
     """
 
     data: int | None = None
@@ -132,7 +131,7 @@ class Admission:
     def parse(cls, text: str) -> Admission:
         """``none``, ``unlimited``, ``before:K``, ``after:K`` or ``both:D,K``. Raises ValueError.
 
-        ``none`` is no read path at all, so it limits nothing either.
+        ``none`` means that there is no read path, so it limits nothing either.
         """
         if text in (NO_ADMISSION, UNLIMITED):
             return cls()
@@ -150,16 +149,16 @@ class Admission:
 
 
 LEAST_ARRIVALS: Final = 30
-"""A slice is stretched until so many are expected in it."""
+"""A slice is stretched until this many arrivals are expected in it."""
 
 
 def least_s(rate_per_s: float) -> float:
-    """Seconds that a slice of such a load takes at the least."""
+    """The shortest slice of an open load with that rate, in seconds."""
     return LEAST_ARRIVALS / rate_per_s
 
 
 UNREAPED_MOST: Final = 64
-"""Children launched and not reaped, at most: where reaping falls behind, launches wait for it."""
+"""The most children that are launched and not reaped: launches wait if reaping falls behind."""
 
 
 def check_fault(text: str) -> None:
