@@ -11,7 +11,7 @@ Standard library only. What the managers and their children have to say goes to 
 import logging
 
 from walredo.async_manager import AsyncRedoManager
-from walredo.config import ManagerConfig, ManagerKind
+from walredo.config import ManagerConfig, ManagerKind, TransportKind
 from walredo.errors import (
     Cause,
     ChildError,
@@ -65,6 +65,7 @@ __all__ = [
     "ShutDownError",
     "StreamsPoisonedError",
     "SyncRedoManager",
+    "TransportKind",
     "UnexpectedOutputError",
     "WalRecord",
     "WalredoError",

@@ -14,13 +14,14 @@ from typing import Any
 
 from walredo import wire
 from walredo.async_session import AsyncSession
-from walredo.child import Child
 from walredo.config import ManagerConfig
 from walredo.errors import FailedAttempt, LaunchError, QuiescedError, ShutDownError
 from walredo.lifecycle import Lifecycle, RetryState
 from walredo.pipeline import PING_RECORDS
 from walredo.request import RedoAttempt, RedoRequest
 from walredo.status import ManagerStatus
+from walredo.transport import TRANSPORTS
+from walredo.transport.base import Transport, discard
 
 
 class AsyncRedoManager:
@@ -148,16 +149,17 @@ class AsyncRedoManager:
         loop = asyncio.get_running_loop()
 
         def launch() -> None:
-            outcome: Child | LaunchError
+            outcome: Transport | LaunchError
             try:
-                outcome = Child(self._config.child_command, self._config.pipe_bytes)
+                make_transport = TRANSPORTS[self._config.transport]
+                outcome = make_transport(self._config.child_command, self._config.pipe_bytes)
             except Exception as error:  # noqa: BLE001 - told to those who wait
                 outcome = LaunchError.from_error(self._config.child_command, error)
             try:
                 loop.call_soon_threadsafe(self._launch_ended, loop, outcome)
             except RuntimeError:  # the loop was closed without a shutdown: nobody is left to ask
-                if isinstance(outcome, Child):
-                    outcome.discard()
+                if not isinstance(outcome, LaunchError):
+                    discard(outcome)
 
         try:
             threading.Thread(target=launch, name="redo-child-launch", daemon=True).start()
@@ -165,7 +167,9 @@ class AsyncRedoManager:
             failed = LaunchError.from_error(self._config.child_command, error)
             loop.call_soon(self._launch_ended, loop, failed)
 
-    def _launch_ended(self, loop: asyncio.AbstractEventLoop, outcome: Child | LaunchError) -> None:
+    def _launch_ended(
+        self, loop: asyncio.AbstractEventLoop, outcome: Transport | LaunchError
+    ) -> None:
         session: AsyncSession | None = None
         error: LaunchError | None = None
         if isinstance(outcome, LaunchError):
@@ -174,7 +178,7 @@ class AsyncRedoManager:
             try:
                 session = AsyncSession(outcome, self._life, loop)
             except Exception as raised:  # noqa: BLE001 - told to those who wait
-                outcome.discard()
+                discard(outcome)
                 error = LaunchError.from_error(self._config.child_command, raised)
         if session is None:
             self._life.launch_failed(monotonic_ns())

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from time import monotonic_ns
 
-from walredo.child import Child
 from walredo.errors import ChildError, FailedAttempt, RedoTimeoutError
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
+from walredo.transport.base import Transport
 
 PageFuture = asyncio.Future[bytes]
 
@@ -26,11 +26,11 @@ class AsyncSession(Session[PageFuture]):
 
     def __init__(
         self,
-        child: Child,
+        transport: Transport,
         lifecycle: Lifecycle[AsyncSession],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(child)
+        super().__init__(transport)
         self._lifecycle = lifecycle
         self._loop = loop
         self._flush_due = False
@@ -42,8 +42,8 @@ class AsyncSession(Session[PageFuture]):
         self._spinning = False
         self._told: list[Ticket[PageFuture]] = []
         self._ended = False
-        loop.add_reader(child.stdout, self._on_output)
-        loop.add_reader(child.stderr, self._on_stderr)
+        transport.watch_pages(loop, self._on_output)
+        loop.add_reader(self.child.stderr, self._on_stderr)
 
     def submit(
         self, message: bytes, head: bytes, records: int, deadline_ns: int
@@ -70,7 +70,7 @@ class AsyncSession(Session[PageFuture]):
         while pipeline.has_unsent:
             chunks = pipeline.chunks_to_send()
             try:
-                count = self.write_input(chunks)
+                count = self._send(chunks)
             except ChildError as failure:
                 pipeline.sent(0)
                 self.fail_input(failure)
@@ -83,9 +83,9 @@ class AsyncSession(Session[PageFuture]):
         if pipeline.has_unsent != self._awaiting_room:
             self._awaiting_room = pipeline.has_unsent
             if self._awaiting_room:
-                self._loop.add_writer(self.child.stdin, self._on_room)
+                self.transport.watch_room(self._loop, self._on_room)
             else:
-                self._loop.remove_writer(self.child.stdin)
+                self.transport.unwatch_room(self._loop)
 
     def _spin(self) -> None:
         """For a while the loop is not to park. It polls by itself as long as a callback is due, and
@@ -112,7 +112,7 @@ class AsyncSession(Session[PageFuture]):
     def _receive(self) -> bool:
         """Takes the pages that are there, for their owners; whether there was anything."""
         try:
-            count = self.read_output()
+            count = self._receive_into(self.pipeline.receive_space())
             if count is None:
                 return False
             completed = self.pipeline.received(count)
@@ -165,14 +165,13 @@ class AsyncSession(Session[PageFuture]):
         if not self._ended:
             if self._deadline_timer is not None:
                 self._deadline_timer.cancel()
-            self._loop.remove_writer(self.child.stdin)
-            self._loop.remove_reader(self.child.stdout)
+            self.transport.unwatch(self._loop)
             self._loop.remove_reader(self.child.stderr)
             self.child.kill_and_reap()
             self.finish_stderr()
             self.describe_end()
             self._ended = True
-        self.child.close_streams()
+        self.transport.close()
         self._lifecycle.reaped(self)
         for ticket in self._told:
             if not ticket.owner.done():

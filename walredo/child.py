@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 
 from walredo.config import MAX_PIPE_BYTES
 from walredo.errors import LaunchError
@@ -29,12 +30,15 @@ class Child:
     another thread may still read from it.
     """
 
-    def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:
+    def __init__(
+        self, command: tuple[str, ...], pipe_bytes: int, extra_fds: Sequence[int] = ()
+    ) -> None:
         """Starts the child; returns once it has been executed. Raises LaunchError.
 
-        Blocks for about a millisecond. The child gets an empty environment and no descriptor but
-        its three streams; it leads a process group of its own, so that a terminal's Ctrl-C reaches
-        the manager only, and so that whatever it starts ends with it.
+        Blocks for about a millisecond. The child gets an empty environment, and no descriptors but
+        its three streams and ``extra_fds``, which keep their numbers. It leads its own process
+        group, so that a terminal's Ctrl-C reaches the manager only, and so that the processes that
+        the child starts end with it.
         """
         started_ns = time.monotonic_ns()
         self._reap_lock = threading.Lock()
@@ -51,6 +55,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 env={},
                 close_fds=True,
+                pass_fds=extra_fds,
                 process_group=0,
             )
         except (OSError, ValueError) as error:

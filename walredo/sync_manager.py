@@ -10,7 +10,6 @@ from time import monotonic_ns
 from types import TracebackType
 
 from walredo import wire
-from walredo.child import Child
 from walredo.config import ManagerConfig
 from walredo.errors import FailedAttempt, LaunchError, QuiescedError, ShutDownError
 from walredo.lifecycle import Lifecycle, RetryState
@@ -18,6 +17,8 @@ from walredo.pipeline import PING_RECORDS
 from walredo.request import RedoAttempt, RedoRequest
 from walredo.status import ManagerStatus
 from walredo.sync_session import Sleeper, SyncSession
+from walredo.transport import TRANSPORTS
+from walredo.transport.base import discard
 
 
 class SyncRedoManager:
@@ -166,11 +167,12 @@ class SyncRedoManager:
         session: SyncSession | None = None
         error: LaunchError | None = None
         try:
-            child = Child(self._config.child_command, self._config.pipe_bytes)
+            make_transport = TRANSPORTS[self._config.transport]
+            transport = make_transport(self._config.child_command, self._config.pipe_bytes)
             try:
-                session = SyncSession(child, self._life, self._changed)
+                session = SyncSession(transport, self._life, self._changed)
             except BaseException:
-                child.discard()
+                discard(transport)
                 raise
         except Exception as raised:
             error = LaunchError.from_error(self._config.child_command, raised)

@@ -21,11 +21,9 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic_ns
 
-from walredo.child import Child
 from walredo.errors import (
     ChildError,
     FailedAttempt,
@@ -36,8 +34,7 @@ from walredo.errors import (
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
-
-Chunks = Sequence[bytes | memoryview]
+from walredo.transport.base import Chunks, Transport
 
 
 class Sleeper:
@@ -75,9 +72,9 @@ class SyncSession(Session[Sleeper]):
     """
 
     def __init__(
-        self, child: Child, lifecycle: Lifecycle[SyncSession], changed: threading.Condition
+        self, transport: Transport, lifecycle: Lifecycle[SyncSession], changed: threading.Condition
     ) -> None:
-        super().__init__(child)
+        super().__init__(transport)
         self._lifecycle = lifecycle
         self._changed = changed
         self._lock = threading.Lock()
@@ -100,15 +97,11 @@ class SyncSession(Session[Sleeper]):
         self._ending = threading.Lock()
         self._over = threading.Event()
         self._closed = False
-        self._pages_ready = select.poll()
-        self._pages_or_room_ready = select.poll()
-        for ready in (self._pages_ready, self._pages_or_room_ready):
-            ready.register(child.stdout, select.POLLIN)
-            ready.register(self._nudge, select.POLLIN)
-        self._pages_or_room_ready.register(child.stdin, select.POLLOUT)
+        self._poll_pages = transport.poller(self._nudge, room=False)
+        self._poll_pages_or_room = transport.poller(self._nudge, room=True)
         self._stop_stderr = os.eventfd(0)
         self._stderr_thread = threading.Thread(
-            target=self._drain_stderr, name=f"redo-child-{child.pid}-stderr", daemon=True
+            target=self._drain_stderr, name=f"redo-child-{self.child.pid}-stderr", daemon=True
         )
         self._stderr_thread.start()
 
@@ -206,7 +199,7 @@ class SyncSession(Session[Sleeper]):
             input_failure: ChildError | None = None
             count = 0
             try:
-                count = self.write_input(chunks)
+                count = self._send(chunks)
             except ChildError as failure:
                 input_failure = failure
             with self._lock:
@@ -236,7 +229,8 @@ class SyncSession(Session[Sleeper]):
 
         The redo is over when it returns.
         """
-        pipeline, stdin, stdout = self.pipeline, self.child.stdin, self.child.stdout
+        pipeline, transport = self.pipeline, self.transport
+        pages_fd, room_fd = transport.pages_fd, transport.room_fd
         sleeper = ticket.owner
         polls = 0
         while True:
@@ -249,10 +243,10 @@ class SyncSession(Session[Sleeper]):
                     break
                 input_failure = self._input_failure
                 chunks = self._claim_writing(sleeper) if pipeline.has_unsent else ()
-                ready = self._pages_ready
+                poll = self._poll_pages
                 if self._awaiting_room:
                     self._reader_awaits_room = True
-                    ready = self._pages_or_room_ready
+                    poll = self._poll_pages_or_room
                 self._reader_waits = not chunks
             polls = 0
             if input_failure is not None:
@@ -261,13 +255,13 @@ class SyncSession(Session[Sleeper]):
                 self._write(chunks)
             elif not self._spin_ns or not self._spin(ticket.deadline_ns):
                 polls = 1
-                found = ready.poll(_poll_ms(ticket.deadline_ns))
+                found = poll(_poll_ms(ticket.deadline_ns))
                 if not found:
                     self._time_out()
                 for fd, _ in found:
-                    if fd == stdout:
+                    if fd == pages_fd:
                         self._receive()
-                    elif fd == stdin:
+                    elif fd == room_fd:
                         with self._lock:
                             self._awaiting_room = False
                     else:
@@ -293,7 +287,7 @@ class SyncSession(Session[Sleeper]):
         The caller is the reader.
         """
         try:
-            count = self.read_output()
+            count = self._receive_into(self.pipeline.receive_space())
             if count is None:
                 return False
             with self._lock:
@@ -379,7 +373,7 @@ class SyncSession(Session[Sleeper]):
             if self._closed or self._reader is not None or self._writer is not None:
                 return
             self._closed = True
-        self.child.close_streams()
+        self.transport.close()
         os.close(self._nudge)
         os.close(self._stop_stderr)
 
