@@ -4,8 +4,8 @@
     async with create_manager(config) as manager:
         page = await manager.request_redo(RedoRequest(tag, records))
 
-Standard library only. What the managers and their children have to say goes to the logger
-``walredo`` (and ``walredo.child`` below it), which is silent unless the program listens.
+Standard library only. The managers log to the logger ``walredo``, and the stderr of their children
+to ``walredo.child``. Both are silent unless the program configures logging.
 """
 
 import logging

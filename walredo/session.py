@@ -1,4 +1,4 @@
-"""What a session with one child is, however its manager waits: child, pipeline, stderr."""
+"""The part of a session that does not depend on how its manager waits."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from walredo.stderr_log import READ_BYTES, StderrLog
 from walredo.transport.base import Transport
 
 FINAL_DRAIN_READS = 32
-"""Reads of stderr after the child is gone: 2 MiB, more than any pipe holds."""
+"""The most reads of stderr after the child has ended: 2 MiB, more than a pipe usually holds."""
 
 
 class Session(Generic[Owner]):
-    """One child in use, from its launch to its reaping. The managers' sessions derive from it."""
+    """One child in use, from its launch until it is reaped: transport, pipeline, stderr."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.child = child = transport.child
         self.pipeline: Pipeline[Owner] = Pipeline(child.pid, transport.window_bytes)
-        # Looked up once, since every redo calls them.
+        # Bound once, because every redo calls them.
         self._send = transport.send
         self._receive_into = transport.receive
         self.idle_since_ns = time.monotonic_ns()
         self._stderr_log = StderrLog(child.pid)
 
     def read_stderr(self) -> int | None:
-        """One read of the child's stderr into the log: its bytes, 0 at the end, None if empty."""
+        """Logs one read of the child's stderr; returns its size, 0 at the end, None if empty."""
         try:
             data = os.read(self.child.stderr, READ_BYTES)
         except BlockingIOError:
@@ -38,29 +38,32 @@ class Session(Generic[Owner]):
         return len(data)
 
     def finish_stderr(self) -> None:
-        """Logs what an ended child has left on its stderr."""
+        """Logs what an ended child has left in its stderr pipe."""
         for _ in range(FINAL_DRAIN_READS):
             if not self.read_stderr():
                 break
         self._stderr_log.close()
 
     def fail_input(self, failure: ChildError) -> None:
-        """Fails over a broken input. Who was answered before the child left has a page: its output
-        is taken first. The caller is who reads it."""
+        """Fails the session because the child no longer takes input.
+
+        First receives the pages that the child sent before, so that their owners get them. Only
+        the thread that may receive calls this.
+        """
         while self._receive():
             pass
         self.fail(failure)
 
     def _receive(self) -> bool:
-        """One read of pages, for their owners; whether there was anything. The shells' own."""
+        """Receives once and passes pages to their owners. Returns whether anything arrived."""
         raise NotImplementedError
 
     def fail(self, failure: FailedAttempt) -> object:
-        """Ends the child and answers everybody. The shells' own."""
+        """Ends the child and gives every redo in flight its error."""
         raise NotImplementedError
 
     def describe_end(self) -> None:
-        """Adds to the pipeline's failure how the child ended, which is known once it is reaped."""
+        """Adds the exit status and last stderr lines to the failure, once the child is reaped."""
         failure = self.pipeline.failure
         if isinstance(failure, ChildExitedError):
             failure.returncode = self.child.returncode

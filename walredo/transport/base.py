@@ -58,7 +58,8 @@ class Transport(Protocol):
     def receive(self, space: memoryview) -> int | None:
         """Copies bytes from the child into ``space`` and returns their number. Never blocks.
 
-        None means that there are none now. Raises ChildError at the end of the child's output.
+        None means that there are none now. Raises ChildError at the end of the child's output. The
+        sessions also call it without waiting first: while they spin, and after a failed ``send``.
         """
 
     def poller(self, nudge_fd: int, *, room: bool) -> Poll:
