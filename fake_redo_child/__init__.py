@@ -1,6 +1,6 @@
 """The fake redo child: programs that speak the redo protocol and compute a checkable page.
 
-``PROTOCOL.md`` is the contract. ``build`` compiles the C programs and gives the command lines;
-``python_child`` is the same child in Python and the page as a function. Nothing is imported here,
-so that either can be had alone.
+``PROTOCOL.md`` is the specification. ``build`` compiles the C programs and makes the command lines.
+``child.python_child`` is the same child in Python, with the page as a function. This file imports
+nothing, so that each module can be imported alone.
 """

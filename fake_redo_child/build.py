@@ -1,9 +1,8 @@
-"""Builds the C programs, each once, and gives the command line of either child.
+"""Builds each C program once, and makes the command lines of the children.
 
-A program is kept under a name that carries a hash of all that went into it: sources, headers,
-compiler and flags. So a changed source is compiled anew, an unchanged one never, and programs of
-different flags (a sanitizer's, say) live side by side. Nothing here prints but ``main``, which
-``python -m fake_redo_child.build`` runs.
+The file name of a program contains a hash of its sources, headers, compiler and flags. So a program
+is compiled again only after a change, and programs with different flags (such as a sanitizer's) can
+exist at the same time. Only ``main`` prints; ``python -m fake_redo_child.build`` runs it.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ from fake_redo_child.faults.faults import FAULTS as FAULTS
 from fake_redo_child.faults.faults import FaultError, parse_fault
 
 CHILD_KINDS = ("c", "python")
-"""The children there are, by the name that ``child_command`` takes."""
+"""The kinds of child that ``child_command`` accepts."""
 
 EXIT_SANDBOX = 3
-"""How the C child ends if it cannot enter its sandbox (PROTOCOL.md)."""
+"""The exit status of the C child if it cannot enter its sandbox (PROTOCOL.md)."""
 
 EXIT_INTERRUPTED = 130
-"""How ``main`` ends on Ctrl-C."""
+"""The exit status of ``main`` after Ctrl-C."""
 
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
-"""Always given; a caller's own flags come after them and so may override them."""
+"""The flags of every build. A caller's flags follow them and so can override them."""
 
 _HERE = Path(__file__).resolve().parent
 _PYTHON_CHILD = _HERE / "child" / "python_child.py"
@@ -59,11 +58,11 @@ _WAIT_S = 0.2
 
 
 class BuildError(Exception):
-    """A program could not be had."""
+    """A program or its command line could not be made."""
 
 
-class CompilerMissing(BuildError):  # noqa: N818 - reads as the fact that it states
-    """There is no C compiler. The message names what was looked for and the way out."""
+class CompilerMissing(BuildError):  # noqa: N818 - named after the fact that it states
+    """No C compiler was found. The message names the programs tried and the remedy."""
 
     def __init__(self, looked_for: Sequence[str]) -> None:
         self.looked_for = tuple(looked_for)
@@ -74,7 +73,7 @@ class CompilerMissing(BuildError):  # noqa: N818 - reads as the fact that it sta
 
 
 class CompileFailed(BuildError):  # noqa: N818
-    """The compiler refused. ``stderr`` is what it said, ``command`` how it was called."""
+    """The compiler failed. ``stderr`` is its output, ``command`` its command line."""
 
     def __init__(self, command: Sequence[str], status: int, stderr: str) -> None:
         self.command = tuple(command)
@@ -84,11 +83,11 @@ class CompileFailed(BuildError):  # noqa: N818
 
 
 class UnknownChild(BuildError, ValueError):  # noqa: N818
-    """No child, or no cost preset, of that name."""
+    """There is no child, or no cost preset, of this name."""
 
 
 class UnknownFault(BuildError, ValueError):  # noqa: N818
-    """Not a fault. ``nearest`` is the valid name or key that was perhaps meant, or None."""
+    """The text is not a valid fault. ``nearest``: the most similar valid name or key, or None."""
 
     def __init__(self, error: FaultError) -> None:
         near = get_close_matches(error.given, error.choices, n=1)
@@ -99,7 +98,7 @@ class UnknownFault(BuildError, ValueError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """A C compiler: how it is called (perhaps with words of its own, from $CC) and its version."""
+    """A C compiler: its command (with arguments if $CC has some) and the version it reports."""
 
     command: tuple[str, ...]
     version: str
@@ -107,7 +106,7 @@ class Compiler:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A built program and what it was built with, for the record of what was measured."""
+    """A program and how it was built, so that a result can record what was measured."""
 
     path: Path
     compiler: Compiler
@@ -116,34 +115,34 @@ class Build:
 
 
 def child_program(extra_flags: Sequence[str] = ()) -> Path:
-    """The C redo child, built if need be. Raises BuildError."""
+    """The path of the C child, built if necessary. Raises BuildError."""
     return build_child(extra_flags).path
 
 
 def floor_program(extra_flags: Sequence[str] = ()) -> Path:
-    """The floor, built if need be. Raises BuildError."""
+    """The path of the floor program, built if necessary. Raises BuildError."""
     return build_floor(extra_flags).path
 
 
 def build_child(extra_flags: Sequence[str] = ()) -> Build:
-    """The C redo child with what it was built with. Raises BuildError."""
+    """The C child and how it was built. Raises BuildError."""
     return build_program([_HERE / name for name in _CHILD_SOURCES], extra_flags)
 
 
 def build_floor(extra_flags: Sequence[str] = ()) -> Build:
-    """The floor with what it was built with. Raises BuildError."""
+    """The floor program and how it was built. Raises BuildError."""
     return build_program([_HERE / name for name in _FLOOR_SOURCES], extra_flags)
 
 
 def build_program(
     sources: Sequence[Path], extra_flags: Sequence[str] = (), folder: Path | None = None
 ) -> Build:
-    """Compile the sources into one program, named like the first one, unless that was done before.
+    """Compiles the sources into one program, named after the first, unless it already exists.
 
-    ``folder`` is where programs are kept; by default the package's ``build`` folder or, where that
-    cannot be written, one of the user's own. Two processes may do this at once: each compiles to a
-    name of its own, and the last rename wins with the same bytes. Raises CompilerMissing or
-    CompileFailed.
+    ``folder``: where programs are kept. The default is the package's ``build`` folder, or the
+    user's cache folder if that is not writable. Several processes may build at once: each compiles
+    to a temporary name, and a rename replaces the file with equal bytes. Raises CompilerMissing,
+    CompileFailed, or BuildError if no folder is writable.
     """
     compiler = find_compiler()
     flags = (*FLAGS, *extra_flags)
@@ -164,21 +163,21 @@ def build_program(
 
 
 def find_compiler() -> Compiler:
-    """$CC if set (then nothing else), or the first of cc, gcc, clang. Raises CompilerMissing."""
+    """Only $CC if it is set, otherwise the first of cc, gcc, clang. Raises CompilerMissing."""
     chosen = shlex.split(os.environ.get("CC", ""))
     candidates = [tuple(chosen)] if chosen else [(name,) for name in _COMPILERS]
-    for program, *words in candidates:
+    for program, *arguments in candidates:
         path = shutil.which(program)
         if path is not None:
-            command = (path, *words)
-            said = subprocess.run(
+            command = (path, *arguments)
+            result = subprocess.run(
                 [*command, "--version"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            return Compiler(command, said.stdout.strip())
+            return Compiler(command, result.stdout.strip())
     raise CompilerMissing([f"{chosen[0]} ($CC)"] if chosen else _COMPILERS)
 
 
@@ -192,16 +191,16 @@ def child_command(
     fault: str | None = None,
     program: Path | None = None,
 ) -> tuple[str, ...]:
-    """The command line of a child of this kind ("c" or "python"), built if need be.
+    """The command line of a child of this kind ("c" or "python"). Builds the C child if necessary.
 
-    ``cost`` names a preset of added CPU cost; the two numbers, in microseconds, override its parts.
-    ``fault``, in the notation of ``check_fault``, makes it misbehave, without its sandbox if the
-    fault needs that. ``program`` is a C child that was built otherwise. Raises BuildError.
+    ``cost``: a preset of added CPU cost; the two numbers, in microseconds, override its parts.
+    ``fault``: a fault in the notation of ``check_fault``. The sandbox is off if the fault requires
+    that. ``program``: a C child that was built elsewhere. Raises BuildError.
     """
     if kind == "c":
         command = [str(program if program is not None else child_program())]
     elif kind == "python":
-        # Alone and without site packages: what is installed must not change what is measured.
+        # Isolated and without site packages, so that installed packages cannot affect results.
         command = [sys.executable, "-I", "-S", str(_PYTHON_CHILD)]
     else:
         raise UnknownChild(f"no child {kind!r}: there are {', '.join(CHILD_KINDS)}")
@@ -221,8 +220,8 @@ def child_command(
 
 
 def check_fault(text: str) -> str:
-    """The text, if it is a fault: ``NAME[:KEY=VALUE[,KEY=VALUE]...]``, with a name and keys of
-    ``FAULTS``. Raises UnknownFault, which tells what is valid and what was perhaps meant.
+    """Returns the text if it is a valid fault: ``NAME[:KEY=VALUE[,KEY=VALUE]...]``, with a name and
+    keys of ``FAULTS``. Raises UnknownFault, which names the valid choices and the most similar one.
     """
     try:
         parse_fault(text)
@@ -232,15 +231,15 @@ def check_fault(text: str) -> str:
 
 
 def fault_needs_no_sandbox(text: str) -> bool:
-    """Whether the C child runs this fault outside its sandbox. Raises UnknownFault."""
+    """Whether the C child needs its sandbox off for this fault. Raises UnknownFault."""
     name = check_fault(text).partition(":")[0]
     return not FAULTS[name].sandboxed
 
 
 def sandbox_allowed(program: Path) -> bool:
-    """Whether this C child can enter its sandbox here.
+    """Whether this C child can enter its sandbox on this machine.
 
-    Not where the process has a seccomp filter already, as in most containers.
+    It cannot if the process already has a seccomp filter, as in most containers.
     """
     ended = subprocess.run(
         [str(program)], stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -249,7 +248,7 @@ def sandbox_allowed(program: Path) -> bool:
 
 
 def _decimal(us: float) -> str:
-    return f"{us:.6f}".rstrip("0").rstrip(".")  # the children take no exponents
+    return f"{us:.6f}".rstrip("0").rstrip(".")  # the children do not accept exponents
 
 
 def _key(sources: Sequence[Path], compiler: Compiler, flags: Sequence[str]) -> str:
@@ -264,7 +263,7 @@ def _key(sources: Sequence[Path], compiler: Compiler, flags: Sequence[str]) -> s
 
 
 def _headers(sources: Iterable[Path]) -> set[Path]:
-    """The project's headers that the sources include, directly or through others."""
+    """The headers of the project that the sources include, directly or indirectly."""
     found: set[Path] = set()
     todo = list(sources)
     while todo:
@@ -287,7 +286,7 @@ def _writable(folders: Sequence[Path]) -> Path:
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # Asked by doing it: access() says yes to root on a read-only file system, too.
+            # Tried rather than asked: for root, access() succeeds on a read-only file system.
             with tempfile.TemporaryFile(dir=folder):
                 return folder
         except OSError as error:
@@ -301,22 +300,22 @@ def _compile(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         fresh = Path(folder) / target.name
         command = [*compiler.command, *flags, "-o", str(fresh), *map(str, sources)]
-        status, said = _call(command, folder)
+        status, output = _call(command, folder)
         if status != 0:
-            raise CompileFailed(command, status, said)
+            raise CompileFailed(command, status, output)
         fd = os.open(fresh, os.O_RDONLY)
         try:
-            os.fsync(fd)  # before the rename: a crash must not leave an empty program for good
+            os.fsync(fd)  # before the rename, or a crash could leave an empty program
         finally:
             os.close(fd)
         fresh.replace(target)
 
 
 def _call(command: Sequence[str], temporary: str) -> tuple[int, str]:
-    """Exit status and output. An interruption ends it with all that it has started.
+    """Runs the compiler; returns its exit status and output. An interrupt kills its process group.
 
-    A compiler is a driver: killed alone, it leaves the programs that it has called, and their
-    temporary files. So these have a folder of ours, and the group is killed as a whole.
+    A compiler starts other programs, which would survive it and leave temporary files behind. So
+    the whole group is killed, and the temporary files are in a folder that the caller removes.
     """
     with subprocess.Popen(
         command,
@@ -329,26 +328,26 @@ def _call(command: Sequence[str], temporary: str) -> tuple[int, str]:
         process_group=0,
     ) as process:
         try:
-            said = _output_of(process, lambda: None)
+            output = _output_of(process, lambda: None)
         except BaseException:
-            # The end of their output is the end of the last of them.
+            # The output ends when the last process of the group has ended.
             _output_of(process, partial(_kill_group, process.pid))
             raise
-        return process.returncode, said
+        return process.returncode, output
 
 
 def _output_of(process: subprocess.Popen[str], again: Callable[[], None]) -> str:
-    """Its output to the end; calls ``again`` first and after each short wait.
+    """Reads the output to its end. Calls ``again`` first and after each short wait.
 
-    Short, as a signal that comes just before a wait is not seen until it is over.
+    The waits are short because a signal that arrives just before one is handled only after it.
     """
     while True:
         again()
         try:
-            said, _ = process.communicate(timeout=_WAIT_S)
+            output, _ = process.communicate(timeout=_WAIT_S)
         except subprocess.TimeoutExpired:
             continue
-        return said
+        return output
 
 
 def _kill_group(leader: int) -> None:
@@ -357,7 +356,7 @@ def _kill_group(leader: int) -> None:
 
 
 def main() -> int:
-    """Build all there is and print the paths; the result is the exit status."""
+    """Builds every program and prints the paths; returns the exit status."""
     try:
         for program in (child_program(), floor_program()):
             print(program)

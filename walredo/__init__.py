@@ -4,14 +4,14 @@
     async with create_manager(config) as manager:
         page = await manager.request_redo(RedoRequest(tag, records))
 
-Standard library only. What the managers and their children have to say goes to the logger
-``walredo`` (and ``walredo.child`` below it), which is silent unless the program listens.
+Standard library only. The managers log to the logger ``walredo``, and the stderr of their children
+to ``walredo.child``. Both are silent unless the program configures logging.
 """
 
 import logging
 
 from walredo.async_manager import AsyncRedoManager
-from walredo.config import ManagerConfig, ManagerKind
+from walredo.config import ManagerConfig, ManagerKind, TransportKind
 from walredo.errors import (
     Cause,
     ChildError,
@@ -65,6 +65,7 @@ __all__ = [
     "ShutDownError",
     "StreamsPoisonedError",
     "SyncRedoManager",
+    "TransportKind",
     "UnexpectedOutputError",
     "WalRecord",
     "WalredoError",

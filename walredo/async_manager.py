@@ -1,6 +1,6 @@
-"""The async redo manager: callers await their page, the event loop waits for the child.
+"""The async redo manager: callers await their page, and the event loop waits for the child.
 
-Its policy is ``lifecycle``'s; how callers share a child stands in ``async_session``.
+``lifecycle`` holds the policy, ``async_session`` the way in which callers share a child.
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ from typing import Any
 
 from walredo import wire
 from walredo.async_session import AsyncSession
-from walredo.child import Child
 from walredo.config import ManagerConfig
 from walredo.errors import FailedAttempt, LaunchError, QuiescedError, ShutDownError
 from walredo.lifecycle import Lifecycle, RetryState
 from walredo.pipeline import PING_RECORDS
 from walredo.request import RedoAttempt, RedoRequest
 from walredo.status import ManagerStatus
+from walredo.transport import TRANSPORTS
+from walredo.transport.base import Transport, discard
 
 
 class AsyncRedoManager:
-    """Redo manager for callers on an event loop (asyncio's own, uvloop).
+    """Redo manager for callers on an event loop (asyncio or uvloop).
 
-    The first redo binds it to the running loop; it is not thread-safe. Use it as an async context
-    manager, or call ``shutdown()`` before the loop ends.
+    Use it as an async context manager, or call ``shutdown`` before the loop ends. The first redo
+    binds it to the running loop.
 
-    Cancel safety: every method may be cancelled at any await. A cancelled redo that has not begun
-    to be sent is forgotten; one that has is finished by the child and its page dropped, so that it
-    costs other callers nothing. A cancelled ``shutdown`` has shut the manager down all the same.
+    Thread safety: none. All calls must be made on that loop.
+
+    Cancel safety: every method may be cancelled at any await. A cancelled redo of which no byte was
+    sent is removed. Otherwise the child completes it and its page is dropped, so that it does not
+    affect other callers. A cancelled ``shutdown`` still shuts the manager down.
     """
 
     def __init__(self, config: ManagerConfig) -> None:
@@ -44,14 +47,14 @@ class AsyncRedoManager:
     ) -> Coroutine[Any, Any, bytes]:
         """The page (8,192 bytes) that the request describes, within ``timeout_s`` of this call.
 
-        Raises ShutDownError, RedoTimeoutError, LaunchError or ChildError; before that, a failed
-        attempt is tried again on a new child as often as ``attempt`` is worth.
+        A failed attempt is retried on a new child, as often as ``attempt`` allows. Raises
+        ShutDownError, RedoTimeoutError, LaunchError or ChildError.
         """
-        # Not a coroutine function itself, since each coroutine on the way costs every redo.
+        # It returns the coroutine of _answer, since another one around it would cost every redo.
         return self._answer(request.serialise(), request.page_head, len(request.records), attempt)
 
     async def ping(self) -> bytes:
-        """The child's answer to a ping: a page of zeros. Launches a child if there is none."""
+        """Sends a ping; returns its answer, a page of zeros. Retries and raises as a redo does."""
         return await self._answer(wire.PING, wire.PING_HEAD, PING_RECORDS, RedoAttempt.READ_PAGE)
 
     async def _answer(
@@ -78,7 +81,7 @@ class AsyncRedoManager:
                 raise
 
     async def quiesce(self, idle_s: float) -> bool:
-        """Ends the child if it has had nothing to do for so long. Whether it did."""
+        """Ends the child if it has been idle for ``idle_s`` or longer. Returns whether it did."""
         session = self._life.to_quiesce(round(idle_s * 1e9), monotonic_ns())
         if session is None:
             return False
@@ -88,21 +91,21 @@ class AsyncRedoManager:
     async def shutdown(self) -> bool:
         """Ends the child; redos in flight and later ones raise ShutDownError.
 
-        Returns when no child is left, running or zombie: True to the first caller, False to others.
+        Returns when no child is left, running or zombie: True for the first call, otherwise False.
         """
         first = self._life.begin_shutdown()
         self._wake_waiters()
         if self._life.current is not None:
             self._life.current.fail(ShutDownError())
         for failed in tuple(self._life.retiring):
-            failed.end()  # it was interrupted
+            failed.end()  # an interrupt left it half done
         while not self._life.childless:
             await self._wait_for_change(None)
         return first
 
     @property
     def child_pid(self) -> int | None:
-        """The process id of the child in use, None if there is none."""
+        """The process id of the child in use, or None."""
         return self._life.child_pid
 
     async def status(self) -> ManagerStatus:
@@ -122,13 +125,13 @@ class AsyncRedoManager:
         await self.shutdown()
 
     async def _launched_session(self, deadline_ns: int) -> AsyncSession:
-        """The current session, once there is one; launches it if nobody else does."""
+        """Returns the current session, or launches one unless a launch is in progress."""
         launches = self._life.counters.launches
         while True:
             life = self._life
             if launches != life.counters.launches and life.current is None and not life.shut_down:
-                # This redo waited for a child that ended before it could be given anything: that
-                # must count as an attempt, or a child that always does would be launched for ever.
+                # This redo waited for a child that ended before it could get a request. That must
+                # count as an attempt, or a child that always ends would be launched for ever.
                 raise LaunchError(
                     self._config.child_command, "it ended before it could be given a redo"
                 )
@@ -143,29 +146,34 @@ class AsyncRedoManager:
                 raise LaunchError.from_error(error.command, error)
 
     def _start_launch(self) -> None:
-        """Launches in a thread of its own, so that the loop keeps its pace, and so that the launch
-        is everybody's: it goes on when the redo that began it is cancelled."""
+        """Launches a child in a thread, so that the loop is not blocked.
+
+        The launch continues if the redo that started it is cancelled, since others may wait for it.
+        """
         loop = asyncio.get_running_loop()
 
         def launch() -> None:
-            outcome: Child | LaunchError
+            outcome: Transport | LaunchError
             try:
-                outcome = Child(self._config.child_command, self._config.pipe_bytes)
-            except Exception as error:  # noqa: BLE001 - told to those who wait
+                make_transport = TRANSPORTS[self._config.transport]
+                outcome = make_transport(self._config.child_command, self._config.pipe_bytes)
+            except Exception as error:  # noqa: BLE001 - passed to the waiting redos
                 outcome = LaunchError.from_error(self._config.child_command, error)
             try:
                 loop.call_soon_threadsafe(self._launch_ended, loop, outcome)
-            except RuntimeError:  # the loop was closed without a shutdown: nobody is left to ask
-                if isinstance(outcome, Child):
-                    outcome.discard()
+            except RuntimeError:  # the loop was closed without a shutdown, so nobody waits
+                if not isinstance(outcome, LaunchError):
+                    discard(outcome)
 
         try:
             threading.Thread(target=launch, name="redo-child-launch", daemon=True).start()
-        except RuntimeError as error:  # no thread to be had
+        except RuntimeError as error:  # the thread could not be started
             failed = LaunchError.from_error(self._config.child_command, error)
             loop.call_soon(self._launch_ended, loop, failed)
 
-    def _launch_ended(self, loop: asyncio.AbstractEventLoop, outcome: Child | LaunchError) -> None:
+    def _launch_ended(
+        self, loop: asyncio.AbstractEventLoop, outcome: Transport | LaunchError
+    ) -> None:
         session: AsyncSession | None = None
         error: LaunchError | None = None
         if isinstance(outcome, LaunchError):
@@ -173,8 +181,8 @@ class AsyncRedoManager:
         else:
             try:
                 session = AsyncSession(outcome, self._life, loop)
-            except Exception as raised:  # noqa: BLE001 - told to those who wait
-                outcome.discard()
+            except Exception as raised:  # noqa: BLE001 - passed to the waiting redos
+                discard(outcome)
                 error = LaunchError.from_error(self._config.child_command, raised)
         if session is None:
             self._life.launch_failed(monotonic_ns())
@@ -183,8 +191,10 @@ class AsyncRedoManager:
         self._wake_waiters(error)
 
     async def _wait_for_change(self, timeout_ns: int | None) -> LaunchError | None:
-        """Waits until a launch has ended or the manager is shut down; the error of a failed launch
-        that was waited for."""
+        """Waits until a launch ends or the manager is shut down, for at most ``timeout_ns``.
+
+        Returns the error if a launch failed.
+        """
         if self._changed is None:
             self._changed = asyncio.get_running_loop().create_future()
         changed = self._changed

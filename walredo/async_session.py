@@ -1,7 +1,7 @@
 """The async session: one child on an event loop, one future per redo.
 
-Only the waiting is here: callbacks, futures, one timer. What is sent and whose page is whose is
-decided in ``pipeline``, what happens after a failure in ``lifecycle``.
+It only waits: callbacks, futures and one timer. ``pipeline`` decides what is sent and which request
+a page answers; ``lifecycle`` decides what happens after a failure.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from time import monotonic_ns
 
-from walredo.child import Child
 from walredo.errors import ChildError, FailedAttempt, RedoTimeoutError
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
+from walredo.transport.base import Transport
 
 PageFuture = asyncio.Future[bytes]
 
@@ -22,15 +22,15 @@ NEVER_NS = 1 << 63
 
 
 class AsyncSession(Session[PageFuture]):
-    """One child on one event loop. Everything here runs on that loop."""
+    """One child on one event loop. Every method must be called on that loop."""
 
     def __init__(
         self,
-        child: Child,
+        transport: Transport,
         lifecycle: Lifecycle[AsyncSession],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(child)
+        super().__init__(transport)
         self._lifecycle = lifecycle
         self._loop = loop
         self._flush_due = False
@@ -40,15 +40,19 @@ class AsyncSession(Session[PageFuture]):
         self._spin_ns = round(lifecycle.config.spin_s * 1e9)
         self._spin_till_ns = 0
         self._spinning = False
-        self._told: list[Ticket[PageFuture]] = []
+        self._failed_tickets: list[Ticket[PageFuture]] = []
         self._ended = False
-        loop.add_reader(child.stdout, self._on_output)
-        loop.add_reader(child.stderr, self._on_stderr)
+        transport.watch_pages(loop, self._on_output)
+        loop.add_reader(self.child.stderr, self._on_stderr)
 
     def submit(
         self, message: bytes, head: bytes, records: int, deadline_ns: int
     ) -> Ticket[PageFuture]:
-        """Sends the request now if the child is idle, else with the others of this loop turn."""
+        """Sends the request now if the child is idle, otherwise once per loop turn with others.
+
+        The ticket's owner is a future for the page. Raises StreamsPoisonedError or ShutDownError
+        after a failure.
+        """
         future = self._loop.create_future()
         ticket = self.pipeline.submit(message, head, records, deadline_ns, future)
         if deadline_ns < self._timer_due_ns:
@@ -62,15 +66,15 @@ class AsyncSession(Session[PageFuture]):
         return ticket
 
     def _flush(self) -> None:
-        """Writes what is due until it is out or the pipe is full."""
+        """Sends until nothing is left or there is no room, then waits for room if needed."""
         self._flush_due = False
         pipeline = self.pipeline
         if pipeline.failure is not None:
-            return
+            return  # it failed after this call was scheduled
         while pipeline.has_unsent:
             chunks = pipeline.chunks_to_send()
             try:
-                count = self.write_input(chunks)
+                count = self._send(chunks)
             except ChildError as failure:
                 pipeline.sent(0)
                 self.fail_input(failure)
@@ -83,13 +87,16 @@ class AsyncSession(Session[PageFuture]):
         if pipeline.has_unsent != self._awaiting_room:
             self._awaiting_room = pipeline.has_unsent
             if self._awaiting_room:
-                self._loop.add_writer(self.child.stdin, self._on_room)
+                self.transport.watch_room(self._loop, self._on_room)
             else:
-                self._loop.remove_writer(self.child.stdin)
+                self.transport.unwatch_room(self._loop)
 
     def _spin(self) -> None:
-        """For a while the loop is not to park. It polls by itself as long as a callback is due, and
-        other tasks run in between."""
+        """Keeps the loop from blocking for ``spin_s``.
+
+        A loop with a scheduled callback polls its descriptors without blocking, so a callback that
+        schedules itself again is enough. Other tasks run in between.
+        """
         self._spin_till_ns = monotonic_ns() + self._spin_ns
         if not self._spinning:
             self._spinning = True
@@ -110,9 +117,9 @@ class AsyncSession(Session[PageFuture]):
         self._receive()
 
     def _receive(self) -> bool:
-        """Takes the pages that are there, for their owners; whether there was anything."""
+        """Receives once and completes the futures of the pages. Returns whether anything came."""
         try:
-            count = self.read_output()
+            count = self._receive_into(self.pipeline.receive_space())
             if count is None:
                 return False
             completed = self.pipeline.received(count)
@@ -122,7 +129,7 @@ class AsyncSession(Session[PageFuture]):
         self.idle_since_ns = monotonic_ns()
         self._spin_till_ns = self.idle_since_ns + self._spin_ns
         for ticket in completed:
-            if not ticket.owner.done():
+            if not ticket.owner.done():  # its caller may have been cancelled
                 ticket.owner.set_result(ticket.page)  # type: ignore[arg-type]
         return True
 
@@ -138,7 +145,10 @@ class AsyncSession(Session[PageFuture]):
         self._deadline_timer = self._loop.call_later(delay_s, self._on_deadline)
 
     def _on_deadline(self) -> None:
-        """One timer per child: mostly it finds that the redo it was set for is long done."""
+        """The timer of the earliest deadline. Usually the redo that set it is already done.
+
+        One timer per child, since a timer per redo would cost every redo.
+        """
         self._deadline_timer = None
         self._timer_due_ns = NEVER_NS
         if self.pipeline.expired(monotonic_ns()):
@@ -150,31 +160,35 @@ class AsyncSession(Session[PageFuture]):
             self._arm_deadline_timer(due_ns)
 
     def fail(self, failure: FailedAttempt) -> None:
-        """Ends the child and answers everybody. Nothing is awaited: it cannot be left half done."""
+        """Ends the child and gives every redo in flight its error.
+
+        It awaits nothing, so that a cancellation cannot leave it half done.
+        """
         if self.pipeline.failure is not None:
             return
-        self._told = self.pipeline.fail(failure)
+        self._failed_tickets = self.pipeline.fail(failure)
         self._lifecycle.retire(self, failure, monotonic_ns())
         self.end()
 
     def end(self) -> None:
-        """The second half of ``fail``: reaps the child and answers everybody.
+        """The second half of ``fail``: reaps the child and completes the futures with errors.
 
-        May be called again if it was interrupted (KeyboardInterrupt on a loop that lets it pass).
+        May be called again if it was interrupted (by KeyboardInterrupt on a loop that passes it
+        on).
         """
         if not self._ended:
+            # The loop must forget the descriptors before they are closed and their numbers reused.
             if self._deadline_timer is not None:
                 self._deadline_timer.cancel()
-            self._loop.remove_writer(self.child.stdin)
-            self._loop.remove_reader(self.child.stdout)
+            self.transport.unwatch(self._loop)
             self._loop.remove_reader(self.child.stderr)
             self.child.kill_and_reap()
             self.finish_stderr()
             self.describe_end()
             self._ended = True
-        self.child.close_streams()
+        self.transport.close()
         self._lifecycle.reaped(self)
-        for ticket in self._told:
+        for ticket in self._failed_tickets:
             if not ticket.owner.done():
                 assert ticket.error is not None
                 ticket.owner.set_exception(ticket.error)

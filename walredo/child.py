@@ -1,6 +1,6 @@
-"""A redo child process: launched, killed, reaped. Its only job is that no child leaks.
+"""A redo child process: launch, kill and reap. Its only job is that no child leaks.
 
-It knows nothing of requests or pages: both managers use it, and read and write its streams.
+It knows nothing about requests or pages. A transport launches it and uses its streams.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 
 from walredo.config import MAX_PIPE_BYTES
 from walredo.errors import LaunchError
@@ -21,28 +22,31 @@ from walredo.errors import LaunchError
 class Child:
     """One running child and the parent's ends of its three streams, all non-blocking.
 
-    ``stdin_bytes``, ``stdout_bytes``: the pipes' sizes as the kernel granted them. ``launch_ns``:
-    what starting it took.
+    ``stdin``, ``stdout``, ``stderr``: descriptors. ``stdin_bytes``, ``stdout_bytes``: the pipe
+    sizes that the kernel granted. ``launch_ns``: how long the launch took.
 
-    ``kill_and_reap`` and ``close_streams`` may be called from any thread, and more than once. They
-    are apart because a descriptor must not be closed (and its number given to somebody else) while
-    another thread may still read from it.
+    Thread safety: ``kill_and_reap`` and ``close_streams`` may be called from any thread, and
+    repeatedly. They are separate because a descriptor must not be closed while another thread may
+    still read from it: the kernel could reuse its number at once.
     """
 
-    def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:
-        """Starts the child; returns once it has been executed. Raises LaunchError.
+    def __init__(
+        self, command: tuple[str, ...], pipe_bytes: int, extra_fds: Sequence[int] = ()
+    ) -> None:
+        """Starts the child; returns once its program has been executed. Raises LaunchError.
 
-        Blocks for about a millisecond. The child gets an empty environment and no descriptor but
-        its three streams; it leads a process group of its own, so that a terminal's Ctrl-C reaches
-        the manager only, and so that whatever it starts ends with it.
+        Blocks for about a millisecond. The child gets an empty environment, and no descriptors but
+        its three streams and ``extra_fds``, which keep their numbers. It leads its own process
+        group, so that a terminal's Ctrl-C reaches the manager only, and so that the processes that
+        the child starts end with it.
         """
         started_ns = time.monotonic_ns()
         self._reap_lock = threading.Lock()
         self._closed = False
-        # Made before it is started, so that an interruption meanwhile leaves a handle to end it by.
+        # Stored before the start, so that __del__ can end the child after an interruption.
         process = self._process = subprocess.Popen.__new__(subprocess.Popen)
         try:
-            # No pre-exec function: only without one does subprocess use vfork.
+            # No preexec_fn: with one, subprocess cannot use the faster vfork.
             process.__init__(  # type: ignore[misc]
                 command,
                 bufsize=0,
@@ -51,6 +55,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 env={},
                 close_fds=True,
+                pass_fds=extra_fds,
                 process_group=0,
             )
         except (OSError, ValueError) as error:
@@ -68,26 +73,26 @@ class Child:
 
     @property
     def returncode(self) -> int | None:
-        """Exit status, negative for a signal; None until it is reaped."""
+        """The exit status, negative for a signal; None until the child is reaped."""
         return self._process.returncode
 
     def kill_and_reap(self) -> int:
-        """Ends the child and everything in its process group; returns its return code.
+        """Kills the child and everything in its process group; returns the child's return code.
 
-        Blocks until it is reaped, on purpose and in the async manager too: a manager whose children
-        fail all the time cannot start them faster than the kernel can take them down (and an await
-        here would be a point where a cancellation leaves a zombie).
+        Blocks until the child is reaped, in the async manager as well. A manager whose children
+        always fail thus cannot start them faster than the kernel ends them, and there is no await
+        at which a cancellation could leave a zombie.
         """
         with self._reap_lock:
             if self._process.returncode is None:
-                # The unreaped leader keeps the group's number ours.
+                # The leader is not reaped yet, so the group number cannot be reused.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
             return self._process.returncode
 
     def close_streams(self) -> None:
-        """Closes the parent's ends. The caller makes sure that no thread uses them any more."""
+        """Closes the parent's ends. The caller must ensure that no thread still uses them."""
         with self._reap_lock:
             if not self._closed:
                 self._closed = True
@@ -96,17 +101,19 @@ class Child:
                     stream.close()
 
     def discard(self) -> None:
-        """Ends a child that nobody uses: both of the above."""
+        """Kills, reaps and closes a child that nobody uses."""
         self.kill_and_reap()
         self.close_streams()
 
     def __del__(self) -> None:
         process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
-        if process is None or getattr(process, "pid", None) is None:  # it was never started
+        if (
+            process is None or getattr(process, "pid", None) is None
+        ):  # the launch failed before fork
             return
         if process.returncode is None:
             self.discard()
-            # Last, since it raises where warnings are errors.
+            # Last, because it raises if warnings are errors.
             warnings.warn(
                 f"redo child {process.pid} was not shut down",
                 ResourceWarning,
@@ -116,10 +123,10 @@ class Child:
 
 
 def _resize(fd: int, pipe_bytes: int) -> int:
-    """Asks for a pipe of that size; returns the size that it has now.
+    """Requests a pipe size; returns the actual size in bytes.
 
-    Refused without privilege above /proc/sys/fs/pipe-max-size, or when the user's pipes hold too
-    much already: then it stays as it is, which costs speed only.
+    The kernel refuses sizes above /proc/sys/fs/pipe-max-size without privilege, and any size once
+    the user's pipes hold too much. The pipe then keeps its size, which costs only speed.
     """
     if pipe_bytes <= MAX_PIPE_BYTES:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The settings of a redo manager, checked when they are made."""
+"""The settings of a redo manager, validated when they are created."""
 
 from __future__ import annotations
 
@@ -15,31 +15,42 @@ class ManagerKind(StrEnum):
     ASYNC = "async"
 
 
+class TransportKind(StrEnum):
+    """What carries requests to the child and pages back; ``transport.TRANSPORTS`` has the code."""
+
+    PIPES = "pipes"
+
+
 MAX_PIPE_BYTES = 1 << 30
-"""More than any kernel grants; beyond it the size no longer fits the call that asks for it."""
+"""More than any kernel grants. A larger size does not fit the argument of fcntl(2)."""
 
 MAX_TIMEOUT_S = 1_000_000.0
-"""Eleven days: what poll(2) can wait at once, and then some."""
+"""Eleven days. The same value in milliseconds still fits the timeout of poll(2)."""
 
 MAX_SPIN_S = 1.0
-"""Polling longer than this is no way to wait."""
+"""The longest time for which a manager may poll before it blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManagerConfig:
-    """What a manager is made from.
+    """The settings of one manager. Raises InvalidRequest, which names the bad setting.
 
-    ``child_command``: argv of the child, strings or paths; the first is a path, since the child
-    gets an empty environment. ``timeout_s``: one absolute deadline per redo, from the call to its
-    page, over all its attempts. ``pipe_bytes``: the size that is asked for both pipes (the kernel
-    may refuse: then they stay as they are). ``spin_s``: how long the manager polls for the next
-    page before it waits in the kernel: less latency where a wake-up is dear, for CPU time. After
-    ``backoff_after`` children or launches in a row that gave no page, each further launch waits,
-    twice as long every time, from ``backoff_first_s`` to ``backoff_most_s``.
+    ``child_command``: the child's argv, strings or paths. The first word must be a path, because
+    the child gets an empty environment and so has no PATH.
+    ``transport``: what carries requests to the child and pages back.
+    ``timeout_s``: the deadline of a redo, counted from the call and shared by all its attempts.
+    ``pipe_bytes``: the requested size of both pipes. The kernel may refuse; the pipes then keep
+    their size.
+    ``spin_s``: how long the manager polls for the next page before it blocks in the kernel. Polling
+    lowers latency where a wake-up is expensive, and costs CPU time.
+    ``backoff_after``: after this many children or launches in a row without a page, each further
+    launch is delayed. The delay starts at ``backoff_first_s``, doubles each time, and is at most
+    ``backoff_most_s``.
     """
 
     child_command: tuple[str, ...]
     kind: ManagerKind = ManagerKind.SYNC
+    transport: TransportKind = TransportKind.PIPES
     timeout_s: float = 60.0
     pipe_bytes: int = 1024 * 1024
     spin_s: float = 0.0
@@ -57,11 +68,13 @@ class ManagerConfig:
             if not isinstance(word, str) or "\0" in word:
                 raise InvalidRequest(f"child_command has {word!r}: it must be a string or a path")
         object.__setattr__(self, "child_command", words)
-        try:
-            object.__setattr__(self, "kind", ManagerKind(self.kind))
-        except ValueError:
-            kinds = ", ".join(ManagerKind)
-            raise InvalidRequest(f"kind is {self.kind!r}: it must be one of {kinds}") from None
+        for name, kinds in (("kind", ManagerKind), ("transport", TransportKind)):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, kinds(value))
+            except ValueError:
+                allowed = ", ".join(kinds)
+                raise InvalidRequest(f"{name} is {value!r}: it must be one of {allowed}") from None
         for name in ("timeout_s", "backoff_first_s", "backoff_most_s"):
             if not 0 < getattr(self, name) <= MAX_TIMEOUT_S:
                 raise InvalidRequest(

@@ -1,18 +1,18 @@
-"""The exception tree of the redo managers, and the causes they are counted by.
+"""The exception tree of the redo managers, and the causes under which they are counted.
 
-Nothing else belongs here: no policy, no I/O. Every error carries what a reader of a log needs to go
-on (pid, ticket, command, deadline) and chains its cause.
+No policy and no I/O belong here. Every error carries what the reader of a log needs (pid, ticket,
+command, deadline) and chains its cause.
 
     WalredoError
     ├── InvalidRequest      a tag, record, image or setting out of range (also a ValueError)
     ├── ShutDownError       the manager was shut down
     ├── RedoTimeoutError    the redo's deadline passed (also a TimeoutError)
-    ├── LaunchError         no child could be started
+    ├── LaunchError         the child could not be started
     └── ChildError          the child, or the streams to it, failed
-        ├── ChildExitedError        it closed a stream or ended
-        ├── UnexpectedOutputError   it sent bytes that no request asked for
+        ├── ChildExitedError        it closed a stream or exited
+        ├── UnexpectedOutputError   it sent bytes that match no request
         ├── ChildIOError            the kernel refused a read, a write or a poll
-        ├── QuiescedError           it was idle and was ended
+        ├── QuiescedError           it was ended because it was idle
         ├── RedoInterrupted         a caller was interrupted in the middle of its redo
         └── StreamsPoisonedError    another caller's failure made the streams unusable
 """
@@ -38,21 +38,21 @@ class Cause(StrEnum):
 
 
 class WalredoError(Exception):
-    """Base of everything that this library raises on purpose."""
+    """The base class of every exception that this library raises."""
 
 
-class InvalidRequest(WalredoError, ValueError):  # noqa: N818 - named for what it is about
-    """A tag, record, base image or manager setting that no child could be given."""
+class InvalidRequest(WalredoError, ValueError):  # noqa: N818 - named after its subject
+    """A tag, record, base image or manager setting is out of range."""
 
 
 class FailedAttempt(WalredoError):  # noqa: N818 - an event, not a kind of error
-    """An attempt at a redo failed; ``cause`` is the key it is counted by."""
+    """An attempt at a redo failed. ``cause`` is its key in the counters of ``status()``."""
 
     cause: ClassVar[Cause]
 
 
 class ShutDownError(FailedAttempt):
-    """The manager was shut down; it takes no redo any more."""
+    """The manager was shut down and accepts no redo."""
 
     cause = Cause.SHUT_DOWN
 
@@ -61,7 +61,7 @@ class ShutDownError(FailedAttempt):
 
 
 class RedoTimeoutError(FailedAttempt, TimeoutError):
-    """The redo's deadline passed. ``stage`` says what it was waiting for."""
+    """The redo's deadline passed. ``stage`` says what the redo was waiting for."""
 
     cause = Cause.TIMEOUT
 
@@ -77,7 +77,7 @@ class RedoTimeoutError(FailedAttempt, TimeoutError):
 
 
 class LaunchError(FailedAttempt):
-    """The child could not be started, or its launch is held back after failures."""
+    """The child could not be started, or back-off delays its launch beyond the deadline."""
 
     cause = Cause.LAUNCH
 
@@ -88,22 +88,22 @@ class LaunchError(FailedAttempt):
 
     @classmethod
     def from_error(cls, command: tuple[str, ...], error: Exception) -> LaunchError:
-        """The launch failed with that error, which is chained; a LaunchError is told again, since
-        each caller needs one of its own."""
+        """A LaunchError with ``error`` as its cause. A LaunchError is copied, because each waiting
+        caller needs an exception object of its own."""
         if isinstance(error, LaunchError):
             reason = error.reason
         else:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        told = cls(command, reason)
-        told.__cause__ = error
-        return told
+        copy = cls(command, reason)
+        copy.__cause__ = error
+        return copy
 
     def __str__(self) -> str:
         return f"cannot start the redo child {' '.join(self.command)!r}: {self.reason}"
 
 
 class ChildError(FailedAttempt):
-    """The child with ``pid`` failed; its streams are not used again."""
+    """The child with ``pid`` failed. Its streams are not used again."""
 
     def __init__(self, pid: int, what: str) -> None:
         super().__init__(pid, what)
@@ -115,10 +115,10 @@ class ChildError(FailedAttempt):
 
 
 class ChildExitedError(ChildError):
-    """The child closed one of its streams, or ended.
+    """The child closed one of its streams, or exited.
 
-    ``returncode`` (negative: the signal that ended it) and ``stderr_tail`` are filled in once it is
-    reaped, which is before any caller of ``request_redo`` sees the error.
+    ``returncode`` (negative for a signal) and ``stderr_tail`` are set once the child is reaped,
+    which is before any caller of ``request_redo`` gets the error.
     """
 
     cause = Cause.CHILD_EXIT
@@ -138,31 +138,31 @@ class ChildExitedError(ChildError):
 
 
 class UnexpectedOutputError(ChildError):
-    """The child sent bytes that no request asked for: nothing that it says can be matched."""
+    """The child sent bytes that match no request, so its answers can no longer be matched."""
 
     cause = Cause.UNEXPECTED_OUTPUT
 
 
 class ChildIOError(ChildError):
-    """The kernel refused a read, write or poll on the child's streams; chained to the OSError."""
+    """A read, write or poll on the child's streams failed. The cause is the OSError."""
 
     cause = Cause.IO
 
 
 class QuiescedError(ChildError):
-    """The child was idle and was ended; whoever meets this launches the next one."""
+    """The child was ended because it was idle. A redo that gets this error is retried."""
 
     cause = Cause.QUIESCE
 
 
-class RedoInterrupted(ChildError):  # noqa: N818 - the field's term
-    """A caller left in the middle of its redo (KeyboardInterrupt and the like)."""
+class RedoInterrupted(ChildError):  # noqa: N818 - the usual term
+    """A caller was interrupted during its redo, for example by KeyboardInterrupt."""
 
     cause = Cause.INTERRUPTED
 
 
 class StreamsPoisonedError(ChildError):
-    """Another caller's failure made the streams unusable; chained to that failure."""
+    """Another caller's failure, which is the cause, made the streams unusable."""
 
     cause = Cause.POISONED
 

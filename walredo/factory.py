@@ -1,4 +1,4 @@
-"""The one place that chooses a manager."""
+"""Creates the manager that a config asks for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from walredo.sync_manager import SyncRedoManager
 
 
 def create_manager(config: ManagerConfig) -> SyncRedoManager | AsyncRedoManager:
-    """The manager of ``config.kind``. No child is launched before its first redo."""
+    """A new manager of ``config.kind``. It launches no child before its first redo."""
     if config.kind is ManagerKind.ASYNC:
         return AsyncRedoManager(config)
     return SyncRedoManager(config)

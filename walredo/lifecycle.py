@@ -1,8 +1,8 @@
 """The policy that all managers share: launch once, take out of rotation, retry, back off, quiesce,
 shut down, status.
 
-No I/O, no waiting, no clock of its own: a manager asks, does what it is told, and reports. Every
-method is called with the manager's lock held, or on its event loop.
+It does no I/O, does not wait and reads no clock. A manager asks what to do, does it, and reports
+the result. Every method is called with the manager's lock held, or on its event loop.
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ logger = logging.getLogger("walredo")
 AnySession = TypeVar("AnySession", bound=Session[Any])
 
 HOPELESS_AFTER = 3
-"""After so many children in a row that answered nothing, a failure is charged to every redo that it
-meets, not only to the suspect: it is the child that is bad, not one request."""
+"""After this many children in a row that answered nothing, a failure is charged to every redo in
+flight, not only to the suspect: then the child is at fault and not a single request."""
 
-_NOBODYS_FAULT = (Cause.QUIESCE, Cause.SHUT_DOWN, Cause.INTERRUPTED)
+_NOT_A_CHILD_FAULT = (Cause.QUIESCE, Cause.SHUT_DOWN, Cause.INTERRUPTED)
 
 
 @dataclass(slots=True)
 class RetryState:
-    """The failed attempts at one redo. Made at its first failure."""
+    """The failed attempts at one redo. Created at its first failure.
+
+    ``charged``: the attempts that count against the retries of the attempt type.
+    """
 
     attempt: RedoAttempt
     deadline_ns: int
@@ -49,8 +52,8 @@ class RetryState:
 
 @dataclass(frozen=True, slots=True)
 class Plan(Generic[AnySession]):
-    """What a redo without a session does next: use ``session``, or ``launch`` one, or wait until
-    something changes, ``wait_ns`` at most (None: until its deadline)."""
+    """What a redo without a session does next: use ``session``, or ``launch`` one, or wait for a
+    change, for at most ``wait_ns`` (None: until its deadline)."""
 
     session: AnySession | None = None
     launch: bool = False
@@ -58,7 +61,7 @@ class Plan(Generic[AnySession]):
 
 
 class Lifecycle(Generic[AnySession]):
-    """The state of one manager."""
+    """The state of one manager: the child in use, those being reaped, failures and counters."""
 
     def __init__(self, config: ManagerConfig) -> None:
         self.config = config
@@ -70,14 +73,14 @@ class Lifecycle(Generic[AnySession]):
         self.shut_down = False
         self.counters = LifeCounters()
         self._ended = StreamCounters()
-        self._fruitless = 0
+        self._failures_in_row = 0
         self._no_launch_before_ns = 0
 
     # -- launching
 
     @contextmanager
     def awaiting_child(self) -> Iterator[None]:
-        """Around what a redo does to get a session: as long, the child that it gets is not idle."""
+        """Marks that a redo waits for a session, so that ``quiesce`` leaves the new child alone."""
         self._awaiting_child += 1
         try:
             yield
@@ -85,10 +88,11 @@ class Lifecycle(Generic[AnySession]):
             self._awaiting_child -= 1
 
     def plan(self, now_ns: int, deadline_ns: int) -> Plan[AnySession]:
-        """What to do for a redo; a plan to launch binds the caller to report the launch's end.
+        """Decides what a redo does to get a session.
 
-        A launch waits for failed children to be reaped. Raises ShutDownError, RedoTimeoutError, and
-        LaunchError where the next launch is held back past the deadline.
+        After a plan with ``launch`` the caller must call ``launched`` or ``launch_failed``. No
+        child is launched while a failed one is being reaped. Raises ShutDownError,
+        RedoTimeoutError, and LaunchError if back-off delays the next launch beyond the deadline.
         """
         if self.shut_down:
             raise ShutDownError
@@ -97,26 +101,27 @@ class Lifecycle(Generic[AnySession]):
         self.check_launch_deadline(now_ns, deadline_ns)
         if self.launching or self.retiring:
             return Plan()
-        held_back_ns = self._no_launch_before_ns - now_ns
-        if held_back_ns <= 0:
+        delay_ns = self._no_launch_before_ns - now_ns
+        if delay_ns <= 0:
             self.launching = True
             return Plan(launch=True)
-        if now_ns + held_back_ns >= deadline_ns:
+        if now_ns + delay_ns >= deadline_ns:
             raise LaunchError(
                 self.config.child_command,
-                f"{self._fruitless} in a row failed before they answered anything;"
-                f" the next launch is held back for {held_back_ns / 1e9:.3g} s",
+                f"{self._failures_in_row} in a row failed before they answered anything;"
+                f" the next launch is held back for {delay_ns / 1e9:.3g} s",
             )
-        return Plan(wait_ns=held_back_ns)
+        return Plan(wait_ns=delay_ns)
 
     def check_launch_deadline(self, now_ns: int, deadline_ns: int) -> None:
-        """Raises RedoTimeoutError if a child is, or was, launched too late for that redo: the child
-        must not be given what can only fail on it."""
+        """Raises RedoTimeoutError if the deadline has passed before or during a launch: a new child
+        must not get a request that can only fail on it."""
         if now_ns >= deadline_ns:
             raise RedoTimeoutError(self.config.timeout_s, "a child to be launched")
 
     def launched(self, session: AnySession) -> bool:
-        """The launch succeeded. False: the manager was shut down meanwhile, fail the session."""
+        """Reports a successful launch. Returns False if the manager was shut down meanwhile; the
+        caller must then fail the session."""
         self.launching = False
         self.counters.launches += 1
         self.counters.launch_ns_last = session.child.launch_ns
@@ -126,28 +131,31 @@ class Lifecycle(Generic[AnySession]):
         return not self.shut_down
 
     def launch_failed(self, now_ns: int) -> None:
-        """The launch failed, or was interrupted."""
+        """Reports a launch that failed or was interrupted."""
         self.launching = False
-        self._hold_back(now_ns)
+        self._count_failure(now_ns)
 
     # -- failures
 
     def retire(self, session: AnySession, failure: FailedAttempt, now_ns: int) -> None:
-        """Takes a failed session out of rotation if it is still the current one: a slow caller that
-        sees an old child's error must not hit its replacement. ``reaped`` follows."""
+        """Records a failed session. The caller must call ``reaped`` once its child is reaped.
+
+        Takes it out of rotation only if it is still the current session: a slow caller that sees
+        the error of an old child must not end the child that replaced it.
+        """
         if self.current is session:
             self.current = None
         self.retiring.add(session)
         self.counters.kills[failure.cause] += 1
         if session.pipeline.pages_answered:
-            self._fruitless = 0
-        elif failure.cause not in _NOBODYS_FAULT:
-            self._hold_back(now_ns)
-        level = logging.INFO if failure.cause in _NOBODYS_FAULT else logging.WARNING
+            self._failures_in_row = 0
+        elif failure.cause not in _NOT_A_CHILD_FAULT:
+            self._count_failure(now_ns)
+        level = logging.INFO if failure.cause in _NOT_A_CHILD_FAULT else logging.WARNING
         logger.log(level, "ending redo child %d: %s", session.child.pid, failure)
 
     def reaped(self, session: AnySession) -> None:
-        """The retired session's child is gone. To say so again changes nothing."""
+        """Reports that the child of a retired session is reaped. May be called again."""
         if session in self.retiring:
             self.retiring.remove(session)
             self._ended.add(session.pipeline.counters)
@@ -159,11 +167,11 @@ class Lifecycle(Generic[AnySession]):
         ticket: Ticket[Any] | None,
         now_ns: int,
     ) -> None:
-        """Returns if the redo is to be tried again, else raises what its caller gets.
+        """Returns if the redo is to be retried, otherwise raises the error for its caller.
 
-        ``ticket``: None if the attempt ended before it had one. An attempt counts against the
-        attempt type's retries if its own request may have caused the failure, or if nothing works
-        at all; a redo that merely shared the child with a bad one keeps its retries.
+        ``ticket``: None if the attempt failed before it got a ticket. An attempt counts against the
+        retries of its type if its request may have caused the failure, or if no child answers at
+        all. A redo that merely shared its child with a bad request keeps its retries.
         """
         state.attempts += 1
         if now_ns >= state.deadline_ns and not isinstance(error, ShutDownError | RedoTimeoutError):
@@ -173,8 +181,8 @@ class Lifecycle(Generic[AnySession]):
         self.counters.errors[error.cause] += 1
         if isinstance(error, ShutDownError):
             raise error
-        hopeless = self._fruitless >= HOPELESS_AFTER
-        suspect = ticket is not None and ticket.suspect and error.cause not in _NOBODYS_FAULT
+        hopeless = self._failures_in_row >= HOPELESS_AFTER
+        suspect = ticket is not None and ticket.suspect and error.cause not in _NOT_A_CHILD_FAULT
         if suspect or hopeless or isinstance(error, LaunchError):
             state.charged += 1
         name = state.attempt.name.lower()
@@ -188,16 +196,16 @@ class Lifecycle(Generic[AnySession]):
     # -- ends
 
     def to_quiesce(self, idle_ns: int, now_ns: int) -> AnySession | None:
-        """The current session if it has been idle for so long, else None."""
+        """The current session if it has been idle for ``idle_ns`` or longer, otherwise None."""
         session = self.current
         if session is None or self.shut_down or session.pipeline.in_flight:
             return None
         if self._awaiting_child:
-            return None  # it was launched for them a moment ago
+            return None  # redos that waited for this child are about to use it
         return session if now_ns - session.idle_since_ns >= idle_ns else None
 
     def begin_shutdown(self) -> bool:
-        """No redo is taken any more. True for the first call only."""
+        """Makes every later ``plan`` raise ShutDownError. Returns True for the first call only."""
         first, self.shut_down = not self.shut_down, True
         return first
 
@@ -213,7 +221,8 @@ class Lifecycle(Generic[AnySession]):
         return self.current is None and not self.launching and not self.retiring
 
     def status(self, loop: str | None) -> ManagerStatus:
-        """A snapshot; the counts of the current child's streams may be a moment old."""
+        """A snapshot. The counts of the current child may be slightly out of date, because the
+        session's lock is not taken. ``loop``: the event loop's module, None for a sync manager."""
         streams = StreamCounters()
         streams.add(self._ended)
         session = self.current
@@ -237,10 +246,10 @@ class Lifecycle(Generic[AnySession]):
             errors=dict(counters.errors),
         )
 
-    def _hold_back(self, now_ns: int) -> None:
-        """Counts a child or launch that gave nothing, and delays the next launch accordingly."""
-        self._fruitless += 1
-        excess = self._fruitless - self.config.backoff_after
+    def _count_failure(self, now_ns: int) -> None:
+        """Counts a failed launch or a child that answered nothing; may delay the next launch."""
+        self._failures_in_row += 1
+        excess = self._failures_in_row - self.config.backoff_after
         if excess >= 0:
             delay_s = min(
                 self.config.backoff_first_s * 2.0 ** min(excess, 64), self.config.backoff_most_s

@@ -1,24 +1,24 @@
-"""The sans-I/O core: which bytes go to the child next, and whose page has come back.
+"""The protocol core without I/O: what to send to the child next, and which request a page answers.
 
-One Pipeline serves one child's pair of streams, for sync and async managers alike. It does no I/O,
-knows no clock and takes no lock: its shell does the reads and writes, passes deadlines in, and
-calls every method with its own lock held (or on its loop). The shell's cycle:
+One Pipeline serves the streams of one child, for sync and async managers alike. It does no I/O,
+reads no clock and takes no lock. Its session reads and writes, passes deadlines in, and calls every
+method with the session's lock held (or on its event loop). The session's cycle:
 
     submit -> chunks_to_send -> (write) -> sent
     receive_space -> (read) -> received -> tickets with their pages
     fail -> tickets with their errors
 
-Rules that hold here and nowhere else:
-- Answers belong to requests by order, and only to requests whose last byte may have left. A byte
-  more than those can explain, or a page that does not begin as its request says, poisons the
-  streams, and no page that came with it is delivered.
-- Two requests in a row never have answers that begin alike: where they would, a ping goes between
-  them, a *fence*, whose page of zeros is neither's. So a child that answers once too often or skips
-  an answer is found out at the next page, and nobody gets a neighbour's. (A redo without an LSN
-  begins as a fence does: it cannot be fenced off.)
+This module enforces these rules:
+- Answers match requests by order, and only requests whose last byte may have left can be answered.
+  If more bytes arrive than those requests explain, or a page does not begin as its request
+  predicts, the streams are poisoned and no page of that read is delivered.
+- Two consecutive requests never have answers that begin alike. Where they would, a ping is sent
+  between them as a *fence*: its page of zeros begins like neither. A child that answers once too
+  often or skips an answer is therefore detected at the next page, and no caller gets the page of a
+  neighbour. (A redo without an LSN begins like a fence, so a fence cannot separate it.)
 - After ``fail`` nothing is sent, and nothing that arrives is delivered.
-- An abandoned redo that is not yet on its way leaves no trace; one that is, is answered into the
-  void. So neither requests nor pages of abandoned redos pile up.
+- An abandoned redo of which no byte was sent is removed. One that was sent, even in part, is
+  completed and its page is dropped. So abandoned redos accumulate neither requests nor pages.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ from walredo.wire import PAGE_HEAD_BYTES, PAGE_SIZE, PING, PING_HEAD
 Owner = TypeVar("Owner")
 
 MAX_CHUNKS = 1024
-"""IOV_MAX on Linux: how many pieces one writev takes."""
+"""IOV_MAX on Linux: the most buffers that one writev takes."""
 
 PING_RECORDS = -1
-"""``records`` of a ticket that is a ping."""
+"""The value of ``Ticket.records`` for a ping."""
 
 FENCE_RECORDS = -2
-"""``records`` of a ticket that is a fence; nobody owns it."""
+"""The value of ``Ticket.records`` for a fence, which has no owner."""
 
 
 class Ticket(Generic[Owner]):
-    """One request in flight. ``page`` or ``error`` is set exactly once, unless it is abandoned.
+    """One request in flight. Exactly one of ``page`` and ``error`` is set, unless it is abandoned.
 
-    ``suspect`` (with ``error``): the failure may be this request's own fault. It was the oldest one
-    unanswered, so the child was at work on it, and the child had a byte of it or never answered
-    anything.
+    ``suspect`` (with ``error``): this request may have caused the failure. It was the oldest
+    unanswered request, so the child was working on it, and the child had received at least a byte
+    of it or had never answered anything.
     """
 
     __slots__ = ("abandoned", "deadline_ns", "error", "head", "owner", "page", "records", "suspect")
@@ -78,17 +78,17 @@ _head_of = attrgetter("head")
 
 @cache
 def _pages(count: int) -> Struct:
-    """Cuts a buffer into so many pages at once, in half the time that slicing each one takes."""
+    """A struct that splits a buffer into ``count`` pages, in half the time of slicing each page."""
     return Struct(f"{PAGE_SIZE}s" * count)
 
 
 class Pipeline(Generic[Owner]):
-    """Requests and answers of the child ``pid``, in order.
+    """The requests to the child ``pid`` and its answers, in order.
 
-    ``receive_bytes``: the most that one read takes (at least a page is made of it).
+    ``receive_bytes``: the most that one read takes, and about the most that one write is offered.
 
-    What is done for each redo is kept short: what can be done once for all requests of a write, or
-    for all pages of a read, is done there.
+    The work per redo is kept short: whatever can be done once per write or once per read is done
+    there, for all requests or pages in it.
     """
 
     def __init__(self, pid: int, receive_bytes: int) -> None:
@@ -97,15 +97,15 @@ class Pipeline(Generic[Owner]):
         self.failure: FailedAttempt | None = None
         self.pages_answered = 0
         self._failed_at = 0
-        # How the answers to the request submitted last and to the one answered last begin.
+        # The first bytes of the answer to the last submitted and to the last answered request.
         self._last_head = self._answered_head = b""
         self._pending: deque[Ticket[Owner]] = deque()
-        # The messages that have not left whole, which are those of the last of _pending, and the
-        # bytes of the first of them that have.
+        # The messages that have not left completely; they belong to the last tickets of _pending.
+        # _head_sent is the number of bytes of the first of them that have left.
         self._unsent: list[bytes] = []
         self._head_sent = 0
-        # How many of _pending may be answered: those that left, and those offered to a write under
-        # way, which are so many messages with so many bytes.
+        # How many of _pending may be answered: those that have left, and those that the write in
+        # progress was offered (_offered messages of _offered_bytes bytes).
         self._answerable = 0
         self._offered = 0
         self._offered_bytes = 0
@@ -117,31 +117,32 @@ class Pipeline(Generic[Owner]):
 
     @property
     def pending(self) -> deque[Ticket[Owner]]:
-        """The tickets in flight, oldest first. To look at, not to change."""
+        """The tickets in flight, oldest first. Callers must not change it."""
         return self._pending
 
     @property
     def in_flight(self) -> int:
-        """Requests submitted and not answered, abandoned ones included."""
+        """The number of submitted and unanswered requests, including abandoned ones."""
         return len(self._pending)
 
     @property
     def nothing_on_its_way(self) -> bool:
-        """Whether the child has been sent nothing that it has not answered."""
+        """Whether the child has answered every request that was sent to it completely."""
         return len(self._unsent) == len(self._pending)
 
     @property
     def has_unsent(self) -> bool:
-        """Whether bytes wait to be written."""
+        """Whether there are bytes to write."""
         return bool(self._unsent)
 
     def submit(
         self, message: bytes, head: bytes, records: int, deadline_ns: int, owner: Owner
     ) -> Ticket[Owner]:
-        """Queues a serialised request. Raises the failure's poison error after ``fail``.
+        """Queues a serialised request. After ``fail`` it raises StreamsPoisonedError or
+        ShutDownError.
 
-        ``head``: how its page begins (PAGE_HEAD_BYTES bytes). ``records``: how many records it
-        applies, for the counters (PING_RECORDS: a ping).
+        ``head``: the expected first bytes of the page (PAGE_HEAD_BYTES bytes). ``records``: the
+        number of records that it applies, for the counters (PING_RECORDS for a ping).
         """
         if self.failure is not None:
             raise self._poison_for(self._failed_at)
@@ -163,11 +164,11 @@ class Pipeline(Generic[Owner]):
         self.counters.fences += 1
 
     def chunks_to_send(self) -> list[bytes | memoryview]:
-        """What to write next, in order; empty when there is nothing.
+        """The buffers to write next, in order; empty if there are none. ``sent`` must follow.
 
-        About a pipe's worth at most: more would not fit. The requests in it count as answerable
-        until ``sent`` says how far the write came, since in another thread the answer may be read
-        before the write call has returned.
+        They hold about a pipe's capacity at most, since more would not fit. Their requests count as
+        answerable until ``sent`` reports how far the write came, because another thread may read
+        the answer before the write call returns.
         """
         chunks = cast("list[bytes | memoryview]", self._unsent[:MAX_CHUNKS])
         size = sum(map(len, chunks)) - self._head_sent
@@ -186,7 +187,7 @@ class Pipeline(Generic[Owner]):
         return chunks
 
     def sent(self, count: int) -> None:
-        """``count`` bytes of the chunks went out (0: the pipe was full, or the write failed)."""
+        """Reports that ``count`` bytes of the chunks were written (0: no room, or failure)."""
         self.counters.write_calls += 1
         self.counters.bytes_sent += count
         offered, self._offered = self._offered, 0
@@ -207,26 +208,29 @@ class Pipeline(Generic[Owner]):
         self._answerable -= offered - whole
 
     def abandon(self, ticket: Ticket[Owner]) -> None:
-        """The owner does not wait any more. Not to be called between chunks_to_send and sent."""
+        """Reports that the owner no longer waits. Does nothing if the redo is over.
+
+        Must not be called between ``chunks_to_send`` and ``sent``.
+        """
         if ticket.page is not None or ticket.error is not None or ticket.abandoned:
             return
         ticket.abandoned = True
         at = self._pending.index(ticket)
         unsent_at = at - (len(self._pending) - len(self._unsent))
         if unsent_at < 0 or (unsent_at == 0 and self._head_sent):
-            return
+            return  # the child has a byte of it, so the answer must be awaited and dropped
         count = 1
         before = self._pending[at - 1].head if at else self._answered_head
         if at + 1 == len(self._pending):
             self._last_head = before
         elif before == self._pending[at + 1].head != PING_HEAD:
-            # Its neighbours must not come together: it is their fence.
+            # Without it, two requests with equal heads would be adjacent, so a fence replaces it.
             ticket.head, ticket.records = PING_HEAD, FENCE_RECORDS
             self._unsent[unsent_at] = PING
             self.counters.fences += 1
             return
         elif before == PING_HEAD and self._pending[at + 1].records == FENCE_RECORDS:
-            count = 2  # a fence after a fence, or they would pile up
+            count = 2  # a fence after a fence is not needed, and fences would accumulate
         for _ in range(count):
             del self._pending[at]
             del self._unsent[unsent_at]
@@ -234,15 +238,15 @@ class Pipeline(Generic[Owner]):
     # -- answers
 
     def receive_space(self) -> memoryview:
-        """Where the next read puts its bytes; at least a page of room."""
+        """The buffer for the next read; at least a page long."""
         return self._buffer[self._filled :]
 
     def received(self, count: int) -> list[Ticket[Owner]]:
-        """``count`` bytes were read into the space: the tickets that they complete, with pages.
+        """Takes ``count`` bytes read into ``receive_space``; returns the tickets that got a page.
 
-        Raises UnexpectedOutputError if they are more than the requests can explain, or not what
-        they ask for: the shell then fails the pipeline with it. After a failure the bytes are
-        dropped.
+        Raises UnexpectedOutputError if there are more bytes than the requests explain, or if a page
+        does not begin as its request predicts. The session must then call ``fail`` with that error.
+        After a failure the bytes are dropped.
         """
         counters = self.counters
         counters.read_calls += 1
@@ -293,7 +297,7 @@ class Pipeline(Generic[Owner]):
         return completed
 
     def _first_wrong(self, filled: int) -> int:
-        """The number of the first redo in flight whose page does not begin as it must."""
+        """The number of the first redo in flight whose page does not begin with its head."""
         starts = range(0, filled - PAGE_HEAD_BYTES + 1, PAGE_SIZE)
         heads = (bytes(self._buffer[at : at + PAGE_HEAD_BYTES]) for at in starts)
         right = takewhile(
@@ -304,19 +308,19 @@ class Pipeline(Generic[Owner]):
     # -- failure
 
     def fail(self, failure: FailedAttempt) -> list[Ticket[Owner]]:
-        """Makes the streams unusable for good. The tickets that must be told, with their errors.
+        """Makes the streams unusable for good; returns the tickets to notify, with their errors.
 
-        The oldest one, which is the suspect, comes last, so that on the next child the others are
-        served before it; it gets the failure itself where that is the child's, the others learn
-        that the streams are poisoned. Empty if the pipeline has failed already.
+        The oldest ticket, which is the suspect, comes last, so that the next child serves the
+        others before it. It gets ``failure`` itself if that is a ChildError; the others get
+        StreamsPoisonedError. Empty if the pipeline has already failed.
         """
         if self.failure is not None:
             return []
         self.failure = failure
         pending, first = self._pending, self.pages_answered
         self._failed_at = first + len(pending)
-        # Of the message that has left in part the rest may have, too, and its answer be here, while
-        # the write call has not returned: then it is another one's.
+        # _head_sent may belong to a message that is no longer pending: while the write call has not
+        # returned, the rest of that message may have left and its answer may have been read.
         head_waits = self._head_sent > 0 and len(self._unsent) <= len(pending)
         had_bytes = self._answerable > 0 or head_waits
         self._pending, self._unsent = deque(), []
@@ -327,7 +331,7 @@ class Pipeline(Generic[Owner]):
         oldest.suspect = had_bytes or self.pages_answered == 0
         numbered = deque(enumerate(pending, first))
         numbered.rotate(-1)
-        told = []
+        failed = []
         for number, ticket in numbered:
             if ticket.abandoned:
                 continue
@@ -335,16 +339,16 @@ class Pipeline(Generic[Owner]):
                 ticket.error = failure
             else:
                 ticket.error = self._poison_for(number)
-            told.append(ticket)
-        return told
+            failed.append(ticket)
+        return failed
 
     def expired(self, now_ns: int) -> list[Ticket[Owner]]:
-        """The tickets in flight whose deadline has passed."""
+        """The tickets in flight whose deadline is at or before ``now_ns``."""
         return [t for t in self._pending if t.deadline_ns <= now_ns]
 
     def earliest_deadline_ns(self) -> int | None:
-        """When the next ticket in flight expires; not always the oldest, since retried redos keep
-        their deadline."""
+        """The next deadline of a ticket in flight, or None. It is not always that of the oldest
+        ticket, because retried redos keep their deadline."""
         return min((t.deadline_ns for t in self._pending), default=None)
 
     def _poison_for(self, number: int) -> StreamsPoisonedError | ShutDownError:

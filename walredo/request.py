@@ -1,7 +1,7 @@
-"""What a caller asks for: a page, named by its tag, to be rebuilt from records over an image.
+"""A redo request: the tag of a page, and the records and base image from which to rebuild it.
 
-Immutable values, checked when they are made, so that nothing malformed reaches a child. Their bytes
-are the business of ``wire``.
+The classes are immutable and validated when they are created, so nothing malformed reaches a child.
+``wire`` turns them into bytes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from walredo.wire import MAX_RECORD_BYTES, MAX_U8, MAX_U32, MAX_U64, PAGE_SIZE
 
 
 class RedoAttempt(Enum):
-    """On whose behalf a redo is done, which decides how often it is tried again.
+    """The purpose of a redo, which decides how often it is retried.
 
-    The value is a name and the number of further attempts after a failed one.
+    The value is a name and the number of retries after a failed attempt.
     """
 
     READ_PAGE = ("read_page", 2)
@@ -27,13 +27,13 @@ class RedoAttempt(Enum):
 
     @property
     def retries(self) -> int:
-        """How many further attempts a failed one is worth."""
+        """The number of further attempts after a failed one."""
         return self.value[1]
 
 
 @dataclass(frozen=True, slots=True)
 class BufferTag:
-    """Which page: fork (u8), tablespace, database, relation and block (u32 each)."""
+    """Identifies a page: fork (u8), tablespace, database, relation and block (u32 each)."""
 
     fork: int
     tablespace: int
@@ -48,13 +48,13 @@ class BufferTag:
 
     @property
     def fields(self) -> tuple[int, int, int, int, int]:
-        """In the order of the wire."""
+        """The fields in wire order."""
         return (self.fork, self.tablespace, self.database, self.relation, self.block)
 
 
 @dataclass(frozen=True, slots=True)
 class WalRecord:
-    """One WAL record and the LSN of its end. Its message is built once, here."""
+    """One WAL record and the LSN of its end. Its message is built once, at creation."""
 
     end_lsn: int
     data: bytes
@@ -73,9 +73,9 @@ class WalRecord:
 class RedoRequest:
     """One redo: the records to apply, in order, to the base image (None: a page of zeros).
 
-    ``page_head``: how the page that answers it begins, which is with the last record's LSN (without
-    a record: as the base image). A manager checks it, so that a child that is out of step is found
-    out.
+    ``page_head``: the first bytes of the resulting page. They are the LSN of the last record, or
+    the start of the base image if there is no record. Managers check them, which detects a child
+    that answers out of order.
     """
 
     tag: BufferTag
@@ -101,14 +101,14 @@ class RedoRequest:
         object.__setattr__(self, "_messages", messages)
 
     def serialise(self) -> bytes:
-        """The whole request in wire format; built anew at each call (one join)."""
+        """The request in wire format. Each call builds it again (one join)."""
         return b"".join(self._messages)
 
 
 def parse_requests(stream: bytes) -> Iterator[RedoRequest]:
-    """The requests of a byte string in wire format, one after another: ``serialise`` undone.
+    """The requests in a byte string in wire format: the inverse of ``serialise``.
 
-    Raises ValueError where the bytes are not a sequence of whole redos.
+    Raises ValueError if the bytes are not a sequence of complete redos.
     """
     tag: BufferTag | None = None
     base_image: bytes | None = None

@@ -1,4 +1,4 @@
-"""Counters of a manager and the snapshot of them that ``status()`` returns. No policy, no I/O."""
+"""The counters of a manager, and the snapshot that ``status()`` returns. No policy, no I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from walredo.errors import Cause
 
 @dataclass(slots=True)
 class StreamCounters:
-    """What went over one child's streams. Guarded by whatever guards that child's pipeline."""
+    """Counts of one child's traffic. Guarded by the lock that guards the child's pipeline."""
 
     redos: int = 0
     records: int = 0
@@ -26,16 +26,16 @@ class StreamCounters:
     in_flight_peak: int = 0
 
     def add(self, other: StreamCounters) -> None:
-        """Adds another child's counts; of the peaks the higher one stays."""
-        for each in fields(self):
-            ours, theirs = getattr(self, each.name), getattr(other, each.name)
-            total = max(ours, theirs) if each.name == "in_flight_peak" else ours + theirs
-            setattr(self, each.name, total)
+        """Adds the counts of another child, and keeps the higher of the two peaks."""
+        for counter in fields(self):
+            name = counter.name
+            ours, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, max(ours, theirs) if name == "in_flight_peak" else ours + theirs)
 
 
 @dataclass(slots=True)
 class LifeCounters:
-    """Children and failures over a manager's life. Guarded by whatever guards its life cycle."""
+    """Counts of children and failures of a manager. Guarded by the lock of its life cycle."""
 
     launches: int = 0
     launch_ns_total: int = 0
@@ -46,15 +46,17 @@ class LifeCounters:
 
 @dataclass(frozen=True, slots=True)
 class ManagerStatus:
-    """One moment of a manager.
+    """A snapshot of a manager. Counters cover all its children; a count it does not keep is 0.
 
-    ``loop``: the event loop's module, None for a sync manager. ``errors``: failed attempts at a
-    redo by cause (a redo may have several). ``kills``: children taken out of rotation by cause.
-    ``redos``, ``records``, ``pings``: answered ones. ``fences``: pings between redos whose pages
-    begin alike. ``pages_dropped``: answers to redos that were cancelled. ``poll_calls``: poll(2)
-    calls of a sync manager, readiness callbacks of an async one (its loop's own waiting is not
-    visible to it). ``pipe_bytes``: sizes of the pipes to and from the child as the kernel granted
-    them. What a manager does not count is 0.
+    ``loop``: the module of the event loop, None for a sync manager.
+    ``pipe_bytes``: the sizes of the pipes to and from the child, None without a child.
+    ``redos``, ``records``, ``pings``: answered ones.
+    ``fences``: pings sent between redos whose pages begin alike.
+    ``pages_dropped``: pages of cancelled redos.
+    ``poll_calls``: poll(2) calls of a sync manager, readiness callbacks of an async manager (which
+    cannot see how its loop waits).
+    ``kills``: children taken out of rotation, by cause.
+    ``errors``: failed attempts by cause; one redo may have several.
     """
 
     kind: ManagerKind

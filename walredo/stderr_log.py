@@ -1,7 +1,7 @@
-"""What a child says on its stderr: cut into lines, logged, the last of it kept. No I/O.
+"""The stderr of a child: split into lines and logged, with the last lines kept. No I/O.
 
-The shells read (a thread, or a callback of the event loop) and feed the bytes in. Memory is bounded
-whatever the child writes: a line is logged in pieces of at most MAX_LINE_BYTES.
+The sessions read the stream (in a thread, or in a callback of the event loop) and pass the bytes
+on. Memory is bounded whatever the child writes: a long line is logged in pieces of MAX_LINE_BYTES.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections import deque
 logger = logging.getLogger("walredo.child")
 
 READ_BYTES = 64 * 1024
-"""How much one read of a child's stderr takes."""
+"""The size of one read of a child's stderr."""
 
 MAX_LINE_BYTES = 4096
 TAIL_LINES = 5
 
-# A child says on stderr what it likes: its informational lines are not errors of ours. The first
-# severity of the line counts, in the form that PostgreSQL and the fake child write it.
+# Not every stderr line is an error. The log level follows the first severity in the line, in the
+# form that PostgreSQL and the fake child write.
 _SEVERITY = re.compile(rb"\b(?:(PANIC|FATAL|ERROR)|(WARNING)|LOG|INFO|NOTICE|DEBUG\d?|HINT):")
 
 
 class StderrLog:
-    """The stderr of the child ``pid``. For one thread at a time."""
+    """The stderr of the child ``pid``. Only one thread at a time may use it."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -32,7 +32,7 @@ class StderrLog:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def feed(self, data: bytes) -> None:
-        """Logs every whole line of what has come so far."""
+        """Logs every line that ``data`` completes."""
         lines = (self._partial + data).split(b"\n")
         self._partial = lines.pop()
         for line in lines:
@@ -42,14 +42,14 @@ class StderrLog:
             self._partial = self._partial[MAX_LINE_BYTES:]
 
     def close(self) -> None:
-        """No more will come: logs a last line without an end."""
+        """Ends the stream: logs a last line that has no line end."""
         if self._partial:
             self._log(self._partial)
             self._partial = b""
 
     @property
     def tail(self) -> str:
-        """The last few lines, for an error message; empty if there was none."""
+        """The last TAIL_LINES lines, for an error message; empty if there are none."""
         return " | ".join(self._tail)
 
     def _log(self, line: bytes) -> None:

@@ -1,6 +1,6 @@
-"""The sync redo manager: callers are threads that block until their page is there.
+"""The sync redo manager: callers are threads that block until their page has arrived.
 
-Its policy is ``lifecycle``'s; how its threads share a child stands in ``sync_session``.
+``lifecycle`` holds the policy, ``sync_session`` the way in which threads share a child.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from time import monotonic_ns
 from types import TracebackType
 
 from walredo import wire
-from walredo.child import Child
 from walredo.config import ManagerConfig
 from walredo.errors import FailedAttempt, LaunchError, QuiescedError, ShutDownError
 from walredo.lifecycle import Lifecycle, RetryState
@@ -18,21 +17,23 @@ from walredo.pipeline import PING_RECORDS
 from walredo.request import RedoAttempt, RedoRequest
 from walredo.status import ManagerStatus
 from walredo.sync_session import Sleeper, SyncSession
+from walredo.transport import TRANSPORTS
+from walredo.transport.base import discard
 
 
 class SyncRedoManager:
-    """Redo manager for callers that are threads.
+    """Redo manager for callers that are threads. Use it as a context manager, or call ``shutdown``.
 
-    Thread-safe: any number of threads may call any method; not from a signal handler. A caller
-    interrupted in a redo (KeyboardInterrupt) ends the child, since nobody would take its page; the
-    other callers are tried again on the next one. Use it as a context manager, or call
-    ``shutdown()``.
+    Thread safety: any number of threads may call any method, but not from a signal handler.
+
+    Interrupts: a redo that KeyboardInterrupt interrupts ends the child, because no thread would
+    take its page. The redos of other threads are retried on the next child.
     """
 
     def __init__(self, config: ManagerConfig) -> None:
         self._config = config
         self._life: Lifecycle[SyncSession] = Lifecycle(config)
-        # Guards the life cycle; notified when a launch or a reaping has ended, or at shutdown.
+        # Guards the life cycle. Notified when a launch or a reaping ends, and at shutdown.
         self._changed = threading.Condition()
         self._launch_error: LaunchError | None = None
         self._launches_ended = 0
@@ -44,13 +45,13 @@ class SyncRedoManager:
     ) -> bytes:
         """The page (8,192 bytes) that the request describes, within ``timeout_s`` of this call.
 
-        Raises ShutDownError, RedoTimeoutError, LaunchError or ChildError; before that, a failed
-        attempt is tried again on a new child as often as ``attempt`` is worth.
+        A failed attempt is retried on a new child, as often as ``attempt`` allows. Raises
+        ShutDownError, RedoTimeoutError, LaunchError or ChildError.
         """
         return self._answer(request.serialise(), request.page_head, len(request.records), attempt)
 
     def ping(self) -> bytes:
-        """The child's answer to a ping: a page of zeros. Launches a child if there is none."""
+        """Sends a ping; returns its answer, a page of zeros. Retries and raises as a redo does."""
         return self._answer(wire.PING, wire.PING_HEAD, PING_RECORDS, RedoAttempt.READ_PAGE)
 
     def _answer(self, message: bytes, head: bytes, records: int, attempt: RedoAttempt) -> bytes:
@@ -79,7 +80,7 @@ class SyncRedoManager:
                 self._life.attempt_failed(state, error, ticket, monotonic_ns())
 
     def quiesce(self, idle_s: float) -> bool:
-        """Ends the child if it has had nothing to do for so long. Whether it did."""
+        """Ends the child if it has been idle for ``idle_s`` or longer. Returns whether it did."""
         with self._changed:
             session = self._life.to_quiesce(round(idle_s * 1e9), monotonic_ns())
         if session is None:
@@ -90,7 +91,7 @@ class SyncRedoManager:
     def shutdown(self) -> bool:
         """Ends the child; redos in flight and later ones raise ShutDownError.
 
-        Returns when no child is left, running or zombie: True to the first caller, False to others.
+        Returns when no child is left, running or zombie: True for the first call, otherwise False.
         """
         with self._changed:
             first = self._life.begin_shutdown()
@@ -100,14 +101,14 @@ class SyncRedoManager:
         if session is not None:
             session.fail(ShutDownError())
         for failed in retiring:
-            failed.end()  # somebody is at it, or was interrupted
+            failed.end()  # waits for the thread that ends it, or replaces an interrupted one
         with self._changed:
             self._changed.wait_for(lambda: self._life.childless)
         return first
 
     @property
     def child_pid(self) -> int | None:
-        """The process id of the child in use, None if there is none."""
+        """The process id of the child in use, or None."""
         return self._life.child_pid
 
     def status(self) -> ManagerStatus:
@@ -133,20 +134,20 @@ class SyncRedoManager:
         return sleeper
 
     def _interrupted(self) -> None:
-        """The calling thread leaves in the middle of a redo: somebody else must be able to do what
-        it had begun."""
+        """Cleans up after an interrupted redo: if this thread was launching, another thread must be
+        able to launch."""
         with self._changed:
             if self._life.launching and self._launcher is self._sleeper():
                 self._launch_over(None)
-        self._local.sleeper = None  # may have a wake-up left that was meant for this redo
+        self._local.sleeper = None  # it may still hold a wake-up of this redo
 
     def _launched_session(self, deadline_ns: int) -> SyncSession:
-        """The current session, once there is one; launches it if nobody else does."""
+        """Returns the current session, or launches one unless another thread is launching."""
         with self._changed, self._life.awaiting_child():
             while True:
                 now_ns = monotonic_ns()
                 if not self._life.launching:
-                    self._launcher = self._sleeper()  # if the plan is to launch
+                    self._launcher = self._sleeper()  # set before a launch can be planned
                 plan = self._life.plan(now_ns, deadline_ns)
                 if plan.session is not None:
                     return plan.session
@@ -166,11 +167,12 @@ class SyncRedoManager:
         session: SyncSession | None = None
         error: LaunchError | None = None
         try:
-            child = Child(self._config.child_command, self._config.pipe_bytes)
+            make_transport = TRANSPORTS[self._config.transport]
+            transport = make_transport(self._config.child_command, self._config.pipe_bytes)
             try:
-                session = SyncSession(child, self._life, self._changed)
+                session = SyncSession(transport, self._life, self._changed)
             except BaseException:
-                child.discard()
+                discard(transport)
                 raise
         except Exception as raised:
             error = LaunchError.from_error(self._config.child_command, raised)
@@ -188,7 +190,7 @@ class SyncRedoManager:
         return session
 
     def _launch_over(self, error: LaunchError | None) -> None:
-        """Tells those who wait for the launch. The life cycle's lock is held."""
+        """Ends a launch and wakes the threads that wait for it. The caller holds ``_changed``."""
         if self._life.launching:
             self._life.launch_failed(monotonic_ns())
         self._launch_error = error

@@ -1,18 +1,18 @@
-"""The sync session: threads that share one child and block until their page is there.
+"""The sync session: threads that share one child and block until their page has arrived.
 
-Only the waiting is here: threads, locks, poll(2). What is sent and whose page is whose is decided
-in ``pipeline``, what happens after a failure in ``lifecycle``.
+It only waits: threads, locks and poll(2). ``pipeline`` decides what is sent and which request a
+page answers; ``lifecycle`` decides what happens after a failure.
 
-There is a *reader*, one thread at most, and every other thread sleeps for itself. The
-reader sends what has been submitted, waits in poll(2), takes every page that is there and hands
-each to its owner. A thread that submits while the reader waits in poll writes by itself (and takes
-along what others submit meanwhile); while the reader is awake it leaves that to the reader, so that
-requests of one batch go out in one write. When the reader's own page has come it makes the oldest
-sleeper the reader and leaves. So no thread works on for others once it has its page.
+At most one thread is the *reader*; every other thread sleeps on its own queue. The reader sends
+what was submitted, waits in poll(2), receives pages and passes each to its owner. A thread that
+submits while the reader waits in poll sends by itself, together with what others submit meanwhile.
+While the reader is awake, the thread leaves that to the reader, so that a batch of requests goes
+out in one write. When the reader has its own page, it makes the oldest sleeper the reader and
+leaves. So no thread keeps working for others once it has its page.
 
-Owners are woken in a *chain*: the reader wakes the first, and each wakes the next before anything
-else, the next reader last. All at once they would only fight for the interpreter lock, or without
-it for the session's.
+Owners are woken in a *chain*: the reader wakes the first, and each owner wakes the next before it
+does anything else; the next reader comes last. If all woke at once, they would only compete for the
+interpreter lock, or for the session's lock in a free-threaded interpreter.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic_ns
 
-from walredo.child import Child
 from walredo.errors import (
     ChildError,
     FailedAttempt,
@@ -36,15 +34,15 @@ from walredo.errors import (
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
-
-Chunks = Sequence[bytes | memoryview]
+from walredo.transport.base import Chunks, Transport
 
 
 class Sleeper:
-    """What a thread sleeps on. ``parked`` is guarded by the session's lock.
+    """The object that a thread sleeps on. ``parked`` is guarded by the session's lock.
 
-    Only who finds ``parked`` set (and clears it) may wake it. A queue and not a lock, since in a
-    free-threaded interpreter a thread spins for a while before it sleeps on a lock that is held.
+    Only the thread that finds ``parked`` set and clears it may wake the sleeper, so each sleep gets
+    at most one wake-up. It uses a queue, because in a free-threaded interpreter a thread spins for
+    a while before it sleeps on a held lock.
     """
 
     __slots__ = ("_wake_ups", "parked")
@@ -54,7 +52,7 @@ class Sleeper:
         self.parked = False
 
     def sleep(self, timeout_s: float | None = None) -> bool:
-        """Sleeps until it is woken; False if it was not in time."""
+        """Sleeps until it is woken. Returns False after ``timeout_s``."""
         try:
             self._wake_ups.get(timeout=timeout_s)
         except Empty:
@@ -62,7 +60,7 @@ class Sleeper:
         return True
 
     def wake(self) -> None:
-        """Wakes the thread if it sleeps. The session's lock is held."""
+        """Wakes the thread if it sleeps. The caller holds the session's lock."""
         if self.parked:
             self.parked = False
             self._wake_ups.put(None)
@@ -71,52 +69,53 @@ class Sleeper:
 class SyncSession(Session[Sleeper]):
     """One child shared by threads. ``_lock`` guards the pipeline, the roles and the sleepers.
 
-    Locks are taken in the order manager, session.
+    Lock order: the manager's lock first, then the session's.
     """
 
     def __init__(
-        self, child: Child, lifecycle: Lifecycle[SyncSession], changed: threading.Condition
+        self, transport: Transport, lifecycle: Lifecycle[SyncSession], changed: threading.Condition
     ) -> None:
-        super().__init__(child)
+        super().__init__(transport)
         self._lifecycle = lifecycle
         self._changed = changed
         self._lock = threading.Lock()
-        # Who reads, and who is in the middle of a write; somebody who is made the reader in his
-        # sleep is it before he wakes.
+        # The thread that receives, and the thread that is sending. A sleeper that is made the
+        # reader has that role before it wakes.
         self._reader: Sleeper | None = None
         self._writer: Sleeper | None = None
-        # Owners whose page has come, and the next reader. Not empty only while somebody who was
-        # woken has still to wake the next.
-        self._chain: deque[Sleeper] = deque()
+        # The sleepers still to be woken: owners whose page has arrived, and the next reader. While
+        # it is not empty, a thread that was woken has yet to wake the next.
+        self._wake_chain: deque[Sleeper] = deque()
         self._reader_waits = False
-        # The pipe to the child was full: the reader waits for room, too. It may have to be told.
+        # There was no room for a request, so the reader must wait for room as well. If it already
+        # waits for pages only (_reader_awaits_room is False), it must be nudged.
         self._awaiting_room = False
         self._reader_awaits_room = False
-        # The child's input is broken: the reader takes the pages that are left, and ends it.
+        # A send failed: the reader receives the remaining pages, then fails the session.
         self._input_failure: ChildError | None = None
         self._spin_ns = round(lifecycle.config.spin_s * 1e9)
-        self._nudge = os.eventfd(0)
-        self._told: list[Ticket[Sleeper]] = []
+        self._nudge_fd = os.eventfd(0)
+        self._failed_tickets: list[Ticket[Sleeper]] = []
         self._ending = threading.Lock()
-        self._over = threading.Event()
+        self._reaped = threading.Event()
         self._closed = False
-        self._pages_ready = select.poll()
-        self._pages_or_room_ready = select.poll()
-        for ready in (self._pages_ready, self._pages_or_room_ready):
-            ready.register(child.stdout, select.POLLIN)
-            ready.register(self._nudge, select.POLLIN)
-        self._pages_or_room_ready.register(child.stdin, select.POLLOUT)
-        self._stop_stderr = os.eventfd(0)
+        self._poll_pages = transport.poller(self._nudge_fd, room=False)
+        self._poll_pages_or_room = transport.poller(self._nudge_fd, room=True)
+        self._stop_stderr_fd = os.eventfd(0)
         self._stderr_thread = threading.Thread(
-            target=self._drain_stderr, name=f"redo-child-{child.pid}-stderr", daemon=True
+            target=self._drain_stderr, name=f"redo-child-{self.child.pid}-stderr", daemon=True
         )
         self._stderr_thread.start()
 
     def redo(
         self, message: bytes, head: bytes, records: int, deadline_ns: int, sleeper: Sleeper
     ) -> Ticket[Sleeper]:
-        """The ticket with its page or its error. Raises StreamsPoisonedError if it comes too late
-        for this session; whatever else interrupts it poisons the streams."""
+        """Does one redo; returns its ticket with the page or the error.
+
+        Raises StreamsPoisonedError or ShutDownError if the session has already failed. Any other
+        exception (such as KeyboardInterrupt) poisons the streams and is passed on, since no thread
+        would take the page.
+        """
         try:
             with self._lock:
                 ticket = self.pipeline.submit(message, head, records, deadline_ns, sleeper)
@@ -132,8 +131,8 @@ class SyncSession(Session[Sleeper]):
                 while self._sleep_or_read(ticket):
                     pass
             if ticket.error is not None:
-                # Until the child is reaped, so that the error can tell how it ended.
-                self._over.wait(_left_s(deadline_ns))
+                # The child is reaped first, so that the error says how it ended.
+                self._reaped.wait(_left_s(deadline_ns))
         except StreamsPoisonedError:
             raise
         except BaseException as error:
@@ -147,7 +146,7 @@ class SyncSession(Session[Sleeper]):
         return ticket
 
     def _sleep_or_read(self, ticket: Ticket[Sleeper]) -> bool:
-        """Waits for the page, asleep or as the reader. False when the redo is over."""
+        """Waits for the page, asleep or as the reader. Returns False when the redo is over."""
         sleeper = ticket.owner
         with self._lock:
             answered = ticket.page is not None or ticket.error is not None
@@ -169,19 +168,20 @@ class SyncSession(Session[Sleeper]):
             if sleeper.sleep(_left_s(ticket.deadline_ns)):
                 return
             with self._lock:
-                nobody_woke_us = sleeper.parked
+                timed_out = sleeper.parked
                 sleeper.parked = False
-            if nobody_woke_us:
+            if timed_out:
                 self._time_out()
             else:
+                # It was woken just after the timeout: take the wake-up, or the next sleep gets it.
                 sleeper.sleep()
         finally:
             with self._lock:
                 self._wake_next()
 
     def _wake_next(self) -> None:
-        """Goes on with the chain. The lock is held."""
-        chain = self._chain
+        """Wakes the next sleeper of the chain. The caller holds the lock."""
+        chain = self._wake_chain
         while chain:
             sleeper = chain.popleft()
             if sleeper.parked:
@@ -189,8 +189,11 @@ class SyncSession(Session[Sleeper]):
                 return
 
     def _claim_writing(self, sleeper: Sleeper) -> Chunks:
-        """What the caller is to write now: nothing while somebody writes, who takes it along, nor
-        while the pipe is full. The lock is held."""
+        """Makes ``sleeper`` the writer; returns what it must send. The caller holds the lock.
+
+        Empty if there is nothing to send, if another thread is sending (it will send this as
+        well), or if there is no room.
+        """
         if self._writer is not None or self._awaiting_room or self._input_failure is not None:
             return ()
         chunks = self.pipeline.chunks_to_send()
@@ -199,14 +202,14 @@ class SyncSession(Session[Sleeper]):
         return chunks
 
     def _write(self, chunks: Chunks) -> None:
-        """Writes what was claimed, and what others queue meanwhile, until nothing is left or the
-        pipe is full."""
+        """Sends the claimed chunks, then what others queue meanwhile, until nothing is left or
+        there is no room."""
         pipeline = self.pipeline
         while chunks:
             input_failure: ChildError | None = None
             count = 0
             try:
-                count = self.write_input(chunks)
+                count = self._send(chunks)
             except ChildError as failure:
                 input_failure = failure
             with self._lock:
@@ -226,17 +229,20 @@ class SyncSession(Session[Sleeper]):
                 self._close_if_ended()
 
     def _nudge_reader(self) -> None:
-        """Tells a reader that waits in poll(2) to look at what has changed; one that does not looks
-        before it waits. The lock is held."""
+        """Makes a reader in poll(2) look at the session's state. The caller holds the lock.
+
+        A reader that is awake looks by itself before it waits.
+        """
         if self._reader_waits:
-            os.eventfd_write(self._nudge, 1)
+            os.eventfd_write(self._nudge_fd, 1)
 
     def _read(self, ticket: Ticket[Sleeper]) -> None:
-        """Is the reader until the own page has come: sends what is due, takes everybody's pages.
+        """Works as the reader until the ticket has its page or error.
 
-        The redo is over when it returns.
+        Sends what is submitted and receives the pages of all threads.
         """
-        pipeline, stdin, stdout = self.pipeline, self.child.stdin, self.child.stdout
+        pipeline, transport = self.pipeline, self.transport
+        pages_fd, room_fd = transport.pages_fd, transport.room_fd
         sleeper = ticket.owner
         polls = 0
         while True:
@@ -249,10 +255,10 @@ class SyncSession(Session[Sleeper]):
                     break
                 input_failure = self._input_failure
                 chunks = self._claim_writing(sleeper) if pipeline.has_unsent else ()
-                ready = self._pages_ready
+                poll = self._poll_pages
                 if self._awaiting_room:
                     self._reader_awaits_room = True
-                    ready = self._pages_or_room_ready
+                    poll = self._poll_pages_or_room
                 self._reader_waits = not chunks
             polls = 0
             if input_failure is not None:
@@ -261,23 +267,25 @@ class SyncSession(Session[Sleeper]):
                 self._write(chunks)
             elif not self._spin_ns or not self._spin(ticket.deadline_ns):
                 polls = 1
-                found = ready.poll(_poll_ms(ticket.deadline_ns))
+                found = poll(_poll_ms(ticket.deadline_ns))
                 if not found:
                     self._time_out()
                 for fd, _ in found:
-                    if fd == stdout:
+                    if fd == pages_fd:
                         self._receive()
-                    elif fd == stdin:
+                    elif fd == room_fd:
                         with self._lock:
-                            self._awaiting_room = False
+                            self._awaiting_room = False  # so the next turn claims the writing
                     else:
-                        os.eventfd_read(self._nudge)
+                        os.eventfd_read(self._nudge_fd)
         if failed:
             self._close_if_ended()
 
     def _spin(self, deadline_ns: int) -> bool:
-        """Looks for pages for a while, without parking; whether something has happened. Each look
-        lets other threads have the interpreter. The caller is the reader."""
+        """Polls for pages for ``spin_s`` without blocking. Returns whether anything happened.
+
+        Each receive releases the interpreter lock to other threads. Only the reader calls this.
+        """
         pipeline = self.pipeline
         till_ns = min(monotonic_ns() + self._spin_ns, deadline_ns)
         while monotonic_ns() < till_ns:
@@ -288,16 +296,16 @@ class SyncSession(Session[Sleeper]):
         return False
 
     def _receive(self) -> bool:
-        """Takes the pages that are there and wakes their owners; whether there was anything.
+        """Receives once and wakes the owners of the pages. Returns whether anything arrived.
 
-        The caller is the reader.
+        Only the reader calls this.
         """
         try:
-            count = self.read_output()
+            count = self._receive_into(self.pipeline.receive_space())
             if count is None:
                 return False
             with self._lock:
-                self._chain.extend([each.owner for each in self.pipeline.received(count)])
+                self._wake_chain.extend([each.owner for each in self.pipeline.received(count)])
                 self._wake_next()
                 self.idle_since_ns = monotonic_ns()
         except ChildError as failure:
@@ -306,18 +314,18 @@ class SyncSession(Session[Sleeper]):
         return True
 
     def _hand_over_reading(self) -> None:
-        """The oldest sleeper, whose page comes first, is the next reader. The lock is held."""
+        """Makes the oldest sleeper, whose page is next, the reader. The caller holds the lock."""
         self._reader = None
         for ticket in self.pipeline.pending:
             if not ticket.abandoned and ticket.owner.parked:
                 self._reader = ticket.owner
-                self._chain.append(ticket.owner)
-                if len(self._chain) == 1:
+                self._wake_chain.append(ticket.owner)
+                if len(self._wake_chain) == 1:
                     self._wake_next()
                 break
 
     def _drop_roles(self, sleeper: Sleeper) -> None:
-        """Whatever happened to the thread, it neither writes nor reads any more."""
+        """Takes every role from a thread that was interrupted."""
         with self._lock:
             if self._writer is sleeper:
                 self._writer = None
@@ -331,66 +339,67 @@ class SyncSession(Session[Sleeper]):
         self.fail(RedoTimeoutError(timeout_s, "a page", self.child.pid))
 
     def fail(self, failure: FailedAttempt, *, if_idle: bool = False) -> bool:
-        """Ends the child and answers everybody; whether this call did. Blocks until it is reaped.
+        """Ends the child and gives every redo in flight its error. Blocks until it is reaped.
 
-        ``if_idle``: only if no redo is in flight.
+        Returns False if the session has already failed. ``if_idle``: does nothing and returns False
+        if a redo is in flight.
         """
         with self._changed, self._lock:
             if self.pipeline.failure is not None or (if_idle and self.pipeline.in_flight):
                 return False
-            self._told = self.pipeline.fail(failure)
+            self._failed_tickets = self.pipeline.fail(failure)
             self._lifecycle.retire(self, failure, monotonic_ns())
         try:
             self.end()
         except BaseException:
-            # Interrupted: nobody may be left waiting for an answer or for the child's end.
+            # Interrupted: no thread may be left waiting for its error or for the reaping.
             self.end()
             raise
         return True
 
     def end(self) -> None:
-        """The second half of ``fail``: reaps the child and answers everybody.
+        """The second half of ``fail``: reaps the child and wakes every thread.
 
         May be called again, also by another thread, if it was interrupted.
         """
         with self._ending:
-            if not self._over.is_set():
+            if not self._reaped.is_set():
                 self.child.kill_and_reap()
                 if self._stderr_thread.is_alive():
-                    os.eventfd_write(self._stop_stderr, 1)
+                    os.eventfd_write(self._stop_stderr_fd, 1)
                 self._stderr_thread.join()
                 self.describe_end()
-                self._over.set()
+                self._reaped.set()
         with self._lock:
-            for ticket in self._told:
+            for ticket in self._failed_tickets:
                 ticket.owner.wake()
-            while self._chain:  # whose link in it was broken by an interruption
-                self._chain.popleft().wake()
+            while self._wake_chain:  # an interrupted thread may not have woken the next
+                self._wake_chain.popleft().wake()
         self._close_if_ended()
         with self._changed:
             self._lifecycle.reaped(self)
             self._changed.notify_all()
 
     def _close_if_ended(self) -> None:
-        """Closes the streams of an ended child once no thread can be reading or writing them."""
-        if not self._over.is_set():
-            return  # without the lock, as in every redo; ``end`` looks again once it is over
+        """Closes the streams of an ended child once no thread can be using them."""
+        if not self._reaped.is_set():
+            return  # checked without the lock, since most calls end here; ``end`` checks again
         with self._lock:
             if self._closed or self._reader is not None or self._writer is not None:
                 return
             self._closed = True
-        self.child.close_streams()
-        os.close(self._nudge)
-        os.close(self._stop_stderr)
+        self.transport.close()
+        os.close(self._nudge_fd)
+        os.close(self._stop_stderr_fd)
 
     def _drain_stderr(self) -> None:
-        """The stderr thread: nothing that the child says there may ever block it."""
+        """The stderr thread. It always reads, so that a full pipe never blocks the child."""
         ready = select.poll()
         ready.register(self.child.stderr, select.POLLIN)
-        ready.register(self._stop_stderr, select.POLLIN)
+        ready.register(self._stop_stderr_fd, select.POLLIN)
         while True:
             fds = [fd for fd, _ in ready.poll()]
-            if self._stop_stderr in fds:
+            if self._stop_stderr_fd in fds:
                 break
             if self.read_stderr() == 0:
                 ready.unregister(self.child.stderr)
@@ -398,9 +407,10 @@ class SyncSession(Session[Sleeper]):
 
 
 def _left_s(deadline_ns: int) -> float:
+    """Seconds until the deadline, at least 0."""
     return max(0, deadline_ns - monotonic_ns()) / 1e9
 
 
 def _poll_ms(due_ns: int) -> int:
-    """Milliseconds until then for poll(2), rounded up so that it does not wake up too early."""
+    """The poll(2) timeout until ``due_ns`` in ms, rounded up so that poll never returns early."""
     return max(0, -(-(due_ns - monotonic_ns()) // 1_000_000))

@@ -1,9 +1,9 @@
 /*
  * The redo child that is measured: options, CPU cost, sandbox, and the loop from read to write.
  *
- * What the bytes mean is redo_parser.c's business; PROTOCOL.md is the contract of both. The order
- * in main matters: everything that needs the system (closing descriptors, calibrating) comes before
- * the sandbox, and the first byte of input is read inside it.
+ * redo_parser.c interprets the input; PROTOCOL.md specifies both. The order in main matters:
+ * everything that needs other system calls (closing descriptors, calibrating) comes before the
+ * sandbox, and the first byte of input is read inside it.
  */
 #define _GNU_SOURCE
 
@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* As much as a pipe can hold without privileges, so that one read takes all there is. */
+/* The most that a pipe can hold without privilege, so that one read empties it. */
 #define INPUT_BYTES (1024u * 1024u)
 
 #define MAX_COST_US 1000000.0
@@ -84,7 +84,7 @@ static bool answer(void *context, const struct redo_parser *parser, enum redo_an
     return true;
 }
 
-/* Another function for a child with a fault, so that one without does not even ask. */
+/* A function of its own, so that a child without a fault does not test for one in every redo. */
 static bool answer_with_fault(void *context, const struct redo_parser *parser,
                               enum redo_answer what, const uint8_t page[PAGE_BYTES])
 {
@@ -135,7 +135,7 @@ _Noreturn static void bad_usage(const char *what, const char *argument)
     exit(EXIT_USAGE);
 }
 
-/* The value of `--name VALUE` or `--name=VALUE`, or NULL if the argument is another option. */
+/* The value of `--name VALUE` or `--name=VALUE`; NULL if the argument is another option. */
 static const char *option_value(const char *name, char **argv, int *at)
 {
     size_t size = strlen(name);
@@ -205,12 +205,12 @@ static struct options parse_options(char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 1)
-        return EXIT_USAGE; /* without even a name, argv[1] would be out of bounds */
+        return EXIT_USAGE; /* without a program name argv[1] would be out of bounds */
     struct options options = parse_options(argv);
     struct child child = {.cost = options.cost, .misbehaviour = {.fault = options.fault}};
 
     close_inherited_descriptors();
-    /* So that a manager that has gone is an error of write, with a status, on every path. */
+    /* If the manager has gone, write then fails and the child exits with a status and a message. */
     signal(SIGPIPE, SIG_IGN);
     if (child.cost.request_us > 0.0 || child.cost.record_us > 0.0)
         child.spins_per_us = calibrate_spins_per_us();

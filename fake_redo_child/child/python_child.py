@@ -1,13 +1,12 @@
-"""The redo child in Python: where no C compiler is at hand, and as the page for who must check one.
+"""The redo child in Python. It needs no C compiler, and ``redo_page`` computes pages to check with.
 
-Same messages, same pages, same options as the C child (PROTOCOL.md), without its sandbox. Run it as
-``python -I -S python_child.py``: it stands alone, imports the standard library only, and little of
-that, since it is started often. Only a child that is given a fault loads more: the two files beside
-this one that know faults. ``redo_page`` is the page as a function; the child itself computes
-its pages with the same code.
+It has the messages, pages and options of the C child (PROTOCOL.md), but no sandbox. Run it as
+``python -I -S python_child.py``: it imports little, and only from the standard library, since it is
+started often. A child that is given a fault also loads the two modules of ``faults``. ``redo_page``
+uses the same code as the child.
 
-Made to be quick for Python: one read takes all there is, a record costs one unpack, one slice and
-one step of the chain, and the body is XORed as a few large integers at the end of the redo.
+It is fast for Python code: one read takes all the input there is, a record costs one unpack, one
+slice and one chain step, and the body is XORed as a few large integers at the end of the redo.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from itertools import repeat
 from struct import Struct
 from time import perf_counter_ns
 
-TYPE_CHECKING = False  # typing's own would cost an import at every start
+TYPE_CHECKING = False  # importing typing would slow down every start
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
@@ -31,7 +30,7 @@ PAGE_SIZE = 8192
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 
 COST_PRESETS: dict[str, tuple[float, float]] = {"none": (0.0, 0.0), "pg14": (9.0, 0.5)}
-"""Name to added CPU cost: microseconds per request, microseconds per record."""
+"""Added CPU cost by preset name: microseconds per request, microseconds per record."""
 
 MAX_COST_US = 1_000_000.0
 
@@ -48,7 +47,7 @@ _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _IMAGE_HEAD = Struct("<QQ")
 _LSN_AND_CHAIN = Struct("<IIQ")
 
-# A record is taken apart together with its type and length: one call gets all of its head.
+# Type, length and LSN of a record are unpacked in one call.
 _TAG = Struct(">BIIII")
 _HEADER = Struct(">BI")
 _APPLY_HEAD = Struct(">BIQ")
@@ -66,21 +65,21 @@ _FIXED_LENGTHS = {
 _MIN_APPLY_LENGTH = 4 + 8
 _MAX_APPLY_LENGTH = _MIN_APPLY_LENGTH + MAX_RECORD_BYTES
 
-# A default pipe holds 64 KiB and the largest one 1 MiB.
+# A pipe holds 64 KiB by default and 1 MiB at most without privilege.
 _READ_BYTES = 1024 * 1024
-# Records of a redo are kept until this many bytes, then worked into the page.
+# Records of a redo are collected up to this many bytes, then applied to the page together.
 _GATHER_BYTES = 1024 * 1024
 
 
 class ProtocolError(Exception):
-    """The input is not the protocol; the text is the line for standard error."""
+    """The input violates the protocol. The message is the line for standard error."""
 
 
 # ---- the page ----
 
 
 class PageBuilder:
-    """One page in the making: a tag, perhaps a base image, then records, in their order."""
+    """Computes one page from a tag, an optional base image, and records in order."""
 
     __slots__ = ("_at", "_body", "_chain", "_head", "_tag")
 
@@ -88,17 +87,17 @@ class PageBuilder:
         self._tag = tag
         self._chain = _chain_start(tag, 0, 0, 0)
         self._head = bytes(8)
-        self._body = 0  # as one integer, its first byte the lowest
+        self._body = 0  # an integer whose lowest byte is the first byte of the body
         self._at = 0  # where in the body the next record begins
 
     def push(self, image: bytes) -> None:
-        """Take the base image (8,192 bytes). To be called before any record."""
+        """Sets the base image (8,192 bytes). Must be called before ``apply``."""
         self._chain = _chain_start(self._tag, 1, *_IMAGE_HEAD.unpack_from(image))
         self._head = image[:8]
         self._body = int.from_bytes(image[_HEAD_BYTES:], "little")
 
     def apply(self, records: Sequence[tuple[int, bytes]]) -> None:
-        """Take some (end LSN, bytes), in order; a redo's records may come in several calls."""
+        """Applies records (end LSN, bytes), in order. May be called several times."""
         if not records:
             return
         chain = self._chain
@@ -109,7 +108,7 @@ class PageBuilder:
         lsn = records[-1][0]
         self._head = _LSN_AND_CHAIN.pack(lsn >> 32, lsn & 0xFFFF_FFFF, 0)[:8]
 
-        # Zeros in front put the first byte at its place and change nothing under XOR.
+        # Leading zeros move the first byte to its place; XOR with zero changes nothing.
         stream = b"".join([bytes(self._at), *[record for _, record in records]])
         body = self._body
         for start in range(0, len(stream), _BODY_BYTES):
@@ -118,7 +117,7 @@ class PageBuilder:
         self._at = len(stream) % _BODY_BYTES
 
     def page(self) -> bytes:
-        """The 8,192 bytes so far."""
+        """The page (8,192 bytes) as of the last record."""
         return b"".join(
             (
                 self._head,
@@ -133,10 +132,10 @@ def redo_page(
     base_image: bytes | None,
     records: Sequence[tuple[int, bytes]],
 ) -> bytes:
-    """The page the redo child answers for these; records are (end LSN, bytes), in order.
+    """The page that a redo child answers. ``records`` are (end LSN, bytes), in order.
 
-    ``tag`` is fork, tablespace, database, relation, block. Raises ValueError for what could not be
-    sent: a field out of range, an image that is not a page, a record that is too long.
+    ``tag`` is fork, tablespace, database, relation, block. Raises ValueError if a field is out of
+    range, the image is not a page, or a record is too long.
     """
     if not (0 <= tag[0] <= 0xFF and all(0 <= field <= 0xFFFF_FFFF for field in tag[1:])):
         raise ValueError(f"tag {tag}: the fork is a u8, the other fields are u32")
@@ -168,8 +167,10 @@ def _chain_start(
 
 
 class RedoStream:
-    """Bytes in, pages out. Does no I/O: ``answer`` gets each page and the number of its records
-    (None if it answers no redo), ``warn`` gets a line of text.
+    """The parser: takes bytes, produces pages, and does no I/O.
+
+    ``answer`` gets each page and the number of its records (None for a ping or a wrong ``G``).
+    ``warn`` gets a line of text.
     """
 
     def __init__(
@@ -177,17 +178,17 @@ class RedoStream:
     ) -> None:
         self._answer = answer
         self._warn = warn
-        self._held = bytearray()  # the beginning of a message whose end has not come
-        self._needed = _HEADER.size  # bytes of it that allow the next step
+        self._held = bytearray()  # the first bytes of an incomplete message
+        self._needed = _HEADER.size  # how many bytes of it the next step requires
         self._tag: bytes | None = None  # None: outside a redo
         self._builder = PageBuilder((0, 0, 0, 0, 0))
-        self._records: list[tuple[int, bytes]] = []  # not yet in the builder
-        self._gathered = 0  # bytes of them
-        self._applied = 0  # number of records in the builder
+        self._records: list[tuple[int, bytes]] = []  # not yet applied
+        self._gathered = 0  # the total size of _records
+        self._applied = 0  # the number of records in the builder
         self._pushed = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece of input, of any size. Raises ProtocolError, and is then done for."""
+        """Takes input of any size. Raises ProtocolError; then it must not be used again."""
         held = self._held
         if held:
             held += data
@@ -200,12 +201,12 @@ class RedoStream:
             held += data[done:]
 
     def end(self) -> None:
-        """The input is at its end. Raises ProtocolError if that is inside a message."""
+        """Ends the input. Raises ProtocolError if it ends inside a message."""
         if self._held:
             raise ProtocolError("end of input inside a message")
 
     def _take_messages(self, data: bytes) -> int:
-        """Take the whole messages at the front of data; return their size and set ``_needed``."""
+        """Takes the complete messages of ``data``; returns their size and sets ``_needed``."""
         size = len(data)
         at = 0
         while size - at >= _HEADER.size:
@@ -226,9 +227,9 @@ class RedoStream:
         return at
 
     def _take_records(self, data: bytes, at: int) -> int:
-        """Take the whole ``A`` messages that follow one another from ``at``; return where they end.
+        """Takes the consecutive complete ``A`` messages from ``at`` on; returns where they end.
 
-        If the first one is not whole, that is ``at``, and ``_needed`` is set.
+        If the first one is incomplete, it returns ``at`` and sets ``_needed``.
         """
         size = len(data)
         records = self._records
@@ -268,7 +269,7 @@ class RedoStream:
             raise ProtocolError(f"message '{kind:c}' has length {length}: it must be {must}")
 
     def _take_message(self, kind: int, data: bytes, at: int) -> None:
-        """Take one whole message that is not a record."""
+        """Takes one complete message that is not a record."""
         if kind == _PING:
             self._answer(_ZERO_PAGE, None)
             return
@@ -324,7 +325,7 @@ def _spin(rounds: int) -> None:
 
 
 def _calibrate_rounds_per_us() -> float:
-    """The fastest of many short trials: what disturbs one makes it slower, never faster."""
+    """The fastest of many short trials, since a disturbance can only slow a trial down."""
     rounds = 20_000
     best_ns = 10**12
     for _ in range(25):
@@ -352,11 +353,11 @@ Reads redo requests on standard input, answers pages on standard output (PROTOCO
 
 
 class UsageError(Exception):
-    """A bad option; the text is the line for standard error."""
+    """A bad option. The message is the line for standard error."""
 
 
 class Options:
-    """What the command line asks for; its words, from the left, are taken one by one."""
+    """The options of the command line. A later option replaces an earlier one."""
 
     __slots__ = ("fault", "help", "record_us", "request_us")
 
@@ -366,7 +367,7 @@ class Options:
         self.help = False
 
     def take(self, name: str, value: str) -> None:
-        """An option with a value. Raises UsageError."""
+        """Sets an option that has a value. Raises UsageError."""
         if name == "--cost":
             if value not in COST_PRESETS:
                 presets = ", ".join(COST_PRESETS)
@@ -384,7 +385,7 @@ _WITH_VALUE = ("--cost", "--cost-per-request-us", "--cost-per-record-us", "--fau
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
-    """The options; those after ``--help`` are not looked at. Raises UsageError."""
+    """Parses the options up to ``--help``. Raises UsageError."""
     options = Options()
     rest = iter(arguments)
     for argument in rest:
@@ -406,7 +407,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
 
 
 def _cost_us(text: str) -> float:
-    # Plain decimals only: float() alone would take infinity, underscores, blanks and more.
+    # Plain decimals only: float() also accepts infinity, underscores and blanks.
     digits = text.replace(".", "", 1)
     if not (digits.isascii() and digits.isdigit() and float(text) <= MAX_COST_US):
         raise UsageError(f"not a number of microseconds from 0 to 1000000: {text[:80]}")
@@ -423,7 +424,7 @@ def _fault(text: str) -> Fault:
 
 
 def _load_fault_module(name: str) -> ModuleType:
-    """The module of the file faults/NAME.py: an isolated child has no path to import it from."""
+    """Loads faults/NAME.py by its path, since an isolated child has no import path to it."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     path = f"{__file__.rpartition('/')[0] or '.'}/../faults/{name}.py"
@@ -431,7 +432,7 @@ def _load_fault_module(name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UsageError(f"--fault needs {path}")
     module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
+    sys.modules[name] = module  # dataclasses look up their module there
     try:
         spec.loader.exec_module(module)
     except OSError as error:
@@ -449,7 +450,7 @@ def _write_errors(data: bytes) -> None:
     try:
         _write_all(2, data)
     except OSError:
-        return  # nobody listens
+        return  # standard error is closed
 
 
 def _tell(text: str) -> None:
@@ -459,7 +460,7 @@ def _tell(text: str) -> None:
 def _write_page(data: bytes) -> None:
     try:
         written = os.write(1, data)
-        if written < len(data):  # seldom: a call less for every page
+        if written < len(data):  # rare, so the usual page saves a function call
             _write_all(1, data[written:])
     except OSError as error:
         raise ProtocolError(f"cannot write a page: output is gone (errno {error.errno})") from error
@@ -476,7 +477,7 @@ def _misbehaviour(fault: Fault) -> Misbehaviour:
 def _answerer(
     options: Options, write_redo: Callable[[bytes], None]
 ) -> Callable[[bytes, int | None], None]:
-    """What answers with a page; ``write_redo`` writes that of a redo."""
+    """Returns the ``answer`` function of the stream. ``write_redo`` writes the page of a redo."""
     request_us, record_us = options.request_us, options.record_us
     rounds_per_us = _calibrate_rounds_per_us() if request_us or record_us else 0.0
 
@@ -496,7 +497,7 @@ def _warn(text: str) -> None:
 
 
 def _serve(options: Options) -> int:
-    """Answer until the input ends; the result is the exit status."""
+    """Answers requests until the input ends; returns the exit status."""
     misbehaviour = None if options.fault is None else _misbehaviour(options.fault)
     write_redo = _write_page if misbehaviour is None else misbehaviour.in_reply
     stream = RedoStream(_answerer(options, write_redo), _warn)
@@ -519,7 +520,7 @@ def _serve(options: Options) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be a redo child; the result is the exit status."""
+    """Runs a redo child; returns the exit status."""
     try:
         options = parse_options(arguments)
     except UsageError as error:
@@ -537,7 +538,7 @@ def _run() -> NoReturn:
         status = main(sys.argv[1:])
     except KeyboardInterrupt:
         status = 130
-    # Nothing is buffered and nothing needs tidying, so the interpreter's own end can be skipped.
+    # Nothing is buffered and nothing needs cleanup, so the interpreter's shutdown is skipped.
     os._exit(status)
 
 

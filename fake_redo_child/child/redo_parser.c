@@ -1,5 +1,5 @@
 /*
- * The parser and the page; redo_parser.h has the contract, PROTOCOL.md the rules.
+ * Implements redo_parser.h after the rules of PROTOCOL.md.
  */
 #include "redo_parser.h"
 
@@ -49,11 +49,11 @@ static uint64_t chain_start(const uint8_t *tag, bool has_image, uint64_t image0,
     return chain_step(chain, image8, 0);
 }
 
-/* A vector of 16 bytes that gcc and clang know on every machine: at -O2 neither turns a loop over
- * plain words into vector code, which would make this several times the price of a memcpy. */
+/* A vector of 16 bytes, which gcc and clang support on every machine. At -O2 they do not vectorize
+ * a loop over plain words, which would cost several times as much as a memcpy. */
 typedef uint64_t lane __attribute__((vector_size(16)));
 
-/* to ^= from. Through memcpy, since neither side is aligned. */
+/* to ^= from. Uses memcpy because neither side is aligned. */
 static void xor_bytes(uint8_t *restrict to, const uint8_t *restrict from, size_t size)
 {
     lane a[4], b[4];
@@ -78,8 +78,8 @@ static void xor_bytes(uint8_t *restrict to, const uint8_t *restrict from, size_t
         *to++ ^= *from++;
 }
 
-/* The stream of a redo's bytes, laid around the body. A base image's body goes round it once, so it
- * is the same to this as a record. */
+/* XORs bytes into the body, which wraps around. The body of a base image wraps exactly once and so
+ * needs no other treatment than a record. */
 static void body_take(struct redo_parser *p, const uint8_t *bytes, size_t size)
 {
     while (size > 0) {
@@ -219,7 +219,7 @@ static bool take_fixed(struct redo_parser *p, const uint8_t *fixed)
         return take_push(p, fixed);
     case MESSAGE_APPLY:
         return take_apply(p, fixed);
-    default: /* take_header lets no other type come here */
+    default: /* MESSAGE_GET: take_header admits no other type */
         return take_get(p, fixed);
     }
 }
@@ -247,8 +247,8 @@ bool redo_feed(struct redo_parser *p, const uint8_t *bytes, size_t size)
             continue;
         }
 
-        /* A part that lies whole in the input is used where it lies; only one that is cut by the
-         * input's end is gathered first. */
+        /* A part that is complete in the input is used in place. Only a part that the end of the
+         * input cuts is copied to `scratch` first. */
         uint32_t wanted = p->part == PART_HEADER ? HEADER_BYTES : p->fixed_size;
         const uint8_t *whole = bytes;
         if (p->gathered > 0 || size < wanted) {

@@ -1,5 +1,5 @@
 /*
- * What child_io.h declares.
+ * Implements child_io.h.
  */
 #define _GNU_SOURCE
 
@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Whether the process may only read, write and leave; `leave` has to know. */
+/* `leave` must know, because strict mode forbids the usual way to exit. */
 static bool in_sandbox = false;
 
 void enter_sandbox(void)
@@ -28,10 +28,10 @@ void enter_sandbox(void)
 
 _Noreturn void leave(int status)
 {
-    /* Without the sandbox the usual way out, for what sanitizers and coverage do there. */
+    /* Outside the sandbox exit() runs the exit handlers that sanitizers and coverage need. */
     if (!in_sandbox)
         exit(status);
-    /* Not _exit(): that is exit_group, which strict mode answers with SIGKILL. */
+    /* Not _exit(): it calls exit_group, for which strict mode kills the process. */
     for (;;)
         syscall(SYS_exit, status);
 }
@@ -51,7 +51,7 @@ _Noreturn void die(int status, const char *text)
     leave(status);
 }
 
-/* Without strerror, which may look for translations. */
+/* Does not use strerror, which may open translation files. */
 _Noreturn void die_of_errno(int status, const char *text, int number)
 {
     char with_number[160];

@@ -1,6 +1,6 @@
 /*
- * Telling, writing and leaving, with the system calls that seccomp strict mode allows, and the way
- * into that mode. No knowledge of messages belongs here.
+ * Output, exit and sandbox of a child. Everything here except entering the sandbox uses only the
+ * system calls that seccomp strict mode allows. Nothing here knows the protocol's messages.
  */
 #ifndef REDO_CHILD_IO_H
 #define REDO_CHILD_IO_H
@@ -13,22 +13,25 @@
 
 enum { EXIT_FATAL = 1, EXIT_USAGE = 2, EXIT_SANDBOX = 3, EXIT_FAULT = 4 };
 
-/* From here on the process may read, write and leave, or be killed. */
+/* Enters seccomp strict mode: from here on, any system call but read, write, exit and sigreturn
+ * kills the process. Ends the process if the mode cannot be entered. */
 void enter_sandbox(void);
 
+/* Ends the process, inside or outside the sandbox. */
 _Noreturn void leave(int status);
 
-/* `KIND: TEXT` as a line on standard error; not heard if nobody listens. */
+/* Writes the line `KIND: TEXT` to standard error. Ignores errors. */
 void tell(const char *kind, const char *text);
 
+/* Write a FATAL line and end the process. */
 _Noreturn void die(int status, const char *text);
 _Noreturn void die_of_errno(int status, const char *text, int number);
 
-/* The two below are in the header because every page goes through them: in a file of their own they
- * made a short redo 4 % (0.02 us) dearer for the child. */
+/* These two functions are inline because every page goes through them: as calls into another file
+ * they made a short redo 4 % (0.02 us) slower. */
 
-/* All of it, in as few calls as the pipe allows. False: it failed, with errno, or 0 in errno if
- * write took nothing. */
+/* Writes all bytes, in as few calls as the pipe allows. Returns false on failure and sets errno (0
+ * if write accepted nothing). */
 static inline bool write_all(int fd, const uint8_t *bytes, size_t size)
 {
     for (size_t done = 0; done < size;) {
@@ -44,7 +47,7 @@ static inline bool write_all(int fd, const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* To standard output; dies if that is gone. */
+/* Writes to standard output; ends the process if that fails. */
 static inline void write_page_bytes(const uint8_t *bytes, size_t size)
 {
     if (!write_all(STDOUT_FILENO, bytes, size))

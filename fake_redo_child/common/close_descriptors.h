@@ -1,5 +1,5 @@
 /*
- * Closing what was inherited: every descriptor above standard error.
+ * Closes every inherited descriptor above standard error.
  */
 #ifndef REDO_CLOSE_DESCRIPTORS_H
 #define REDO_CLOSE_DESCRIPTORS_H
@@ -9,13 +9,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* For kernels before 5.9, and sandboxes that do not know close_range. */
+/* For kernels before 5.9, and for sandboxes that do not allow close_range. */
 static inline void close_descriptors_one_by_one(void)
 {
     DIR *listing = opendir("/proc/self/fd");
     if (listing == NULL) {
         long limit = sysconf(_SC_OPEN_MAX);
-        /* The limit may be a thousand million, the descriptors in use are the low ones. */
+        /* The limit may be a thousand million, but descriptors in use have low numbers. */
         if (limit < 0 || limit > 65536)
             limit = 65536;
         for (int fd = 3; fd < (int)limit; fd++)

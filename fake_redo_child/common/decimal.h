@@ -1,6 +1,6 @@
 /*
- * Numbers in options: plain decimals only, where strtod and strtoul would take hexadecimal,
- * infinity, signs, blanks and more.
+ * Numbers in options. Only plain decimals are valid, whereas strtod and strtoul also accept
+ * hexadecimal, infinity, signs and blanks.
  */
 #ifndef REDO_DECIMAL_H
 #define REDO_DECIMAL_H
@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the first `size` bytes of a string; what follows them must not go on with the number. */
+/* Parses the first `size` bytes of a string. They must be the whole number: a digit or point must
+ * not follow them. */
 static inline bool plain_decimal(const char *text, size_t size, double *value)
 {
     size_t whole = strspn(text, "0123456789");

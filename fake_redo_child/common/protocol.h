@@ -1,5 +1,5 @@
 /*
- * The numbers of PROTOCOL.md that the redo child and the floor share. Nothing else belongs here.
+ * The constants of PROTOCOL.md that the redo child and the floor share.
  */
 #ifndef REDO_PROTOCOL_H
 #define REDO_PROTOCOL_H
@@ -11,7 +11,7 @@
 #define LSN_BYTES 8u
 #define MAX_RECORD_BYTES (16u * 1024u * 1024u)
 
-/* A type byte and a u32; the u32 counts itself and the payload. */
+/* A header is a type byte and a u32 length, which counts itself and the payload. */
 #define LENGTH_BYTES 4u
 #define HEADER_BYTES (1u + LENGTH_BYTES)
 

@@ -1,5 +1,5 @@
 /*
- * What spin.h declares.
+ * Implements spin.h.
  */
 #define _GNU_SOURCE
 
@@ -12,7 +12,7 @@ void spin(uint64_t rounds)
     uint64_t x = rounds;
     for (uint64_t i = 0; i < rounds; i++) {
         x = x * UINT64_C(6364136223846793005) + 1;
-        __asm__ volatile("" : "+r"(x)); /* keeps the loop, and each round waiting for the last */
+        __asm__ volatile("" : "+r"(x)); /* keeps the loop and the order of its rounds */
     }
 }
 
@@ -23,7 +23,7 @@ static double now_us(void)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* The fastest of many short trials: whatever disturbs one makes it slower, never faster. */
+/* The fastest of many short trials, since a disturbance can only slow a trial down. */
 double calibrate_spins_per_us(void)
 {
     const uint64_t rounds = 100000;
@@ -35,6 +35,6 @@ double calibrate_spins_per_us(void)
         if (took_us < best_us)
             best_us = took_us;
     }
-    /* A clock too coarse to see a trial must not make the speed infinite. */
+    /* With a coarse clock a trial may seem to take no time; the speed must stay finite. */
     return (double)rounds / (best_us > 1.0 ? best_us : 1.0);
 }

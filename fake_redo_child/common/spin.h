@@ -1,5 +1,5 @@
 /*
- * Keeping the CPU busy for a given time without a clock, which the sandbox forbids to read.
+ * Keeps the CPU busy for a given time without a clock, since the sandbox forbids reading one.
  */
 #ifndef REDO_SPIN_H
 #define REDO_SPIN_H
@@ -8,7 +8,7 @@
 
 void spin(uint64_t rounds);
 
-/* Reads a clock, so before the sandbox. */
+/* Rounds of `spin` per microsecond. Reads a clock, so it must run before the sandbox is entered. */
 double calibrate_spins_per_us(void);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What fault.h declares. The table is the one of PROTOCOL.md; faults.py has it for Python, and a
+ * Implements fault.h. The table follows PROTOCOL.md. faults.py has the same table for Python, and a
  * test compares the two.
  */
 #define _GNU_SOURCE
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define MAX_NUMBER UINT64_C(1000000000)
-#define SHOWN_BYTES 80 /* of an argument, in an error */
+#define SHOWN_BYTES 80 /* the most bytes of an argument that an error quotes */
 
 struct amount {
     const char *key;
@@ -22,7 +22,7 @@ struct amount {
 
 struct kind {
     const char *name;
-    struct amount amount; /* without a key: it has none */
+    struct amount amount; /* key is NULL if the fault takes no amount */
     bool at_redo;         /* it has a trigger */
     bool needs_system_calls;
     bool spins;
@@ -58,7 +58,7 @@ static const struct kind kinds[FAULT_COUNT] = {
 
 /* ---- errors ---- */
 
-/* Text that grows in a buffer of FAULT_ERROR_BYTES; what does not fit is left out. */
+/* Appends to a text in a buffer of FAULT_ERROR_BYTES, and truncates it there. */
 __attribute__((format(printf, 2, 3))) static void add(char *error, const char *format, ...)
 {
     size_t used = strlen(error);
@@ -104,7 +104,7 @@ static void add_keys(char *error, const struct kind *kind)
     }
 }
 
-/* KEY_COUNT: there is no such key. */
+/* Returns KEY_COUNT if there is no such key. */
 static enum key find_key(const struct kind *kind, const char *text, size_t size)
 {
     for (int key = 0; key < KEY_COUNT; key++) {
@@ -165,7 +165,7 @@ static void add_what_is_valid(char *error, const struct kind *kind, enum key key
 
 /* ---- parsing ---- */
 
-/* One KEY=VALUE. `given` has a bit for each key that was there before. */
+/* Takes one KEY=VALUE. `given` has a bit for each earlier key. */
 static bool take_part(struct fault *fault, unsigned *given, const char *part, size_t size,
                       char *error)
 {
@@ -221,7 +221,7 @@ static bool take_parts(struct fault *fault, const char *text, char *error)
     const char *at = text + strcspn(text, ":");
     unsigned given = 0;
     while (*at != '\0') {
-        const char *part = at + 1; /* behind the colon or comma */
+        const char *part = at + 1; /* after the colon or comma */
         size_t size = strcspn(part, ",");
         if (!take_part(fault, &given, part, size, error))
             return false;
@@ -252,7 +252,7 @@ bool fault_parse(struct fault *fault, const char *text, char error[FAULT_ERROR_B
 
 /* ---- the trigger ---- */
 
-/* splitmix64, of which the upper 53 bits make a double from 0 to below 1. */
+/* The next number from 0 to below 1: the upper 53 bits of splitmix64. */
 static double draw(uint64_t *state)
 {
     uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);

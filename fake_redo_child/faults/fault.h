@@ -1,6 +1,6 @@
 /*
- * The faults of PROTOCOL.md: what `--fault` asks for, and at which redo it is due. What a fault does
- * is misbehave.c's business; nothing here does I/O.
+ * The faults of PROTOCOL.md: the `--fault` notation, and at which redo a fault is due. misbehave.c
+ * does what a fault asks for; nothing here does I/O.
  */
 #ifndef REDO_FAULT_H
 #define REDO_FAULT_H
@@ -34,28 +34,28 @@ enum fault_trigger { TRIGGER_NEVER, TRIGGER_AT, TRIGGER_EVERY, TRIGGER_CHANCE };
 
 struct fault {
     enum fault_name name;
-    uint64_t amount; /* ms, us or bytes, as the fault has it */
+    uint64_t amount; /* in ms, us or bytes, depending on the fault */
 
     enum fault_trigger trigger;
     uint64_t number; /* K of at=K and every=K */
     double chance;
-    uint64_t random; /* the state of splitmix64; the seed to begin with */
-    uint64_t redos;  /* answered so far, with the one that fault_is_due was asked about */
+    uint64_t random; /* the state of splitmix64, initially the seed */
+    uint64_t redos;  /* so far, including the last call of fault_is_due */
 };
 
-/* All valid names make a line of this size. */
+/* Large enough for a line with all valid names. */
 #define FAULT_ERROR_BYTES 512
 
-/* What --fault says. False, with one line in `error`: it is not valid. */
+/* Parses the value of --fault. Returns false, with one line in `error`, if it is not valid. */
 bool fault_parse(struct fault *fault, const char *text, char error[FAULT_ERROR_BYTES]);
 
-/* To be asked once for each redo, in order. */
+/* Whether the fault is due at this redo. Must be called once for each redo, in order. */
 bool fault_is_due(struct fault *fault);
 
-/* It does what the sandbox forbids, and is meant to survive that. */
+/* Whether the fault uses system calls that the sandbox forbids, and must survive them. */
 bool fault_needs_system_calls(const struct fault *fault);
 
-/* It passes time inside the sandbox. */
+/* Whether the fault delays by spinning, and so needs a calibration. */
 bool fault_spins(const struct fault *fault);
 
 #endif

@@ -1,8 +1,8 @@
-"""The faults of PROTOCOL.md: their names and keys, what ``--fault`` asks for, and when it is due.
+"""The faults of PROTOCOL.md: their names and keys, the ``--fault`` notation, and when one is due.
 
-The one table of them in Python; ``fault.c`` has it for the C child, and a test compares the two.
-The Python child loads this file by its path, and only if it is given a fault, so it stands alone
-and imports the standard library only. What a fault does is ``misbehave.py``'s business: nothing
+This is the only table of faults in Python. ``fault.c`` has the table of the C child, and a test
+compares the two. The Python child loads this file by its path, and only if it is given a fault; so
+the file imports the standard library only. ``misbehave.py`` does what a fault asks for; nothing
 here does I/O.
 """
 
@@ -16,14 +16,14 @@ MAX_NUMBER = 1_000_000_000
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _TRIGGERS = ("at", "every", "p")
-_SHOWN = 80  # characters of an argument, in an error
+_SHOWN = 80  # the most characters of an argument that an error quotes
 
 
 class FaultError(ValueError):
-    """Not a fault. The text is one line that names what is wrong and tells what is valid.
+    """The text is not a valid fault. The message is one line: what is wrong and what is valid.
 
-    ``given`` is the name, key or value that is wrong, ``choices`` the names or keys it might have
-    been (empty for a value).
+    ``given``: the wrong name, key or value. ``choices``: the valid names or keys (empty for a
+    value).
     """
 
     def __init__(self, text: str, given: str, choices: Sequence[str] = ()) -> None:
@@ -34,7 +34,7 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """The number that a fault takes under a key of its own, with its limits."""
+    """The number that a fault takes under its own key, with its default and limits."""
 
     key: str
     usual: int
@@ -44,8 +44,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One line of the table. ``at_redo``: it has a trigger (a fault of the start or end has none).
-    ``sandboxed``: the C child can do it in its sandbox; otherwise it runs without."""
+    """One row of the table.
+
+    ``at_redo``: the fault has a trigger; a fault at the start or end of the child has none.
+    ``sandboxed``: the C child can do it inside its sandbox. Otherwise the sandbox is off.
+    """
 
     description: str
     amount: Amount | None = None
@@ -54,7 +57,7 @@ class FaultKind:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What may stand before a ``=``."""
+        """The keys that the fault accepts."""
         own = () if self.amount is None else (self.amount.key,)
         return (*own, *_TRIGGERS, "seed") if self.at_redo else own
 
@@ -95,21 +98,21 @@ FAULTS: dict[str, FaultKind] = {
         "stays at the end of input; ends only by a signal", at_redo=False, sandboxed=False
     ),
 }
-"""Every fault by its name, in the order of PROTOCOL.md."""
+"""Every fault by name, in the order of PROTOCOL.md."""
 
 
 @dataclass(slots=True)
 class Trigger:
-    """At which redos a fault is due: a count, and for a probability a generator, so not frozen."""
+    """At which redos a fault is due. Mutable, since it counts redos and draws random numbers."""
 
-    kind: str | None  # at, every or p; None: at no redo
+    kind: str | None  # at, every or p; None: never
     number: int = 1
     chance: float = 0.0
-    random: int = 0  # the state of splitmix64; the seed to begin with
+    random: int = 0  # the state of splitmix64, initially the seed
     _redos: int = field(default=0, init=False)
 
     def is_due(self) -> bool:
-        """To be asked once for each redo, in order."""
+        """Whether the fault is due at this redo. Must be called once for each redo, in order."""
         self._redos += 1
         if self.kind == "at":
             return self._redos == self.number
@@ -118,7 +121,7 @@ class Trigger:
         return self.kind == "p" and self._draw() < self.chance
 
     def _draw(self) -> float:
-        """splitmix64, of which the upper 53 bits make a float from 0 to below 1."""
+        """The next number from 0 to below 1: the upper 53 bits of splitmix64."""
         self.random = z = self.random + 0x9E37_79B9_7F4A_7C15 & _MASK
         z = (z ^ z >> 30) * 0xBF58_476D_1CE4_E5B9 & _MASK
         z = (z ^ z >> 27) * 0x94D0_49BB_1331_11EB & _MASK
@@ -128,7 +131,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What ``--fault`` asks for. ``amount`` is in the unit that its key names; 0 if it has none."""
+    """A parsed ``--fault``. ``amount`` is in the unit that its key names; 0 without a key."""
 
     name: str
     amount: int
@@ -136,7 +139,7 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """``NAME[:KEY=VALUE[,KEY=VALUE]...]``. Raises FaultError."""
+    """Parses ``NAME[:KEY=VALUE[,KEY=VALUE]...]``. Raises FaultError."""
     name, colon, rest = text.partition(":")
     kind = FAULTS.get(name)
     if kind is None:
@@ -181,12 +184,12 @@ def _limits(kind: FaultKind, key: str) -> tuple[int, int]:
 def _is_whole(text: str, least: int, most: int) -> bool:
     if not (text.isascii() and text.isdigit()):
         return False
-    # Python refuses to read numbers of thousands of digits: with another error than this one.
+    # The length is checked first: int() raises another error for thousands of digits.
     return len(text.lstrip("0")) <= len(str(most)) and least <= int(text.lstrip("0") or "0") <= most
 
 
 def _is_chance(text: str) -> bool:
-    # Plain decimals only: float() alone would take infinity, exponents, blanks and more.
+    # Plain decimals only: float() also accepts infinity, exponents and blanks.
     digits = text.replace(".", "", 1)
     return digits.isascii() and digits.isdigit() and float(text) <= 1.0
 

@@ -1,7 +1,6 @@
 /*
- * What misbehave.h declares. Outside seccomp strict mode most of this would be plain; inside it there
- * is no sleep, no close and no kill, so what cannot be had there is either done by a busy loop or
- * left to faults that run without the sandbox (PROTOCOL.md tells which).
+ * Implements misbehave.h. Seccomp strict mode forbids sleep, close and kill. So a delay is a busy
+ * loop, and faults that need other system calls run without the sandbox (PROTOCOL.md says which).
  */
 #define _GNU_SOURCE
 
@@ -22,8 +21,8 @@
 
 static const char opened_file[] = "/dev/null";
 
-/* Reads nothing and answers nothing until a signal ends it. It must not outlive its manager, though:
- * a process whose parent has gone gets another one. */
+/* Reads nothing and answers nothing until a signal ends the process. A child must not outlive its
+ * manager, so it also ends when its parent changes. */
 _Noreturn static void stay(const struct misbehaviour *m)
 {
     while (getppid() == m->manager)
@@ -31,8 +30,7 @@ _Noreturn static void stay(const struct misbehaviour *m)
     leave(EXIT_SUCCESS);
 }
 
-/* In strict mode neither kill(2) nor getpid(2) is allowed, and the kernel answers the first call
- * that is not with the very same SIGKILL. */
+/* Strict mode forbids getpid(2) and kill(2), but it enforces that with the same SIGKILL. */
 static void be_killed(void)
 {
     kill(getpid(), SIGKILL);
@@ -65,7 +63,7 @@ static void make_noise(bool in_lines)
     }
     for (size_t done = 0; done < NOISE_BYTES; done += sizeof noise)
         if (!write_all(STDERR_FILENO, noise, sizeof noise))
-            return; /* nobody listens */
+            return; /* standard error is closed */
 }
 
 static void open_a_file(void)
@@ -101,7 +99,7 @@ void misbehave_at_end(const struct misbehaviour *m)
         stay(m);
 }
 
-/* What comes in front of the page; some faults never get to it. */
+/* What happens before the page. Some faults never return. */
 static void before_reply(const struct misbehaviour *m, const uint8_t *page)
 {
     switch (m->fault.name) {

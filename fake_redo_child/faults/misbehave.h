@@ -1,5 +1,5 @@
 /*
- * What each fault does, and where. The child calls these only if it was given a fault.
+ * What each fault does. The child calls these functions only if it was given a fault.
  */
 #ifndef REDO_MISBEHAVE_H
 #define REDO_MISBEHAVE_H
@@ -11,17 +11,17 @@
 
 struct misbehaviour {
     struct fault fault;
-    double spins_per_us; /* of faults that spin */
-    pid_t manager;       /* its process, as long as it lives */
+    double spins_per_us; /* for faults that spin */
+    pid_t manager;       /* the parent process at the start */
 };
 
-/* After the start, before the sandbox. */
+/* Called before the sandbox is entered. */
 void misbehave_at_start(struct misbehaviour *m);
 
-/* In place of writing the page of a redo. */
+/* Called instead of writing the page of a redo. */
 void misbehave_in_reply(struct misbehaviour *m, const uint8_t page[PAGE_BYTES]);
 
-/* At the end of input. */
+/* Called at the end of input. */
 void misbehave_at_end(const struct misbehaviour *m);
 
 #endif

@@ -1,7 +1,7 @@
-"""What each fault of PROTOCOL.md does, in the Python child: ``misbehave.c`` in Python.
+"""What each fault of PROTOCOL.md does in the Python child, as ``misbehave.c`` does in the C child.
 
-The child loads this file by its path, and only if it is given a fault, so it stands alone and
-imports the standard library only.
+The child loads this file by its path, and only if it is given a fault; so the file imports the
+standard library only.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ _OPENED_FILE = "/dev/null"
 
 
 class Misbehaviour:
-    """A fault in the making. ``write_page`` writes bytes of a page, ``tell`` a line of text and
-    ``make_noise`` bytes to standard error, whether or not somebody listens."""
+    """Carries out one fault.
+
+    ``write_page`` writes bytes of a page. ``tell`` writes a line of text and ``make_noise`` bytes
+    to standard error; neither fails if standard error is closed.
+    """
 
     def __init__(
         self,
@@ -41,13 +44,13 @@ class Misbehaviour:
         self._manager_pid = os.getppid()
 
     def at_start(self) -> bool:
-        """After the start, before anything is read. False: the child fails to start."""
+        """Called before anything is read. Returns False if the child must fail to start."""
         if self._fault.name == "start-slowly":
             sleep(self._fault.amount / 1e3)
         return self._fault.name != "fail-to-start"
 
     def in_reply(self, page: bytes) -> None:
-        """In place of writing the page of a redo."""
+        """Called instead of writing the page of a redo."""
         if not self._fault.trigger.is_due():
             self._write_page(page)
             return
@@ -56,12 +59,12 @@ class Misbehaviour:
         self._after_reply()
 
     def at_end(self) -> None:
-        """At the end of input."""
+        """Called at the end of input."""
         if self._fault.name == "ignore-eof":
             self._stay()
 
     def _before_reply(self, page: bytes) -> None:
-        """What comes in front of the page; some faults never get to it."""
+        """What happens before the page. Some faults never return."""
         match self._fault.name:
             case "exit-before-reply":
                 os._exit(EXIT_FAULT)
@@ -119,9 +122,9 @@ class Misbehaviour:
             self._tell("WARNING: fault open-file: it could be opened")
 
     def _stay(self) -> NoReturn:
-        """Reads nothing and answers nothing until a signal ends it.
+        """Reads nothing and answers nothing until a signal ends the process.
 
-        It must not outlive its manager, though: a process whose parent has gone gets another one.
+        A child must not outlive its manager, so it also ends when its parent changes.
         """
         while os.getppid() == self._manager_pid:
             sleep(1)
@@ -129,7 +132,7 @@ class Misbehaviour:
 
 
 def _be_busy_us(us: int) -> None:
-    # Busy as the C child, which cannot sleep in its sandbox; the CPU time shows in measurements.
+    # It spins as the C child does, which cannot sleep in its sandbox, so both use CPU time.
     end_ns = perf_counter_ns() + us * 1000
     while perf_counter_ns() < end_ns:
         pass

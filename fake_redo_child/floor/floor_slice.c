@@ -1,11 +1,12 @@
 /*
- * The closed loop; the contract is in floor_slice.h.
+ * Implements floor_slice.h.
  *
- * One turn: read what there is, cut it into pages, give each client whose page came its next
- * request, and offer all of those to the pipe in one writev. The clock is read twice a turn: after
- * the read, for all of its pages, and before the write, for all of its requests. A latency thus runs
- * from just before the write call that first offers the request to just after the read call that
- * brought the end of the page; what a request waits for room in the pipe is in it.
+ * One turn of the loop: read the available bytes, split them into pages, queue the next request of
+ * each client whose page arrived, and pass all queued requests to one writev. The clock is read
+ * twice per turn: after the read, for all its pages, and before the write, for all its requests. So
+ * a latency runs from just before the write call that first passes the request to the kernel until
+ * just after the read call that completes the page. It includes the time for which a request waits
+ * for room in the pipe.
  */
 #define _GNU_SOURCE
 
@@ -20,12 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* As much as a pipe can hold without privileges, and room for the page that is cut off. */
+/* The most that a pipe can hold without privilege, and room for an incomplete page. */
 #define INPUT_BYTES (1024u * 1024u + PAGE_BYTES)
 
 #define FIRST_SAMPLES (1024u * 1024u)
 
-/* Each client begins elsewhere in the requests, so that neighbours do not send the same ones. */
+/* Each client starts at another request, so that neighbours do not send the same ones. */
 #define CLIENT_STRIDE 17u
 
 #ifdef IOV_MAX
@@ -54,7 +55,7 @@ static bool samples_grow(struct samples *samples)
         return false;
     samples->client = client;
     samples->capacity = capacity;
-    /* Touched now, so that the timed part meets no fresh page. */
+    /* Touched now, so that the timed part has no page faults. */
     memset(latency_ns + old, 0, (capacity - old) * sizeof *latency_ns);
     memset(client + old, 0, (capacity - old) * sizeof *client);
     return true;
@@ -92,7 +93,7 @@ bool slice_prepare(struct slice *s, const struct traffic *traffic, size_t window
     return samples_grow(&s->samples);
 }
 
-/* Queues the client's request; `stamp` gives it its time once the whole batch is queued. */
+/* Queues the client's request. `stamp` sets its time once the whole batch is queued. */
 static void offer(struct slice *s, uint32_t client)
 {
     const struct request *request = &s->traffic->requests[s->clients[client].request];
@@ -120,7 +121,7 @@ static void stamp(struct slice *s)
     }
 }
 
-/* What writev took is no longer unsent. */
+/* Removes the bytes that writev took. */
 static void sent(struct slice *s, size_t size)
 {
     while (size > 0) {
@@ -138,7 +139,7 @@ static void sent(struct slice *s, size_t size)
         s->unsent_first = 0;
 }
 
-/* Writes until the pipe is full or nothing is left. */
+/* Writes until nothing is left or the pipe is full. */
 static bool write_unsent(struct slice *s)
 {
     while (s->unsent_count > 0) {
@@ -158,8 +159,8 @@ static bool write_unsent(struct slice *s)
     return true;
 }
 
-/* Waits until pages have come or, while something is unsent, the pipe has room. Only then is a poll
- * needed: otherwise a blocking read waits as well, with one system call less. */
+/* Waits until pages arrive or, if bytes are unsent, until the pipe has room. Without unsent bytes
+ * no poll is needed: the blocking read waits as well, with one system call less. */
 static bool wait_for_either(struct slice *s, bool *pages)
 {
     *pages = true;
@@ -180,7 +181,7 @@ static bool wait_for_either(struct slice *s, bool *pages)
     return true;
 }
 
-/* The client's page is there, at time `now`: check it, count it, ask for the next. */
+/* Checks and counts a page that arrived at time `now`, and queues its client's next request. */
 static bool take_page(struct slice *s, const uint8_t *page, int64_t now)
 {
     if (s->due_count == 0) {

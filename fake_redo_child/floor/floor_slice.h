@@ -1,7 +1,8 @@
 /*
- * The closed loop of the floor: N clients, a redo of each in flight, for a fixed time.
+ * The closed loop of the floor: N clients with one redo in flight each, for a fixed time.
  *
- * This is the part that is timed. It knows two descriptors and nothing of how the child came to be.
+ * This is the part that is timed. It uses two descriptors and does not know how the child was
+ * launched.
  */
 #ifndef FLOOR_SLICE_H
 #define FLOOR_SLICE_H
@@ -18,11 +19,11 @@ struct client {
     int64_t start_ns;
     int64_t end_ns;
     int64_t redos;
-    int64_t offered_ns; /* when the request in flight was first offered to the pipe */
-    size_t request;     /* index of the one in flight */
+    int64_t offered_ns; /* when the request in flight was first passed to writev */
+    size_t request;     /* index of the request in flight */
 };
 
-/* Latencies in the order in which they were taken, each with its client. */
+/* Latencies in the order of measurement, each with its client. */
 struct samples {
     int64_t *latency_ns;
     uint32_t *client;
@@ -39,31 +40,31 @@ struct slice {
     struct client *clients;
     struct samples samples;
 
-    /* The clients whose pages are due, in the order of their requests: a ring of `window`. */
+    /* The clients that wait for a page, in the order of their requests: a ring of `window`. */
     uint32_t *due;
     size_t due_first, due_count;
-    size_t due_new; /* the last ones, not stamped with a time yet */
+    size_t due_new; /* how many of the last ones have no offered_ns yet */
 
-    /* What the pipe has not taken yet: a part of an array of 2 * `window`. */
+    /* The bytes that the pipe has not taken yet: a part of an array of 2 * `window`. */
     struct iovec *unsent;
     size_t unsent_first, unsent_count;
 
-    uint8_t *input; /* pages come here; a part of one may wait for its rest at the front */
+    uint8_t *input; /* the read buffer; an incomplete page stays at its front */
     size_t input_size;
 
     int64_t origin_ns;
     int64_t duration_ns;
     size_t read_calls, write_calls, poll_calls; /* system calls in this slice */
     char error[200];
-    bool child_gone; /* beside `error`: its streams ended, it need not be killed at once */
+    bool child_gone; /* with `error`: a stream ended, so the child may still exit by itself */
 };
 
-/* Allocates for `window` clients. False: out of memory. */
+/* Allocates memory for `window` clients. Returns false if there is not enough. */
 bool slice_prepare(struct slice *slice, const struct traffic *traffic, size_t window, int to_child,
                    int from_child);
 
-/* Runs one slice to its end, that is until no redo is in flight; then `clients` and `samples` hold
- * its result. False, with `error` set, if the child is gone or a page is wrong. */
+/* Runs one slice until its time is over and no redo is in flight. Then `clients` and `samples` hold
+ * the result. Returns false and sets `error` if the child is gone or a page is wrong. */
 bool slice_run(struct slice *slice, int64_t duration_ns);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Reading the floor's two files; the contract is in floor_traffic.h.
+ * Implements floor_traffic.h.
  */
 #define _GNU_SOURCE
 
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Read, not mapped: no page fault and no disk may lie inside the timed part. */
+/* Reads rather than maps: the timed part must have no page fault and no disk access. */
 static uint8_t *read_whole(const char *path, size_t *size, char *error, size_t error_size)
 {
     uint8_t *bytes = NULL;
@@ -21,7 +21,7 @@ static uint8_t *read_whole(const char *path, size_t *size, char *error, size_t e
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &about) != 0)
         goto failed;
-    size_t capacity = (size_t)about.st_size + 1; /* one more, to see the end */
+    size_t capacity = (size_t)about.st_size + 1; /* one more, to detect the end of the file */
     bytes = malloc(capacity);
     if (bytes == NULL)
         goto failed;
@@ -35,7 +35,7 @@ static uint8_t *read_whole(const char *path, size_t *size, char *error, size_t e
             break;
         *size += (size_t)now;
         if (*size == capacity) {
-            errno = EFBIG; /* it grows, or is no regular file */
+            errno = EFBIG; /* it grows, or is not a regular file */
             goto failed;
         }
     }
@@ -50,7 +50,7 @@ failed:
     return NULL;
 }
 
-/* Bytes of the message at `at`, or 0 if it is not whole or not of this protocol. */
+/* The size of the message at `at`; 0 if it is incomplete or not of this protocol. */
 static size_t message_size(const uint8_t *at, size_t left)
 {
     if (left < HEADER_BYTES || memchr("BPAGH", at[0], 5) == NULL)

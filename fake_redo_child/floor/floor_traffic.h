@@ -1,5 +1,5 @@
 /*
- * What the floor sends and expects: whole redos in wire format and their pages, from two files.
+ * The traffic of the floor: complete redos in wire format and their pages, read from two files.
  */
 #ifndef FLOOR_TRAFFIC_H
 #define FLOOR_TRAFFIC_H
@@ -19,11 +19,11 @@ struct traffic {
     size_t count;
     struct request *requests; /* `count` of them */
     uint8_t *pages;           /* `count` pages, in the order of the requests */
-    uint8_t *bytes;           /* where the requests lie */
+    uint8_t *bytes;           /* the contents of the file of requests */
 };
 
-/* False, with one line in `error`, if a file cannot be read, is no sequence of whole redos, or the
- * two do not fit each other. The memory is needed, and kept, until the process ends. */
+/* Returns false, with one line in `error`, if a file cannot be read, if the requests are not
+ * complete redos, or if the files do not match. The memory is kept until the process ends. */
 bool traffic_load(struct traffic *traffic, const char *requests_path, const char *pages_path,
                   char *error, size_t error_size);
 

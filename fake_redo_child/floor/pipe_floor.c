@@ -1,19 +1,21 @@
 /*
- * The floor: what the traffic of N clients costs a C program that does nothing else.
+ * The floor: the cost of the traffic of N clients for a C program that does nothing else.
  *
  *     pipe_floor --requests FILE --pages FILE --window N [--pipe-bytes B] -- CHILD [ARGUMENT]...
  *
- * FILE of requests: whole redos in wire format, one after another. FILE of pages: the page of each,
- * in the same order. Prints `ready PID` (the child's) on standard output once the child has answered
- * a ping, then obeys standard input, line by line:
+ * The file of requests holds complete redos in wire format, the file of pages their pages in the
+ * same order. The program prints `ready PID` (of the child) on standard output once the child has
+ * answered a ping. Then it reads commands from standard input, one per line:
  *
- *     slice NANOSECONDS   measure for that long; answers `slice BYTES READS WRITES POLLS` (the last
- *                         three are system calls), then that many bytes of native int64: start_ns, end_ns (since the slice's start) and redos of each
- *                         client, then every latency in ns, client after client
- *     stop                end; so does the end of input
+ *     slice NANOSECONDS   measures for this time; answers `slice BYTES READS WRITES POLLS` (the last
+ *                         three count system calls), then BYTES bytes of native int64: start_ns,
+ *                         end_ns (both since the slice's start) and redos of each client, then every
+ *                         latency in ns, client after client
+ *     stop                ends the program, as does the end of input
  *
- * Exit status: 0 after `stop`; 1 if the child failed or sent a wrong page; 2 for bad usage, files or
- * commands. Here are the options, the child's life and the commands; floor_slice.c measures.
+ * Exit status: 0 after `stop`; 1 if the child failed or sent a wrong page; 2 for bad usage, files
+ * or commands. This file has the options, the child's process and the commands; floor_slice.c
+ * measures.
  */
 #define _GNU_SOURCE
 
@@ -44,7 +46,7 @@ enum { EXIT_CHILD = 1, EXIT_USAGE = 2 };
 static const char usage_text[] = "usage: pipe_floor --requests FILE --pages FILE --window N "
                                  "[--pipe-bytes B] -- CHILD [ARGUMENT]...\n";
 
-/* The child, for the signal handler as well; 0 while there is none. */
+/* The child, also for the signal handler; 0 while there is none. */
 static volatile sig_atomic_t child_pid = 0;
 static int to_child = -1, from_child = -1;
 
@@ -58,7 +60,7 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
     fprintf(stderr, "pipe_floor: %s\n", line);
 }
 
-/* ---- the child's life ---- */
+/* ---- the child's process ---- */
 
 static sigset_t ending_signals(void)
 {
@@ -70,8 +72,9 @@ static sigset_t ending_signals(void)
     return signals;
 }
 
-/* Ends the child, then this process by the same signal. Everything is done here, with calls that are
- * safe in a handler, since a flag set just before a blocking read would be seen too late. */
+/* Kills the child, then ends this process by the same signal. All of it is done in the handler,
+ * with calls that are safe there, since a flag set just before a blocking read would be seen too
+ * late. */
 static void on_ending_signal(int number)
 {
     pid_t pid = (pid_t)child_pid;
@@ -81,7 +84,7 @@ static void on_ending_signal(int number)
             ;
     }
     signal(number, SIG_DFL);
-    raise(number); /* blocked in here: it comes when the handler returns */
+    raise(number); /* blocked in the handler, so it takes effect when the handler returns */
 }
 
 static void catch_ending_signals(void)
@@ -90,7 +93,7 @@ static void catch_ending_signals(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a child or a parent that is gone is an error of write */
+    signal(SIGPIPE, SIG_IGN); /* write then fails with EPIPE if the child or the parent is gone */
 }
 
 static void set_pipe_bytes(int fd, int wanted)
@@ -100,8 +103,8 @@ static void set_pipe_bytes(int fd, int wanted)
              strerror(errno));
 }
 
-/* With an empty environment, no inherited descriptor, and a process group of its own, so that a
- * Ctrl-C in a terminal reaches this side only. Returns an errno. */
+/* Launches the child with an empty environment, no inherited descriptors and its own process group,
+ * so that Ctrl-C in a terminal reaches only this process. Returns 0 or an errno. */
 static int launch(char **child_argv, int pipe_bytes)
 {
     int input[2], output[2];
@@ -125,7 +128,7 @@ static int launch(char **child_argv, int pipe_bytes)
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
 
-    /* No signal may come between the child's birth and the note of its pid. */
+    /* A signal between the spawn and the store of the pid would leave the child running. */
     sigprocmask(SIG_BLOCK, &ending, &before);
     posix_spawnattr_setsigmask(&attributes, &before);
     char *no_environment[] = {NULL};
@@ -142,13 +145,13 @@ static int launch(char **child_argv, int pipe_bytes)
     close(output[1]);
     to_child = input[1];
     from_child = output[0];
-    /* Of this end only: the child's end of the pipe is another open file. */
+    /* Affects this end only: the child's end of the pipe is another open file. */
     fcntl(to_child, F_SETFL, fcntl(to_child, F_GETFL) | O_NONBLOCK);
     return failure;
 }
 
-/* True if it has ended, and then it is reaped. The signals are blocked meanwhile: once reaped, its
- * pid may be somebody else's. */
+/* Reaps the child if it has ended; returns whether it did. Signals are blocked meanwhile, because
+ * the handler must not kill a reused pid. */
 static bool reap(int *status, int flags)
 {
     sigset_t ending = ending_signals(), before;
@@ -162,8 +165,8 @@ static bool reap(int *status, int flags)
     return got != 0;
 }
 
-/* Closes its input, which ends a child in good order, waits that long, kills it, reaps it. Returns
- * its wait status, or -1 if it had to be killed. */
+/* Closes the child's input, at which it should exit, and waits for `grace_ms`. Kills it if it has
+ * not ended by then. Returns its wait status, or -1 if it was killed. */
 static int end_child(int grace_ms)
 {
     int status = 0;
@@ -190,7 +193,7 @@ static void tell_how_it_ended(pid_t pid, int status)
         tell("child %ld ended with status %d", (long)pid, WEXITSTATUS(status));
 }
 
-/* Ends the child and this process, both for the worse. */
+/* Ends the child and this process after a failure. */
 _Noreturn static void give_up(int grace_ms, const char *why)
 {
     pid_t pid = (pid_t)child_pid;
@@ -209,7 +212,7 @@ _Noreturn static void stop(void)
     exit(EXIT_CHILD);
 }
 
-/* So that the first slice does not measure the child's start. */
+/* Waits for the answer to a ping, so that no slice measures the child's start. */
 static void wait_until_up(void)
 {
     const uint8_t ping[HEADER_BYTES] = {MESSAGE_PING, 0, 0, 0, LENGTH_BYTES};
@@ -228,7 +231,7 @@ static void wait_until_up(void)
 
 /* ---- commands and answers ---- */
 
-/* Waits for a line; false at the end of input. Notices a child that ends meanwhile. */
+/* Waits for a line; returns false at the end of input. Gives up if the child ends meanwhile. */
 static bool read_command(char *line, size_t size)
 {
     static char held[256];
@@ -286,7 +289,7 @@ static void answer(const void *bytes, size_t size)
 static void answer_slice(const struct slice *slice)
 {
     static int64_t *payload = NULL;
-    static size_t *next = NULL; /* of each client: where its next latency goes */
+    static size_t *next = NULL; /* for each client the position of its next latency */
     size_t values = 3 * slice->window + slice->samples.count;
     int64_t *larger = realloc(payload, values * sizeof *payload);
     if (next == NULL)
@@ -316,7 +319,7 @@ static void answer_slice(const struct slice *slice)
 
 /* ---- options ---- */
 
-/* A plain decimal number from `least` to `most`, or -1. */
+/* Parses a plain decimal number from `least` to `most`; returns -1 otherwise. */
 static long long number(const char *text, long long least, long long most)
 {
     size_t size = strlen(text);
@@ -375,7 +378,7 @@ static struct options parse_options(char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 1)
-        return EXIT_USAGE; /* without even a name, argv[1] would be out of bounds */
+        return EXIT_USAGE; /* without a program name argv[1] would be out of bounds */
     struct options options = parse_options(argv);
     static struct traffic traffic;
     static struct slice slice;

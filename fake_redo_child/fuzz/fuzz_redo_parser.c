@@ -1,9 +1,10 @@
 /*
- * The parser under a fuzzer: arbitrary input, arbitrarily split, and what must hold all the same.
+ * Fuzzes the parser: feeds arbitrary input, split arbitrarily, and checks what must always hold.
  *
- * The first two bytes of an input choose how the rest is split into pieces (SPLIT_BYTES, below). The
- * rest is fed three times: in these pieces, as a whole, and to an owner that gives up at some page.
- * Each piece lies in memory of exactly its size, so that a sanitizer sees the first byte read beyond.
+ * The first two bytes of an input (SPLIT_BYTES) choose how the rest is split into pieces. The rest
+ * is fed three times: in these pieces, as a whole, and in pieces to an owner that stops at some
+ * page. Each piece is in a buffer of exactly its size, so that a sanitizer detects any read beyond
+ * it.
  *
  *     make fuzz SECONDS=60          with libFuzzer
  *     fuzz_replay.c                 the same function over given files, with any compiler
@@ -18,13 +19,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SPLIT_BYTES 2u
 
-/* Of a run over one input. Two runs over the same bytes must leave the same. */
+/* The result of a run over one input. Two runs over the same bytes must give the same result. */
 struct trace {
     uint64_t answers;
     uint64_t warnings;
-    uint64_t digest;     /* of all answers: what they are to, and every byte of their pages */
-    uint64_t give_up_at; /* the answer at which the owner gives up; 0 for never */
-    bool ended;          /* no answer and no warning may come any more */
+    uint64_t digest;     /* of all answers: their kinds and every byte of their pages */
+    uint64_t give_up_at; /* the answer at which the owner stops the parser; 0 for never */
+    bool ended;          /* no answer and no warning may follow */
     bool good;
     char error[sizeof((struct redo_parser *)0)->error];
 };
@@ -69,7 +70,7 @@ static void take_warning(void *context, const char *text)
     trace->warnings++;
 }
 
-/* How large the next piece is: few different spans, so that small changes of the input keep them. */
+/* The size of the next piece. There are few spans, so that small changes of the input keep them. */
 static size_t next_piece(uint32_t *state, uint8_t choice)
 {
     static const uint32_t spans[] = {1, 4, 32, 512, 8192, 65536};
@@ -99,7 +100,7 @@ static void check_end(const struct redo_parser *parser, const struct trace *trac
         must(parser->error[0] != '\0', "a failure has an error");
 }
 
-/* `split` is NULL for one piece. */
+/* Feeds the input once. `split` is NULL for one piece. */
 static struct trace run(const uint8_t *bytes, size_t size, const uint8_t *split, uint64_t give_up_at)
 {
     static struct redo_parser parser;

@@ -1,5 +1,5 @@
 /*
- * Runs given files through a fuzz target once each: a main for compilers that have no libFuzzer.
+ * Runs a fuzz target once for each given file: a main() for compilers without libFuzzer.
  *
  *     fuzz_replay FILE...       exit status 0; 1 for a file that cannot be read; a crash crashes
  */
@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Larger than any input worth keeping. */
+/* Larger than any useful input. */
 #define MAX_INPUT_BYTES (1024u * 1024u)
 
 static int replay(const char *path)
@@ -27,7 +27,7 @@ static int replay(const char *path)
         fprintf(stderr, "fuzz_replay: cannot read %s\n", path);
     } else {
         printf("%s: %zu bytes\n", path, size);
-        fflush(stdout); /* before what may crash */
+        fflush(stdout); /* before the call, which may crash */
         LLVMFuzzerTestOneInput(data, size);
     }
     free(data);

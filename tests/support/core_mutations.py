@@ -672,8 +672,8 @@ _LAUNCHING = _of(
     ),
     (
         "a launch ends when it fails",
-        "        self.launching = False\n        self._hold_back(now_ns)\n",
-        "        self._hold_back(now_ns)\n",
+        "        self.launching = False\n        self._count_failure(now_ns)\n",
+        "        self._count_failure(now_ns)\n",
     ),
     (
         "the child that is there is used",
@@ -721,17 +721,18 @@ _BACK_OFF = _of(
     "lifecycle",
     (
         "a failed launch delays the next one",
-        "        self.launching = False\n        self._hold_back(now_ns)\n",
+        "        self.launching = False\n        self._count_failure(now_ns)\n",
         "        self.launching = False\n",
     ),
     (
         "a child that answered nothing delays the next launch",
-        "        elif failure.cause not in _NOBODYS_FAULT:\n            self._hold_back(now_ns)\n",
+        "        elif failure.cause not in _NOT_A_CHILD_FAULT:\n"
+        "            self._count_failure(now_ns)\n",
         "",
     ),
     (
         "what is nobody's fault delays no launch",
-        "elif failure.cause not in _NOBODYS_FAULT:",
+        "elif failure.cause not in _NOT_A_CHILD_FAULT:",
         "else:",
     ),
     (
@@ -746,13 +747,13 @@ _BACK_OFF = _of(
     ),
     (
         "a child that answered resets the back-off",
-        "            self._fruitless = 0\n        elif",
+        "            self._failures_in_row = 0\n        elif",
         "            pass\n        elif",
     ),
     (
         "failures in a row are counted",
-        "self._fruitless += 1",
-        "self._fruitless = 1",
+        "self._failures_in_row += 1",
+        "self._failures_in_row = 1",
     ),
     (
         "the first failures delay nothing",
@@ -789,33 +790,33 @@ _BACK_OFF = _of(
     ),
     (
         "a launch that is held back waits",
-        "        if held_back_ns <= 0:\n",
+        "        if delay_ns <= 0:\n",
         "        if True:\n",
     ),
     (
         "the wait is over at its very end",
-        "        if held_back_ns <= 0:\n",
-        "        if held_back_ns < 0:\n",
+        "        if delay_ns <= 0:\n",
+        "        if delay_ns < 0:\n",
     ),
     (
         "a launch held back past the deadline is an error at once",
-        "        if now_ns + held_back_ns >= deadline_ns:\n",
+        "        if now_ns + delay_ns >= deadline_ns:\n",
         "        if False:\n",
     ),
     (
         "a launch held back to the very deadline is an error",
-        "        if now_ns + held_back_ns >= deadline_ns:\n",
-        "        if now_ns + held_back_ns > deadline_ns:\n",
+        "        if now_ns + delay_ns >= deadline_ns:\n",
+        "        if now_ns + delay_ns > deadline_ns:\n",
     ),
     (
         "a launch is held back from now on",
-        "        if now_ns + held_back_ns >= deadline_ns:\n",
-        "        if held_back_ns >= deadline_ns:\n",
+        "        if now_ns + delay_ns >= deadline_ns:\n",
+        "        if delay_ns >= deadline_ns:\n",
     ),
     (
         "a launch is held back to the last nanosecond",
-        "        if held_back_ns <= 0:\n",
-        "        if held_back_ns <= 1:\n",
+        "        if delay_ns <= 0:\n",
+        "        if delay_ns <= 1:\n",
     ),
     (
         "nanoseconds are integers",
@@ -824,7 +825,7 @@ _BACK_OFF = _of(
     ),
     (
         "a launch held back waits no longer than that",
-        "return Plan(wait_ns=held_back_ns)",
+        "return Plan(wait_ns=delay_ns)",
         "return Plan()",
     ),
 )
@@ -875,7 +876,7 @@ _CHILDREN = _of(
     ),
     (
         "the end of a child that is nobody's fault is no warning",
-        "level = logging.INFO if failure.cause in _NOBODYS_FAULT else logging.WARNING",
+        "level = logging.INFO if failure.cause in _NOT_A_CHILD_FAULT else logging.WARNING",
         "level = logging.WARNING",
     ),
     (
@@ -964,7 +965,7 @@ _RETRIES = _of(
     ),
     (
         "nobody is charged for what is nobody's fault",
-        " and error.cause not in _NOBODYS_FAULT\n",
+        " and error.cause not in _NOT_A_CHILD_FAULT\n",
         "\n",
     ),
     (
@@ -974,13 +975,13 @@ _RETRIES = _of(
     ),
     (
         "not everybody is charged before HOPELESS_AFTER children answered nothing",
-        "self._fruitless >= HOPELESS_AFTER",
-        "self._fruitless >= HOPELESS_AFTER - 1",
+        "self._failures_in_row >= HOPELESS_AFTER",
+        "self._failures_in_row >= HOPELESS_AFTER - 1",
     ),
     (
         "everybody is charged once HOPELESS_AFTER children answered nothing",
-        "self._fruitless >= HOPELESS_AFTER",
-        "self._fruitless > HOPELESS_AFTER",
+        "self._failures_in_row >= HOPELESS_AFTER",
+        "self._failures_in_row > HOPELESS_AFTER",
     ),
     (
         "a failed launch is charged",

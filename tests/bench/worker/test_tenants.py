@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-import walredo.async_manager
-import walredo.sync_manager
+import walredo.transport.pipes
 from bench.cases import placement
 from bench.cases.notations import PER_TENANT
 from bench.machine.cgroup import tasks_left
@@ -198,8 +197,7 @@ def test_where_one_cannot_be_launched_all_are_ended(
     manager: str, succeeding: int, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launches = _Launches(succeeding)
-    for module in (walredo.sync_manager, walredo.async_manager):
-        monkeypatch.setattr(module, "Child", launches)
+    monkeypatch.setattr(walredo.transport.pipes, "Child", launches)
     with pytest.raises(LaunchError, match="no more of them"):
         open_subject(tenants(spec, manager, clients=24))
     assert len(launches.children) == succeeding

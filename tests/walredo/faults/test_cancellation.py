@@ -21,8 +21,7 @@ from typing import Any
 
 import pytest
 
-import walredo.async_manager
-import walredo.sync_manager
+import walredo.transport.pipes
 from bench.places import ROOT
 from tests.support.children import command_of
 from tests.support.managers import (
@@ -169,7 +168,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setattr(walredo.async_manager, "Child", made)
+    monkeypatch.setattr(walredo.transport.pipes, "Child", made)
     yield made
     made.open.set()
 
@@ -479,7 +478,7 @@ def test_a_launch_that_fails_in_an_unforeseen_way_holds_nobody_up(
 
     async def body(manager: AsyncRedoManager) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(walredo.async_manager, "Child", refuse)
+            patched.setattr(walredo.transport.pipes, "Child", refuse)
             patched.setattr(threading, "excepthook", lambda _: None)
             async with asyncio.timeout(2):
                 with pytest.raises((LaunchError, RuntimeError)):
@@ -616,7 +615,7 @@ def test_an_interrupted_wait_for_a_launch(
 ) -> None:
     gate = Gate()
     gate.open.clear()
-    monkeypatch.setattr(walredo.sync_manager, "Child", gate)
+    monkeypatch.setattr(walredo.transport.pipes, "Child", gate)
     manager = driver()
     with ThreadPoolExecutor(2) as pool:
         launching = pool.submit(manager.redo, make_request(1))
@@ -637,7 +636,7 @@ def test_an_interrupted_launch_leaves_the_manager_usable(
     gate.open.clear()
     manager = driver()
     with monkeypatch.context() as patched, ThreadPoolExecutor(2) as pool:
-        patched.setattr(walredo.sync_manager, "Child", gate)
+        patched.setattr(walredo.transport.pipes, "Child", gate)
         interrupting = pool.submit(interrupt_main_when, gate.waiting.is_set)
         waiting = pool.submit(lambda: gate.waiting.wait(SLACK_S) and manager.redo(make_request(1)))
         with pytest.raises(KeyboardInterrupt):

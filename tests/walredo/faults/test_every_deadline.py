@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-import walredo.sync_manager
+import walredo.transport.pipes
 from tests.support.children import command_of
 from tests.support.managers import SLACK_S, Driver, SyncDriver, eventually, make_request, page_of
 from tests.walredo.faults.test_cancellation import Gate, stop
@@ -133,7 +133,7 @@ def assert_all_is_well(callers: Callers) -> None:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     made = Gate()
-    monkeypatch.setattr(walredo.sync_manager, "Child", made)
+    monkeypatch.setattr(walredo.transport.pipes, "Child", made)
     return made
 
 

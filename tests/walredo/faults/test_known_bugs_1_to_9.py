@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import pytest
 
 import walredo.async_manager
 import walredo.sync_manager
+import walredo.transport.pipes
 from bench.places import ROOT
 from tests.support.children import command_of
 from tests.support.managers import (
@@ -52,7 +53,8 @@ from walredo import (
     RedoRequest,
 )
 from walredo.child import Child
-from walredo.session import Session
+from walredo.transport.base import Chunks
+from walredo.transport.pipes import PipeTransport
 
 Start = Callable[..., Driver]
 
@@ -89,9 +91,8 @@ def on_its_loop(driver: Driver, call: Callable[[], Result]) -> Result:
 
 
 def replace_child(monkeypatch: pytest.MonkeyPatch, launch: Callable[..., Child]) -> None:
-    """Has both managers launch their children by that."""
-    for module in (walredo.sync_manager, walredo.async_manager):
-        monkeypatch.setattr(module, "Child", launch)
+    """Makes both managers launch their children with ``launch``."""
+    monkeypatch.setattr(walredo.transport.pipes, "Child", launch)
 
 
 @contextlib.contextmanager
@@ -341,14 +342,14 @@ def test_bug_07_a_page_with_a_hang_up_is_a_page(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """7: a page that came together with the hang-up was thrown away."""
-    original = Session.write_input
+    original = PipeTransport.send
 
-    def and_it_ends(session: Session[Any], chunks: Sequence[bytes | memoryview]) -> int:
-        count = original(session, chunks)
-        assert eventually(lambda: has_ended(session.child.pid))
+    def and_it_ends(transport: PipeTransport, chunks: Chunks) -> int:
+        count = original(transport, chunks)
+        assert eventually(lambda: has_ended(transport.child.pid))
         return count
 
-    monkeypatch.setattr(Session, "write_input", and_it_ends)
+    monkeypatch.setattr(PipeTransport, "send", and_it_ends)
     driver = start(child_command=misbehaving("answer-then-exit"))
     assert driver.redo(make_request(1), GC_COMPACTION) == page_of(make_request(1))
     # Nor is the hang-up, which stays, looked at for ever.

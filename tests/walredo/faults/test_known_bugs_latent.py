@@ -9,9 +9,8 @@ import os
 import signal
 import threading
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -42,7 +41,8 @@ from walredo import (
     ShutDownError,
     WalRecord,
 )
-from walredo.session import Session
+from walredo.transport.base import Chunks
+from walredo.transport.pipes import PipeTransport
 
 Start = Callable[..., Driver]
 
@@ -215,23 +215,27 @@ def test_bug_l4_a_page_is_not_lost_to_anothers_broken_write(
 ) -> None:
     """L4: a write that failed ended the child's streams, with the last page still in them."""
     requests = [make_request(1), make_request(2)]
+    send, receive = PipeTransport.send, PipeTransport.receive
+    pids: list[int] = []  # the first child's, once it has answered the ping
+    writes: list[int] = []
+
+    def and_the_child_ends(transport: PipeTransport, chunks: Chunks) -> int:
+        if not pids:
+            return send(transport, chunks)
+        writes.append(transport.child.pid)
+        count = send(transport, chunks)
+        assert transport.child.pid not in pids or eventually(lambda: has_ended(pids[0]))
+        return count
+
+    def not_before_the_second_write(transport: PipeTransport, space: memoryview) -> int | None:
+        return None if pids and writes == pids else receive(transport, space)
+
+    monkeypatch.setattr(PipeTransport, "send", and_the_child_ends)
+    monkeypatch.setattr(PipeTransport, "receive", not_before_the_second_write)
     driver = start(child_command=command_of("c", "--fault", "exit-after-reply:at=1"))
     driver.ping()
     pid = pid_of(driver)
-    write_input, read_output = Session.write_input, Session.read_output
-    writes: list[int] = []
-
-    def and_the_child_ends(session: Session[Any], chunks: Sequence[bytes | memoryview]) -> int:
-        writes.append(session.child.pid)
-        count = write_input(session, chunks)
-        assert session.child.pid != pid or eventually(lambda: has_ended(pid))
-        return count
-
-    def not_before_the_second_write(session: Session[Any]) -> int | None:
-        return None if writes == [pid] else read_output(session)
-
-    monkeypatch.setattr(Session, "write_input", and_the_child_ends)
-    monkeypatch.setattr(Session, "read_output", not_before_the_second_write)
+    pids.append(pid)
     if isinstance(driver, AsyncDriver):
         manager = driver.manager
 
