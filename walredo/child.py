@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 import warnings
-from collections.abc import Sequence
 
 from walredo.config import MAX_PIPE_BYTES
 from walredo.errors import LaunchError
@@ -30,15 +29,12 @@ class Child:
     still read from it: the kernel could reuse its number at once.
     """
 
-    def __init__(
-        self, command: tuple[str, ...], pipe_bytes: int, extra_fds: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:
         """Starts the child; returns once its program has been executed. Raises LaunchError.
 
         Blocks for about a millisecond. The child gets an empty environment, and no descriptors but
-        its three streams and ``extra_fds``, which keep their numbers. It leads its own process
-        group, so that a terminal's Ctrl-C reaches the manager only, and so that the processes that
-        the child starts end with it.
+        its three streams. It leads its own process group, so that a terminal's Ctrl-C reaches the
+        manager only, and so that the processes that the child starts end with it.
         """
         started_ns = time.monotonic_ns()
         self._reap_lock = threading.Lock()
@@ -55,7 +51,6 @@ class Child:
                 stderr=subprocess.PIPE,
                 env={},
                 close_fds=True,
-                pass_fds=extra_fds,
                 process_group=0,
             )
         except (OSError, ValueError) as error:

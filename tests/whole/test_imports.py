@@ -26,6 +26,7 @@ LAYERS = (
     ("walredo.errors",),
     ("walredo.wire", "walredo.request"),
     ("walredo.child", "walredo.pipeline"),
+    ("walredo.transport*",),
     ("walredo.lifecycle",),
     ("walredo.*manager*",),
     ("walredo",),
@@ -396,7 +397,7 @@ def test_rules_see_a_wrong_arrow() -> None:
     assert loaded_with(modules, "bench.worker") == {"bench", "bench.worker"}
     assert third_party(modules["bench"]) == ["numpy (line 1)"]
     assert third_party(modules["bench.worker"]) == ["rich (line 2)"]
-    assert (layer_of("walredo.wire"), layer_of("walredo.sync_manager")) == (1, 4)
+    assert (layer_of("walredo.wire"), layer_of("walredo.sync_manager")) == (1, 5)
     assert layer_of("walredo.status") is None
 
 

@@ -42,11 +42,7 @@ class Transport(Protocol):
     """What a poll function reports when ``send`` may make progress again."""
 
     def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:
-        """Launches the child. Blocks for about a millisecond. Raises LaunchError.
-
-        A transport that shares more than the three standard streams passes ``Child`` the extra
-        descriptors and appends arguments to ``command`` that tell the child their numbers.
-        """
+        """Launches the child. Blocks for about a millisecond. Raises LaunchError."""
 
     def send(self, chunks: Chunks) -> int:
         """Sends as much of the chunks as fits and returns the number of bytes. Never blocks.
