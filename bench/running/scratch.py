@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.interrupts import held_back
 from bench.running.processes import end_all
 
 
@@ -27,12 +28,18 @@ def scratch_folder() -> Iterator[Path]:
     Whatever the suite has started ends before the folder goes: a worker that nobody knows of yet,
     as an interruption came where it was started, might still write to it.
     """
+    folder: tempfile.TemporaryDirectory[str] | None = None
     try:
-        folder = tempfile.TemporaryDirectory(prefix="walredo-bench-")
-    except OSError as error:
-        raise no_room(os.environ.get("TMPDIR") or "/tmp", error) from error
-    with folder as name:
         try:
-            yield Path(name)
-        finally:
+            # An interruption between making the folder and noting it would leave it behind.
+            with held_back():
+                folder = tempfile.TemporaryDirectory(prefix="walredo-bench-")
+        except OSError as error:
+            raise no_room(os.environ.get("TMPDIR") or "/tmp", error) from error
+        yield Path(folder.name)
+    finally:
+        # So would one that stops the removal halfway.
+        with held_back():
             end_all()
+            if folder is not None:
+                folder.cleanup()

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ SAID_LATER = (
 )
 
 IMPORTS = """
-import os, signal, subprocess
+import os, shutil, signal, subprocess, tempfile
 from pathlib import Path
 from bench.results import claim
 from bench.results import environment
@@ -59,6 +59,7 @@ BEFORE_THE_FIRST_RUN = {
     "the file is claimed": "interrupt_at(claim, '_take', n, after=True)",
     "the place is tried": "interrupt_at(cli_run, 'check_place', n)",
     "the disk is tried": "interrupt_at(Path, 'write_bytes', n, after=True)",
+    "the scratch folder is made": "interrupt_at(tempfile, 'mkdtemp', n, after=True)",
     "programs are looked for": "interrupt_at(cli_run, 'prepare', n)",
     "the sandbox is tried": "interrupt_at(equipment, 'sandbox_allowed', n, after=True)",
     "the traffic is written": "interrupt_at(equipment, 'write_traffic', n, after=True)",
@@ -101,6 +102,7 @@ AFTER_THE_LAST_RUN = {
     "a picture is squeezed": "interrupt_at(figures, '_with_palette', n)",
     "a picture is written": "interrupt_at(os, 'fsync', n, call=5)",  # of the file: two per round
     "what is left is ended": "interrupt_at(cli_run, 'end_all', n)",
+    "the scratch folder is removed": "interrupt_at(shutil, 'rmtree', n)",
     "all is done": "interrupt_at(interrupts, 'uninstall', n)",
 }
 AT_A_COMMAND = {
@@ -200,12 +202,6 @@ def compiler() -> None:
         find_compiler()
     except CompilerMissing as missing:
         pytest.skip(str(missing))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SuiteServer]:
-    with SuiteServer() as made:
-        yield made
 
 
 def in_turn(moments: Iterable[str]) -> list[tuple[str, signal.Signals]]:
