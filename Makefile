@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab selftest check bench bench-quick history peer test test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
+.PHONY: ab selftest check bench bench-quick history peer test test-exhaustive test-all test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -84,8 +84,14 @@ compiled: $(RUNTIME)
 
 # Many tests wait for a deadline or a child: more at once than there are CPUs.
 TEST_JOBS ?= 4
-test: compiled $(DEV) ## run the tests (ARGS="-k name")
+test: compiled $(DEV) ## run the tests but the exhaustive ones (5 minutes; ARGS="-k name")
 	@$(RUN) -m pytest -n $(TEST_JOBS) $(ARGS)
+
+test-exhaustive: compiled $(DEV) ## run the tests marked exhaustive: what `make test` leaves out (ARGS="-k name")
+	@$(RUN) -m pytest -n $(TEST_JOBS) -m exhaustive $(ARGS)
+
+test-all: compiled $(DEV) ## run every test, as .ci/run does in two steps (ARGS="-k name")
+	@$(RUN) -m pytest -n $(TEST_JOBS) -m "" $(ARGS)
 
 test-faults: compiled $(DEV) ## print what callers get under every fault of the child, as in docs/fault-matrix.md
 	@$(RUN) -m tests.support.fault_matrix

@@ -27,6 +27,7 @@ from tests.support.managers import (
     open_descriptors,
     own_children,
 )
+from tests.support.suite_server import SuiteServer
 
 # No test asserts a time: a busy machine must not fail one.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -77,6 +78,13 @@ def start(kind: str) -> Iterator[Callable[..., Driver]]:
     assert own_children() == set()
     assert eventually(lambda: threading.active_count() <= threads)
     assert len(open_descriptors()) == len(before)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[SuiteServer]:
+    """Runs whole suites without the price of a fresh interpreter for each."""
+    with SuiteServer() as made:
+        yield made
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from bench.places import ROOT
 
+_OF_MAKE = ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")
 _PACKAGES = ("bench", "walredo", "fake_redo_child")
 
 
@@ -35,3 +37,11 @@ def install_python(checkout: Path) -> None:
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     python.chmod(0o755)
     (checkout / ".venv" / ".runtime-installed").touch()
+
+
+def environment_of_make() -> dict[str, str]:
+    """The environment for a make that a test starts: without what a make above passes on.
+
+    `make test ARGS=...` would hand its ARGS to each make below it.
+    """
+    return {name: text for name, text in os.environ.items() if name not in _OF_MAKE}

@@ -28,6 +28,7 @@ if __name__ == "__main__":
 from bench import __main__ as program  # noqa: E402
 from bench import interrupts  # noqa: E402
 from bench.cli import run as cli_run  # noqa: E402
+from bench.cli.main import COMMANDS, make_parser  # noqa: E402
 from tests.support.suites import Ended, kill_session, session_of  # noqa: E402
 
 
@@ -139,6 +140,8 @@ def _do(job: Mapping[str, Any]) -> NoReturn:
 
 def main() -> None:
     """Does the jobs of its input."""
+    for command in COMMANDS:
+        make_parser(command)  # loads what the command needs
     gc.freeze()
     for line in sys.stdin:
         # Until the command line has been called, the job would not know what to do with them.

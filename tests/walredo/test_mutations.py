@@ -213,6 +213,7 @@ def test_the_true_core_passes() -> None:
         assert outcome.status == ALL_PASSED, outcome.output
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_a_broken_rule_fails_a_test(batch: int) -> None:
     mutants = MUTANTS[batch::BATCHES]

@@ -16,7 +16,7 @@ from bench.cases.config import load_profile, override, profiles
 from bench.cli.main import parse
 from bench.cli.options import given_options
 from bench.places import ROOT
-from tests.support.checkouts import install_python, make_checkout
+from tests.support.checkouts import environment_of_make, install_python, make_checkout
 
 PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PAGES}
@@ -109,6 +109,7 @@ def test_every_picture_is_shown() -> None:
     assert shown_images() == set(IMAGES.iterdir())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(300)  # every picture is drawn
 def test_pages_and_pictures_are_what_the_kept_results_say(tmp_path: Path) -> None:
     """All but what is altered here, which is named."""
@@ -166,5 +167,10 @@ def test_make_figures_without_a_result(tmp_path: Path) -> None:
 
 def make_figures(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["make", "-s", "figures", *words], cwd=clone, capture_output=True, text=True, check=False
+        ["make", "-s", "figures", *words],
+        cwd=clone,
+        env=environment_of_make(),
+        capture_output=True,
+        text=True,
+        check=False,
     )

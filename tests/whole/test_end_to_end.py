@@ -21,6 +21,7 @@ from bench.places import ROOT
 from bench.results.result_file import ResultFile
 from fake_redo_child.build import CompilerMissing, find_compiler
 from tests.support.managers import SLACK_S, eventually
+from tests.support.suite_server import SuiteServer
 from tests.support.suites import LIMIT_S, Ended, Suite, run, session_of
 
 QUICK = (
@@ -143,10 +144,10 @@ def test_every_run_has_its_metadata(quick: tuple[Path, Ended]) -> None:
         assert not {"hostname", "python_executable"} & set(metadata)
 
 
-def test_cpu_usage_is_known_once_there_is_enough_of_it(tmp_path: Path) -> None:
+def test_cpu_usage_is_known_once_there_is_enough_of_it(tmp_path: Path, server: SuiteServer) -> None:
     path = tmp_path / "r.json"
     command = "run --profile quick --rounds 1 --seconds 0.6 --workload short --clients 4"
-    ended = run(tmp_path, *command.split(), "--manager", "async,floor", "-o", str(path))
+    ended = server.run(tmp_path, *command.split(), "--manager", "async,floor", "-o", str(path))
     assert ended.status == 0
     for name, one in runs_of(path):
         metadata = one.get_metadata()
@@ -183,7 +184,9 @@ def test_numbers_of_a_run_agree_with_each_other(quick: tuple[Path, Ended]) -> No
         assert (data["redo_self_check"] == "ok") == (off <= 0.02), name
 
 
-def test_littles_law_holds_for_every_case(quick: tuple[Path, Ended], tmp_path: Path) -> None:
+def test_littles_law_holds_for_every_case(
+    quick: tuple[Path, Ended], tmp_path: Path, server: SuiteServer
+) -> None:
     # A client that was kept off the CPU may miss it, so each case has some rounds to keep it in.
     path = tmp_path / "r.json"
     path.write_bytes(quick[0].read_bytes())
@@ -196,7 +199,7 @@ def test_littles_law_holds_for_every_case(quick: tuple[Path, Ended], tmp_path: P
         }
         if kept == CASES:
             return
-        ended = run(tmp_path, "run", "--resume", str(path), "--rounds", str(rounds))
+        ended = server.run(tmp_path, "run", "--resume", str(path), "--rounds", str(rounds))
         assert ended.status == 0, ended.err
     raise AssertionError(f"no round in which {CASES - kept} kept Little's law")
 
@@ -214,20 +217,22 @@ def test_pyperf_reads_it(command: str, quick: tuple[Path, Ended]) -> None:
     assert "short" in done.stdout
 
 
-def test_the_bench_reads_it_too(quick: tuple[Path, Ended], tmp_path: Path) -> None:
+def test_the_bench_reads_it_too(
+    quick: tuple[Path, Ended], tmp_path: Path, server: SuiteServer
+) -> None:
     path = quick[0]
-    shown = run(tmp_path, "show", "--json", str(path))
+    shown = server.run(tmp_path, "show", "--json", str(path))
     assert {case["name"] for case in json.loads(shown.out)["cases"]} == CASES
-    drawn = run(tmp_path, "plot", str(path), "--format", "svg", "-o", str(tmp_path / "p"))
+    drawn = server.run(tmp_path, "plot", str(path), "--format", "svg", "-o", str(tmp_path / "p"))
     assert drawn.status == 0
     assert (tmp_path / "p-latency.svg").exists()
 
 
-def test_other_dimensions_are_in_the_names(tmp_path: Path) -> None:
+def test_other_dimensions_are_in_the_names(tmp_path: Path, server: SuiteServer) -> None:
     path = tmp_path / "r.json"
     command = "run --profile quick --rounds 1 --seconds 0.01 --warmup-s 0 --manager async,sync"
     more = "--workload ping,short+image --clients 2 --child c,python"
-    ended = run(tmp_path, *command.split(), *more.split(), "-o", str(path))
+    ended = server.run(tmp_path, *command.split(), *more.split(), "-o", str(path))
     assert ended.status == 0, ended.err
     assert {name for name, _ in runs_of(path)} == {
         f"{manager}/{workload}/n=2{child}"
@@ -258,7 +263,9 @@ def interrupted(folder: Path, path: Path, number: signal.Signals) -> Ended:
         suite.kill()
 
 
-def test_ctrl_c_keeps_the_finished_rounds_and_resume_does_the_rest(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_finished_rounds_and_resume_does_the_rest(
+    tmp_path: Path, server: SuiteServer
+) -> None:
     path = tmp_path / "r.json"
     ended = interrupted(tmp_path, path, signal.SIGINT)
     assert ended.status == 130
@@ -278,13 +285,13 @@ def test_ctrl_c_keeps_the_finished_rounds_and_resume_does_the_rest(tmp_path: Pat
     first = ResultFile.load(path).run_count
     assert first == 3
 
-    resumed = run(tmp_path, *ended.last_line.partition("python -m bench ")[2].split())
+    resumed = server.run(tmp_path, *ended.last_line.partition("python -m bench ")[2].split())
     assert resumed.status == 0, resumed.err
     assert "3 cases, 4 rounds, 1 done before" in resumed.err
     result = ResultFile.load(path)
     assert result.rounds() == (1, 2, 3, 4)
     assert result.run_count == 12
-    assert {one.name for one in tmp_path.iterdir()} == {"r.json", "tmp"}
+    assert {one.name for one in tmp_path.iterdir()} == {"r.json"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM])
@@ -314,26 +321,22 @@ def test_a_suite_that_is_killed_leaves_no_process_for_long(tmp_path: Path) -> No
 
 # --- Wrong answers --------------------------------------------------------------------------------
 
-DRIVER = """
-    import sys
-    from dataclasses import replace
-    sys.path.insert(0, {root!r})
-    from bench.cli import run
-    from bench.cli.main import main
-    prepare = run.prepare
-    def altered(config, folder, interpreters):
-        made = prepare(config, folder, interpreters)
-        {change}
-        return made
-    run.prepare = altered
-    sys.exit(main(sys.argv[1:]))
+ALTERED = """
+import sys
+from dataclasses import replace
+prepare = cli_run.prepare
+def altered(config, folder, interpreters):
+    made = prepare(config, folder, interpreters)
+    {change}
+    return made
+cli_run.prepare = altered
 """
 WRONG_FILE = (
     "path = made.traffic['short'].pages; pages = bytearray(path.read_bytes());"
     " pages[8191] ^= 1; path.write_bytes(pages)"
 )
 WRONG_CHILD = (
-    "wrong = {{'c': (sys.executable, {child!r})}};"
+    "wrong = {'c': (sys.executable, child)};"
     " made = replace(made, child_commands=made.child_commands | wrong)"
 )
 CHILD = """
@@ -361,18 +364,17 @@ CHILD = """
 """
 
 
-@pytest.mark.parametrize("wrong", ["file", "child"])
-def test_wrong_pages_fail_their_runs_and_the_others_go_on(wrong: str, tmp_path: Path) -> None:
-    child, driver, path = (tmp_path / name for name in ("child.py", "driver.py", "r.json"))
+@pytest.mark.parametrize("change", [WRONG_FILE, WRONG_CHILD], ids=["file", "child"])
+def test_wrong_pages_fail_their_runs_and_the_others_go_on(
+    change: str, server: SuiteServer, tmp_path: Path
+) -> None:
+    child, path = tmp_path / "child.py", tmp_path / "r.json"
     child.write_text(textwrap.dedent(CHILD).format(root=str(ROOT)))
-    change = WRONG_FILE if wrong == "file" else WRONG_CHILD.format(child=str(child))
-    driver.write_text(textwrap.dedent(DRIVER).format(root=str(ROOT), change=change))
     command = "run --profile quick --rounds 2 --seconds 0.05 --warmup-s 0.01 --clients 3"
-    ended = run(
-        tmp_path,
-        *command.split(),
-        *("--workload", "ping,short", "-o", str(path)),
-        program=(str(driver),),
+    ended = server.run(
+        *(tmp_path, *command.split(), "--workload", "ping,short", "-o", str(path)),
+        code=ALTERED.format(change=change),
+        child=str(child),
     )
     assert ended.status == 1
     assert "Traceback" not in ended.err

@@ -12,7 +12,7 @@ import pytest
 from bench.places import ROOT
 from bench.results.suite_file import read_suite
 from bench.running.equipment.workload_file import read_workload
-from tests.support.suites import run
+from tests.support.suite_server import SuiteServer
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -27,7 +27,7 @@ def test_there_is_a_command_for_each_of_the_three() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page(command: str, tmp_path: Path) -> None:
+def test_a_command_of_the_page(command: str, tmp_path: Path, server: SuiteServer) -> None:
     python, dash_m, bench, *words = shlex.split(command)
     assert (python, dash_m, bench) == ("python", "-m", "bench")
     if "-o" in words:
@@ -35,7 +35,9 @@ def test_a_command_of_the_page(command: str, tmp_path: Path) -> None:
     # Without a C compiler as well; the page's own child stays.
     if words[0] == "run" and "--child" not in words:
         words += ["--child", "python"]
-    ended = run(tmp_path, *(word.replace("python3 ", f"{sys.executable} ") for word in words))
+    ended = server.run(
+        tmp_path, *(word.replace("python3 ", f"{sys.executable} ") for word in words)
+    )
     assert ended.status == 0, ended.err
     for result in tmp_path.glob("own-*.json"):
         assert len(read_suite(result)) >= 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from bench.places import ROOT
 from fake_redo_child.build import CompilerMissing, find_compiler
-from tests.support.checkouts import install_python, make_checkout
+from tests.support.checkouts import environment_of_make, install_python, make_checkout
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 
@@ -73,6 +72,7 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(300)  # it measures for real; a busy machine must not fail it
 def test_what_the_page_says(clone: Path) -> None:
     try:
@@ -83,7 +83,7 @@ def test_what_the_page_says(clone: Path) -> None:
         done = subprocess.run(
             ["sh", "-e", "-c", step.script],
             cwd=clone,
-            env={**os.environ, "COLUMNS": "100"},
+            env={**environment_of_make(), "COLUMNS": "100"},
             capture_output=True,
             text=True,
             timeout=100,

@@ -25,7 +25,7 @@ from bench.show.pictures.choice import draw
 from bench.show.summary import as_data, print_summary
 from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 from tests.support.made_up_runs import Bench
-from tests.support.suites import run
+from tests.support.suite_server import SuiteServer
 from tests.support.synthetic import int64s, reading, save, steady_record
 
 MS = PERIOD_NS
@@ -207,13 +207,13 @@ def test_what_cannot_be_is_refused_before_anything_is_launched(bench: Bench) -> 
     assert "caller" in bench.refuses("run --profile stall --topology per-tenant")
 
 
-def test_a_real_run_measures_every_caller(tmp_path: Path) -> None:
+def test_a_real_run_measures_every_caller(tmp_path: Path, server: SuiteServer) -> None:
     path = tmp_path / "real.json"
     command = (
         "run --profile stall --rounds 1 --slices 2 --seconds 0.02 --warmup-s 0.001 --clients 3"
         f" --child python --cost none -o {path}"
     )
-    ended = run(tmp_path, *command.split())
+    ended = server.run(tmp_path, *command.split())
     assert ended.status == 0, ended.err
     summary = load_summary(path)
     assert not summary.failures

@@ -25,7 +25,7 @@ from bench.machine.machine import Machine, Moment
 from bench.machine.pyperf_system import OPERATIONS, Reading, as_cpu_list, cpu_list, readings
 from bench.places import ROOT
 from tests.support.made_up_runs import RUN, Bench
-from tests.support.suites import run
+from tests.support.suite_server import SuiteServer
 
 CPU = "sys/devices/system/cpu"
 QUIET = {
@@ -613,8 +613,8 @@ def test_the_line_before_a_measurement_waits_for_nothing(monkeypatch: pytest.Mon
     assert err.getvalue().count("\n") <= 1
 
 
-def test_this_machine(tmp_path: Path) -> None:
-    done = run(tmp_path, "check", "--json")
+def test_this_machine(tmp_path: Path, server: SuiteServer) -> None:
+    done = server.run(tmp_path, "check", "--json")
     assert done.err == ""
     data = json.loads(done.out)
     severities = [one["severity"] for one in data["findings"]]

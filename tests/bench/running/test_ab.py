@@ -234,6 +234,7 @@ def own_checkout(tmp_path: Path) -> Path:
     return make_checkout(tmp_path / "own")
 
 
+@pytest.mark.exhaustive
 def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) -> None:
     with (own_checkout / "walredo" / "pipeline.py").open("a") as pipeline:
         pipeline.write(SLOWER_BY_20_US)

@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.places import ROOT
 from bench.results.result_file import ResultFile
 from bench.running.equipment.interpreters import find_interpreters
-from tests.support.suites import run
+from tests.support.suite_server import SuiteServer
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +149,13 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
         find_interpreters([str(tmp_path / "none")])
 
 
-def test_cases_of_two_interpreters_are_measured_in_one_run(bare: Path, tmp_path: Path) -> None:
+def test_cases_of_two_interpreters_are_measured_in_one_run(
+    bare: Path, tmp_path: Path, server: SuiteServer
+) -> None:
     result = tmp_path / "result.json"
     words = "run --profile quick --manager sync,async --workload short --clients 1 --child python"
     words += " --rounds 1 --seconds 0.02 --slices 1"
-    ended = run(tmp_path, *words.split(), "--python", f"this,bare={bare}", "-o", str(result))
+    ended = server.run(tmp_path, *words.split(), "--python", f"this,bare={bare}", "-o", str(result))
     assert ended.status == 0, ended.err
     file = ResultFile.load(result)
     assert file.run_count == 4
@@ -162,15 +164,17 @@ def test_cases_of_two_interpreters_are_measured_in_one_run(bare: Path, tmp_path:
     assert '"redo_worker_gil"' in text
     assert f"bare: CPython {sys.version_info.major}" in text
     again = ("run", "--resume", str(result), "--rounds", "2")
-    assert "--python bare" in run(tmp_path, *again).last_line  # its place is not in the file
-    more = run(tmp_path, *again, "--python", f"this,bare={bare}")
+    assert "--python bare" in server.run(tmp_path, *again).last_line  # its place is not in the file
+    more = server.run(tmp_path, *again, "--python", f"this,bare={bare}")
     assert more.status == 0, more.err
     assert ResultFile.load(result).run_count == 8
 
 
-def test_uvloop_is_refused_where_that_interpreter_has_none(bare: Path, tmp_path: Path) -> None:
+def test_uvloop_is_refused_where_that_interpreter_has_none(
+    bare: Path, tmp_path: Path, server: SuiteServer
+) -> None:
     words = ("--manager", "async-uvloop", "--workload", "short", "--clients", "1")
-    ended = run(tmp_path, "run", *words, "--python", f"this,bare={bare}")
+    ended = server.run(tmp_path, "run", *words, "--python", f"this,bare={bare}")
     assert ended.status == 2
     assert ended.last_line.endswith(
         "the interpreter bare has no uvloop: install it there, or leave out async-uvloop or that"

@@ -19,7 +19,7 @@ from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.own import find_child
 from bench.show.notes import notes
 from bench.worker.subjects.subject import AnyPage
-from tests.support.suites import run
+from tests.support.suite_server import SuiteServer
 from walredo import PAGE_SIZE
 
 EXAMPLE = ROOT / "examples" / "redo_child.py"
@@ -91,12 +91,12 @@ def test_a_page_that_is_not_known_has_a_length() -> None:
     assert page[:-1] != expected
 
 
-def test_its_runs_say_how_pages_were_checked(tmp_path: Path) -> None:
+def test_its_runs_say_how_pages_were_checked(tmp_path: Path, server: SuiteServer) -> None:
     result = tmp_path / "r.json"
     words = "run --profile quick --manager sync,async --workload short+image,ping --clients 2"
     words += f" --rounds 1 --seconds 0.02 --slices 1 -o {result}"
     child = ("--child", f"cmd:mine={sys.executable} {EXAMPLE}")
-    ended = run(tmp_path, *words.split(), *child)
+    ended = server.run(tmp_path, *words.split(), *child)
     assert ended.status == 0, ended.err
     assert str(EXAMPLE) not in result.read_text()
     checks = {
@@ -111,20 +111,22 @@ def test_its_runs_say_how_pages_were_checked(tmp_path: Path) -> None:
     (note,) = [one for one in notes(load_summary(result)) if one.kind == "page-check"]
     assert note.text.startswith("child=cmd:mine: of its pages only length and LSN were checked")
     again = ("run", "--resume", str(result), "--rounds", "2")
-    assert run(tmp_path, *again).last_line == (
+    assert server.run(tmp_path, *again).last_line == (
         f"walredo-bench: {result}: does not hold where what is yours is:"
         " say --child cmd:mine=COMMAND"
     )
-    assert run(tmp_path, *again, *child).status == 0
-    other = run(tmp_path, *again[:-1], "3", "--child", f"{child[1]} --more")
+    assert server.run(tmp_path, *again, *child).status == 0
+    other = server.run(tmp_path, *again[:-1], "3", "--child", f"{child[1]} --more")
     assert (other.status, "another own_children" in other.err) == (2, True)
 
 
-def test_one_whose_pages_begin_otherwise_fails_its_runs(tmp_path: Path) -> None:
+def test_one_whose_pages_begin_otherwise_fails_its_runs(
+    tmp_path: Path, server: SuiteServer
+) -> None:
     script = tmp_path / "child.py"
     script.write_text(EXAMPLE.read_text().replace("lsn >> 32", "1 + (lsn >> 32)"))
     words = f"run --profile quick --manager sync --clients 1 --rounds 1 -o {tmp_path}/r.json"
     child = f"cmd:mine={sys.executable} {script}"
-    ended = run(tmp_path, *words.split(), "--workload", "short", "--child", child)
+    ended = server.run(tmp_path, *words.split(), "--workload", "short", "--child", child)
     assert ended.status == 1
     assert "a page that does not begin as that of redo" in ended.err

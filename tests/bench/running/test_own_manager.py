@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from bench.results.suite_file import read_suite
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.own import described, find_managers
 from tests.support.made_up_runs import Bench
-from tests.support.suites import run
+from tests.support.suite_server import SuiteServer
 
 SYNC = """
 from walredo import SyncRedoManager
@@ -35,6 +36,13 @@ ASYNC = """
 from walredo import AsyncRedoManager as create
 print("what a module prints must not reach the suite")
 """
+
+ON_THE_PATH = """
+import os, sys
+os.environ["PYTHONPATH"] = place
+sys.path.append(place)
+"""
+"""What PYTHONPATH does to a suite that begins. Its current folder is the checkout."""
 
 Write = Callable[[str], Path]
 
@@ -146,13 +154,13 @@ def test_what_is_refused_before_anything_is_measured(
 
 
 def test_it_is_measured_beside_the_others(
-    module: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: Write, tmp_path: Path, server: SuiteServer
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # a suite of the tests runs in the checkout
+    suite = partial(server.run, tmp_path, code=ON_THE_PATH, place=str(tmp_path))
     path, result = module(SYNC + ASYNC), tmp_path / "r.json"
     words = "run --profile quick --manager sync,mine:Wrapped,mine:create --clients 2"
     words += f" --child python --workload short,ping --slices 1 --rounds 1 -o {result}"
-    ended = run(tmp_path, *words.split(), "--seconds", "0.02")
+    ended = suite(*words.split(), "--seconds", "0.02")
     assert ended.status == 0, ended.err
     text = result.read_text()
     assert str(path.parent) not in text
@@ -168,20 +176,20 @@ def test_it_is_measured_beside_the_others(
 
     # It goes on with the same module, and with no other.
     again = ("run", "--resume", str(result), "--rounds")
-    assert run(tmp_path, *again, "2").status == 0
+    assert suite(*again, "2").status == 0
     assert ResultFile.load(result).run_count == 12
     module(SYNC + ASYNC + "\n")
-    other = run(tmp_path, *again, "3")
+    other = suite(*again, "3")
     assert (other.status, "another own_managers" in other.err) == (2, True)
 
 
 def test_one_that_tells_no_child_fails_its_runs(
-    module: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: Write, tmp_path: Path, server: SuiteServer
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    suite = partial(server.run, tmp_path, code=ON_THE_PATH, place=str(tmp_path))
     module(SYNC.replace("return self.inner.child_pid", "return None"))
     words = "run --profile quick --manager mine:Wrapped --clients 1 --child python --rounds 1"
-    ended = run(tmp_path, *words.split(), "--workload", "short", "-o", str(tmp_path / "r.json"))
+    ended = suite(*words.split(), "--workload", "short", "-o", str(tmp_path / "r.json"))
     assert ended.status == 1
     assert "its child_pid after a ping is None" in ended.err
 

@@ -33,7 +33,8 @@ from bench.running.schedule import Plan, order_of_round
 from bench.show.pictures.style import look
 from tests.support.made_up_runs import Bench
 from tests.support.managers import eventually, is_gone, own_children
-from tests.support.suites import Suite, run
+from tests.support.suite_server import SuiteServer
+from tests.support.suites import Suite
 from tests.support.synthetic import ENVIRONMENT
 
 HEAD = """\
@@ -299,10 +300,12 @@ def test_peers_are_in_the_random_order_of_every_round(bench: Bench, peer: Peer) 
     assert bench.ran == expected
 
 
-def test_a_suite_with_a_peer_that_has_a_manager(peer: Peer, tmp_path: Path) -> None:
+def test_a_suite_with_a_peer_that_has_a_manager(
+    peer: Peer, tmp_path: Path, server: SuiteServer
+) -> None:
     program, path = peer(DRIVES.format(root=str(ROOT))), tmp_path / "r.json"
     options = f"--manager sync,peer:mine --clients 1,3 --peer {program} -o {path}".split()
-    ended = run(tmp_path, "run", *SMALL.split(), *options, "--rounds", "1", "--plot")
+    ended = server.run(tmp_path, "run", *SMALL.split(), *options, "--rounds", "1", "--plot")
     assert ended.status == 0, ended.err
     for manager in ("sync", "peer:mine"):
         assert manager in ended.out
@@ -320,19 +323,21 @@ def test_a_suite_with_a_peer_that_has_a_manager(peer: Peer, tmp_path: Path) -> N
 
     # It goes on with the same program, and with no other.
     again = ("run", "--resume", str(path), "--rounds", "2", "--peer", str(program))
-    missing = run(tmp_path, *again[:-2])
+    missing = server.run(tmp_path, *again[:-2])
     assert (missing.status, "Name it with --peer PATH" in missing.err) == (2, True)
-    assert run(tmp_path, *again).status == 0
+    assert server.run(tmp_path, *again).status == 0
     assert load_summary(path).rounds == (1, 2)
     peer("say()")
-    other = run(tmp_path, *again[:4], "3", *again[5:])
+    other = server.run(tmp_path, *again[:4], "3", *again[5:])
     assert (other.status, "another peer_sha256" in other.err) == (2, True)
 
 
-def test_only_the_runs_of_a_bad_peer_are_lost(peer: Peer, tmp_path: Path) -> None:
+def test_only_the_runs_of_a_bad_peer_are_lost(
+    peer: Peer, tmp_path: Path, server: SuiteServer
+) -> None:
     program, path = peer("print('hello')"), tmp_path / "r.json"
     options = f"--manager sync,peer:mine --clients 1 --rounds 2 --peer {program} -o {path}"
-    ended = run(tmp_path, "run", *SMALL.split(), *options.split())
+    ended = server.run(tmp_path, "run", *SMALL.split(), *options.split())
     assert ended.status == 1
     result = ResultFile.load(path)
     assert result.run_count == 2

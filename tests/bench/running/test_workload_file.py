@@ -23,7 +23,7 @@ from bench.running.equipment.traffic import expected_page, write_traffic
 from bench.running.equipment.workload_file import WorkloadFileError, read_workload, write_workload
 from bench.running.equipment.workloads import make_requests
 from tests.support.made_up_runs import Bench
-from tests.support.suites import run
+from tests.support.suite_server import SuiteServer
 from walredo import BufferTag, RedoRequest, WalRecord, parse_requests
 
 HEADER = {"format": "walredo-requests", "version": 1, "encoding": "hex"}
@@ -254,12 +254,12 @@ def test_dump_request_of_a_file(tmp_path: Path, capsysbinary: pytest.CaptureFixt
     assert b"--index 2: expected 0 to 1" in err
 
 
-def test_a_run_of_a_file(tmp_path: Path) -> None:
+def test_a_run_of_a_file(tmp_path: Path, server: SuiteServer) -> None:
     path, result = tmp_path / "mine.jsonl", tmp_path / "r.json"
     path.write_bytes(b"".join(write_workload(make_requests("short", 5)[:7], "hex")))
     words = "run --profile quick --manager sync,async --clients 2 --child python --slices 1"
     words += f" --rounds 1 --seconds 0.02 --warmup-s 0 -o {result} --workload file:{path}"
-    ended = run(tmp_path, *words.split())
+    ended = server.run(tmp_path, *words.split())
     assert ended.status == 0, ended.err
     text = result.read_text()
     assert '"sync/file:mine/n=2/child=python"' in text
@@ -268,12 +268,12 @@ def test_a_run_of_a_file(tmp_path: Path) -> None:
 
     # It goes on with the same file, and with no other.
     again = ("run", "--resume", str(result), "--rounds", "2")
-    assert run(tmp_path, *again).last_line == (
+    assert server.run(tmp_path, *again).last_line == (
         f"walredo-bench: {result}: does not hold where what is yours is:"
         " say --workload file:mine=PATH"
     )
-    assert run(tmp_path, *again, "--workload", f"file:{path}").status == 0
+    assert server.run(tmp_path, *again, "--workload", f"file:{path}").status == 0
     assert ResultFile.load(result).run_count == 4
     path.write_bytes(b"".join(write_workload(make_requests("short", 6)[:7], "hex")))
-    other = run(tmp_path, *again[:-1], "3", "--workload", f"file:{path}")
+    other = server.run(tmp_path, *again[:-1], "3", "--workload", f"file:{path}")
     assert (other.status, "another workload_files" in other.err) == (2, True)
