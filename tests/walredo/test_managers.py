@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.places import ROOT
+from tests.support.children import command_of
 from tests.support.managers import (
     SLACK_S,
     Driver,
@@ -69,17 +70,20 @@ def test_concurrent_first_redos_launch_one_child(start: Start, child: tuple[str,
     assert driver.status().launches == 1
 
 
-def test_100_000_redos_of_128_clients_get_their_own_pages(
-    start: Start, child: tuple[str, ...]
-) -> None:
-    driver = start(child_command=child)
+def redos_get_their_own_pages(driver: Driver, redos: int) -> None:
+    """Those of 128 clients, all on one child."""
     requests = [make_request(number) for number in range(256)]
     work = [(request, page_of(request)) for request in requests]
-    assert driver.redo_many(work, clients=128, redos=100_000) == 0
+    assert driver.redo_many(work, clients=128, redos=redos) == 0
     status = driver.status()
-    assert status.redos == 100_000
+    assert status.redos == redos
     assert 1 < status.in_flight_peak <= 128
     assert status.launches == 1
+
+
+@pytest.mark.parametrize(("child", "redos"), [("c", 100_000), ("python", 20_000)])
+def test_redos_of_128_clients_get_their_own_pages(child: str, redos: int, start: Start) -> None:
+    redos_get_their_own_pages(start(child_command=command_of(child)), redos)
 
 
 def test_requests_larger_than_the_pipes(start: Start, child: tuple[str, ...]) -> None:

@@ -192,9 +192,6 @@ sys.meta_path.insert(0, Finder())
 runpy.run_module("bench", run_name="__main__")
 """
 
-SWEEP = 12
-"""Interruptions at moments that chance chooses."""
-
 
 @pytest.fixture(scope="module", autouse=True)
 def compiler() -> None:
@@ -347,7 +344,9 @@ def test_while_a_program_is_compiled(number: int, server: SuiteServer, tmp_path:
     assert not (tmp_path / "r.json").exists()
 
 
-def test_at_moments_that_nobody_chose(server: SuiteServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sweep", [4, pytest.param(24, marks=pytest.mark.exhaustive)])
+def test_at_moments_that_nobody_chose(sweep: int, server: SuiteServer, tmp_path: Path) -> None:
+    """Interruptions at moments that chance chooses, one in each part of a suite."""
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     command = (*TINY, "--manager", "async,floor")
@@ -355,11 +354,11 @@ def test_at_moments_that_nobody_chose(server: SuiteServer, tmp_path: Path) -> No
     server.run(tmp_path, *command, "-o", str(tmp_path / "r.json"))
     whole_s = time.monotonic() - begun_s
     statuses: list[int] = []
-    for number in range(SWEEP):
+    for number in range(sweep):
         folder = tmp_path / str(number)
         folder.mkdir()
         chosen = chance.choice(interrupts.NUMBERS)
-        delay_s = (number + chance.random()) / SWEEP * whole_s
+        delay_s = (number + chance.random()) / sweep * whole_s
         server.start(folder, *command, "-o", str(folder / "r.json"))
         time.sleep(delay_s)
         note = f"seed {seed}, {chosen.name} after {delay_s:.3f} s"

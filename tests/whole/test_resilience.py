@@ -34,7 +34,8 @@ from bench.results.result_file import ResultFile
 from bench.show.pictures.choice import draw
 from tests.support.made_up_runs import RUN, Bench
 from tests.support.managers import eventually
-from tests.support.suites import LIMIT_S, Suite, run, session_of
+from tests.support.suite_server import SuiteServer
+from tests.support.suites import LIMIT_S, Suite, session_of
 
 REAL = (
     *("run", "--profile", "quick", "--manager", "sync", "--workload", "short", "--child", "python"),
@@ -89,12 +90,13 @@ def driver(folder: Path, change: str) -> tuple[str, ...]:
     return (str(path),)
 
 
-def test_a_worker_out_of_memory_costs_its_run_only(tmp_path: Path) -> None:
+def test_a_worker_out_of_memory_costs_its_run_only(tmp_path: Path, server: SuiteServer) -> None:
     worker, path = tmp_path / "worker.py", tmp_path / "r.json"
     worker.write_text(textwrap.dedent(WORKER).format(root=str(ROOT)))
-    ended = run(
+    ended = server.run(
         *(tmp_path, *REAL, "--clients", "1,2,4,8", "--rounds", "2", "-o", str(path)),
-        program=driver(tmp_path, f"worker_process.WORKER = Path({str(worker)!r})"),
+        code="from bench.running import worker_process; worker_process.WORKER = worker",
+        worker=str(worker),
     )
     assert ended.status == 1
     assert "Traceback" not in ended.err
@@ -433,7 +435,7 @@ def test_a_link_to_a_file_is_that_file(bench: Bench) -> None:
     assert inner[0][0] == 2
 
 
-def test_a_suite_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+def test_a_suite_that_was_killed_holds_nothing(tmp_path: Path, server: SuiteServer) -> None:
     place = tmp_path / "results"
     path = place / "r.json"
     suite = Suite(tmp_path, *REAL, "--clients", "1", "--rounds", "1000", "-o", str(path))
@@ -453,7 +455,7 @@ def test_a_suite_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         left.unlink()  # it may have been in the middle of a save
     rounds = ResultFile.load(path).rounds()
     more = len(rounds) + 1
-    resumed = run(tmp_path, "run", "--resume", str(path), "--rounds", str(more))
+    resumed = server.run(tmp_path, "run", "--resume", str(path), "--rounds", str(more))
     assert resumed.status == 0, resumed.err
     assert ResultFile.load(path).rounds() == (*rounds, more)
     assert [one.name for one in place.iterdir()] == ["r.json"]

@@ -57,10 +57,22 @@ def result(
     return save(path, records, failures)
 
 
+def two_results(folder: Path, *, rounds: int = 5, without: Case | None = None) -> tuple[Path, Path]:
+    return (
+        result(folder / "b.json", {}, rounds=rounds),
+        result(folder / "changed.json", SLOWER, rounds=rounds, without=without),
+    )
+
+
 def compared(folder: Path, *, rounds: int = 5, without: Case | None = None) -> Comparison:
-    base = result(folder / "b.json", {}, rounds=rounds)
-    changed = result(folder / "changed.json", SLOWER, rounds=rounds, without=without)
-    return compare(*map(load_summary, (base, changed)))
+    base, changed = two_results(folder, rounds=rounds, without=without)
+    return compare(load_summary(base), load_summary(changed))
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Five rounds of every case."""
+    return compared(tmp_path_factory.mktemp("two"))
 
 
 def cells(axes: Axes) -> dict[tuple[float, float], Rectangle]:
@@ -69,8 +81,7 @@ def cells(axes: Axes) -> dict[tuple[float, float], Rectangle]:
     return {(one.get_x() + 0.5, one.get_y() + 0.5): one for one in found}
 
 
-def test_a_cell_per_workload_and_n_of_each_manager(tmp_path: Path) -> None:
-    comparison = compared(tmp_path)
+def test_a_cell_per_workload_and_n_of_each_manager(comparison: Comparison) -> None:
     sync, other = panels(comparison)
     assert (sync.workloads, sync.clients) == (("short", "medium"), (1, 8))
     assert re.fullmatch(r"async: 1 slower \(up to 1\.(49|50|51)x\), 3 same", finding(other))
@@ -88,13 +99,12 @@ def test_a_cell_per_workload_and_n_of_each_manager(tmp_path: Path) -> None:
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["short", "medium"]
 
 
-def test_what_does_not_decide_is_hatched(tmp_path: Path) -> None:
-    comparison = compared(tmp_path, rounds=1)
-    figure = comparison_figure(comparison)
-    assert finding(panels(comparison)[0]) == "sync: 4 inconclusive"
+def test_what_does_not_decide_is_hatched(comparison: Comparison, tmp_path: Path) -> None:
+    unsure = compared(tmp_path, rounds=1)
+    figure = comparison_figure(unsure)
+    assert finding(panels(unsure)[0]) == "sync: 4 inconclusive"
     assert all(one.get_hatch() for one in cells(figure.axes[0]).values())
-    (tmp_path / "sure").mkdir()
-    sure = comparison_figure(compared(tmp_path / "sure"))
+    sure = comparison_figure(comparison)
     assert not any(one.get_hatch() for one in cells(sure.axes[0]).values())
 
 
@@ -117,8 +127,7 @@ def test_nothing_to_draw(tmp_path: Path) -> None:
         draw_comparison(compare(load_summary(failed), load_summary(good)), tmp_path)
 
 
-def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
-    comparison = compared(tmp_path)
+def test_the_same_files_give_the_same_bytes(comparison: Comparison, tmp_path: Path) -> None:
     first, second = (draw_comparison(comparison, tmp_path / name) for name in ("x", "y"))
     assert [path.name for path in first] == ["x-comparison.svg", "x-comparison.png"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
@@ -129,7 +138,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def two(bench: Bench) -> Bench:
-    compared(bench.folder)
+    two_results(bench.folder)
     return bench
 
 

@@ -80,19 +80,28 @@ class Page(HTMLParser):
 
 def modelled(
     folder: Path,
-    name: str = "a.json",
     *,
-    rounds: int = 4,
     failures: Sequence[FailedRun] = (),
-    environment: Environment = ENVIRONMENT,
     more: Sequence[RunRecord] = (),
 ) -> Summary:
-    records = [*modelled_records(MANAGERS, ["short", "medium"], N, rounds), *more]
-    return load_summary(save(folder / name, records, failures, environment))
+    records = [*modelled_records(MANAGERS, ["short", "medium"], N, 4), *more]
+    return load_summary(save(folder / "a.json", records, failures, ENVIRONMENT))
 
 
-def test_the_verdict_comes_first_then_curves_table_and_machine(tmp_path: Path) -> None:
-    words = Page(html_of([modelled(tmp_path)])).words
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    """A result in which nothing is missing."""
+    return modelled(tmp_path_factory.mktemp("ordinary"))
+
+
+@pytest.fixture(scope="module")
+def ordinary(summary: Summary) -> str:
+    """Its page."""
+    return html_of([summary])
+
+
+def test_the_verdict_comes_first_then_curves_table_and_machine(ordinary: str) -> None:
+    words = Page(ordinary).words
     order = [
         "Verdict",
         "overtakes sync from N = 8 (interval: 8 alone) for short requests; at N = 64 its",
@@ -108,22 +117,21 @@ def test_the_verdict_comes_first_then_curves_table_and_machine(tmp_path: Path) -
     assert places == sorted(places)
 
 
-def test_it_needs_nothing_else(tmp_path: Path) -> None:
-    text = html_of([modelled(tmp_path)])
-    assert len(text.encode()) < 2_000_000
-    assert "default-src 'none'" in text
-    found = Page(text)
+def test_it_needs_nothing_else(ordinary: str) -> None:
+    assert len(ordinary.encode()) < 2_000_000
+    assert "default-src 'none'" in ordinary
+    found = Page(ordinary)
     assert not found.all("link") + found.all("img")
     for _, attributes in found.elements:
         assert "src" not in attributes
         for name in ("href", "xlink:href"):
             assert attributes.get(name, "#").startswith("#")
-    assert not re.search(r"@import|url\((?!#)", text)
+    assert not re.search(r"@import|url\((?!#)", ordinary)
 
 
 def test_ids_are_unique_and_all_that_is_referred_to_is_there(tmp_path: Path) -> None:
-    both = [modelled(tmp_path), modelled(tmp_path, "b.json")]
-    text = html_of(both)
+    small = modelled_records(("sync", "async"), ["short"], (1, 8), 2)
+    text = html_of([load_summary(save(tmp_path / name, small)) for name in ("a.json", "b.json")])
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     referred = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
@@ -132,8 +140,8 @@ def test_ids_are_unique_and_all_that_is_referred_to_is_there(tmp_path: Path) -> 
     assert set(referred) <= set(ids)
 
 
-def test_every_point_tells_case_value_and_interval(tmp_path: Path) -> None:
-    found = Page(html_of([modelled(tmp_path)]))
+def test_every_point_tells_case_value_and_interval(ordinary: str) -> None:
+    found = Page(ordinary)
     pictures = found.all("svg")
     # Latency and throughput of two workloads; ratio, knee and CPU of both.
     assert len(pictures) == 4 + 3
@@ -180,9 +188,8 @@ def test_points_lie_where_the_curves_are(tmp_path: Path) -> None:
         assert any(abs(float(x) - a) <= 1 and abs(float(y) - b) <= 1 for a, b in markers)
 
 
-def test_the_dark_has_a_colour_for_each_that_pictures_use(tmp_path: Path) -> None:
-    text = html_of([modelled(tmp_path)])
-    used = set(re.findall(r"var\(--c-(\w{6})", text))
+def test_the_dark_has_a_colour_for_each_that_pictures_use(ordinary: str) -> None:
+    used = set(re.findall(r"var\(--c-(\w{6})", ordinary))
     dark = CSS.partition("(prefers-color-scheme: dark)")[2].partition("@media print")[0]
     assert used
     assert used <= set(re.findall(r"--c-(\w{6}):", dark))
@@ -211,27 +218,35 @@ def test_texts_and_curves_stand_out(scheme: str) -> None:
         assert _contrast(own.get(f"--c-{code}", f"#{code}"), paper) >= 3, code
 
 
-def test_what_is_missing_is_said_and_the_rest_drawn(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a result in which cases failed, one of them the only one of an experiment."""
     failures = [
         FailedRun(Case("async", "ping", 1), 0, "no <child> & nothing"),
         FailedRun(Case("sync", "short", 8), 9, "late"),
+        FailedRun(Case("async", "short", 4, topology="per-tenant"), 0, "no memory"),
     ]
     lazy = (idle_slice(8, 30, 50_000),) * 2
     more = [RunRecord(Case("async", "ping", 8), 0, lazy, USAGE)]
-    text = html_of([modelled(tmp_path, failures=failures, more=more)])
-    found = Page(text)
-    assert "no &lt;child&gt; &amp; nothing" in text
+    folder = tmp_path_factory.mktemp("damaged")
+    return html_of([modelled(folder, failures=failures, more=more)])
+
+
+def test_what_is_missing_is_said_and_the_rest_drawn(damaged: str) -> None:
+    found = Page(damaged)
+    assert "no &lt;child&gt; &amp; nothing" in damaged
     assert "async/ping/n=1: failed once" in found.words
     assert "it has no result" in found.words
     assert "async for ping requests: there is no result of sync to compare with." in found.words
     assert "async/ping/n=8: the self-check misses" in found.words
     assert re.search(r"\d warnings to know of", found.words)
     assert found.all("tr", **{"data-workload": "ping"})
-    assert len(found.all("svg")) == 6 + 3
+    assert len(found.all("svg")) == 6 + 3 + 1  # the last one of the experiment
 
 
 def test_one_round_shows_no_interval(tmp_path: Path) -> None:
-    words = Page(html_of([modelled(tmp_path, rounds=1)])).words
+    records = modelled_records(("sync", "async"), ["short"], (1, 8), 1)
+    words = Page(html_of([load_summary(save(tmp_path / "a.json", records))])).words
     assert "(one round shows no interval)" in words
     assert "one round only: there is no spread to judge a difference by" in words
 
@@ -265,9 +280,8 @@ def test_bars_tell_what_they_are(tmp_path: Path) -> None:
     assert told[0].endswith(": 1.00 ms (1.00 ms to 1.00 ms between runs, 3 rounds)")
 
 
-def test_an_experiment_that_only_failed_is_said_to_have_failed(tmp_path: Path) -> None:
-    failures = [FailedRun(Case("async", "short", 4, topology="per-tenant"), 0, "no memory")]
-    found = Page(html_of([modelled(tmp_path, failures=failures)]))
+def test_an_experiment_that_only_failed_is_said_to_have_failed(damaged: str) -> None:
+    found = Page(damaged)
     assert "async/short/n=4/topology=per-tenant: failed once" in found.words
     assert found.all("tr", **{"data-manager": "async"})
 
@@ -315,9 +329,8 @@ def test_other_conditions_are_not_compared(tmp_path: Path) -> None:
     assert "2 slower" in forced
 
 
-def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
-    summary = modelled(tmp_path)
-    assert html_of([summary]) == html_of([summary])
+def test_the_same_results_give_the_same_page(ordinary: str, summary: Summary) -> None:
+    assert html_of([summary]) == ordinary
 
 
 # The command

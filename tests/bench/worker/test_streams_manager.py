@@ -13,14 +13,13 @@ from bench.worker.subjects.streams_manager import StreamsManager
 from tests.support import managers
 from tests.support.managers import AsyncDriver, Driver, eventually, is_gone, make_request, page_of
 from tests.walredo import test_managers
-from tests.walredo.test_managers import Start, misbehaving
+from tests.walredo.test_managers import Start, misbehaving, redos_get_their_own_pages
 from walredo import ChildExitedError, RedoTimeoutError
 
 # The same tests, with the ``start`` below: pytest collects them here as well.
 test_pages_are_right = test_managers.test_pages_are_right
 test_no_child_before = test_managers.test_no_child_before_the_first_redo
 test_one_launch = test_managers.test_concurrent_first_redos_launch_one_child
-test_own_pages = test_managers.test_100_000_redos_of_128_clients_get_their_own_pages
 test_large_requests = test_managers.test_requests_larger_than_the_pipes
 test_failed_launch = test_managers.test_a_failed_launch_leaves_the_manager_usable
 test_shutdown_is_final = test_managers.test_shutdown_is_final
@@ -54,6 +53,10 @@ def start(start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     for driver in drivers:
         driver.shutdown()
         assert driver.run(others()) == 0
+
+
+def test_own_pages(start: Start, child: tuple[str, ...]) -> None:
+    redos_get_their_own_pages(start(child_command=child), 10_000)
 
 
 def stopped(driver: Driver) -> int:

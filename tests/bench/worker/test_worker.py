@@ -565,7 +565,9 @@ def test_a_read_path_is_limited_and_counted(manager: str, spec: Spec) -> None:
         assert 1 <= counts["collecting_peak"] <= 3
         assert counts["held_peak_bytes"] in (8192, 2 * 8192, 3 * 8192)
         assert 0 <= counts["child_idle_ns"] <= samples.end_ns.max()
-        assert worker.ask({"command": "report"}, "report")["counters"]["in_flight_peak"] <= 2
+        counters = worker.ask({"command": "report"}, "report")["counters"]
+        # With the pings between two redos whose pages begin alike.
+        assert counters["in_flight_peak"] <= 2 + min(2, counters["fences"])
         worker.ends()
 
 
