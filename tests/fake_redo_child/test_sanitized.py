@@ -15,9 +15,9 @@ import pytest
 
 from fake_redo_child import build
 from fake_redo_child.faults.faults import FAULTS
-from tests.fake_redo_child.test_errors import FATAL
 from tests.support import page_model as model
 from tests.support import sanitized
+from tests.support.bad_messages import FATAL
 from tests.support.children import LIMIT_S
 from tests.support.page_model import Record, Tag
 

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.places import ROOT
+
 PROGRAMS = ("chromium", "chromedriver")
 MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
 
@@ -149,3 +151,6 @@ def browser() -> Iterator[Browser]:
         finally:
             driver.terminate()
             driver.communicate(timeout=_TIMEOUT_S)
+
+
+SCREENSHOTS = ROOT / "build" / "screenshots"

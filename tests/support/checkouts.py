@@ -45,3 +45,24 @@ def environment_of_make() -> dict[str, str]:
     `make test ARGS=...` would hand its ARGS to each make below it.
     """
     return {name: text for name, text in os.environ.items() if name not in _OF_MAKE}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints, without the configuration of whoever runs the tests."""
+    done = subprocess.run(
+        [
+            "git",
+            "-C",
+            str(folder),
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@example.org",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
+    )
+    return done.stdout.strip()

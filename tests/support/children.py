@@ -16,6 +16,7 @@ from types import TracebackType
 
 import pytest
 
+from bench.places import ROOT
 from fake_redo_child import build
 from tests.support import page_model as model
 
@@ -136,3 +137,12 @@ def test_pieces_arrive_as_reads_of_their_own(kind: str) -> None:
         for byte in model.PING:
             child.send_apart(bytes([byte]))
         assert child.page() == bytes(model.PAGE)
+
+
+MISBEHAVING = ROOT / "tests" / "support" / "misbehaving_child.py"
+
+
+def misbehaving(fault: str, at: int = 1, once: Path | None = None) -> tuple[str, ...]:
+    """The command of a child with a fault; with ``once`` only its first process has it."""
+    words = (sys.executable, "-I", str(MISBEHAVING), fault, str(at))
+    return words if once is None else (*words, str(once / "happened"))

@@ -143,6 +143,8 @@ class AsyncDriver:
 
 
 Driver = SyncDriver | AsyncDriver
+Start = Callable[..., Driver]
+"""The fixture ``start``: makes a driver from the manager's settings."""
 
 
 def shares(redos: int, clients: int) -> list[int]:

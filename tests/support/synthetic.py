@@ -18,7 +18,7 @@ from bench.experiments.registry import VIEWS
 from bench.results.environment import Environment
 from bench.results.record import FailedRun, RunRecord, Usage
 from bench.results.result_file import ResultFile
-from bench.results.samples import Int64s, SliceSamples
+from bench.results.samples import Int64s, SliceSamples, SliceSummary
 from bench.results.summary import Summary
 from bench.show.view import Reading
 
@@ -177,3 +177,9 @@ def save(
 def reading(summary: Summary) -> Reading:
     """The summary as everything that shows it takes it, with the views of all experiments."""
     return Reading.of(summary, VIEWS)
+
+
+def peer_record() -> RunRecord:
+    """20 us per redo at N = 8; no latency and no CPU is known of a peer."""
+    one = SliceSummary(clients=8, redos=400, wall_ns=1_000_000, clients_ns=8_000_000)
+    return RunRecord(Case("peer:mine", "short", 8), 0, (one,))

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bench.places import ROOT
-from tests.support.children import command_of
+from tests.support import promises
+from tests.support.children import command_of, misbehaving
 from tests.support.managers import (
-    SLACK_S,
-    Driver,
-    eventually,
+    Start,
     in_parallel,
-    is_gone,
     make_request,
     page_of,
 )
@@ -30,67 +21,25 @@ from walredo import (
     READ_PAGE,
     Cause,
     ChildExitedError,
-    LaunchError,
     RedoAttempt,
-    ShutDownError,
     StreamsPoisonedError,
 )
-from walredo.wire import ZERO_PAGE
 
-Start = Callable[..., Driver]
-MISBEHAVING = ROOT / "tests" / "support" / "misbehaving_child.py"
-
-
-def misbehaving(fault: str, at: int = 1, once: Path | None = None) -> tuple[str, ...]:
-    """The command of a child with a fault; with ``once`` only its first process has it."""
-    words = (sys.executable, "-I", str(MISBEHAVING), fault, str(at))
-    return words if once is None else (*words, str(once / "happened"))
-
-
-def test_pages_are_right(start: Start, child: tuple[str, ...]) -> None:
-    driver = start(child_command=child)
-    for number in range(20):
-        request = make_request(number)
-        assert driver.redo(request) == page_of(request)
-    assert driver.ping() == ZERO_PAGE
-
-
-def test_no_child_before_the_first_redo(start: Start, child: tuple[str, ...]) -> None:
-    driver = start(child_command=child)
-    assert driver.status().pid is None
-    driver.ping()
-    assert driver.status().pid is not None
-
-
-def test_concurrent_first_redos_launch_one_child(start: Start, child: tuple[str, ...]) -> None:
-    driver = start(child_command=child)
-    requests = [make_request(number) for number in range(32)]
-    pages = in_parallel([lambda r=r: driver.redo(r) for r in requests])  # type: ignore[misc]
-    assert pages == [page_of(request) for request in requests]
-    assert driver.status().launches == 1
-
-
-def redos_get_their_own_pages(driver: Driver, redos: int) -> None:
-    """Those of 128 clients, all on one child."""
-    requests = [make_request(number) for number in range(256)]
-    work = [(request, page_of(request)) for request in requests]
-    assert driver.redo_many(work, clients=128, redos=redos) == 0
-    status = driver.status()
-    assert status.redos == redos
-    assert 1 < status.in_flight_peak <= 128
-    assert status.launches == 1
+# What the yardstick manager promises as well.
+test_pages_are_right = promises.pages_are_right
+test_no_child_before_the_first_redo = promises.no_child_before_the_first_redo
+test_concurrent_first_redos_launch_one_child = promises.concurrent_first_redos_launch_one_child
+test_requests_larger_than_the_pipes = promises.requests_larger_than_the_pipes
+test_a_failed_launch_leaves_the_manager_usable = promises.a_failed_launch_leaves_the_manager_usable
+test_shutdown_is_final = promises.shutdown_is_final
+test_shutdown_before_any_redo = promises.shutdown_before_any_redo
+test_shutdown_answers_redos_in_flight = promises.shutdown_answers_redos_in_flight
+test_shutdown_while_redos_begin = promises.shutdown_while_redos_begin
 
 
 @pytest.mark.parametrize(("child", "redos"), [("c", 100_000), ("python", 20_000)])
 def test_redos_of_128_clients_get_their_own_pages(child: str, redos: int, start: Start) -> None:
-    redos_get_their_own_pages(start(child_command=command_of(child)), redos)
-
-
-def test_requests_larger_than_the_pipes(start: Start, child: tuple[str, ...]) -> None:
-    driver = start(child_command=child, pipe_bytes=4096)
-    requests = [make_request(number, sizes=(70_000, 30, 200_000)) for number in range(8)]
-    pages = in_parallel([lambda r=r: driver.redo(r) for r in requests])  # type: ignore[misc]
-    assert pages == [page_of(request) for request in requests]
+    promises.redos_get_their_own_pages(start(child_command=command_of(child)), redos)
 
 
 def test_status_counts(start: Start, c_child: tuple[str, ...]) -> None:
@@ -116,18 +65,6 @@ def test_status_says_what_it_is(start: Start, kind: str, c_child: tuple[str, ...
     status = start(child_command=c_child).status()
     assert status.kind == kind
     assert status.loop == (None if kind == "sync" else "asyncio")
-
-
-def test_a_failed_launch_leaves_the_manager_usable(
-    start: Start, tmp_path: Path, c_child: tuple[str, ...]
-) -> None:
-    program = tmp_path / "child"
-    driver = start(child_command=(str(program),))
-    with pytest.raises(LaunchError, match="No such file"):
-        driver.redo(make_request(1))
-    assert driver.status().launches == 0
-    program.symlink_to(c_child[0])
-    assert driver.redo(make_request(1)) == page_of(make_request(1))
 
 
 @pytest.mark.parametrize(
@@ -174,62 +111,3 @@ def test_a_child_that_never_works_is_given_up_by_everybody(start: Start) -> None
     outcomes = in_parallel([lambda n=n: driver.redo(make_request(n)) for n in range(16)])  # type: ignore[misc]
     assert {type(outcome) for outcome in outcomes} <= {ChildExitedError, StreamsPoisonedError}
     assert driver.status().launches <= 12
-
-
-def test_shutdown_is_final(start: Start, child: tuple[str, ...]) -> None:
-    driver = start(child_command=child)
-    driver.redo(make_request(1))
-    pid = driver.status().pid
-    assert pid is not None
-    assert driver.shutdown() is True
-    assert is_gone(pid)
-    assert driver.shutdown() is False
-    with pytest.raises(ShutDownError):
-        driver.redo(make_request(2))
-    assert driver.quiesce(0) is False
-    with pytest.raises(ShutDownError):
-        driver.ping()
-    status = driver.status()
-    assert status.shut_down
-    assert status.launches == 1
-    assert status.kills == {Cause.SHUT_DOWN: 1}
-
-
-def test_shutdown_before_any_redo(start: Start, c_child: tuple[str, ...]) -> None:
-    driver = start(child_command=c_child)
-    assert driver.shutdown() is True
-    with pytest.raises(ShutDownError):
-        driver.ping()
-    assert driver.status().launches == 0
-
-
-def test_shutdown_answers_redos_in_flight(start: Start, c_child: tuple[str, ...]) -> None:
-    driver = start(child_command=c_child)
-    driver.ping()
-    pid = driver.status().pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    outcomes: list[object] = []
-    redos = [lambda n=n: driver.redo(make_request(n)) for n in range(8)]
-    callers = threading.Thread(target=lambda: outcomes.extend(in_parallel(redos)))
-    callers.start()
-    assert eventually(lambda: driver.status().in_flight == 8)
-    assert driver.shutdown() is True
-    callers.join(SLACK_S)
-    assert [type(outcome) for outcome in outcomes] == [ShutDownError] * 8
-    assert is_gone(pid)
-
-
-def test_shutdown_while_redos_begin(start: Start, c_child: tuple[str, ...]) -> None:
-    driver = start(child_command=c_child)
-    redos = [lambda n=n: driver.redo(make_request(n)) for n in range(16)]
-    outcomes: list[object] = []
-    callers = threading.Thread(target=lambda: outcomes.extend(in_parallel(redos)))
-    callers.start()
-    time.sleep(0.001)
-    driver.shutdown()
-    callers.join(SLACK_S)
-    assert len(outcomes) == 16
-    for number, outcome in enumerate(outcomes):
-        assert isinstance(outcome, ShutDownError) or outcome == page_of(make_request(number))
-    assert driver.status().pid is None

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.support.children import command_of
+from tests.support.interference import stop
 from tests.support.managers import (
     AsyncDriver,
     SyncDriver,
@@ -37,7 +38,6 @@ from tests.support.managers import (
     own_children,
     page_of,
 )
-from tests.walredo.faults.test_cancellation import stop
 from walredo import (
     Cause,
     ChildError,

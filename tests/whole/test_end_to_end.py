@@ -372,7 +372,8 @@ def test_wrong_pages_fail_their_runs_and_the_others_go_on(
     child.write_text(textwrap.dedent(CHILD).format(root=str(ROOT)))
     command = "run --profile quick --rounds 2 --seconds 0.05 --warmup-s 0.01 --clients 3"
     ended = server.run(
-        *(tmp_path, *command.split(), "--workload", "ping,short", "-o", str(path)),
+        tmp_path,
+        *(*command.split(), "--workload", "ping,short", "-o", str(path)),
         code=ALTERED.format(change=change),
         child=str(child),
     )

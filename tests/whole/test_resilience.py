@@ -94,7 +94,8 @@ def test_a_worker_out_of_memory_costs_its_run_only(tmp_path: Path, server: Suite
     worker, path = tmp_path / "worker.py", tmp_path / "r.json"
     worker.write_text(textwrap.dedent(WORKER).format(root=str(ROOT)))
     ended = server.run(
-        *(tmp_path, *REAL, "--clients", "1,2,4,8", "--rounds", "2", "-o", str(path)),
+        tmp_path,
+        *(*REAL, "--clients", "1,2,4,8", "--rounds", "2", "-o", str(path)),
         code="from bench.running import worker_process; worker_process.WORKER = worker",
         worker=str(worker),
     )

@@ -20,7 +20,7 @@ from bench.cli.comparing import Output
 from bench.cli.main import parse
 from bench.cli.options import given_options, minutes_in_s
 from bench.places import ROOT
-from tests.bench.show.test_page_in_browser import SCREENSHOTS
+from tests.support.browser import SCREENSHOTS
 from tests.support.made_up_runs import Bench
 from tests.support.synthetic import ENVIRONMENT, modelled_records, save, steady_record
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,27 +11,8 @@ from bench.cases.case import Case
 from bench.errors import BenchError
 from bench.results import naming
 from bench.results.naming import result_path
+from tests.support.checkouts import git
 from tests.support.synthetic import ENVIRONMENT, save, steady_record
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [
-            "git",
-            "-C",
-            str(folder),
-            "-c",
-            "user.name=x",
-            "-c",
-            "user.email=x@example.org",
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ import pytest
 
 from bench.cases.case import Case
 from bench.results.record import FailedRun, RunRecord
-from bench.results.samples import SliceSummary
 from bench.results.summary import MEASURES, Summary, load_summary, measure_name
 from bench.show.exports import bencher, github_action
-from tests.support.synthetic import save, steady_record
+from tests.support.synthetic import peer_record, save, steady_record
 
 CASE = Case("async", "short", 8)
 CPU_NS = 156_250.0
@@ -27,12 +26,6 @@ def summary(
     records = [steady_record(CASE, n, latency_ns=ns) for n, ns in enumerate(latencies_ns)]
     failures = [FailedRun(case, 0, "wrong page") for case in failed]
     return load_summary(save(folder / "r.json", [*records, *more], failures))
-
-
-def peer_record() -> RunRecord:
-    """20 us per redo at N = 8; no latency and no CPU is known of a peer."""
-    one = SliceSummary(clients=8, redos=400, wall_ns=1_000_000, clients_ns=8_000_000)
-    return RunRecord(Case("peer:mine", "short", 8), 0, (one,))
 
 
 def entry(case: str, measure: str, unit: str, value: float, spread: str | None) -> dict[str, Any]:

@@ -11,16 +11,14 @@ from pathlib import Path
 import pytest
 
 from bench.cases.case import Case
-from bench.places import ROOT
 from bench.results.record import FailedRun
 from bench.results.summary import Summary, load_summary
 from bench.show.page.page import page as page_of
-from tests.support.browser import MISSING, Browser, browser
+from tests.support.browser import MISSING, SCREENSHOTS, Browser, browser
 from tests.support.synthetic import modelled_records, reading, save, steady_record
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
-SCREENSHOTS = ROOT / "build" / "screenshots"
 LARGE, SMALL = 1400, 390
 ARROW_RIGHT, ARROW_DOWN, ESCAPE = "\ue014", "\ue015", "\ue00c"
 SHOWN = "return [...document.querySelectorAll('tbody tr[data-manager]:not([hidden]) th')]"

@@ -19,10 +19,9 @@ from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.pictures import figures
 from bench.show.pictures.history import MOST_CASES, draw
 from bench.statistics.history import Dated, Series, dated, history, in_order
-from tests.bench.results.test_naming import git
-from tests.bench.show.test_exports import peer_record
+from tests.support.checkouts import git
 from tests.support.made_up_runs import Bench
-from tests.support.synthetic import ENVIRONMENT, save, steady_record
+from tests.support.synthetic import ENVIRONMENT, peer_record, save, steady_record
 
 CASE = Case("async", "short", 8)
 TIME = MEASURE_NAMES["time-per-redo"]

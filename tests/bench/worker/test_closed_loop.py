@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -19,88 +19,20 @@ from bench.results.samples import SliceSamples
 from bench.worker.clients import closed_loop as clients_module
 from bench.worker.clients import slice
 from bench.worker.clients.closed_loop import run_tasks, run_threads
-from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
-from bench.worker.meters import Meter, Used
+from bench.worker.clients.slice import Work, WrongPageError
+from bench.worker.meters import Used
 from bench.worker.protocol import STRIDE
+from tests.support.made_up_managers import PAGES, REQUESTS, Clock, CountingMeter, right
+from tests.support.made_up_managers import run_closed_loop as run
 from tests.support.managers import eventually
 
-REQUESTS = 64
-PAGES = [bytes([index]) * 32 for index in range(REQUESTS)]
-
 Answer = TypeVar("Answer")
-
-Redo = Callable[[int], bytes]
-"""What a fake manager does for a request."""
-
-
-class Clock:
-    """Stands in for the loop's clock: each reading is 1 us after the one before it."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000
-        self._lock = threading.Lock()
-
-    def __call__(self) -> int:
-        with self._lock:
-            self.now_ns += 1_000
-            return self.now_ns
-
-    def pass_ns(self, ns: int) -> None:
-        with self._lock:
-            self.now_ns += ns
-
-
-class CountingMeter:
-    """Whose totals grow by one with each reading; notes what had been done when it was read."""
-
-    def __init__(self, done: Callable[[], int] = lambda: 0) -> None:
-        self._done = done
-        self.done_when_read: list[int] = []
-
-    def used(self) -> Used:
-        self.done_when_read.append(self._done())
-        count = len(self.done_when_read)
-        return Used(1000 * count, 10 * count, count)
-
-    def user_share(self) -> float | None:
-        return None
 
 
 @pytest.fixture(params=["threads", "tasks"])
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
-
-
-def run(
-    kind: str, redo: Redo, clients: int, seconds: float = 0.005, meters: Sequence[Meter] = ()
-) -> SliceOutcome:
-    """A slice whose request ``i`` is answered by ``redo(i)``; no thread is left behind."""
-    if kind == "threads":
-        before = threading.active_count()
-        work = Work([partial(redo, index) for index in range(REQUESTS)], PAGES)
-        try:
-            return run_threads(work, clients, seconds, meters)
-        finally:
-            assert threading.active_count() == before
-
-    async def answer(index: int) -> bytes:
-        return redo(index)
-
-    async def everything() -> SliceOutcome:
-        calls: list[Callable[[], Awaitable[bytes]]] = [
-            partial(answer, index) for index in range(REQUESTS)
-        ]
-        try:
-            return await run_tasks(Work(calls, PAGES), clients, seconds, meters)
-        finally:
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    return asyncio.run(everything())
-
-
-def right(index: int) -> bytes:
-    return PAGES[index]
 
 
 @pytest.mark.parametrize("clients", [1, 2, 16])

@@ -16,7 +16,7 @@ from bench.worker.clients.executor import run_on_executor
 from bench.worker.clients.slice import Work, WrongPageError
 from bench.worker.meters import Meter, Used
 from bench.worker.protocol import STRIDE
-from tests.bench.worker.test_closed_loop import PAGES, REQUESTS, Clock, CountingMeter, Redo, right
+from tests.support.made_up_managers import PAGES, REQUESTS, Clock, CountingMeter, Redo, right
 
 
 def run(

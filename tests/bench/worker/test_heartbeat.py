@@ -26,7 +26,7 @@ from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
 from bench.worker.clients.timers import BeatTimer
 from bench.worker.meters import Meter, Used
 from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
-from tests.bench.worker.test_closed_loop import CountingMeter
+from tests.support.made_up_managers import CountingMeter
 from tests.support.managers import eventually, open_descriptors
 
 PAGE = b"page" * 8

@@ -17,7 +17,7 @@ from bench.worker.clients.closed_loop import run_tasks
 from bench.worker.clients.on_loop import executor_threads, on_loop
 from bench.worker.clients.slice import Work, WrongPageError
 from bench.worker.protocol import STRIDE, WorkerSpec
-from tests.bench.worker.test_closed_loop import PAGES, REQUESTS, CountingMeter
+from tests.support.made_up_managers import PAGES, REQUESTS, CountingMeter
 from tests.support.managers import eventually, open_descriptors
 
 

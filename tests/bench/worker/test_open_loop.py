@@ -22,8 +22,8 @@ from bench.worker.clients.open_loop import run_open_tasks, run_open_threads
 from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
 from bench.worker.meters import Used
 from bench.worker.protocol import FROM_CALL, PACER_LATE
-from tests.bench.worker.test_closed_loop import PAGES, REQUESTS, Clock, CountingMeter, Redo, right
-from tests.bench.worker.test_closed_loop import run as run_closed
+from tests.support.made_up_managers import PAGES, REQUESTS, Clock, CountingMeter, Redo, right
+from tests.support.made_up_managers import run_closed_loop as run_closed
 from tests.support.managers import open_descriptors
 
 SEED = "a seed"

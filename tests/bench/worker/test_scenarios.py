@@ -6,7 +6,7 @@ import importlib.util
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,9 +39,9 @@ from bench.worker.subjects.choice import open_subject
 from bench.worker.subjects.hosts import SyncHost
 from bench.worker.subjects.subject import SubjectError
 from fake_redo_child import build
-from tests.bench.worker.test_worker import Worker
 from tests.support.children import LIMIT_S, command_of
 from tests.support.managers import SLACK_S, eventually, has_ended, is_gone, own_children
+from tests.support.workers import Spec, Worker
 from walredo import PAGE_SIZE, LaunchError, ManagerConfig
 from walredo.child import Child
 
@@ -49,8 +49,6 @@ WALREDO = [kind.name for kind in KINDS if kind.is_walredo]
 
 OTHERS = [one for one in SCENARIOS if one != REDO]
 OF_MANAGERS = (COLD_START, RELAUNCH, STORM, STORM_BACK_OFF)
-
-Spec = Callable[..., WorkerSpec]
 
 
 @pytest.fixture(scope="module")

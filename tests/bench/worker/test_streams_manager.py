@@ -10,22 +10,29 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bench.worker.subjects.streams_manager import StreamsManager
-from tests.support import managers
-from tests.support.managers import AsyncDriver, Driver, eventually, is_gone, make_request, page_of
-from tests.walredo import test_managers
-from tests.walredo.test_managers import Start, misbehaving, redos_get_their_own_pages
+from tests.support import managers, promises
+from tests.support.children import misbehaving
+from tests.support.managers import (
+    AsyncDriver,
+    Driver,
+    Start,
+    eventually,
+    is_gone,
+    make_request,
+    page_of,
+)
 from walredo import ChildExitedError, RedoTimeoutError
 
-# The same tests, with the ``start`` below: pytest collects them here as well.
-test_pages_are_right = test_managers.test_pages_are_right
-test_no_child_before = test_managers.test_no_child_before_the_first_redo
-test_one_launch = test_managers.test_concurrent_first_redos_launch_one_child
-test_large_requests = test_managers.test_requests_larger_than_the_pipes
-test_failed_launch = test_managers.test_a_failed_launch_leaves_the_manager_usable
-test_shutdown_is_final = test_managers.test_shutdown_is_final
-test_shutdown_before = test_managers.test_shutdown_before_any_redo
-test_shutdown_answers = test_managers.test_shutdown_answers_redos_in_flight
-test_shutdown_while_redos_begin = test_managers.test_shutdown_while_redos_begin
+# With the fixture ``start`` below.
+test_pages_are_right = promises.pages_are_right
+test_no_child_before_the_first_redo = promises.no_child_before_the_first_redo
+test_concurrent_first_redos_launch_one_child = promises.concurrent_first_redos_launch_one_child
+test_requests_larger_than_the_pipes = promises.requests_larger_than_the_pipes
+test_a_failed_launch_leaves_the_manager_usable = promises.a_failed_launch_leaves_the_manager_usable
+test_shutdown_is_final = promises.shutdown_is_final
+test_shutdown_before_any_redo = promises.shutdown_before_any_redo
+test_shutdown_answers_redos_in_flight = promises.shutdown_answers_redos_in_flight
+test_shutdown_while_redos_begin = promises.shutdown_while_redos_begin
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def start(start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
 
 
 def test_own_pages(start: Start, child: tuple[str, ...]) -> None:
-    redos_get_their_own_pages(start(child_command=child), 10_000)
+    promises.redos_get_their_own_pages(start(child_command=child), 10_000)
 
 
 def stopped(driver: Driver) -> int:

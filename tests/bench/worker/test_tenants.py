@@ -26,11 +26,9 @@ from bench.running.equipment.tenants import problem
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.choice import open_subject
 from bench.worker.tenant_limits import LAUNCHES_AT_ONCE, needs
-from tests.bench.worker.test_worker import CALLS, SLICE_S, USAGE, Spec, Worker
-from tests.bench.worker.test_worker import spec as spec  # a fixture
-from tests.bench.worker.test_worker import traffic as traffic
 from tests.support.made_up_runs import Bench
 from tests.support.managers import eventually, has_ended, is_gone, open_descriptors, own_children
+from tests.support.workers import CALLS, SLICE_S, USAGE, Spec, Worker
 from walredo import PAGE_SIZE
 from walredo.child import Child
 from walredo.errors import LaunchError

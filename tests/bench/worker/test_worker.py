@@ -2,156 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import pytest
 
 from bench.cases import placement
-from bench.cases.names import THIS_PYTHON
 from bench.results.samples import SliceSamples
-from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.traffic import Traffic, write_traffic
-from bench.running.worker_process import WORKER
+from bench.running.equipment.traffic import Traffic
 from bench.worker.meters import ProcessMeter
-from bench.worker.protocol import PROTOCOL_VERSION, WorkerSpec, encode
+from bench.worker.protocol import PROTOCOL_VERSION
 from fake_redo_child import build
-from tests.support.children import LIMIT_S, command_of
+from tests.support.children import LIMIT_S
 from tests.support.managers import eventually, has_ended, is_gone
+from tests.support.workers import CALLS, SLICE_S, USAGE, Spec, Worker
 from walredo import PAGE_SIZE
 
 SUBJECTS = ("sync", "async", "async-uvloop", "floor")
 WITH_STREAMS = (*SUBJECTS, "streams")
-SLICE_S = 0.01
-USAGE = {
-    f"{process}_{what}"
-    for process in ("manager", "child")
-    for what in ("cpu_ns", "voluntary_switches", "involuntary_switches")
-}
-CALLS = {"read_calls", "write_calls", "poll_calls"}
 HEAVY = ("numpy", "matplotlib", "pyperf", "msgspec", "rich", "hdrh")
-
-
-class Worker:
-    """A worker and its pipes; leaving the context kills it if it is still there."""
-
-    def __init__(self, *interpreter_options: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", *interpreter_options, str(WORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert self.process.stdin
-        assert self.process.stdout
-        assert self.process.stderr
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        self.stderr = self.process.stderr
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.stdin, self.stdout, self.stderr):
-            with suppress(BrokenPipeError):
-                stream.close()
-
-    def send(self, message: Mapping[str, Any] | bytes) -> None:
-        self.stdin.write(message if isinstance(message, bytes) else encode(dict(message)))
-        self.stdin.flush()
-
-    def reply(self) -> dict[str, Any]:
-        line = self.stdout.readline()
-        assert line.endswith(b"\n"), f"the worker ended: {self.stderr_at_end()}"
-        message: dict[str, Any] = json.loads(line)
-        return message
-
-    def ask(self, message: Mapping[str, Any] | bytes, expected: str) -> dict[str, Any]:
-        self.send(message)
-        reply = self.reply()
-        assert reply["reply"] == expected, reply
-        return reply
-
-    def open(self, spec: WorkerSpec) -> dict[str, Any]:
-        return self.ask(spec.to_message(), "opened")
-
-    def slice(self, seconds: float = SLICE_S) -> tuple[bytes, dict[str, int]]:
-        reply = self.ask({"command": "slice", "seconds": seconds}, "slice")
-        size = reply["payload_bytes"]
-        payload = self.stdout.read(size)
-        assert len(payload) == size
-        return payload, reply["usage"]
-
-    def refuses(self, message: Mapping[str, Any] | bytes) -> str:
-        """The reason of its error reply, after which it has ended with status 1."""
-        reason: str = self.ask(message, "error")["reason"]
-        assert self.stdout.read() == b"", "an error is said once and last"
-        assert self.process.wait(LIMIT_S) == 1
-        return reason
-
-    def ends(self) -> None:
-        """It has nothing more to say and ends in good order."""
-        self.stdin.close()
-        assert self.reply() == {"reply": "stopped"}
-        assert self.stdout.read() == b""
-        assert self.process.wait(LIMIT_S) == 0
-
-    def stderr_at_end(self) -> str:
-        return self.stderr.read().decode()
-
-
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Traffic]:
-    return write_traffic(tmp_path_factory.mktemp("traffic"), ["short", "medium", "ping"], seed=1)
-
-
-Spec = Callable[..., WorkerSpec]
-
-
-@pytest.fixture
-def spec(traffic: Mapping[str, Traffic]) -> Spec:
-    """Makes the spec of a case, of what can run here."""
-
-    def make(
-        manager: str, child: str = "c", workload: str = "short", clients: int = 3
-    ) -> WorkerSpec:
-        if manager == "async-uvloop" and importlib.util.find_spec("uvloop") is None:
-            pytest.skip("uvloop is not installed")
-        try:
-            floor = str(build.floor_program()) if manager == "floor" else None
-        except build.CompilerMissing as missing:
-            pytest.skip(str(missing))
-        return WorkerSpec(
-            manager=manager,
-            workload=workload,
-            clients=clients,
-            child_command=command_of(child),
-            requests=str(traffic[workload].requests),
-            pages=str(traffic[workload].pages),
-            timeout_s=LIMIT_S,
-            floor_program=floor,
-            library_path=find_interpreters([])[THIS_PYTHON].uvloop_folder,
-        )
-
-    return make
 
 
 @pytest.fixture

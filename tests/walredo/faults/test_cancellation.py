@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,15 @@ import pytest
 
 import walredo.transport.pipes
 from bench.places import ROOT
-from tests.support.children import command_of
+from tests.support.children import command_of, misbehaving
+from tests.support.interference import (
+    LARGE,
+    SMALL_PIPE,
+    Gate,
+    interrupt_main_when,
+    stop,
+    stopped_child,
+)
 from tests.support.managers import (
     SLACK_S,
     SyncDriver,
@@ -34,7 +41,6 @@ from tests.support.managers import (
     own_children,
     page_of,
 )
-from tests.walredo.test_managers import misbehaving
 from walredo import (
     GC_COMPACTION,
     READ_PAGE,
@@ -52,9 +58,6 @@ from walredo import (
 from walredo.child import Child
 from walredo.lifecycle import Plan
 from walredo.sync_session import SyncSession
-
-SMALL_PIPE = 4096
-LARGE = (100_000, 60_000)
 
 Body = Callable[[AsyncRedoManager], Awaitable[None]]
 Drive = Callable[..., None]
@@ -113,13 +116,6 @@ async def reaches(
     return status
 
 
-def stop(pid: int) -> None:
-    """Stops the child; returns once it is stopped, so that it takes nothing of what comes."""
-    os.kill(pid, signal.SIGSTOP)
-    stat = Path(f"/proc/{pid}/stat")
-    assert eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
-
-
 async def stop_child(manager: AsyncRedoManager) -> int:
     """The pid of the child, which has been launched and stopped."""
     await manager.ping()
@@ -144,25 +140,6 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
 async def right(tasks: Sequence[asyncio.Task[bytes]], requests: Sequence[RedoRequest]) -> None:
     assert await asyncio.gather(*tasks) == [page_of(request) for request in requests]
-
-
-class Gate:
-    """Holds launches back while it is closed. In place of ``Child`` in the async manager."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-        self.open.set()
-        self.waiting = threading.Event()
-
-    def __call__(self, command: tuple[str, ...], pipe_bytes: int) -> Child:
-        self.waiting.set()
-        assert self.open.wait(SLACK_S)
-        self.waiting.clear()
-        return Child(command, pipe_bytes)
-
-    async def reached(self) -> None:
-        while not self.waiting.is_set():
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture
@@ -521,24 +498,6 @@ def driver(interruptible: None) -> Iterator[Callable[..., SyncDriver]]:
     assert own_children() == set()
     assert eventually(lambda: threading.active_count() <= threads)
     assert len(open_descriptors()) == len(before)
-
-
-def stopped_child(driver: SyncDriver) -> int:
-    """The pid of the child, which has been launched and stopped."""
-    driver.ping()
-    pid = driver.status().pid
-    assert pid is not None
-    stop(pid)
-    return pid
-
-
-def interrupt_main_when(condition: Callable[[], bool]) -> None:
-    """Interrupts the main thread once it holds and that thread has had the time to go to sleep."""
-    assert eventually(condition)
-    time.sleep(0.05)
-    ident = threading.main_thread().ident
-    assert ident is not None
-    signal.pthread_kill(ident, signal.SIGUSR1)
 
 
 Redo = tuple[RedoRequest, RedoAttempt]

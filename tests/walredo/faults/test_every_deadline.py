@@ -19,8 +19,8 @@ import pytest
 
 import walredo.transport.pipes
 from tests.support.children import command_of
+from tests.support.interference import Gate, stop
 from tests.support.managers import SLACK_S, Driver, SyncDriver, eventually, make_request, page_of
-from tests.walredo.faults.test_cancellation import Gate, stop
 from walredo import (
     GC_COMPACTION,
     READ_PAGE,

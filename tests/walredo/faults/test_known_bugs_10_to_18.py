@@ -16,7 +16,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.children import command_of
+from tests.support.children import command_of, misbehaving
+from tests.support.interference import (
+    Gate,
+    pid_of,
+    replace_child,
+    serving,
+    stop,
+    stopped_child,
+)
 from tests.support.managers import (
     SLACK_S,
     AsyncDriver,
@@ -29,14 +37,6 @@ from tests.support.managers import (
     own_children,
     page_of,
 )
-from tests.walredo.faults.test_cancellation import Gate, stop
-from tests.walredo.faults.test_known_bugs_1_to_9 import (
-    pid_of,
-    replace_child,
-    serving,
-    stopped_child,
-)
-from tests.walredo.test_managers import misbehaving
 from walredo import (
     GC_COMPACTION,
     Cause,

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,14 +23,20 @@ import pytest
 
 import walredo.async_manager
 import walredo.sync_manager
-import walredo.transport.pipes
-from bench.places import ROOT
-from tests.support.children import command_of
+from tests.support.children import command_of, misbehaving
+from tests.support.interference import (
+    LARGE,
+    SMALL_PIPE,
+    pid_of,
+    serving,
+    stopped_child,
+)
 from tests.support.managers import (
     SLACK_S,
     AsyncDriver,
     Driver,
     Result,
+    Start,
     eventually,
     has_ended,
     is_gone,
@@ -39,8 +44,6 @@ from tests.support.managers import (
     own_children,
     page_of,
 )
-from tests.walredo.faults.test_cancellation import LARGE, SMALL_PIPE, stop
-from tests.walredo.test_managers import misbehaving
 from walredo import (
     GC_COMPACTION,
     AsyncRedoManager,
@@ -56,30 +59,6 @@ from walredo.child import Child
 from walredo.transport.base import Chunks
 from walredo.transport.pipes import PipeTransport
 
-Start = Callable[..., Driver]
-
-
-def serving(first: str) -> tuple[str, ...]:
-    """The command of a Python child that runs that code before it serves."""
-    code = (
-        f"import os, sys, threading, time; sys.path.insert(0, {str(ROOT)!r})\n"
-        f"from fake_redo_child.child import python_child\n{first}\nos._exit(python_child.main([]))"
-    )
-    return (sys.executable, "-I", "-c", code)
-
-
-def pid_of(driver: Driver) -> int:
-    pid = driver.status().pid
-    assert pid is not None
-    return pid
-
-
-def stopped_child(driver: Driver) -> int:
-    """The pid of the child, which has been launched and stopped."""
-    driver.ping()
-    stop(pid_of(driver))
-    return pid_of(driver)
-
 
 def on_its_loop(driver: Driver, call: Callable[[], Result]) -> Result:
     """What the call gives, made where the manager's own code runs."""
@@ -88,11 +67,6 @@ def on_its_loop(driver: Driver, call: Callable[[], Result]) -> Result:
         return call()
 
     return driver.run(made()) if isinstance(driver, AsyncDriver) else call()
-
-
-def replace_child(monkeypatch: pytest.MonkeyPatch, launch: Callable[..., Child]) -> None:
-    """Makes both managers launch their children with ``launch``."""
-    monkeypatch.setattr(walredo.transport.pipes, "Child", launch)
 
 
 @contextlib.contextmanager

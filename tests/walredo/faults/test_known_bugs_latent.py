@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.children import command_of
+from tests.support.interference import SMALL_PIPE, interrupt_main_when, pid_of, stopped_child
 from tests.support.managers import (
     SLACK_S,
     AsyncDriver,
@@ -27,8 +28,6 @@ from tests.support.managers import (
     own_children,
     page_of,
 )
-from tests.walredo.faults.test_cancellation import SMALL_PIPE, interrupt_main_when
-from tests.walredo.faults.test_known_bugs_1_to_9 import pid_of, stopped_child
 from walredo import (
     GC_COMPACTION,
     PAGE_SIZE,
