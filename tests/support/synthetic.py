@@ -19,7 +19,7 @@ from bench.results.environment import Environment
 from bench.results.record import FailedRun, RunRecord, Usage
 from bench.results.result_file import ResultFile
 from bench.results.samples import Int64s, SliceSamples, SliceSummary
-from bench.results.summary import Summary
+from bench.results.summary import Summary, load_summary
 from bench.show.view import Reading
 
 COMMIT = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
@@ -183,3 +183,15 @@ def peer_record() -> RunRecord:
     """20 us per redo at N = 8; no latency and no CPU is known of a peer."""
     one = SliceSummary(clients=8, redos=400, wall_ns=1_000_000, clients_ns=8_000_000)
     return RunRecord(Case("peer:mine", "short", 8), 0, (one,))
+
+
+def summary_of(
+    folder: Path,
+    records: Iterable[RunRecord],
+    failures: Iterable[FailedRun] = (),
+    environment: Environment = ENVIRONMENT,
+) -> Summary:
+    """What a result of these runs says."""
+    path = folder / "r.json"
+    path.unlink(missing_ok=True)  # a test may make several, one after the other
+    return load_summary(save(path, records, failures, environment))

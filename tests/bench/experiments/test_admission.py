@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
 from array import array
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.experiments.admission.findings import finding, panels, verdict
 from bench.results.measures.admission import admission_measures
 from bench.results.record import FailedRun, RunRecord
 from bench.results.samples import int64s_from
-from bench.results.summary import Summary, load_summary
+from bench.results.summary import Summary
 from bench.running.processes import RunFailedError
 from bench.show.notes import notes
 from bench.show.pictures.choice import draw
-from bench.show.summary import as_data, print_summary
+from bench.show.summary import as_data
 from tests.support.made_up_runs import RUN, Bench
-from tests.support.synthetic import ENVIRONMENT, reading, save, steady_record
+from tests.support.printed import shown
+from tests.support.synthetic import ENVIRONMENT, reading, steady_record, summary_of
 
 KIB = 1024
 BUDGET = replace(ENVIRONMENT, config_json=json.dumps({"read_path": {"budget_bytes": 40 * KIB}}))
@@ -104,14 +102,8 @@ def four(manager: str = "sync", rounds: int = 3) -> list[RunRecord]:
     ]
 
 
-def summary_of(
-    folder: Path, records: Iterable[RunRecord], failures: Iterable[FailedRun] = ()
-) -> Summary:
-    return load_summary(save(folder / "a.json", records, failures, BUDGET))
-
-
 def test_the_verdict_says_what_each_bounds_and_at_which_price(tmp_path: Path) -> None:
-    (panel,) = panels(summary_of(tmp_path, four()))
+    (panel,) = panels(summary_of(tmp_path, four(), environment=BUDGET))
     assert [line.admission for line in panel.lines] == [
         *("unlimited", "before:2", "after:2", "both:4,2")
     ]
@@ -128,7 +120,7 @@ def test_the_verdict_says_what_each_bounds_and_at_which_price(tmp_path: Path) ->
 def test_what_grows_in_a_single_run_is_not_bounded(tmp_path: Path) -> None:
     case = case_of("before:2")
     records = [run_of(case, number, collecting=2) for number in range(3)] + [run_of(case, 3)]
-    (panel,) = panels(summary_of(tmp_path, records))
+    (panel,) = panels(summary_of(tmp_path, records, environment=BUDGET))
     assert panel.lines[0].bounds_memory is False
 
 
@@ -139,7 +131,7 @@ def over_budget(folder: Path) -> Summary:
         for name in ("unlimited", "after:2")
         for number in range(3)
     ]
-    return summary_of(folder, records, failures)
+    return summary_of(folder, records, failures, environment=BUDGET)
 
 
 def test_what_ran_over_budget_is_shown(tmp_path: Path) -> None:
@@ -150,9 +142,7 @@ def test_what_ran_over_budget_is_shown(tmp_path: Path) -> None:
         "sync, N = 8: unlimited and after:2 run over the budget of 40.0 KiB; before:2 bounds"
     )
     assert finding(panel).startswith("N = 8: unlimited and after:2 over budget; memory bounded")
-    file = io.StringIO()
-    print_summary(reading(summary), Console(file=file, width=100))
-    text = file.getvalue()
+    text = shown(summary)
     rows = [line.split() for line in text.splitlines() if line.split()[-4:-2] == ["over", "budget"]]
     assert [next(cell for cell in row if cell != "sync") for row in rows] == [
         "unlimited",
@@ -167,7 +157,7 @@ def test_what_ran_over_budget_is_shown(tmp_path: Path) -> None:
 def test_another_failure_is_not_hidden_by_those_over_budget(tmp_path: Path) -> None:
     case = case_of("unlimited")
     failures = [FailedRun(case, 0, OVER), FailedRun(case, 1, "wrong page")]
-    summary = summary_of(tmp_path, four(), failures)
+    summary = summary_of(tmp_path, four(), failures, environment=BUDGET)
     (mark,) = [note for note in notes(summary) if note.kind in ("failed", "over-budget")]
     assert mark.kind == "failed"
     assert "wrong page" in mark.text
@@ -175,17 +165,16 @@ def test_another_failure_is_not_hidden_by_those_over_budget(tmp_path: Path) -> N
 
 def test_the_table_has_a_line_per_admission_and_fits(tmp_path: Path) -> None:
     records = [*four("sync"), *four("async-uvloop")]
-    file = io.StringIO()
-    print_summary(reading(summary_of(tmp_path, records)), Console(file=file, width=100))
-    lines = file.getvalue().splitlines()
+    text = shown(summary_of(tmp_path, records, environment=BUDGET))
+    lines = text.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 100
-    assert "…" not in file.getvalue()
+    assert "…" not in text
     (both, _) = [line.split() for line in lines if line.split()[:1] == ["both:4,2"]]
     assert both == [
         *("both:4,2", "128.0", "0", "0.80", "62.5", "62.5", "5.00", "4.00", "2", "0"),
     ]
     # They have no ordinary table besides.
-    assert "t/redo" not in file.getvalue()
+    assert "t/redo" not in text
 
 
 def test_as_data(tmp_path: Path) -> None:
@@ -201,7 +190,7 @@ def test_as_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("over", [False, True])
 def test_its_figure_is_the_only_one(over: bool, tmp_path: Path) -> None:
-    summary = over_budget(tmp_path) if over else summary_of(tmp_path, four())
+    summary = over_budget(tmp_path) if over else summary_of(tmp_path, four(), environment=BUDGET)
     (picture,) = draw(reading(summary), tmp_path / "a", ["svg"])
     assert picture.name == "a-admission.svg"
     text = picture.read_text()

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.experiments.cpu.view import CpuView
 from bench.experiments.executor.view import ExecutorView
 from bench.experiments.fairness.view import FairnessView
 from bench.results.record import FailedRun, RunRecord, Usage
-from bench.results.summary import Summary, load_summary
+from bench.results.summary import Summary
 from bench.show.families import families, lines
 from bench.show.pictures import figures
 from bench.show.pictures.choice import draw
-from bench.show.summary import as_data, print_summary
-from tests.support.synthetic import USAGE, int64s, reading, save, steady_record
+from bench.show.summary import as_data
+from tests.support.printed import shown
+from tests.support.synthetic import USAGE, int64s, reading, steady_record, summary_of
 
 EXECUTOR, FAIRNESS, CPU = ExecutorView(), FairnessView(), CpuView()
 ROUNDS = 5
 MB = 1_000_000
 
 
-def summary_of(
-    folder: Path, records: Iterable[RunRecord], failures: Iterable[FailedRun] = ()
-) -> Summary:
-    return load_summary(save(folder / "a.json", records, failures))
-
-
-def shown(summary: Summary) -> str:
-    file = io.StringIO()
-    print_summary(reading(summary), Console(file=file, width=100))
-    text = file.getvalue()
+def words_of(summary: Summary) -> str:
+    """What is printed, in one line; it fits into 100 columns."""
+    text = shown(summary)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
     assert "…" not in text
     return " ".join(text.split())
@@ -70,7 +61,7 @@ def executors(tmp_path: Path) -> Summary:
 
 
 def test_in_flight_against_threads(executors: Summary) -> None:
-    text = shown(executors)
+    text = words_of(executors)
     peaks = "at N = 64 most in flight: sync, a thread each 64, sync on 4 threads 4, async 64"
     assert f"short: {peaks}" in text
     ratios = "sync, a thread each 0.50x (0.50-0.50), sync on 4 threads 0.50x (0.50-0.50)"
@@ -123,7 +114,7 @@ def test_fairness_shows_who_is_starved(tmp_path: Path) -> None:
     records = [record(gives, n, 10, 10, 10, 10) for n in range(ROUNDS)]
     records += [record(keeps, n, 37, 1, 1, 1) for n in range(ROUNDS)]
     summary = summary_of(tmp_path, records)
-    text = shown(summary)
+    text = words_of(summary)
     jain = 40**2 / (4 * (37**2 + 3))
     said = f"yielding 1.00 to 1.00, going on {jain:.2f} to {jain:.2f}; least with sync, goes on"
     assert f"short: Jain's index at N = 4: {said}" in text
@@ -157,7 +148,7 @@ def cpu(tmp_path: Path) -> Summary:
 
 
 def test_cpu_says_where_the_claim_holds(cpu: Summary) -> None:
-    text = shown(cpu)
+    text = words_of(cpu)
     sides = "async needs less CPU than sync at N = 2; more at N = 8"
     assert f"short, with nothing beside: {sides} (claimed: less at 0.5 to 1.5 x CPUs" in text
     assert "so at 2 of 2 N)" in text
@@ -177,7 +168,7 @@ def test_cpu_says_where_the_claim_holds(cpu: Summary) -> None:
 
 def test_one_round_tells_nothing_apart(tmp_path: Path) -> None:
     cases = [Case(m, "short", 2, background_load=b) for m in ("sync", "async") for b in (0, 1)]
-    text = shown(summary_of(tmp_path, [steady_record(case) for case in cases]))
+    text = words_of(summary_of(tmp_path, [steady_record(case) for case in cases]))
     assert "async is not told apart from sync at N = 2" in text
     assert "(claimed" not in text, "N / CPUs is not known"
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case, is_closed_loop
 from bench.cases.config import Config, ConfigError, load_profile, override
@@ -32,12 +30,13 @@ from bench.results.measures.further import further_metadata
 from bench.results.measures.lifecycle import lifecycle_measures
 from bench.results.pyperf_run import to_pyperf_run
 from bench.results.record import FailedRun, RunRecord
-from bench.results.summary import Summary, load_summary
+from bench.results.summary import load_summary
 from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.run import measure_run
 from bench.show.pictures.choice import draw
-from bench.show.summary import as_data, print_summary
+from bench.show.summary import as_data
+from tests.support.printed import shown
 from tests.support.synthetic import (
     ENVIRONMENT,
     USAGE,
@@ -46,6 +45,7 @@ from tests.support.synthetic import (
     save,
     steady_record,
     steady_slice,
+    summary_of,
 )
 
 MS = 1_000_000
@@ -86,10 +86,6 @@ def storm_records(ways: Mapping[str, Sequence[float]]) -> list[RunRecord]:
         for scenario, rounds in ways.items()
         for number, ms in enumerate(rounds)
     ]
-
-
-def summary_of(folder: Path, records: Sequence[RunRecord]) -> Summary:
-    return load_summary(save(folder / "a.json", records))
 
 
 # --- measures
@@ -205,12 +201,6 @@ def test_a_storm_alone_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
 
 
 # --- how they are shown
-
-
-def shown(summary: Summary, width: int = 100) -> str:
-    file = io.StringIO()
-    print_summary(reading(summary), Console(file=file, width=width))
-    return file.getvalue()
 
 
 def everything() -> list[RunRecord]:

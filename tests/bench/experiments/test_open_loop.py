@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.experiments.open_loop.findings import panels
@@ -17,9 +14,10 @@ from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import Summary, load_summary
 from bench.show.pictures.choice import check_free, draw
-from bench.show.summary import as_data, print_summary
+from bench.show.summary import as_data
 from tests.support.open_runs import open_record
-from tests.support.synthetic import reading, save, steady_record
+from tests.support.printed import shown
+from tests.support.synthetic import reading, steady_record, summary_of
 
 SYNC, ASYNC = Case("sync", "short", 4), Case("async", "short", 4)
 
@@ -49,21 +47,9 @@ def records() -> list[RunRecord]:
     return made
 
 
-def summary_of(
-    folder: Path, made: Iterable[RunRecord], failures: Iterable[FailedRun] = ()
-) -> Summary:
-    return load_summary(save(folder / "a.json", made, failures))
-
-
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
     return summary_of(tmp_path, records())
-
-
-def shown(summary: Summary, width: int = 100) -> str:
-    file = io.StringIO()
-    print_summary(reading(summary), Console(file=file, width=width))
-    return file.getvalue()
 
 
 def test_the_factors_are_those_of_the_made_up_machine(summary: Summary) -> None:
@@ -119,7 +105,7 @@ def test_loads_in_redos_per_second_and_without_a_closed_loop(tmp_path: Path) -> 
     text = shown(summary_of(tmp_path, made))
     assert "a load of 20000/s sync has a p99 of 100 us" in " ".join(text.split())
     assert "2.00x" in text
-    (svg, _) = draw(reading(load_summary(tmp_path / "a.json")), tmp_path / "x")
+    (svg, _) = draw(reading(load_summary(tmp_path / "r.json")), tmp_path / "x")
     assert "load, redos per second" in svg.read_text()
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.cases.config import load_profile
@@ -31,9 +29,10 @@ from bench.experiments.registry import VIEWS
 from bench.results.summary import Group, Summary, load_summary
 from bench.running.equipment.workloads import make_requests
 from bench.show.pictures.choice import draw
-from bench.show.summary import as_data, print_summary
+from bench.show.summary import as_data
 from fake_redo_child.child.python_child import COST_PRESETS
 from tests.support.drawn import xs
+from tests.support.printed import shown
 from tests.support.synthetic import reading, save, steady_record
 
 N = (1, 2, 4, 8)
@@ -252,16 +251,15 @@ def twice(tmp_path: Path) -> Summary:
 
 def test_what_is_printed(twice: Summary) -> None:
     for width in (100, 60):
-        out = StringIO()
-        print_summary(reading(twice), Console(file=out, width=width))
-        text = " ".join(out.getvalue().split())
+        printed = shown(twice, width)
+        text = " ".join(printed.split())
         assert "points the published way at 2 of 4 N: short 2 of 4 (not at N = 1, 2)." in text
         assert "2.00 (2.00-2.00)" in text
         assert "1.07 yes" in text
         assert "0.92 NO" in text
         assert "[1] AWS i3en.3xlarge (12 vCPU)" in text
         assert "…" not in text
-        assert max(map(len, out.getvalue().splitlines())) <= 100
+        assert max(map(len, printed.splitlines())) <= 100
     # No absolute time of another machine.
     assert "1487" not in text
     assert "us [1]" not in text
@@ -303,10 +301,9 @@ def test_the_figure(twice: Summary, tmp_path: Path) -> None:
 
 def test_one_round_decides_nothing(tmp_path: Path) -> None:
     summary = made_up(tmp_path, sync={n: [20_000] for n in N}, async_={n: [10_000] for n in N})
-    out = StringIO()
-    print_summary(reading(summary), Console(file=out, width=100))
-    assert "short 0 of 4 (undecided at any N)" in " ".join(out.getvalue().split())
-    assert "2.00 (?)" in out.getvalue()
+    text = shown(summary)
+    assert "short 0 of 4 (undecided at any N)" in " ".join(text.split())
+    assert "2.00 (?)" in text
     assert draw(reading(summary), tmp_path / "a", ["svg"])
 
 
@@ -314,11 +311,10 @@ def test_without_the_file_the_own_figures_are_shown_and_why(
     twice: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view_published, "load", lambda: load(tmp_path / "none.json"))
-    out = StringIO()
-    print_summary(reading(twice), Console(file=out, width=200))
-    assert "The published figures are not to be had: " in out.getvalue()
-    assert "none.json: No such file" in out.getvalue()
-    assert "2.00 (2.00-2.00)" in out.getvalue()
+    text = shown(twice, width=200)
+    assert "The published figures are not to be had: " in text
+    assert "none.json: No such file" in text
+    assert "2.00 (2.00-2.00)" in text
     assert "none.json" in as_data(reading(twice))["experiments"]["published"]["problem"]
     assert draw(reading(twice), tmp_path / "a", ["svg"])
 

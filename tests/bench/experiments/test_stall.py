@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.cases.config import load_profile, override
@@ -22,9 +20,10 @@ from bench.results.measures.stall import stall_measures
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import load_summary
 from bench.show.pictures.choice import draw
-from bench.show.summary import as_data, print_summary
+from bench.show.summary import as_data
 from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 from tests.support.made_up_runs import Bench
+from tests.support.printed import shown
 from tests.support.suite_server import SuiteServer
 from tests.support.synthetic import int64s, reading, save, steady_record
 
@@ -134,14 +133,8 @@ def test_what_rounds_do_not_agree_on_is_not_told_apart(
     assert "sync on the loop and async not told apart at N = 8" in headline(loop)
 
 
-def shown(path: Path, width: int = 100) -> str:
-    file = io.StringIO()
-    print_summary(reading(load_summary(path)), Console(file=file, width=width))
-    return file.getvalue()
-
-
 def test_the_table_has_the_known_truth_in_100_columns(tmp_path: Path) -> None:
-    text = shown(a_result(tmp_path))
+    text = shown(load_summary(a_result(tmp_path)))
     assert max(map(len, map(str.rstrip, text.splitlines()))) <= 100
     lines = [line.split() for line in text.splitlines()]
     row = ["8", "sync", "on", "the", "loop", "5.00", "9.90", "10.00"]
@@ -170,7 +163,7 @@ def test_a_case_that_only_failed_is_shown_without_numbers(tmp_path: Path) -> Non
     path = save(tmp_path / "f.json", [record(ASYNC, at_most(4))], [FailedRun(ON_LOOP, 0, "lost")])
     (panel,) = panels(load_summary(path))
     assert verdict(panel).endswith("2.00 ms beside async (p99 3.96 ms).")
-    assert "lost" in shown(path)
+    assert "lost" in shown(load_summary(path))
     only = save(tmp_path / "o.json", [steady_record(ASYNC)])
     (panel,) = panels(load_summary(only))
     assert verdict(panel) == "short, a beat on the loop: no beat was measured."

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.cases.notations import PER_TENANT, SHARED
 from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, RunRecord
-from bench.results.summary import Summary, load_summary
 from bench.show.pictures.choice import draw
-from bench.show.summary import as_data, print_summary
-from tests.support.synthetic import reading, save, steady_record
+from bench.show.summary import as_data
+from tests.support.printed import shown
+from tests.support.synthetic import reading, steady_record, summary_of
 
 CLIENTS = (1, 2, 4, 8, 16)
 SERVICE_US = {
@@ -47,16 +45,6 @@ def records(
     return made
 
 
-def loaded(folder: Path, made: list[RunRecord], failures: list[FailedRun] | None = None) -> Summary:
-    return load_summary(save(folder / "r.json", made, failures or []))
-
-
-def printed(summary: Summary) -> list[str]:
-    out = io.StringIO()
-    print_summary(reading(summary), Console(file=out, width=100))
-    return out.getvalue().splitlines()
-
-
 def rows(lines: list[str], manager: str) -> list[list[str]]:
     """The cells of the lines of a manager, without the N before it."""
     cells = [line.split() for line in lines]
@@ -64,7 +52,7 @@ def rows(lines: list[str], manager: str) -> list[list[str]]:
 
 
 def test_the_view_covers_the_tenants_alone(tmp_path: Path) -> None:
-    summary = loaded(tmp_path, records(2))
+    summary = summary_of(tmp_path, records(2))
     cases = [row.case for row in summary.rows]
     assert {case.topology for case in VIEWS.covered(cases)} == {PER_TENANT}
     assert len(VIEWS.covered(cases)) == len(cases) / 2
@@ -72,7 +60,7 @@ def test_the_view_covers_the_tenants_alone(tmp_path: Path) -> None:
 
 
 def test_the_tables_tell_knee_and_crossover(tmp_path: Path) -> None:
-    lines = printed(loaded(tmp_path, records(5)))
+    lines = shown(summary_of(tmp_path, records(5))).splitlines()
     begin = next(i for i, line in enumerate(lines) if "topology=per-tenant" in line)
     assert lines[begin].startswith(
         "short, topology=per-tenant: async is ahead of sync from N = 4 on, 2.7x at N = 16; knee: "
@@ -89,9 +77,8 @@ def test_the_tables_tell_knee_and_crossover(tmp_path: Path) -> None:
 
 
 def test_lines_fit(tmp_path: Path) -> None:
-    out = io.StringIO()
-    print_summary(reading(loaded(tmp_path, records(5))), Console(file=out, width=80))
-    assert max(len(line.rstrip()) for line in out.getvalue().splitlines()) <= 80
+    text = shown(summary_of(tmp_path, records(5)), width=80)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
 def test_intervals_that_say_nothing_stay_short(tmp_path: Path) -> None:
@@ -102,14 +89,14 @@ def test_intervals_that_say_nothing_stay_short(tmp_path: Path) -> None:
         for manager, ns in by_manager.items()
         for clients in CLIENTS
     ]
-    lines = printed(loaded(tmp_path, made))
+    lines = shown(summary_of(tmp_path, made)).splitlines()
     first = next(cells for cells in rows(lines, "async") if "(<0.01->999)" in cells)
     assert first[5] == "1.00"
 
 
 def test_one_round_shows_no_interval_and_no_pair_no_ratio(tmp_path: Path) -> None:
     alone = [one for one in records(1, (PER_TENANT,)) if one.case != _case("sync", 16)]
-    lines = printed(loaded(tmp_path, alone))
+    lines = shown(summary_of(tmp_path, alone)).splitlines()
     begin = next(i for i, line in enumerate(lines) if "topology=per-tenant" in line)
     *by_n, knee = rows(lines[begin + 2 :], "async")
     assert by_n[0][5:] == ["0.91", "(?)"]
@@ -123,15 +110,15 @@ def _case(manager: str, clients: int) -> Case:
 
 def test_a_case_that_only_failed_has_no_numbers(tmp_path: Path) -> None:
     failure = FailedRun(_case("async", 32), 0, "no more children")
-    lines = printed(loaded(tmp_path, records(2), [failure]))
+    lines = shown(summary_of(tmp_path, records(2), [failure])).splitlines()
     (failed,) = [cells for cells in rows(lines, "async") if set(cells[1:]) == {"-"}]
     assert len(failed) == 7
 
 
 def test_only_failures_are_shown_as_such(tmp_path: Path) -> None:
     failures = [FailedRun(_case("async", 32), 0, "no more children")]
-    summary = loaded(tmp_path, records(2, (SHARED,)), failures)
-    lines = printed(summary)
+    summary = summary_of(tmp_path, records(2, (SHARED,)), failures)
+    lines = shown(summary).splitlines()
     assert "short, topology=per-tenant: no result" in (line.strip() for line in lines)
     assert not any("The knee" in line for line in lines)
     (data,) = as_data(reading(summary))["experiments"]["tenants"]
@@ -141,7 +128,7 @@ def test_only_failures_are_shown_as_such(tmp_path: Path) -> None:
 
 
 def test_the_data(tmp_path: Path) -> None:
-    (data,) = as_data(reading(loaded(tmp_path, records(5))))["experiments"]["tenants"]
+    (data,) = as_data(reading(summary_of(tmp_path, records(5))))["experiments"]["tenants"]
     assert data["group"] == "short, topology=per-tenant"
     assert {one["manager"]: one["clients"] for one in data["knees"]} == {"sync": 2, "async": 4}
     assert {one["manager"]: one["clients"] for one in data["shared_knees"]} == {
@@ -162,7 +149,7 @@ def test_the_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workloads", [("short",), ("short", "medium")])
 def test_the_figure(tmp_path: Path, workloads: tuple[str, ...]) -> None:
     made = [one for workload in workloads for one in records(3, workload=workload)]
-    files = draw(reading(loaded(tmp_path, made)), tmp_path / "p", ("svg",))
+    files = draw(reading(summary_of(tmp_path, made)), tmp_path / "p", ("svg",))
     drawn: Mapping[str, str] = {path.name: path.read_text() for path in files}
     svg = drawn["p-tenants.svg"]
     for said in ("one manager for all", "time per redo", ">knee</text>"):
@@ -176,6 +163,6 @@ def test_the_figure(tmp_path: Path, workloads: tuple[str, ...]) -> None:
 
 
 def test_shared_is_not_drawn_where_it_was_not_measured(tmp_path: Path) -> None:
-    files = draw(reading(loaded(tmp_path, records(3, (PER_TENANT,)))), tmp_path / "p", ("svg",))
+    files = draw(reading(summary_of(tmp_path, records(3, (PER_TENANT,)))), tmp_path / "p", ("svg",))
     assert [path.name for path in files] == ["p-tenants.svg"]
     assert "one manager for all" not in files[0].read_text()

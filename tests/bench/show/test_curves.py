@@ -12,14 +12,13 @@ from matplotlib.lines import Line2D
 
 from bench.cases.case import Case
 from bench.results.record import RunRecord, Usage
-from bench.results.summary import Summary, load_summary
 from bench.show.pictures import style
 from bench.show.pictures.cpu_parts import cpu_figure, finding, has_cpu
 from bench.show.pictures.knee import knee_figure
 from bench.show.pictures.ratio import ratio_figure, ratios
 from bench.statistics.knee import knees
 from tests.support.drawn import xs, ys
-from tests.support.synthetic import USAGE, save, steady_record
+from tests.support.synthetic import USAGE, steady_record, summary_of
 
 N = (1, 2, 4, 8)
 LATENCY_US = {"sync": (50, 100, 200, 400), "async": (100, 110, 120, 130)}
@@ -37,12 +36,6 @@ def made(rounds: int, clients: tuple[int, ...] = N) -> list[RunRecord]:
     ]
 
 
-def loaded(folder: Path, records: list[RunRecord]) -> Summary:
-    path = folder / "r.json"
-    path.unlink(missing_ok=True)
-    return load_summary(save(path, records))
-
-
 def lines(panel: Axes, manager: str) -> list[Line2D]:
     return [one for one in panel.get_lines() if one.get_color() == style.look(manager).color]
 
@@ -51,7 +44,7 @@ def lines(panel: Axes, manager: str) -> list[Line2D]:
 
 
 def test_ratio_and_crossover(tmp_path: Path) -> None:
-    summary = loaded(tmp_path, made(4))
+    summary = summary_of(tmp_path, made(4))
     (panel,) = ratio_figure(summary.groups(), summary).axes
     assert panel.get_title(loc="left") == "short: ahead of sync: async from N = 4 on"
     curve, interval, mark = lines(panel, "async")
@@ -70,7 +63,7 @@ def test_a_crossover_that_is_unsure_has_its_interval(tmp_path: Path) -> None:
         if record.case.manager == "async" and record.round in (0, 1):
             latency_ns = 20_000 if record.round else 900_000
             records[index] = steady_record(record.case, record.round, latency_ns=latency_ns)
-    summary = loaded(tmp_path, records)
+    summary = summary_of(tmp_path, records)
     (panel,) = ratio_figure(summary.groups(), summary).axes
     assert panel.get_title(loc="left").endswith("(1 to none)")
     interval = lines(panel, "async")[1]
@@ -78,7 +71,7 @@ def test_a_crossover_that_is_unsure_has_its_interval(tmp_path: Path) -> None:
 
 
 def test_a_single_round_has_no_interval(tmp_path: Path) -> None:
-    summary = loaded(tmp_path, made(1))
+    summary = summary_of(tmp_path, made(1))
     (panel,) = ratio_figure(summary.groups(), summary).axes
     assert panel.get_title(loc="left") == "short: ahead of sync: async from N = 4 on (?)"
     curve, mark = lines(panel, "async")
@@ -88,7 +81,7 @@ def test_a_single_round_has_no_interval(tmp_path: Path) -> None:
 
 
 def test_a_single_n_has_a_ratio_and_no_crossover(tmp_path: Path) -> None:
-    summary = loaded(tmp_path, made(3, (1,)))
+    summary = summary_of(tmp_path, made(3, (1,)))
     (panel,) = ratio_figure(summary.groups(), summary).axes
     (curve,) = lines(panel, "async")
     assert np.allclose(ys(curve), [0.5])
@@ -96,7 +89,7 @@ def test_a_single_n_has_a_ratio_and_no_crossover(tmp_path: Path) -> None:
 
 
 def test_never_ahead_to_the_end(tmp_path: Path) -> None:
-    summary = loaded(tmp_path, made(3, (1, 2)))
+    summary = summary_of(tmp_path, made(3, (1, 2)))
     (panel,) = ratio_figure(summary.groups(), summary).axes
     assert panel.get_title(loc="left") == "short: ahead of sync: async not at N = 2"
     assert len(lines(panel, "async")) == 1
@@ -107,7 +100,7 @@ def test_a_peer_has_a_ratio_and_a_yardstick_none(tmp_path: Path) -> None:
         steady_record(Case(manager, "short", 1))
         for manager in ("sync", "floor", "noop-sync", "peer:async")
     ]
-    (group,) = loaded(tmp_path, records).groups()
+    (group,) = summary_of(tmp_path, records).groups()
     assert [one.manager for one in ratios(group)] == ["peer:async"]
 
 
@@ -115,7 +108,7 @@ def test_a_peer_has_a_ratio_and_a_yardstick_none(tmp_path: Path) -> None:
 
 
 def test_knee(tmp_path: Path) -> None:
-    summary = loaded(tmp_path, made(3))
+    summary = summary_of(tmp_path, made(3))
     (group,) = summary.groups()
     (panel,) = knee_figure([group], summary).axes
     curve, *rings = lines(panel, "async")
@@ -139,7 +132,7 @@ def test_where_points_are_crowded_the_knee_and_the_ends_have_their_n(tmp_path: P
         for n in crowd
         for number in range(3)
     ]
-    summary = loaded(tmp_path, records)
+    summary = summary_of(tmp_path, records)
     (panel,) = knee_figure(summary.groups(), summary).axes
     assert [one.clients for one in knees(summary.groups()[0])] == [64]
     assert {text.get_text() for text in panel.texts} == {"1", "64", "128"}
@@ -149,7 +142,7 @@ def test_where_points_are_crowded_the_knee_and_the_ends_have_their_n(tmp_path: P
 
 
 def test_cpu_is_stacked_by_process_and_mode(tmp_path: Path) -> None:
-    summary = loaded(tmp_path, made(3))
+    summary = summary_of(tmp_path, made(3))
     panels = cpu_figure(summary.groups(), summary).axes
     assert len(panels) == 2
     assert panels[0].get_ylim() == panels[1].get_ylim()
@@ -177,11 +170,11 @@ def test_parts_that_are_not_known_are_not_drawn(tmp_path: Path) -> None:
         replace(steady_record(Case("sync", "short", 1)), usage=unknown),
         replace(steady_record(Case("async", "short", 1)), usage=Usage()),
     ]
-    summary = loaded(tmp_path, records)
+    summary = summary_of(tmp_path, records)
     (group,) = summary.groups()
     assert has_cpu(group)
     (panel,) = cpu_figure([group], summary).axes
     heights = [bars[0].get_height() for bars in panel.containers]
     assert finding(group, "sync") == "short, sync: not known: child, user; child, system"
     assert heights == [pytest.approx(0.010 / 40), pytest.approx(0.020 / 40), 0.0, 0.0]
-    assert not has_cpu(loaded(tmp_path, records[1:]).groups()[0])
+    assert not has_cpu(summary_of(tmp_path, records[1:]).groups()[0])

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
-from rich.console import Console
 
 from bench.results.summary import Estimate
 from bench.show import columns, fields
 from bench.show.columns import intervals
 from bench.statistics.effects import Effect
+from tests.support.printed import printed
 
 Row = tuple[str, int, float | None]
 
 
-def printed(rows: list[Row], shown: list[fields.Field[Row]], title: str | None = None) -> list[str]:
-    file = io.StringIO()
-    Console(file=file, width=100).print(fields.field_table(rows, shown, title))
-    return [line.rstrip() for line in file.getvalue().splitlines()]
+def table_of(
+    rows: list[Row], shown: list[fields.Field[Row]], title: str | None = None
+) -> list[str]:
+    table = fields.field_table(rows, shown, title)
+    text = printed(lambda console: console.print(table))
+    return [line.rstrip() for line in text.splitlines()]
 
 
 def estimate(row: Row) -> Estimate | None:
@@ -32,7 +32,7 @@ N: fields.Field[Row] = fields.clients(lambda row: row[1])
 def test_numbers_share_a_unit_which_the_heading_names() -> None:
     rows: list[Row] = [("sync", 1, 20e-6), ("async", 1, 4.5e-3), ("floor", 1, None)]
     words: fields.Field[Row] = fields.words("manager", lambda row: row[0])
-    assert printed(rows, [N, words, fields.measure("p50", estimate)]) == [
+    assert table_of(rows, [N, words, fields.measure("p50", estimate)]) == [
         "               p50",
         "N  manager      us",
         "1  sync       20.0",
@@ -43,7 +43,7 @@ def test_numbers_share_a_unit_which_the_heading_names() -> None:
 
 def test_without_a_unit_there_is_one_line_of_headings() -> None:
     rows: list[Row] = [("a", 1, 3.0), ("b", 2, 10.0)]
-    assert printed(rows, [N, fields.measure("in flight", estimate, columns.plain(0))]) == [
+    assert table_of(rows, [N, fields.measure("in flight", estimate, columns.plain(0))]) == [
         "N  in flight",
         "1          3",
         "2         10",
@@ -53,7 +53,7 @@ def test_without_a_unit_there_is_one_line_of_headings() -> None:
 def test_groups_are_said_where_they_change_or_one_before_them_does() -> None:
     rows: list[Row] = [("a", 1, 1.0), ("a", 1, 2.0), ("a", 2, 3.0), ("b", 2, 4.0)]
     shown = [NAME, N, fields.measure("x", estimate, columns.plain(0))]
-    assert [line.split() for line in printed(rows, shown)[1:]] == [
+    assert [line.split() for line in table_of(rows, shown)[1:]] == [
         ["a", "1", "1"],
         ["2"],
         ["2", "3"],
@@ -63,7 +63,7 @@ def test_groups_are_said_where_they_change_or_one_before_them_does() -> None:
 
 def test_a_column_of_which_nothing_is_known_is_left_out() -> None:
     rows: list[Row] = [("a", 1, None), ("b", 2, None)]
-    assert printed(rows, [NAME, N, fields.measure("p99.9", estimate)]) == [
+    assert table_of(rows, [NAME, N, fields.measure("p99.9", estimate)]) == [
         "name  N",
         "a     1",
         "b     2",
@@ -75,7 +75,7 @@ def test_words_may_stand_in_place_of_a_number() -> None:
     over: fields.Field[Row] = fields.measure(
         "held", estimate, columns.plain(1), lambda row: "over" if row[0] == "b" else ""
     )
-    assert [line.split() for line in printed(rows, [NAME, over])] == [
+    assert [line.split() for line in table_of(rows, [NAME, over])] == [
         ["name", "held"],
         ["a", "2.0"],
         ["b", "over"],
@@ -116,7 +116,7 @@ def test_a_ratio_carries_its_interval() -> None:
     effect = Effect(0.5, 0.4, 0.6, 0.01, 0.1, (6, 6))
     bounded: fields.Field[Row] = fields.ratio_interval("/sync", lambda _: effect)
     plain: fields.Field[Row] = fields.ratio("/floor", lambda _: effect)
-    assert printed(rows, [NAME, bounded, plain])[1].split() == ["a", "0.50", "(0.40-0.60)", "0.50"]
+    assert table_of(rows, [NAME, bounded, plain])[1].split() == ["a", "0.50", "(0.40-0.60)", "0.50"]
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_of_nothing_the_unit_is_the_plain_one(cells: columns.Numbers, unit: str)
 def test_what_stands_in_place_of_a_number_keeps_its_column() -> None:
     rows: list[Row] = [("a", 1, None)]
     over: fields.Field[Row] = fields.measure("held", estimate, instead=lambda _: "over budget")
-    assert printed(rows, [NAME, over])[1].split() == ["a", "over", "budget"]
+    assert table_of(rows, [NAME, over])[1].split() == ["a", "over", "budget"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.results.record import FailedRun, RunRecord
@@ -16,6 +15,7 @@ from bench.results.summary import load_summary
 from bench.show import units
 from bench.show.layout import bare_table, print_whole, whole_table
 from bench.show.summary import as_data, print_summary
+from tests.support.printed import printed
 from tests.support.synthetic import (
     USAGE,
     idle_slice,
@@ -23,6 +23,7 @@ from tests.support.synthetic import (
     reading,
     save,
     steady_record,
+    summary_of,
 )
 
 ASYNC, SYNC, FLOOR = (Case(manager, "short", 8) for manager in ("async", "sync", "floor"))
@@ -36,10 +37,7 @@ def shown(
     width: int = 80,
 ) -> str:
     """What is printed into a pipe of that width."""
-    file = io.StringIO()
-    path = save(folder / "a.json", records, failures)
-    print_summary(reading(load_summary(path)), Console(file=file, width=width))
-    return file.getvalue()
+    return printed(partial(print_summary, reading(summary_of(folder, records, failures))), width)
 
 
 def line_with(text: str, start: str) -> list[str]:
@@ -94,19 +92,16 @@ def test_a_small_curve_per_manager_from_three_n_on(tmp_path: Path) -> None:
     text = shown(tmp_path, records)
     assert "sync   ▁▄█" in text or "sync   ▂▅█" in text
     assert "p50 5.00 us at N = 1, 320 us at N = 64" in text
-    path = save(tmp_path / "b.json", records)
-    plain = io.StringIO()
-    print_summary(reading(load_summary(path)), Console(file=plain, width=100), plain=True)
-    assert "█" not in plain.getvalue()
+    summary = summary_of(tmp_path, records)
+    assert "█" not in printed(partial(print_summary, reading(summary), plain=True))
 
 
 def test_a_title_may_be_wider_than_its_table() -> None:
     table = bare_table("a title that is wider than what stands below it")
     table.add_column("x")
     table.add_row("1")
-    file = io.StringIO()
-    print_whole(table, 100, Console(file=file, width=100))
-    assert file.getvalue().splitlines()[0].rstrip() == table.title.plain  # type: ignore[union-attr]
+    text = printed(partial(print_whole, table, 100))
+    assert text.splitlines()[0].rstrip() == table.title.plain  # type: ignore[union-attr]
 
 
 def test_two_n_make_no_curve(tmp_path: Path) -> None:
@@ -221,9 +216,8 @@ def test_other_numbers_for_people() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_a_table_that_is_wider_than_the_window_keeps_its_columns(width: int) -> None:
-    file = io.StringIO()
     names = ("N", "manager", *(f"column {number}" for number in range(12)))
     table = whole_table("wide", names, [["128", "sync", *["0.123-0.456"] * 12]], left=[1])
-    print_whole(table, 100, Console(file=file, width=width))
-    assert "…" not in file.getvalue()
-    assert file.getvalue().count("0.123-0.456") == 12
+    text = printed(partial(print_whole, table, 100), width)
+    assert "…" not in text
+    assert text.count("0.123-0.456") == 12

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.results.summary import load_summary
-from bench.show.summary import as_data, print_summary
+from bench.show.summary import as_data
 from bench.statistics.crossover import MEASURES, Crossover, crossovers, text
+from tests.support.printed import shown
 from tests.support.synthetic import reading, save, steady_record
 
 CLIENTS = (1, 2, 4, 8, 16)
@@ -122,9 +121,8 @@ def test_rounds_that_a_case_lacks_do_not_count(tmp_path: Path) -> None:
 def test_show_prints_and_gives_them(tmp_path: Path) -> None:
     found(tmp_path, {1: 150, 4: 90, 8: 60})
     summary = load_summary(tmp_path / "r.json")
-    out = io.StringIO()
-    print_summary(reading(summary), Console(file=out, width=80))
-    line = next(line for line in out.getvalue().splitlines() if line.startswith("async, short"))
+    lines = shown(summary, width=80).splitlines()
+    line = next(line for line in lines if line.startswith("async, short"))
     assert line.split() == ["async,", "short", "4", "4", "4", "none"]
     data = as_data(reading(summary))["crossovers"]
     assert {one["measure"]: one["clients"] for one in data} == {

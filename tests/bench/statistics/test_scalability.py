@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from bench.cases.case import Case
 from bench.results.summary import MEASURES, CaseRow, Estimate, Group, Summary, load_summary
@@ -20,6 +19,7 @@ from bench.show.summary import as_data
 from bench.statistics import scalability
 from bench.statistics.comparison import compare
 from bench.statistics.scalability import LEAST_N, Bounded, Fit, Scaling, scalings
+from tests.support.printed import printed
 from tests.support.synthetic import reading, save, steady_record
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -309,10 +309,8 @@ def made_up(path: Path, rounds: int = 2, clients: Sequence[int] = CLIENTS) -> Su
     return load_summary(save(path, records))
 
 
-def printed(summary: Summary, width: int = 100) -> str:
-    out = io.StringIO()
-    print_over_clients(summary, Console(file=out, width=width))
-    return out.getvalue()
+def grown(summary: Summary, width: int = 100) -> str:
+    return printed(partial(print_over_clients, summary), width)
 
 
 def cells(text: str, manager: str) -> list[str]:
@@ -323,7 +321,7 @@ def cells(text: str, manager: str) -> list[str]:
 
 
 def test_show_prints_them(tmp_path: Path) -> None:
-    text = printed(made_up(tmp_path / "r.json"))
+    text = grown(made_up(tmp_path / "r.json"))
     rate, sigma, kappa, peak, off = cells(text, "async")
     assert (rate, sigma) == ("10.0k (10.0k-10.0k)", "10.0 (10.0-10.0)")
     assert (kappa, peak, off) == ("1000 (1000-1000)", "30", "0%")
@@ -333,12 +331,12 @@ def test_show_prints_them(tmp_path: Path) -> None:
 
 
 def test_show_prints_one_round_without_intervals(tmp_path: Path) -> None:
-    text = printed(made_up(tmp_path / "r.json", rounds=1))
+    text = grown(made_up(tmp_path / "r.json", rounds=1))
     assert cells(text, "async") == ["10.0k (?)", "10.0 (?)", "1000 (?)", "30 (?)", "0%"]
 
 
 def test_show_says_once_why_several_are_not_fitted(tmp_path: Path) -> None:
-    text = " ".join(printed(made_up(tmp_path / "r.json", clients=(1, 8, 128)), 80).split())
+    text = " ".join(grown(made_up(tmp_path / "r.json", clients=(1, 8, 128)), 80).split())
     assert "How throughput grows" not in text
     names = "; ".join(f"{one}, short" for one in ("sync", "async", "async-uvloop", "floor"))
     assert f"growth with N not fitted to {names}: measured at 3 N, 5 are needed" in text
@@ -351,7 +349,7 @@ def test_a_peak_below_the_measured_n_is_said_to_be(tmp_path: Path) -> None:
         for number in range(2)
         for n, value in throughput.items()
     ]
-    text = printed(load_summary(save(tmp_path / "r.json", records)))
+    text = grown(load_summary(save(tmp_path / "r.json", records)))
     assert cells(text, "async")[3] == "<8"
 
 
