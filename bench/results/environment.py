@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 from bench.results.key import Value
 
@@ -80,73 +81,42 @@ class Environment:
 
     def to_metadata(self) -> dict[str, Value | None]:
         """The facts under the keys of a result file."""
-        metadata: dict[str, Value | None] = {
-            "redo_git_commit": self.git_commit,
-            "redo_git_dirty": self.git_dirty,
-            "redo_kernel": self.kernel,
-            "redo_cpu_model": self.cpu_model,
-            "redo_cpu_count": self.cpu_count,
-            "redo_cpu_governor": self.cpu_governor,
-            "redo_peer_sha256": self.peer_sha256,
-            "redo_pythons": self.pythons,
-            "redo_workload_files": self.workload_files,
-            "redo_own_managers": self.own_managers,
-            "redo_own_children": self.own_children,
-            "redo_ab": self.ab,
-            "redo_seed": self.seed,
-            "redo_profile": self.profile,
-            "redo_config": self.config_json,
-            "redo_suite_date": self.suite_date,
-        }
+        metadata = {_key(name): getattr(self, name) for name in _FACTS}
         return metadata | {_CHILD_BUILD + key: value for key, value in self.child_build.items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Value]) -> Environment:
         """The facts back from what is common to all runs of a result file."""
-
-        def text(key: str, missing: str = UNKNOWN) -> str:
-            return str(metadata.get(key, missing))
-
-        def whole(key: str) -> int | None:
-            value = metadata.get(key)
-            return value if isinstance(value, int) else None
-
-        commit = metadata.get("redo_git_commit")
-        dirty = metadata.get("redo_git_dirty")
-        peer_sha256 = metadata.get("redo_peer_sha256")
-        pythons = metadata.get("redo_pythons")
-        workload_files = metadata.get("redo_workload_files")
-        own_managers = metadata.get("redo_own_managers")
-        own_children = metadata.get("redo_own_children")
-        ab = metadata.get("redo_ab")
-        return cls(
-            git_commit=None if commit is None else str(commit),
-            git_dirty=None if dirty is None else bool(dirty),
-            kernel=text("redo_kernel"),
-            cpu_model=text("redo_cpu_model"),
-            cpu_count=whole("redo_cpu_count"),
-            cpu_governor=text("redo_cpu_governor"),
-            peer_sha256=None if peer_sha256 is None else str(peer_sha256),
-            pythons=None if pythons is None else str(pythons),
-            workload_files=None if workload_files is None else str(workload_files),
-            own_managers=None if own_managers is None else str(own_managers),
-            own_children=None if own_children is None else str(own_children),
-            ab=None if ab is None else str(ab),
-            child_build={
-                key.removeprefix(_CHILD_BUILD): str(value)
-                for key, value in metadata.items()
-                if key.startswith(_CHILD_BUILD)
-            },
-            seed=whole("redo_seed"),
-            profile=text("redo_profile"),
-            config_json=text("redo_config", "{}"),
-            suite_date=text("redo_suite_date"),
-        )
+        facts: dict[str, Any] = {
+            name: kind(value)
+            for name, kind in _FACTS.items()
+            if (value := metadata.get(_key(name))) is not None
+            # A file may have been edited: what is no number is not known.
+            if kind is not int or isinstance(value, int)
+        }
+        child_build = {
+            key.removeprefix(_CHILD_BUILD): str(value)
+            for key, value in metadata.items()
+            if key.startswith(_CHILD_BUILD)
+        }
+        return cls(child_build=child_build, **facts)
 
     @property
     def version(self) -> str:
         """The commit as people write it: ``1a2b3c4``, ``1a2b3c4-dirty`` or ``nocommit``."""
         return short_commit(self.git_commit, self.git_dirty)
+
+
+_FACTS: Final[Mapping[str, Callable[[Value], Value]]] = {
+    item.name: {"git_dirty": bool, "cpu_count": int, "seed": int}.get(item.name, str)
+    for item in fields(Environment)
+    if item.name != "child_build"
+}
+"""Each fact that has a key of its own, and its type."""
+
+
+def _key(fact: str) -> str:
+    return "redo_config" if fact == "config_json" else f"redo_{fact}"
 
 
 def short_commit(commit: str | None, dirty: bool | None) -> str:
