@@ -18,7 +18,9 @@ from typing import Final
 from bench.errors import BenchError
 
 _PACKAGES: Final = ("bench", "walredo", "fake_redo_child")
-_WORKERS: Final = ("worker/__main__.py", "worker.py")
+_WORKERS: Final = ("bench/worker/__main__.py", "bench/worker.py")
+"""Where a worker's program is: today, and in the commits whose bench was one flat folder."""
+
 _NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", "*.pyc")
 _TIMEOUT_S: Final = 120.0
 _CHILD_COMMAND: Final = (
@@ -37,9 +39,9 @@ class Snapshot:
 
     @property
     def worker(self) -> Path:
-        """Its worker program: where it lies today, or where it lay while bench had no folders."""
-        places = (self.folder / "bench" / place for place in _WORKERS)
-        return next((place for place in places if place.exists()), self.folder / _WORKERS[0])
+        """Its worker program. Of a copy that has none: where it would be today."""
+        today, flat = (self.folder / place for place in _WORKERS)
+        return flat if flat.exists() and not today.exists() else today
 
     def child_command(self, **options: object) -> tuple[str, ...]:
         """The command of its own child, built from its sources. Raises BenchError."""

@@ -20,14 +20,17 @@ def make_checkout(folder: Path, *further: str) -> Path:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
     for name in ("pyproject.toml", *further):
         shutil.copy(ROOT / name, folder)
-    identity = ("-c", "user.name=x", "-c", "user.email=x@y")
-    for command in (
-        ("init", "--quiet"),
-        ("add", "--force", "."),
-        (*identity, "commit", "--quiet", "-m", "one"),
-    ):
-        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
+    git(folder, "init", "--quiet")
+    commit_all(folder)
     return folder
+
+
+def commit_all(checkout: Path, *, tag: str | None = None) -> None:
+    """Commits the checkout as it is, ignored files too, and gives the commit a tag."""
+    git(checkout, "add", "--all", "--force", ".")
+    git(checkout, "commit", "--quiet", "-m", "one")
+    if tag is not None:
+        git(checkout, "tag", tag)
 
 
 def install_python(checkout: Path) -> None:

@@ -21,10 +21,10 @@ from bench.results.record import FailedRun
 from bench.results.summary import load_summary
 from bench.running.ab import GIVE_UP_AFTER, MIN_PAIRS, Pair, is_decided, measure
 from bench.running.processes import RunFailedError
-from bench.running.snapshots import of_commit, of_working_tree
+from bench.running.snapshots import Snapshot, of_commit, of_working_tree
 from bench.statistics.comparison import DECISIVE, CaseComparison, Compared
 from bench.statistics.effects import Effect, Verdict
-from tests.support.checkouts import make_checkout
+from tests.support.checkouts import commit_all, git, make_checkout
 from tests.support.made_up_runs import Bench
 from tests.support.synthetic import steady_record
 
@@ -137,14 +137,8 @@ def checkout(tmp_path: Path) -> Path:
     for package in ("bench", "walredo", "fake_redo_child"):
         (folder / package).mkdir(parents=True)
         (folder / package / "worker.py").write_text("first")
-    identity = ("-c", "user.name=x", "-c", "user.email=x@y")
-    for command in (
-        ("init", "--quiet"),
-        ("add", "."),
-        (*identity, "commit", "--quiet", "-m", "one"),
-        ("tag", "first"),
-    ):
-        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
+    git(folder, "init", "--quiet")
+    commit_all(folder, tag="first")
     (folder / "bench" / "worker.py").write_text("changed")
     return folder
 
@@ -157,13 +151,37 @@ def test_a_commit_and_the_working_tree(checkout: Path, tmp_path: Path) -> None:
     assert base.commit == changed.commit
     assert str(base) == f"commit {str(base.commit)[:7]}"
     assert str(changed) == "the working tree"
-    subprocess.run(["git", "-C", checkout, "checkout", "--quiet", "."], check=True)
+    git(checkout, "checkout", "--quiet", ".")
     assert of_working_tree(checkout, tmp_path / "c") == replace(base, folder=tmp_path / "c")
 
 
 def test_what_is_no_commit(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="nothing-like-it: no commit, tag or branch"):
         of_commit("nothing-like-it", checkout, tmp_path / "a")
+
+
+NEW_PLACE, OLD_PLACE = "bench/worker/__main__.py", "bench/worker.py"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [((NEW_PLACE,), NEW_PLACE), ((OLD_PLACE,), OLD_PLACE), ((OLD_PLACE, NEW_PLACE), NEW_PLACE)],
+)
+def test_the_worker_is_found_in_both_layouts(
+    tmp_path: Path, files: Sequence[str], expected: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert Snapshot(tmp_path, None, dirty=True).worker == tmp_path / expected
+
+
+def test_a_commit_without_a_worker_is_refused(checkout: Path, tmp_path: Path) -> None:
+    (checkout / OLD_PLACE).rename(checkout / "bench" / "something_else.py")
+    commit_all(checkout, tag="without")
+    with pytest.raises(BenchError, match=r"^without: has no worker program"):
+        of_commit("without", checkout, tmp_path / "a")
+    assert Snapshot(checkout, None, dirty=True).worker == checkout / NEW_PLACE
 
 
 @pytest.mark.parametrize(
@@ -185,14 +203,17 @@ def test_bad_usage(bench: Bench, arguments: str, says: str) -> None:
 
 
 AB = (
-    *(sys.executable, "-m", "bench", "ab", "HEAD", "--manager", "sync,async"),
+    *(sys.executable, "-m", "bench", "ab"),
     *("--seconds", "0.05", "--slices", "2", "--warmup-s", "0.01"),
 )
+BOTH_MANAGERS = (*AB, "HEAD", "--manager", "sync,async")
 
 
-def run_ab(*options: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run_ab(
+    *options: str, cwd: Path = ROOT, command: Sequence[str] = BOTH_MANAGERS
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*AB, *options], cwd=cwd, capture_output=True, text=True, timeout=110, check=False
+        [*command, *options], cwd=cwd, capture_output=True, text=True, timeout=110, check=False
     )
 
 
@@ -234,6 +255,37 @@ def own_checkout(tmp_path: Path) -> Path:
     return make_checkout(tmp_path / "own")
 
 
+FLAT_WORKER = """
+import pathlib
+import sys
+
+pathlib.Path({mark!r}).touch()
+sys.path.insert(0, __file__.rpartition("/bench/")[0])
+from bench.worker.program import main
+
+raise SystemExit(main())
+"""
+
+
+def test_a_commit_in_the_flat_layout_is_measured(own_checkout: Path, tmp_path: Path) -> None:
+    """Before bench had rooms, its worker was the file bench/worker.py."""
+    mark = tmp_path / "flat-worker-ran"
+    (own_checkout / NEW_PLACE).rename(own_checkout / "bench" / "worker" / "program.py")
+    (own_checkout / OLD_PLACE).write_text(FLAT_WORKER.format(mark=str(mark)))
+    commit_all(own_checkout, tag="flat")
+    git(own_checkout, "checkout", "--quiet", "HEAD~1")
+    done = run_ab(
+        *("flat", "--manager", "sync", "--workload", "short", "--clients", "1"),
+        *("--child", "python", "--minutes", "0.01", "--json", "-o", str(tmp_path / "x")),
+        cwd=own_checkout,
+        command=AB,
+    )
+    assert done.returncode == 0, done.stderr
+    (case,) = json.loads(done.stdout)["cases"]
+    assert case["case"].startswith("sync/short/n=1")
+    assert mark.exists()
+
+
 @pytest.mark.exhaustive
 def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) -> None:
     with (own_checkout / "walredo" / "pipeline.py").open("a") as pipeline:
@@ -261,7 +313,7 @@ def test_an_interruption_leaves_whole_files_and_nothing_else(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with subprocess.Popen(
-        [*AB, "--clients", "1", "--minutes", "5", "-o", str(tmp_path / "x")],
+        [*BOTH_MANAGERS, "--clients", "1", "--minutes", "5", "-o", str(tmp_path / "x")],
         cwd=own_checkout,
         env={**os.environ, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
