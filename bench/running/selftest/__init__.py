@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""`ab` tried where the truth is known: the trials, the counts of its answers, their file."""

@@ -1,1 +1,5 @@
-"""A room of the suite."""
+"""The loops that clients run, a file for each, and what the loops share (`slice`, `timers`).
+
+`choice` picks the loop of a case. The loops call functions that it gives them: they know no manager
+and no child.
+"""
