@@ -18,20 +18,25 @@ from bench.cases.managers.yours import is_own_manager, is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR
 from bench.cases.notations import Load
-from bench.cases.placement import problem as placement_problem
 from bench.cli.comparing import Output, add_output_arguments
-from bench.cli.options import ON_ONE_CPU, add_config_options, file_path, given_options, minutes_in_s
-from bench.cli.say import say, say_what_disturbs
+from bench.cli.measuring import (
+    check_placements,
+    new_environment,
+    on_one_cpu,
+    say_what_disturbs,
+    warn,
+)
+from bench.cli.options import add_config_options, file_path, given_options, minutes_in_s
+from bench.cli.say import say
 from bench.errors import BenchError
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
-from bench.results.environment import Environment
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import check_place
 from bench.results.summary import load_summary
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
 from bench.running.equipment.equipment import prepare, usable_managers
-from bench.running.equipment.interpreters import described, find_interpreters
+from bench.running.equipment.interpreters import find_interpreters
 from bench.running.processes import adopt_orphans, end_all
 from bench.running.scratch import scratch_folder
 from bench.running.snapshots import of_commit, of_working_tree
@@ -97,8 +102,7 @@ def _measure(
     interpreters = find_interpreters(config.python)
     managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
     config = override(config, manager=list(managers))
-    for warning in (*left_out, *without_meaning(config)):
-        say(err, f"warning: {warning}")
+    warn(err, (*left_out, *without_meaning(config)))
     now_utc = datetime.now(UTC)
     prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"
     paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
@@ -116,23 +120,11 @@ def _measure(
         else of_commit(args.changed, ROOT, scratch / "b")
     )
     equipment = prepare(config, scratch, interpreters)
-    for warning in equipment.warnings:
-        say(err, f"warning: {warning}")
-    environment = Environment.collect(
-        ROOT,
-        child_build={k: v for k, v in equipment.build_facts.items() if not k.endswith("_key")},
-        seed=config.seed,
-        profile=config.name,
-        config_json=config.without_paths().to_json(),
-        now_utc=now_utc,
-    )
-    environment = replace(
-        environment,
-        ab=f"{now_utc:%Y%m%dT%H%M%S.%f}",
-        pythons=described(interpreters),
-        workload_files=equipment.workload_files,
-        own_children=equipment.own_children,
-    )
+    warn(err, equipment.warnings)
+    environment = equipment.described_in(new_environment(config, now_utc))
+    # The keys name the sources, which the two sides need not have in common.
+    build = {k: v for k, v in environment.child_build.items() if not k.endswith("_key")}
+    environment = replace(environment, ab=f"{now_utc:%Y%m%dT%H%M%S.%f}", child_build=build)
     sides = (Side.of(base, equipment, config), Side.of(changed, equipment, config))
     base_file, changed_file = (
         ResultFile(
@@ -154,7 +146,7 @@ def _measure(
         seconds=seconds,
         now_s=time.monotonic,
         order=order,
-        told=lambda number, undecided, left_s: say(
+        report_round=lambda number, undecided, left_s: say(
             err, f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left"
         ),
     )
@@ -171,11 +163,9 @@ def _config(args: argparse.Namespace) -> Config:
     config = override(load_profile(args.profile or DEFAULT_PROFILE), **given)
     if args.slices is None:
         config = override(config, slices=SLICES)
-    if args.placement is None and placement_problem(ON_ONE_CPU) is None:
-        config = override(config, placement=[ON_ONE_CPU])
-    for placement in config.placement:
-        if why := placement_problem(placement):
-            raise BenchError(why)
+    if args.placement is None:
+        config = on_one_cpu(config)
+    check_placements(config)
     for load in config.load:
         if Load.parse(load).percent is not None:
             raise BenchError(

@@ -9,6 +9,7 @@ from rich.console import Console
 from bench.cases.config import profiles
 from bench.cases.matrix import cases_of
 from bench.cli.options import add_config_options, config_of
+from bench.cli.say import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,5 +26,5 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     else:
         lines = [case.name for case in cases_of(config_of(args))]
     for line in lines:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(out, line)
     return 0

@@ -65,9 +65,6 @@ def config_of(args: argparse.Namespace) -> Config:
     return override(load_profile(args.profile or "default"), **given_options(args))
 
 
-ON_ONE_CPU = "same-cpu"
-
-
 def minutes_in_s(minutes: str) -> float:
     try:
         seconds = float(minutes) * 60

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.cases.names import unknown
 from bench.cli.options import place_path
+from bench.cli.say import say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import load_distributions
@@ -72,7 +73,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         more=tails,
         force=args.force,
     ):
-        out.print(str(picture), highlight=False, markup=False, soft_wrap=True)
+        say(out, str(picture))
     return 0
 
 

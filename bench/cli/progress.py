@@ -5,7 +5,6 @@ plain lines elsewhere.
 from __future__ import annotations
 
 import statistics
-from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
+from bench.cli.say import say
 from bench.results.measures import redos
 from bench.results.record import FailedRun, RunRecord
 from bench.running.schedule import Plan
@@ -93,17 +93,12 @@ class ProgressListener:
     def __enter__(self) -> ProgressListener:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, text)
 
 
 def _count(number: int, noun: str) -> str:

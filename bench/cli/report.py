@@ -7,6 +7,7 @@ import argparse
 from rich.console import Console
 
 from bench.cli.options import file_path
+from bench.cli.say import say
 from bench.experiments.registry import VIEWS
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.results.summary import load_summary
@@ -46,5 +47,5 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     readings = [Reading.of(load_summary(path), VIEWS) for path in paths]
     check_page(place, of=paths, overwrite=args.force)
     write_page(place, readings, other_conditions=args.other_conditions)
-    out.print(str(place), highlight=False, markup=False, soft_wrap=True)
+    say(out, str(place))
     return 0

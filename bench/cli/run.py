@@ -21,14 +21,14 @@ from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import THIS_PYTHON
 from bench.cases.own import is_own_child, is_own_workload
-from bench.cases.placement import problem as placement_problem
+from bench.cli.measuring import check_placements, new_environment, say_what_disturbs, warn
 from bench.cli.options import add_config_options, config_of, file_path, given_options
 from bench.cli.progress import ProgressListener
-from bench.cli.say import say, say_what_disturbs
+from bench.cli.say import say
 from bench.errors import BenchError, ResultFileError, ResultTakenError
 from bench.experiments.registry import VIEWS
 from bench.interrupts import held_back
-from bench.places import RESULTS, ROOT
+from bench.places import RESULTS
 from bench.results.claim import claimed
 from bench.results.environment import Environment
 from bench.results.record import RunRecord
@@ -37,8 +37,7 @@ from bench.results.suite_file import check_place
 from bench.results.summary import load_summary
 from bench.running.capacity import WithCapacity, closed_first
 from bench.running.equipment.equipment import prepare, usable_managers
-from bench.running.equipment.interpreters import described, find_interpreters
-from bench.running.equipment.own import described as own_managers_described
+from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.peer import check_peer
 from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all
 from bench.running.run import measure_run
@@ -87,9 +86,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         )
     # A suite that goes on must have all of its managers, as one that was asked for by name.
     asked_for = args.manager is not None or older is not None
-    for placement in config.placement:
-        if why := placement_problem(placement):
-            raise BenchError(why)
+    check_placements(config)
     check_peer(config)
     interpreters = find_interpreters(config.python)
     managers, left_out = usable_managers(config, interpreters, asked_for=asked_for)
@@ -97,39 +94,26 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
     config = override(config, manager=list(managers))
     without = without_meaning(config) if older is None else ()
-    environment = Environment.collect(
-        ROOT,
-        child_build={},
-        seed=config.seed,
-        profile=config.name,
-        config_json=config.without_paths().to_json()
-        if older is None
-        else older.environment.config_json,
-    )
-    path = _place(args, environment, stack) if older is None else older.path
+    environment = new_environment(config)
+    if older is None:
+        path = _place(args, environment, stack)
+    else:
+        path = older.path
+        environment = replace(environment, config_json=older.environment.config_json)
     check_place(path)
     if args.plot and not args.force and older is None:
         check_free(VIEWS, cases_of(config), path.with_suffix(""))
     if args.report:
         check_page(_page_of(path), of=[path], overwrite=args.force or older is not None)
     equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
-    environment = replace(
-        environment,
-        child_build=equipment.build_facts,
-        peer_sha256=None if equipment.peer is None else equipment.peer.sha256,
-        pythons=described(interpreters),
-        workload_files=equipment.workload_files,
-        own_managers=own_managers_described(equipment.own_managers),
-        own_children=equipment.own_children,
-    )
+    environment = equipment.described_in(environment)
     if older is None:
         result = ResultFile(path, environment, overwrite=args.force)
     else:
         result = older
         result.check_resumable(environment)
-    # Once nothing can be wrong any more: what is wrong is one line.
-    for warning in (*left_out, *without, *equipment.warnings):
-        say(err, f"warning: {warning}")
+    # Not before the last check: an error must be the only line on stderr.
+    warn(err, (*left_out, *without, *equipment.warnings))
     say_what_disturbs(err)
     measure = WithCapacity(partial(measure_run, config=config, equipment=equipment))
     _measure(config, result, measure, err)

@@ -17,12 +17,11 @@ from bench.cases.case import Case
 from bench.cases.config import Config, load_profile, override
 from bench.cases.matrix import cases_of
 from bench.cases.names import FLOOR, unknown
-from bench.cases.placement import problem as placement_problem
-from bench.cli.options import ON_ONE_CPU, minutes_in_s
-from bench.cli.say import say, say_what_disturbs
+from bench.cli.measuring import new_environment, on_one_cpu, say_what_disturbs, warn
+from bench.cli.options import minutes_in_s
+from bench.cli.say import say
 from bench.errors import BenchError
 from bench.places import ROOT
-from bench.results.environment import Environment
 from bench.running.ab import SLICES
 from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
@@ -79,15 +78,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     for kind in only:
         if kind not in KINDS:
             raise BenchError(f"--only: {unknown('kind of trial', kind, KINDS)}")
-    config = _config()
-    environment = Environment.collect(
-        ROOT,
-        child_build={},
-        seed=config.seed,
-        profile=config.name,
-        config_json=config.without_paths().to_json(),
-    )
-    kept = Kept(Report(), environment, minutes=seconds / 60, only=tuple(only))
+    profile = load_profile(PROFILE)
+    config = on_one_cpu(override(profile, manager=["sync", "async", FLOOR], slices=SLICES))
+    kept = Kept(Report(), new_environment(config), minutes=seconds / 60, only=tuple(only))
     adopt_orphans()
     try:
         with contextlib.ExitStack() as stack:
@@ -113,8 +106,7 @@ def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitSta
     interpreters = find_interpreters(config.python)
     scratch = stack.enter_context(scratch_folder())
     equipment = prepare(config, scratch, interpreters)
-    for warning in equipment.warnings:
-        say(err, f"warning: {warning}")
+    warn(err, equipment.warnings)
     snapshot = of_working_tree(ROOT, scratch / "code")
     laboratory = Laboratory(config, snapshot, equipment, kept.environment, scratch)
     cases = [case for case in cases_of(config) if case.manager != FLOOR]
@@ -155,16 +147,9 @@ def _repeat(cycle: list[tuple[str, Trial]], report: Report, seconds: float, err:
         number += 1
 
 
-def _config() -> Config:
-    config = override(load_profile(PROFILE), manager=["sync", "async", FLOOR], slices=SLICES)
-    if placement_problem(ON_ONE_CPU) is None:
-        config = override(config, placement=[ON_ONE_CPU])
-    return config
-
-
 def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
     if args.json:
-        out.print(to_json(kept), highlight=False, markup=False, soft_wrap=True)
+        say(out, to_json(kept))
     else:
         print_kept(kept, out, markdown=args.markdown)
 

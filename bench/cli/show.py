@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bench.cases.names import unknown
 from bench.cli.options import add_plain_argument, plain_console
+from bench.cli.say import say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import load_distributions
@@ -108,8 +109,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         data["tails"] = tails_data(summary, distributions)
     if against is not None:
         data["against"] = against_data(beside)
-    text = json.dumps(data, indent=1)
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(out, json.dumps(data, indent=1))
     return 0
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.cases.names import WORKLOADS, unknown
 from bench.cli.options import file_path
+from bench.cli.say import say
 from bench.errors import BenchError
 from bench.results.suite_file import check_no_result
 from bench.running.equipment.workload_file import ENCODINGS, read_workload, write_workload
@@ -46,12 +47,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 def _check(path: Path, out: Console) -> None:
     found = read_workload(path)
     records = sum(len(request.records) for request in found.requests)
-    out.print(
+    say(
+        out,
         f"{path}: {len(found.requests)} requests, {found.distinct} of them distinct,"
         f" {records} records, {found.wire_bytes} bytes on the wire",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -27,15 +28,17 @@ from bench.running.worker_process import SliceReply, WorkerProcess
 from bench.worker.protocol import BY_CONTENT, BY_LENGTH, WorkerSpec
 
 MOST_OF_TIMEOUT: Final = 0.25
-"""The share of a run's timeout that its slices are stretched to at most: `ab` has two in turn."""
+"""Slices are stretched to at most this share of the run's timeout. It leaves room for `ab`, where
+two workers take turns within one timeout."""
 
 
 def worker_spec(
     case: Case, round_number: int, config: Config, equipment: Equipment, load: str | None = None
 ) -> WorkerSpec:
-    """The case as its worker needs it; ``load``: in place of the case's, which may be a percentage.
+    """The case as its worker needs it. ``load`` replaces the case's, which may be a percentage.
 
-    All cases with an open loop have the same arrivals in a round, as far as their rates allow.
+    The seed of the arrivals depends on the round alone, so that all cases of one rate have the same
+    arrivals in a round.
     """
     load = load or case.load
     traffic = equipment.traffic[case.workload]
@@ -56,49 +59,69 @@ def worker_spec(
 
 
 def _read_path(case: Case, config: Config) -> dict[str, Any]:
-    """The settings of the read path, where the case has one."""
+    """The settings of the read path, if the case has one."""
     if case.admission == NO_ADMISSION:
         return {}
     return msgspec.structs.asdict(config.read_path)
 
 
 class Run:
-    """One run of a case, slice by slice, on a worker that has been started."""
+    """One run of a case, slice by slice. A context manager: leaving it ends the worker."""
 
     def __init__(
-        self, case: Case, round_number: int, worker: WorkerProcess, spec: WorkerSpec
+        self,
+        case: Case,
+        round_number: int,
+        config: Config,
+        equipment: Equipment,
+        *,
+        load: str | None = None,
+        program: Path | None = None,
     ) -> None:
+        """Starts the worker and opens the case. Raises RunFailedError.
+
+        ``load``: see `worker_spec`. ``program``: the worker program of another copy of the code.
+        """
+        spec = worker_spec(case, round_number, config, equipment, load)
         self._case = case
         self._rate_per_s = Load.parse(spec.load).rate_per_s
         self._round = round_number
-        self._worker = worker
         self._warmups: tuple[tuple[int, float], ...] = ()
         self._slices: list[SliceSamples] = []
         self._replies: list[SliceReply] = []
+        python = equipment.interpreters[case.python].program
+        self._worker = WorkerProcess(spec, config.run_timeout_s, python, program)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.end()
 
     def warm_up(self, config: Config) -> float:
-        """Redoes without being measured. The seconds that a slice should take after that.
+        """Runs a slice that is not kept. The seconds that each slice to be measured should take.
 
-        A machine that is disturbed in this moment looks slow, and must not stretch the slices until
-        the run has no time for them.
+        In a closed loop a slice is stretched until a client can finish enough redos in it.
         """
         least_s = 0.0 if self._rate_per_s is None else notations.least_s(self._rate_per_s)
-        warmup, _ = _slice(self._worker, self._case, max(config.warmup_s, least_s))
+        warmup, _ = self._run_slice(max(config.warmup_s, least_s))
         warmup_s = redos.time_per_redo_s([warmup])
         self._warmups = ((max(1, redos.redos([warmup]) // self._case.clients), warmup_s),)
         if is_closed_loop(self._case):
+            # A machine that is disturbed during the warm-up looks slow. The limit keeps slices from
+            # being stretched beyond what the run's timeout leaves them.
             most_s = config.run_timeout_s * MOST_OF_TIMEOUT / config.slices
             least_s = min(REDOS_PER_CLIENT * warmup_s, most_s)
         return max(config.slice_s, least_s)
 
     def slice(self, seconds: float) -> None:
         """Measures one slice."""
-        samples, reply = _slice(self._worker, self._case, seconds)
+        samples, reply = self._run_slice(seconds)
         self._slices.append(samples)
         self._replies.append(reply)
 
     def end(self) -> RunRecord:
-        """Ends the worker in good order: all that was measured."""
+        """Stops the worker, which must end well. Everything that was measured."""
         report = self._worker.report()
         self._worker.stop()
         return RunRecord(
@@ -107,8 +130,7 @@ class Run:
             slices=tuple(self._slices),
             usage=_usage(
                 [reply.usage for reply in self._replies],
-                report["manager_user_share"],
-                report["child_user_share"],
+                {name: report[f"{name}_user_share"] for name in ("manager", "child")},
             ),
             warmups=self._warmups,
             worker_metadata={
@@ -124,6 +146,16 @@ class Run:
             counts=tuple(reply.counts for reply in self._replies),
         )
 
+    def _run_slice(self, seconds: float) -> tuple[SliceSamples, SliceReply]:
+        reply = self._worker.slice(seconds)
+        samples = SliceSamples.from_payload(
+            reply.payload,
+            self._case.clients,
+            round(seconds * 1e9),
+            is_open=self._rate_per_s is not None,
+        )
+        return samples, reply
+
 
 def measure_run(
     case: Case, round_number: int, config: Config, equipment: Equipment, load: str | None = None
@@ -135,10 +167,7 @@ def measure_run(
     if is_peer(case.manager):
         assert equipment.peer is not None
         return measure_peer(case, round_number, config, equipment.peer)
-    python = equipment.interpreters[case.python].program
-    spec = worker_spec(case, round_number, config, equipment, load)
-    with failures(), WorkerProcess(spec, config.run_timeout_s, python) as worker:
-        run = Run(case, round_number, worker, spec)
+    with failures(), Run(case, round_number, config, equipment, load=load) as run:
         slice_s = run.warm_up(config)
         for _ in range(config.slices):
             run.slice(slice_s)
@@ -147,7 +176,7 @@ def measure_run(
 
 @contextlib.contextmanager
 def failures() -> Iterator[None]:
-    """Makes a RunFailedError of all that can go wrong with a run."""
+    """Raises a RunFailedError in place of any other error that a run can have."""
     try:
         yield
     except SampleError as error:
@@ -157,51 +186,29 @@ def failures() -> Iterator[None]:
             "the suite has no memory for the samples: measure for fewer --seconds"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
-        # What a worker says is another process's word, down to the last field.
+        # A worker is another process: any field of its replies may be missing or wrong.
         problem = f"{type(error).__name__}: {error}"
         raise RunFailedError(f"the worker talks nonsense ({problem})") from error
 
 
-def _slice(worker: WorkerProcess, case: Case, seconds: float) -> tuple[SliceSamples, SliceReply]:
-    reply = worker.slice(seconds)
-    deadline_ns = round(seconds * 1e9)
-    is_open = Load.parse(case.load).is_open
-    samples = SliceSamples.from_payload(reply.payload, case.clients, deadline_ns, is_open=is_open)
-    return samples, reply
+def _usage(used: list[dict[str, int]], user_shares: Mapping[str, float | None]) -> Usage:
+    """The sums over the slices.
 
-
-def _usage(
-    used: list[dict[str, int]], manager_user_share: float | None, child_user_share: float | None
-) -> Usage:
-    """The slices' sums; CPU time is split into modes by each process's share."""
-
-    def total(name: str) -> int | None:
-        return sum(one[name] for one in used) if all(name in one for one in used) else None
-
-    def seconds(name: str) -> float | None:
-        cpu_ns = total(name)
-        return None if cpu_ns is None else cpu_ns / 1e9
-
-    def split(cpu_s: float | None, user_share: float | None) -> tuple[float | None, float | None]:
-        if cpu_s is None or user_share is None:
-            return None, None
-        return cpu_s * user_share, cpu_s * (1 - user_share)
-
-    manager_cpu_s, child_cpu_s = seconds("manager_cpu_ns"), seconds("child_cpu_ns")
-    manager_user_s, manager_system_s = split(manager_cpu_s, manager_user_share)
-    child_user_s, child_system_s = split(child_cpu_s, child_user_share)
-    return Usage(
-        manager_cpu_s=manager_cpu_s,
-        child_cpu_s=child_cpu_s,
-        manager_user_s=manager_user_s,
-        manager_system_s=manager_system_s,
-        child_user_s=child_user_s,
-        child_system_s=child_system_s,
-        manager_voluntary_switches=total("manager_voluntary_switches"),
-        manager_involuntary_switches=total("manager_involuntary_switches"),
-        child_voluntary_switches=total("child_voluntary_switches"),
-        child_involuntary_switches=total("child_involuntary_switches"),
-        read_calls=total("read_calls"),
-        write_calls=total("write_calls"),
-        poll_calls=total("poll_calls"),
-    )
+    CPU time is split into user and system mode by the share that each process had over its life.
+    """
+    totals = {
+        name: sum(slice_[name] for slice_ in used)
+        for name in used[0]
+        if all(name in slice_ for slice_ in used)
+    }
+    found: dict[str, Any] = {}
+    for process, user_share in user_shares.items():
+        cpu_ns = totals.pop(f"{process}_cpu_ns", None)
+        if cpu_ns is None:
+            continue
+        cpu_s = found[f"{process}_cpu_s"] = cpu_ns / 1e9
+        if user_share is not None:
+            found[f"{process}_user_s"] = cpu_s * user_share
+            found[f"{process}_system_s"] = cpu_s * (1 - user_share)
+    known = {item.name for item in fields(Usage)}
+    return Usage(**found, **{name: count for name, count in totals.items() if name in known})

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Collection
-from types import TracebackType
 from typing import Final
 
 from bench.worker.meters import ProcessGoneError
@@ -88,10 +87,5 @@ class BackgroundLoad:
     def __enter__(self) -> BackgroundLoad:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,10 +1,11 @@
-"""What the runs of a suite need, made before the first of them: programs and traffic."""
+"""Makes what the runs of a suite need, before the first of them: programs and traffic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bench.cases.config import Config
 from bench.cases.cost import ChildCost
@@ -12,8 +13,16 @@ from bench.cases.managers.yours import is_peer
 from bench.cases.names import NO_FAULT, THIS_PYTHON, python_label
 from bench.cases.own import child_label, is_own_child
 from bench.errors import BenchError
+from bench.results.environment import Environment
 from bench.running.equipment.interpreters import Interpreter
-from bench.running.equipment.own import OwnManager, find_child, find_managers
+from bench.running.equipment.interpreters import described as interpreters_described
+from bench.running.equipment.own import (
+    OwnChild,
+    OwnManager,
+    described,
+    find_child,
+    find_managers,
+)
 from bench.running.equipment.peer import PeerProgram, prepare_peer
 from bench.running.equipment.tenants import check_tenants
 from bench.running.equipment.traffic import Traffic, write_traffic
@@ -37,11 +46,11 @@ _NO_SANDBOX = (
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """The traffic of each workload, the command of each child, and the floor's program (None if no
-    case needs it). ``build_facts``: what a result says of the programs. ``warnings``: what is not
-    as it should be, a line each. ``interpreters``: by label. ``peer``: None if no case needs it.
-    ``workload_files``, ``own_children``: what a result says of those; None if there are none.
-    ``own_managers``: those of the user's, by name.
+    """The traffic of each workload, the command of each child, and the floor's program.
+
+    ``floor_program`` and ``peer`` are None if no case needs them. ``build_facts`` describe how the
+    C programs were built. ``warnings`` are lines for the user. Interpreters, and the children that
+    the user brings, are found by their label, managers of the user by their name.
     """
 
     traffic: Mapping[str, Traffic]
@@ -51,15 +60,26 @@ class Equipment:
     interpreters: Mapping[str, Interpreter]
     warnings: tuple[str, ...] = ()
     peer: PeerProgram | None = None
-    workload_files: str | None = None
-    own_children: str | None = None
+    own_children: Mapping[str, OwnChild] = field(default_factory=dict)
     own_managers: Mapping[str, OwnManager] = field(default_factory=dict)
+
+    def described_in(self, environment: Environment) -> Environment:
+        """The environment of a result, with what the result says about this equipment."""
+        return replace(
+            environment,
+            child_build=self.build_facts,
+            peer_sha256=None if self.peer is None else self.peer.sha256,
+            pythons=interpreters_described(self.interpreters),
+            workload_files=described(self.traffic),
+            own_managers=described(self.own_managers),
+            own_children=described(self.own_children),
+        )
 
 
 def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter]) -> Equipment:
     """Builds the programs that the cases need and writes the traffic into the folder.
 
-    Raises BenchError, also where the system does not grant what the cases need.
+    Raises BenchError, also if a limit of the system is too low for the cases.
     """
     check_tenants(config)
     own_managers = find_managers(config, interpreters)
@@ -79,17 +99,15 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
         commands = {
             kind: child_command(
                 kind,
-                sandbox=sandbox,
-                fault=None if config.child.fault == NO_FAULT else config.child.fault,
                 program=builds["c_child"].path if kind == "c" else None,
-                **ChildCost.parse(config.child.cost).child_options(),
+                **child_options(config, sandbox=sandbox),
             )
             for kind in config.child.kind
             if not is_own_child(kind)
         }
         commands |= {label: child.command for label, child in own_children.items()}
     except BuildError as error:
-        # A compiler has much to say; the user gets its beginning, on one line.
+        # A compiler prints a lot; the user gets the beginning, on one line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise BenchError(" | ".join(lines[:4])) from error
     try:
@@ -103,40 +121,39 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
         traffic=traffic,
         child_commands=commands,
         floor_program=None if floor is None else floor.path,
-        build_facts=_described(builds, sandbox),
+        build_facts=_build_facts(builds, sandbox),
         interpreters=interpreters,
-        warnings=(*(() if sandbox else (_NO_SANDBOX,)), *_warnings_of(traffic)),
+        warnings=(
+            *(() if sandbox else (_NO_SANDBOX,)),
+            *(
+                f"all requests of {name} are equal: a page that comes to the wrong caller is not"
+                " noticed"
+                for name, files in traffic.items()
+                if files.distinct < 2
+            ),
+        ),
         peer=peer,
-        workload_files=_described_hashes(
-            (name, one.sha256) for name, one in traffic.items() if one.sha256 is not None
-        ),
-        own_children=_described_hashes(
-            (label, child.sha256) for label, child in own_children.items()
-        ),
+        own_children=own_children,
         own_managers=own_managers,
     )
 
 
-def _warnings_of(traffic: Mapping[str, Traffic]) -> Iterator[str]:
-    for name, one in traffic.items():
-        if one.distinct < 2:
-            yield (
-                f"all requests of {name} are equal: a page that comes to the wrong caller is not"
-                " noticed"
-            )
-
-
-def _described_hashes(by_name: Iterable[tuple[str, str]]) -> str | None:
-    return "; ".join(f"{name}: {sha256}" for name, sha256 in by_name) or None
+def child_options(config: Config, *, sandbox: bool) -> dict[str, Any]:
+    """What the configuration asks of a fake child, as arguments of `child_command`."""
+    return {
+        **ChildCost.parse(config.child.cost).child_options(),
+        "fault": None if config.child.fault == NO_FAULT else config.child.fault,
+        "sandbox": sandbox,
+    }
 
 
 def usable_managers(
     config: Config, interpreters: Mapping[str, Interpreter], *, asked_for: bool
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The configuration's managers that can run here, and why others are left out, a line each.
+    """The configuration's managers that can run here, and for each other one why it is left out.
 
-    Managers that the command line asked for are not left out: BenchError. Neither is the floor
-    where the children need the compiler, too: that error comes with the building.
+    A manager that the command line asked for is not left out: that raises BenchError. Neither is
+    the floor if the C child needs the compiler as well: then building reports the error.
     """
     problems = {}
     if "async-uvloop" in config.manager:
@@ -173,14 +190,14 @@ def usable_managers(
     return usable, [f"{name} is left out: {problem}" for name, problem in problems.items()]
 
 
-def _described(builds: Mapping[str, Build], sandbox: bool) -> dict[str, str]:
+def _build_facts(builds: Mapping[str, Build], sandbox: bool) -> dict[str, str]:
     if not builds:
         return {}
     compiler = next(iter(builds.values())).compiler.version
-    described = {"compiler": compiler.partition("\n")[0]}
+    facts = {"compiler": compiler.partition("\n")[0]}
     if "c_child" in builds:
-        described["c_child_sandbox"] = "on" if sandbox else "off"
+        facts["c_child_sandbox"] = "on" if sandbox else "off"
     for name, build in builds.items():
-        described[f"{name}_flags"] = " ".join(build.flags)
-        described[f"{name}_key"] = build.key
-    return described
+        facts[f"{name}_flags"] = " ".join(build.flags)
+        facts[f"{name}_key"] = build.key
+    return facts

@@ -1,6 +1,7 @@
-"""Where managers of the user's lie, asked of the workers' interpreters before anything is measured.
+"""Finds the managers and children that the user brings, before anything is measured.
 
-What such a manager must be is in `own_manager`, which those interpreters run.
+A manager is tried on every interpreter that workers run on: they run `bench.worker.own_manager`,
+which holds what a manager must have.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bench.cases.own import child_label, child_words
 from bench.errors import BenchError
 from bench.places import ROOT
 from bench.running.equipment.interpreters import Interpreter
+from bench.running.equipment.traffic import Traffic
 
 _PROBE: Final = ROOT / "bench" / "worker" / "own_manager.py"
 _PROBE_TIMEOUT_S: Final = 20.0
@@ -31,7 +33,7 @@ _PROBE_TIMEOUT_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class OwnManager:
-    """``path``: the folders a worker needs to import it. ``sha256``: of its module's file."""
+    """``path``: the folders that a worker needs to import it. ``sha256``: of its module's file."""
 
     path: tuple[str, ...]
     sha256: str
@@ -40,8 +42,10 @@ class OwnManager:
 def find_managers(
     config: Config, interpreters: Mapping[str, Interpreter]
 ) -> Mapping[str, OwnManager]:
-    """The configuration's own managers by name, each made once on every interpreter that workers
-    run on. Raises BenchError."""
+    """The user's managers in the configuration, by name. Raises BenchError.
+
+    Each is made once on every interpreter of the configuration.
+    """
     found = {}
     for name in filter(is_own_manager, config.manager):
         path = _path_of(name)
@@ -51,13 +55,14 @@ def find_managers(
     return found
 
 
-def described(managers: Mapping[str, OwnManager]) -> str | None:
-    """What a result file says of them; None if there are none."""
-    return "; ".join(f"{name}: {one.sha256}" for name, one in managers.items()) or None
+def described(found: Mapping[str, OwnManager | OwnChild | Traffic]) -> str | None:
+    """The hashes by name, as a result file has them; None if there are none."""
+    hashes = (f"{name}: {each.sha256}" for name, each in found.items() if each.sha256 is not None)
+    return "; ".join(hashes) or None
 
 
 def _path_of(name: str) -> tuple[str, ...]:
-    """The folder with its top module, found as ``python -m`` does, and those of PYTHONPATH."""
+    """The folder of its top module, found as ``python -m`` finds it, and those of PYTHONPATH."""
     top = name.partition(":")[0].partition(".")[0]
     spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
     if spec is None:
@@ -73,7 +78,7 @@ def _path_of(name: str) -> tuple[str, ...]:
 
 
 def _probed(name: str, path: tuple[str, ...], python: str) -> str:
-    """The hash of the file that its module is in for that interpreter. Raises BenchError."""
+    """The hash of the module's file, as that interpreter finds it. Raises BenchError."""
     try:
         done = subprocess.run(
             [python, "-I", "-S", "-B", str(_PROBE), name, *path],
@@ -82,10 +87,11 @@ def _probed(name: str, path: tuple[str, ...], python: str) -> str:
             timeout=_PROBE_TIMEOUT_S,
             check=True,
         )
-        said: Any = json.loads(done.stdout.rpartition(b"\n")[2])
-        if "problem" in said:
-            raise _unusable(name, said["problem"])
-        return hashlib.sha256(Path(said["file"]).read_bytes()).hexdigest()
+        # Importing the user's module may print: the answer is the last line.
+        answer: Any = json.loads(done.stdout.rpartition(b"\n")[2])
+        if "problem" in answer:
+            raise _unusable(name, answer["problem"])
+        return hashlib.sha256(Path(answer["file"]).read_bytes()).hexdigest()
     except subprocess.TimeoutExpired as error:
         raise _unusable(name, f"is not made within {_PROBE_TIMEOUT_S:g} s") from error
     except subprocess.CalledProcessError as error:
@@ -104,14 +110,14 @@ def _unusable(name: str, problem: str) -> BenchError:
 
 @dataclass(frozen=True, slots=True)
 class OwnChild:
-    """``sha256``: of the command, in which each word that names a file stands for its content."""
+    """``sha256``: of the command's words; for a word that names a file, of its content."""
 
     command: tuple[str, ...]
     sha256: str
 
 
 def find_child(choice: str) -> OwnChild:
-    """The child of a choice ``cmd:...``. Raises BenchError."""
+    """The child of ``cmd:...``. Raises BenchError."""
     first, *arguments = child_words(choice)
     program = shutil.which(first)
     if program is None:
@@ -119,7 +125,7 @@ def find_child(choice: str) -> OwnChild:
             f"--child {choice}: there is no program {first}: give its command as"
             f" {child_label(choice)}=COMMAND"
         )
-    # Its environment is empty, so it is not looked up again.
+    # A child has an empty environment, without PATH: nothing would find the program again.
     command = (str(Path(program).absolute()), *arguments)
     digest = hashlib.sha256()
     for word in command:

@@ -150,7 +150,7 @@ class Laboratory:
             seconds=seconds,
             now_s=time.monotonic,
             order=self._order,
-            told=lambda *_: None,
+            report_round=lambda *_: None,
         )
         return files
 

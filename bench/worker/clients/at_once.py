@@ -1,21 +1,27 @@
 """N clients that call at the same moment, once each: for threads and for tasks.
 
-Standard library only. A sample is the time from that moment to a client's page in its hands; what
-it waits for its executor before its call is a part of it, since nobody has begun earlier. Pages are
-checked. The closed loop is in ``clients``.
+Standard library only. A sample is the time from that moment until the client has its page. It
+includes the time that a client waits for its executor before it calls: nobody began earlier. Pages
+are checked. The closed loop is in `bench.worker.clients.closed_loop`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
-from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
+from bench.worker.clients.slice import (
+    Client,
+    Slice,
+    SliceOutcome,
+    TaskStart,
+    ThreadStart,
+    Work,
+    WrongPageError,
+)
 from bench.worker.meters import Used
-from bench.worker.protocol import STRIDE
 
 Episode = Sequence[int]
 """One sample of each client, ns."""
@@ -24,40 +30,24 @@ _now_ns = time.perf_counter_ns
 
 
 def threads_at_once(work: Work[bytes], clients: int, begin: Callable[[], object]) -> Episode:
-    """An episode with a thread per client. ``begin`` is called at the moment from which they count,
-    just before they do. Raises what the first failing client raised."""
+    """An episode with a thread per client. Raises what the first failing client raised.
+
+    ``begin`` is called at the moment from which the samples count, just before the clients call.
+    """
     calls, pages = work.calls, work.pages
-    everybody_there = threading.Barrier(clients + 1)
-    gate = threading.Event()
-    page_ns = [0] * clients
-    errors: list[BaseException] = []
+    start, this = ThreadStart(clients), Slice(0.0, (), lambda _: begin())
 
-    def call_once(client: int) -> None:
-        index = client * STRIDE % len(calls)
-        everybody_there.wait()
-        gate.wait()
-        try:
-            page = calls[index]()
-            page_ns[client] = _now_ns()
-            if page != pages[index]:
-                raise WrongPageError(client, index)  # noqa: TRY301
-        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-            errors.append(error)
+    def call_once(client: Client) -> None:
+        index = client.first(len(calls))
+        start.wait()
+        page = calls[index]()
+        client.end_ns = _now_ns()
+        if page != pages[index]:
+            raise WrongPageError(client.number, index)
 
-    threads = [threading.Thread(target=call_once, args=(n,), daemon=True) for n in range(clients)]
-    for thread in threads:
-        thread.start()
-    everybody_there.wait()
-    began_ns = _now_ns()
-    try:
-        begin()
-    finally:
-        gate.set()
-        for thread in threads:
-            thread.join()
-    if errors:
-        raise errors[0]
-    return [at_ns - began_ns for at_ns in page_ns]
+    team = [Client(number) for number in range(clients)]
+    start.run(this, [partial(call_once, client) for client in team])
+    return [client.end_ns - this.opened_ns for client in team]
 
 
 async def tasks_at_once(
@@ -65,35 +55,28 @@ async def tasks_at_once(
 ) -> Episode:
     """An episode with a task per client, else as `threads_at_once`."""
     calls, pages = work.calls, work.pages
-    gate = asyncio.Event()
-    page_ns = [0] * clients
+    start, this = TaskStart(), Slice(0.0, (), lambda _: begin())
 
-    async def call_once(client: int) -> None:
-        index = client * STRIDE % len(calls)
-        await gate.wait()
+    async def call_once(client: Client) -> None:
+        index = client.first(len(calls))
+        await start.wait()
         page = await calls[index]()
-        page_ns[client] = _now_ns()
+        client.end_ns = _now_ns()
         if page != pages[index]:
-            raise WrongPageError(client, index)
+            raise WrongPageError(client.number, index)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for client in range(clients):
-                group.create_task(call_once(client))
-            await asyncio.sleep(0)  # everybody reaches the gate
-            began_ns = _now_ns()
-            begin()
-            gate.set()
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [at_ns - began_ns for at_ns in page_ns]
+    team = [Client(number) for number in range(clients)]
+    await start.run(this, [call_once(client) for client in team])
+    return [client.end_ns - this.opened_ns for client in team]
 
 
 def outcome_of(
     episodes: Sequence[Episode], used: tuple[Used, ...], counts: Mapping[str, int]
 ) -> SliceOutcome:
-    """A slice of at least one episode. A client's wall is the sum of its samples, so that the time
-    per redo is their mean."""
+    """A slice of at least one episode.
+
+    A client's wall clock is the sum of its samples, so that the time per redo is their mean.
+    """
     per_client = list(zip(*episodes, strict=True))
     head = array("q")
     for samples in per_client:

@@ -1,12 +1,13 @@
 """N clients and a clock: the open loop that is measured, for threads and for tasks.
 
-Standard library only. Arrivals have intended starts, drawn beforehand. A free client takes the next
-one, waits until it is due, redoes and checks the page. Latency counts from the intended start, so
-that a redo that had to wait for a free client says so: a loop that starts a redo when the last one
-is done asks a stalled system nothing, and hides what it would have kept waiting (G. Tene,
-"How NOT to Measure Latency": coordinated omission).
+Standard library only. Arrivals have intended starts that are drawn beforehand. A free client takes
+the next arrival, waits until it is due, redoes and checks the page. Latency counts from the
+intended start, so it includes the time that a redo waits for a free client. A loop that starts a
+redo when the last one is done sends nothing to a stalled system, and so hides the redos that would
+have waited (G. Tene, "How NOT to Measure Latency": coordinated omission).
 
-As in ``clients`` the two loops are alike line for line and stay apart.
+The two loops are equal line by line and stay apart for the reason given in
+`bench.worker.clients.closed_loop`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from bench.worker.clients.slice import (
     Work,
     WrongPageError,
     give_way,
+    joined,
     outcome,
 )
 from bench.worker.clients.timers import Pacer, precise_sleep
@@ -41,7 +43,11 @@ _now_ns = time.perf_counter_ns
 
 @dataclass(slots=True)
 class _Client(Client):
-    """``latency_ns`` counts from the intended start. Without a redo it ends where it started."""
+    """``latency_ns`` counts from the intended start. A client without a redo ends at its start.
+
+    ``from_call_ns``: from the call to the page, of each redo. ``late_ns``: how late each call was
+    that waited for its intended start.
+    """
 
     from_call_ns: array[int] = field(default_factory=lambda: array("q"))
     late_ns: array[int] = field(default_factory=lambda: array("q"))
@@ -58,12 +64,12 @@ def run_open_threads(
 ) -> SliceOutcome:
     """One slice with a thread per client. Raises what the first failing client raised.
 
-    It ends when all arrivals are served; once too many wait, no more arrive (``Backlog``).
+    It ends when all arrivals are served; once too many wait, no more arrive (`Backlog`).
     """
     calls, pages = work.calls, work.pages
     start, this = ThreadStart(clients), Slice(seconds, meters)
     backlog = load.next_slice(seconds)
-    one_by_one = threading.Lock()
+    one_at_a_time = threading.Lock()
 
     def redo_arrivals(client: _Client) -> None:
         index, count = client.first(len(calls)), len(calls)
@@ -72,7 +78,7 @@ def run_open_threads(
         opened_ns = this.opened_ns
         client.start_ns = client.end_ns = _now_ns()
         while not start.errors:
-            with one_by_one:
+            with one_at_a_time:
                 intended_ns = backlog.take(_now_ns() - opened_ns)
             if intended_ns is None:
                 break
@@ -94,7 +100,7 @@ def run_open_threads(
                 os.sched_yield()
 
     team = [_Client(number) for number in range(clients)]
-    with precise_sleep():  # which their threads get from this one
+    with precise_sleep():  # threads inherit the timer slack of the thread that starts them
         start.run(this, [partial(redo_arrivals, client) for client in team])
     return _outcome(this, team, backlog)
 
@@ -147,9 +153,8 @@ async def run_open_tasks(
 
 
 def _outcome(this: Slice, team: Sequence[_Client], backlog: Backlog) -> SliceOutcome:
-    from_call_ns, late_ns = array("q"), array("q")
-    for client in team:
-        from_call_ns += client.from_call_ns
-        late_ns += client.late_ns
-    series = {FROM_CALL: from_call_ns, PACER_LATE: late_ns}
+    series = {
+        FROM_CALL: joined(client.from_call_ns for client in team),
+        PACER_LATE: joined(client.late_ns for client in team),
+    }
     return outcome(this, team, series, backlog.counts())

@@ -1,8 +1,8 @@
-"""N clients that read: each collects data, redoes and frees it, past semaphores that limit both.
+"""N clients that read: each collects data, redoes and frees the data; semaphores limit both steps.
 
-Standard library only. The loops are those of ``clients``, threads and tasks, with a read in the
-place of the redo: a sample is the whole read, from just before the first semaphore to the page in
-hand. What a redo itself takes is in the series ``redo_ns``.
+Standard library only. The loops are those of `bench.worker.clients.closed_loop` with a read in
+place of the redo: a sample is the whole read, from just before the first semaphore until the client
+has its page. The time of the redo alone is in the series `REDO_NS`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
@@ -27,6 +28,7 @@ from bench.worker.clients.slice import (
     Work,
     WrongPageError,
     give_way,
+    joined,
     outcome,
 )
 from bench.worker.meters import Meter
@@ -35,18 +37,23 @@ from bench.worker.protocol import REDO_NS
 _now_ns = time.perf_counter_ns
 
 
-class _Reader:
-    """A client, which of its reads begin with a download, and what its redos took."""
+@dataclass(slots=True)
+class _Reader(Client):
+    """A client that draws which of its reads begin with a download.
 
-    def __init__(self, number: int, path: ReadPath) -> None:
-        self.client = Client(number)
-        self.redo_ns = array("q")
-        # The same in each slice of each case: what differs between two is not their downloads.
-        self._random = Random(number)
-        self._share = path.download_share if path.download_s > 0 else 0.0
+    ``redo_ns``: how long each of its redos took.
+    """
+
+    download_share: float = 0.0
+    redo_ns: array[int] = field(default_factory=lambda: array("q"))
+    random: Random = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # The same draws in each slice of each case, so that cases do not differ in them.
+        self.random = Random(self.number)
 
     def must_download(self) -> bool:
-        return self._random.random() < self._share
+        return self.random.random() < self.download_share
 
 
 def read_in_threads(
@@ -58,8 +65,11 @@ def read_in_threads(
     path: ReadPath,
     gives_way: bool = True,
 ) -> SliceOutcome:
-    """One slice with a thread per client. Raises what the first failing client raised, as
-    OverBudgetError; the others end with the read that they are at."""
+    """One slice with a thread per client.
+
+    Raises what the first failing client raised, for example OverBudgetError; the other clients end
+    after their current read.
+    """
     calls, pages = work.calls, work.pages
     passage = Passage.along(path)
     start, this = ThreadStart(clients), Slice(seconds, meters, passage.redoing.opens)
@@ -77,24 +87,23 @@ def read_in_threads(
         return page
 
     def read_till_deadline(reader: _Reader) -> None:
-        client = reader.client
-        index, count = client.first(len(calls)), len(calls)
+        index, count = reader.first(len(calls)), len(calls)
         start.wait()
-        client.start_ns = _now_ns()
+        reader.start_ns = _now_ns()
         while not start.errors:
             before_ns = _now_ns()
             page = read(reader, calls[index])
-            client.end_ns = _now_ns()
-            client.latency_ns.append(client.end_ns - before_ns)
+            reader.end_ns = _now_ns()
+            reader.latency_ns.append(reader.end_ns - before_ns)
             if page != pages[index]:
-                raise WrongPageError(client.number, index)
-            if client.end_ns >= this.deadline_ns:
+                raise WrongPageError(reader.number, index)
+            if reader.end_ns >= this.deadline_ns:
                 break
             index = index + 1 if index + 1 < count else 0
             if gives_way:
                 os.sched_yield()
 
-    team = [_Reader(number, path) for number in range(clients)]
+    team = _readers(clients, path)
     start.run(this, [partial(read_till_deadline, reader) for reader in team])
     return _outcome(this, team, passage)
 
@@ -108,7 +117,10 @@ async def read_in_tasks(
     path: ReadPath,
     gives_way: bool = True,
 ) -> SliceOutcome:
-    """One slice with a task per client, else as `read_in_threads`; the others are cancelled."""
+    """One slice with a task per client, else as `read_in_threads`.
+
+    When a client fails, the other clients are cancelled.
+    """
     calls, pages = work.calls, work.pages
     passage = Passage.along(path)
     start, this = TaskStart(), Slice(seconds, meters, passage.redoing.opens)
@@ -129,26 +141,30 @@ async def read_in_tasks(
         return page
 
     async def read_till_deadline(reader: _Reader) -> None:
-        client = reader.client
-        index, count = client.first(len(calls)), len(calls)
+        index, count = reader.first(len(calls)), len(calls)
         await start.wait()
-        client.start_ns = _now_ns()
+        reader.start_ns = _now_ns()
         while True:
             before_ns = _now_ns()
             page = await read(reader, calls[index])
-            client.end_ns = _now_ns()
-            client.latency_ns.append(client.end_ns - before_ns)
+            reader.end_ns = _now_ns()
+            reader.latency_ns.append(reader.end_ns - before_ns)
             if page != pages[index]:
-                raise WrongPageError(client.number, index)
-            if client.end_ns >= this.deadline_ns:
+                raise WrongPageError(reader.number, index)
+            if reader.end_ns >= this.deadline_ns:
                 break
             index = index + 1 if index + 1 < count else 0
             if gives_way:
                 await give_way()
 
-    team = [_Reader(number, path) for number in range(clients)]
+    team = _readers(clients, path)
     await start.run(this, [read_till_deadline(reader) for reader in team])
     return _outcome(this, team, passage)
+
+
+def _readers(clients: int, path: ReadPath) -> list[_Reader]:
+    share = path.download_share if path.download_s > 0 else 0.0
+    return [_Reader(number, download_share=share) for number in range(clients)]
 
 
 def _thread_semaphore(limit: int | None) -> contextlib.AbstractContextManager[object]:
@@ -160,9 +176,5 @@ def _task_semaphore(limit: int | None) -> contextlib.AbstractAsyncContextManager
 
 
 def _outcome(this: Slice, team: Sequence[_Reader], passage: Passage) -> SliceOutcome:
-    clients = [reader.client for reader in team]
-    redo_ns = array("q")
-    for reader in team:
-        redo_ns.extend(reader.redo_ns)
-    counts = passage.counts(max(client.end_ns for client in clients))
-    return outcome(this, clients, {REDO_NS: redo_ns}, counts)
+    counts = passage.counts(max(reader.end_ns for reader in team))
+    return outcome(this, team, {REDO_NS: joined(reader.redo_ns for reader in team)}, counts)

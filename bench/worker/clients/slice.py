@@ -1,8 +1,8 @@
-"""How a slice begins and ends, for threads and for tasks: everybody starts at once, and the meters
-show what was used from then until the last has ended.
+"""How a slice begins and ends, for threads and for tasks.
 
-Standard library only. What clients do in between is the business of the modules ``clients*``:
-nothing here is called within a sample.
+All clients start at the same moment. The meters show what was used from then until the last client
+has ended. Standard library only. The loops that clients run in between are in the other modules of
+this room: nothing here is called inside a sample.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ import threading
 import time
 import types
 from array import array
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from bench.worker.meters import Meter, Used, used_before, used_since
 from bench.worker.protocol import STRIDE
 
+Answer = TypeVar("Answer")
+
 _now_ns = time.perf_counter_ns
 
 
 @dataclass(slots=True)
 class Slice:
-    """Its times (perf_counter_ns) are set when it opens; ``used``, by meter, when it has ended.
+    """The times of a slice (perf_counter_ns) are set when it opens, ``used`` when it has ended.
 
-    ``on_open``: called with the moment it opens, just before anybody starts.
+    ``on_open`` is called with the time at which the slice opens, just before the clients start.
     """
 
     seconds: float
     meters: Sequence[Meter]
-    on_open: Callable[[int], None] | None = None
+    on_open: Callable[[int], object] | None = None
     opened_ns: int = 0
     deadline_ns: int = 0
     used: tuple[Used, ...] = ()
@@ -49,28 +51,32 @@ class Slice:
 
 
 class ThreadStart:
-    """Threads that start at once. ``errors``: of those that have failed so far."""
+    """Threads that start at once. ``errors``: those of the threads that have failed so far."""
 
     def __init__(self, threads: int) -> None:
-        self._everybody_there = threading.Barrier(threads + 1)
+        self._all_ready = threading.Barrier(threads + 1)
         self._gate = threading.Event()
         self.errors: list[BaseException] = []
 
     def wait(self) -> None:
-        """The first thing that each thread does: returns when the slice is open."""
-        self._everybody_there.wait()
+        """Each thread calls this first. It returns when the slice is open."""
+        # Two steps: the barrier waits for threads to be up, which takes a while, and the gate lets
+        # them go only after the meters were read.
+        self._all_ready.wait()
         self._gate.wait()
 
     def run(self, this: Slice, loops: Sequence[Callable[[], None]]) -> None:
-        """Runs each loop in a thread. Returns when all have ended; raises what the first that
-        failed raised."""
+        """Runs each loop in a thread. Returns when all have ended.
+
+        Raises what the thread that failed first raised.
+        """
         threads = [threading.Thread(target=self._run, args=(loop,), daemon=True) for loop in loops]
         for thread in threads:
             thread.start()
-        self._everybody_there.wait()
+        self._all_ready.wait()
         try:
             this.open()
-        finally:  # or they would wait for ever
+        finally:  # or the threads would wait for ever
             self._gate.set()
             for thread in threads:
                 thread.join()
@@ -92,7 +98,7 @@ class TaskStart:
         self._gate = asyncio.Event()
 
     async def wait(self) -> None:
-        """The first thing that each task does: returns when the slice is open."""
+        """Each task calls this first. It returns when the slice is open."""
         await self._gate.wait()
 
     async def run(self, this: Slice, loops: Sequence[Coroutine[None, None, None]]) -> None:
@@ -101,7 +107,7 @@ class TaskStart:
             async with asyncio.TaskGroup() as group:
                 for loop in loops:
                     group.create_task(loop)
-                await asyncio.sleep(0)  # everybody reaches the gate
+                await asyncio.sleep(0)  # all tasks reach the gate
                 this.open()
                 self._gate.set()
         except BaseExceptionGroup as failed:
@@ -109,17 +115,14 @@ class TaskStart:
         this.end()
 
 
-Answer = TypeVar("Answer")
-
-
 @types.coroutine
 def give_way() -> Generator[None, None, None]:
-    """What ``asyncio.sleep(0)`` does, without the coroutine that it puts around this."""
+    """Does what ``asyncio.sleep(0)`` does, without the coroutine that the latter wraps it in."""
     yield
 
 
 class WrongPageError(Exception):
-    """A redo succeeded with a page that is not its own."""
+    """A redo succeeded with a page that does not belong to it."""
 
     def __init__(self, client: int, request: int) -> None:
         super().__init__(f"wrong page: client {client}, request {request}")
@@ -127,9 +130,9 @@ class WrongPageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[Answer]):
-    """What there is to redo: ``calls[i]`` must give ``pages[i]``.
+    """The calls that clients make: ``calls[i]`` must return ``pages[i]``.
 
-    ``by_client``: the calls of each client, as many as ``calls``, where they are not the same.
+    ``by_client``: the calls of each client, as many as ``calls``, if clients have different ones.
     """
 
     calls: Sequence[Callable[[], Answer]]
@@ -151,19 +154,30 @@ class Client:
     latency_ns: array[int] = field(default_factory=lambda: array("q"))
 
     def first(self, count: int) -> int:
-        """The request that it begins with."""
+        """The index of the request that it begins with."""
         return self.number * STRIDE % count
 
 
 @dataclass(frozen=True, slots=True)
 class SliceOutcome:
-    """``payload``: see ``worker_protocol``. ``used``: what each meter's process used meanwhile.
-    ``series`` (arrays of int64) and ``counts``: what else was measured, by name."""
+    """What a slice measured.
+
+    ``payload``: see `bench.worker.protocol`. ``used``: what the process of each meter used in the
+    slice. ``series`` (arrays of int64) and ``counts``: further measurements, by name.
+    """
 
     payload: bytes
     used: tuple[Used, ...]
     series: Mapping[str, array[int]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def joined(parts: Iterable[array[int]]) -> array[int]:
+    """The numbers of all arrays, one array after the other."""
+    numbers = array("q")
+    for part in parts:
+        numbers += part
+    return numbers
 
 
 def outcome(
@@ -172,7 +186,7 @@ def outcome(
     series: Mapping[str, array[int]] | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> SliceOutcome:
-    """What a slice was that has ended, from its clients."""
+    """The outcome of a slice that has ended, from its clients."""
     head = array("q")
     for client in team:
         head.append(client.start_ns - this.opened_ns)
@@ -183,9 +197,7 @@ def outcome(
 
 
 ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
-
-
 TaskRunner = Callable[
     [Work[Awaitable[bytes]], int, float, Sequence[Meter]], Coroutine[Any, Any, SliceOutcome]
 ]
-"""Work, number of clients, seconds, and the meters to read just before and after."""
+"""Arguments: work, number of clients, seconds, and the meters to read before and after."""

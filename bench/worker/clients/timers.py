@@ -17,7 +17,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Final
 
 _NS_PER_S: Final = 1_000_000_000
@@ -81,12 +80,7 @@ class Pacer:
     def __enter__(self) -> Pacer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.remove_reader(self._timer)
         os.close(self._timer)
 

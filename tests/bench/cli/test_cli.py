@@ -23,7 +23,7 @@ import pytest
 from bench.cases.case import Case
 from bench.cases.config import OPTIONS, Config, load_profile, option_name
 from bench.cases.matrix import cases_of
-from bench.cli import run
+from bench.cli import measuring, run
 from bench.cli.main import COMMANDS, main
 from bench.places import ROOT
 from bench.results.record import FailedRun
@@ -255,7 +255,7 @@ def test_a_suite_of_another_commit_is_not_resumed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun(bench)
-    monkeypatch.setattr(run, "ROOT", bench.folder)  # no checkout at all
+    monkeypatch.setattr(measuring, "ROOT", bench.folder)  # no checkout at all
     assert "git_commit" in bench.refuses("run --resume o.json --rounds 2")
 
 
@@ -655,7 +655,7 @@ def test_a_suite_can_be_resumed_where_its_file_is_in_the_checkout(
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run([git, *words], cwd=bench.folder, check=True)
-    monkeypatch.setattr(run, "ROOT", bench.folder)
+    monkeypatch.setattr(measuring, "ROOT", bench.folder)
     begun(bench)
     status, _, err = bench("run --resume o.json --rounds 2")
     assert (status, "git_dirty" in err) == (0, False), err

@@ -16,7 +16,7 @@ from pyperf import _system
 from rich.console import Console
 
 from bench.cases import placement
-from bench.cli.say import say_what_disturbs
+from bench.cli.measuring import say_what_disturbs
 from bench.machine import checks, load
 from bench.machine import cpu as machine_cpu_checks
 from bench.machine.checks import Check, examine, in_brief, verdict

@@ -77,7 +77,7 @@ class Made:
             seconds=seconds,
             now_s=lambda: self.now,
             order=random.Random(1),
-            told=lambda *_: None,
+            report_round=lambda *_: None,
         )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bench.results.samples import SliceSamples
 from bench.worker.clients import at_once
+from bench.worker.clients import slice as slice_module
 from bench.worker.clients.at_once import Episode, outcome_of, tasks_at_once, threads_at_once
 from bench.worker.clients.slice import Work, WrongPageError
 from bench.worker.meters import Used
@@ -70,7 +71,8 @@ def test_each_calls_once_after_the_beginning_and_counts_from_it(
         events.append(index)
         return PAGES[index]
 
-    monkeypatch.setattr(at_once, "_now_ns", clock)
+    for module in (at_once, slice_module):
+        monkeypatch.setattr(module, "_now_ns", clock)
     assert run(kind, redo, 5, begin) == [500] * 5
     assert events[0] == "begin"
     assert sorted(map(str, events[1:])) == sorted(str(n * STRIDE % REQUESTS) for n in range(5))

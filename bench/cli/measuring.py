@@ -1,0 +1,53 @@
+"""What the commands that measure (`run`, `ab`, `selftest`) share before their first run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich.console import Console
+
+from bench.cases.config import Config, override
+from bench.cases.placement import SAME_CPU, problem
+from bench.cli.say import say
+from bench.errors import BenchError
+from bench.machine.checks import in_brief
+from bench.machine.machine import Machine
+from bench.places import ROOT
+from bench.results.environment import Environment
+
+
+def new_environment(config: Config, now_utc: datetime | None = None) -> Environment:
+    """The machine, the code and the configuration. What the equipment adds is not known yet."""
+    return Environment.collect(
+        ROOT,
+        child_build={},
+        seed=config.seed,
+        profile=config.name,
+        config_json=config.without_paths().to_json(),
+        now_utc=now_utc,
+    )
+
+
+def check_placements(config: Config) -> None:
+    """Raises BenchError if this process may not use the CPUs that a placement needs."""
+    for placement in config.placement:
+        if why := problem(placement):
+            raise BenchError(why)
+
+
+def on_one_cpu(config: Config) -> Config:
+    """The configuration with manager and child on the same CPU, where CPUs can be chosen."""
+    return config if problem(SAME_CPU) else override(config, placement=[SAME_CPU])
+
+
+def warn(err: Console, warnings: Iterable[str]) -> None:
+    """Prints a line for each."""
+    for warning in warnings:
+        say(err, f"warning: {warning}")
+
+
+def say_what_disturbs(err: Console) -> None:
+    """Prints one line about this machine, or none if nothing is known to disturb measurements."""
+    if brief := in_brief(Machine.here()):
+        say(err, f"machine: {brief} (`python -m bench check` says more)")
