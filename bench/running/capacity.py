@@ -1,7 +1,7 @@
-"""Loads that are a percentage: of what the closed loop of the same case reached in the same round.
+"""Loads given as a percentage of what the closed loop of the same case reached in the same round.
 
-Capacity drifts with the machine, so that of another round would be another machine's. Nothing here
-measures: it is told how to.
+The capacity of a machine drifts, so the capacity of another round would not do. Nothing here
+measures: the caller passes the function that does.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from bench.running.processes import RunFailedError
 
 
 def closed_of(case: Case) -> Case | None:
-    """The case whose throughput a percentage is of; None for one whose load is none."""
+    """The case whose throughput the load is a percentage of; None if the load is no percentage."""
     return replace(case, load=CLOSED) if Load.parse(case.load).percent is not None else None
 
 
 def closed_first(cases: Iterable[Case]) -> dict[Case, Case]:
-    """Which case must have been run before which, as `schedule.Plan` takes it."""
+    """For each case with a percentage the case that must run before it (`schedule.Plan.first`)."""
     return {case: closed for case in cases if (closed := closed_of(case)) is not None}
 
 
 class MeasuresLoad(Protocol):
-    """Runs a case; ``load`` in place of its own if that is a percentage. Raises RunFailedError."""
+    """Runs a case. ``load`` replaces its own, which is a percentage. Raises RunFailedError."""
 
     def __call__(self, case: Case, round_number: int, *, load: str | None = None) -> RunRecord: ...
 
 
 class WithCapacity:
-    """Measures as ``schedule`` wants it done, with percentages made rates."""
+    """Measures a case as `schedule.run_rounds` asks for it, with percentages turned into rates."""
 
     def __init__(self, measure: MeasuresLoad) -> None:
         self._measure = measure
         self._reached_per_s: dict[tuple[Case, int], float] = {}
 
     def __call__(self, case: Case, round_number: int) -> RunRecord:
-        """Raises RunFailedError, also where the closed loop has failed in this round."""
+        """Raises RunFailedError, also if the closed loop has failed in this round."""
         closed = closed_of(case)
         if closed is not None:
             load = self._load(case, closed, round_number)

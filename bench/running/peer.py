@@ -1,7 +1,7 @@
-"""One run of a peer: the user's program once for every slice, from its launch to a RunRecord.
+"""One run of a peer, from the launch to a RunRecord: the user's program runs once for each slice.
 
-The program says what its clients saw on average and nothing of single redos, so a run of it has
-summaries for slices. Whatever it does costs its run only, and leaves no process.
+The program reports what its clients saw on average and nothing about single redos, so the slices of
+its run are summaries. Whatever it does fails its own run only, and leaves no process behind.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from bench.running.processes import (
 from bench.running.worker_process import MOST_REDOS_PER_S
 
 WARMUP_REDOS: Final = 400
-"""Of the first call, which only tells how fast the program is; and at least 4 per client."""
+"""Redos of the first call, which only shows how fast the program is; at least 4 per client."""
 
 _WARMUP_PER_CLIENT: Final = 4
-_MOST_SAID_BYTES: Final = 1 << 16
+_MOST_OUTPUT_BYTES: Final = 1 << 16
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_US: Final = 1_000
 
 
 def measure_peer(case: Case, round_number: int, config: Config, peer: PeerProgram) -> RunRecord:
-    """Runs the case: a warm-up and the slices, each a call of its own. Raises RunFailedError."""
+    """Runs the case: one call for the warm-up, one for each slice. Raises RunFailedError."""
     call = _Call(case, peer, config.run_timeout_s)
     warmup = call(max(WARMUP_REDOS, _WARMUP_PER_CLIENT * case.clients))
     slices: list[SliceSummary] = []
     for _ in range(config.slices):
-        # By the last call: the warm-up is too short to be a good judge.
+        # The last call shows how many redos fill a slice better than the short warm-up does.
         last = slices[-1] if slices else warmup
         slices.append(call(round(measures.throughput_per_s([last]) * config.slice_s)))
     return RunRecord(
@@ -58,7 +58,7 @@ def measure_peer(case: Case, round_number: int, config: Config, peer: PeerProgra
 
 
 class _Call:
-    """Calls the program; all calls of a run together must be done in ``timeout_s``."""
+    """Calls the program. All calls of a run together must be done in ``timeout_s``."""
 
     def __init__(self, case: Case, peer: PeerProgram, timeout_s: float) -> None:
         self._case = case
@@ -71,53 +71,53 @@ class _Call:
         self._deadline_s = time.monotonic() + timeout_s
 
     def __call__(self, redos: int) -> SliceSummary:
-        """About so many redos: what the interface does not share out evenly would be dropped."""
+        """Has the program make about so many redos, the same number for each client."""
         clients = self._case.clients
         redos = max(REDOS_PER_CLIENT, math.ceil(redos / clients)) * clients
         try:
             with tempfile.TemporaryFile() as stderr:
-                said = self._said((*self._command, str(redos)), stderr)
+                output = self._output_of((*self._command, str(redos)), stderr)
                 try:
-                    return self._summary(said, redos)
+                    return self._summary(output, redos)
                 except (KeyError, TypeError, ValueError, RecursionError, SampleError) as error:
                     problem = f"the peer talks nonsense ({type(error).__name__}: {error})"
                     raise failed(problem, stderr) from error
         except OSError as error:
-            # Also a file that is no program after all.
+            # A file that may be executed need not be a program.
             raise RunFailedError(
                 f"the peer cannot be started ({error.strerror or error})"
             ) from error
 
-    def _said(self, command: tuple[str, ...], stderr: IO[bytes]) -> bytes:
-        """Its output. Raises RunFailedError unless it ends well and in time."""
+    def _output_of(self, command: tuple[str, ...], stderr: IO[bytes]) -> bytes:
+        """What the command prints. Raises RunFailedError unless it ends well and in time."""
         process = start_group(command, stderr, subprocess.DEVNULL)
         try:
-            said = self._output(process, stderr)
+            output = self._read_output(process, stderr)
             how = how_it_ends(process)
             if process.returncode != 0:
                 raise failed(f"the peer {how}", stderr)
-            return said
+            return output
         finally:
             end_group(process)
             assert process.stdout
             process.stdout.close()
 
-    def _output(self, process: subprocess.Popen[bytes], stderr: IO[bytes]) -> bytes:
-        said = b""
+    def _read_output(self, process: subprocess.Popen[bytes], stderr: IO[bytes]) -> bytes:
+        output = b""
         try:
             while data := next_output(process, self._deadline_s):
-                said += data
-                if len(said) > _MOST_SAID_BYTES:
+                output += data
+                if len(output) > _MOST_OUTPUT_BYTES:
                     raise failed("the peer talks nonsense (more than one line)", stderr)
         except TimeoutError:
             raise failed(
                 f"the peer is not done within {self._timeout_s:g} s (--run-timeout-s)", stderr
             ) from None
-        return said
+        return output
 
-    def _summary(self, said: bytes, redos: int) -> SliceSummary:
-        """What it said, if that is about what it was asked for. Raises ValueError and the like."""
-        lines = said.splitlines()
+    def _summary(self, output: bytes, redos: int) -> SliceSummary:
+        """The line that it printed. Raises an error of any kind if it does not answer the call."""
+        lines = output.splitlines()
         if len(lines) != 1:
             raise ValueError(f"{len(lines)} lines instead of one")
         answer: dict[str, Any] = json.loads(lines[0])

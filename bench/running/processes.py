@@ -1,4 +1,10 @@
-"""Processes of the suite: started in groups of their own, ended with all that they started."""
+"""The processes that the suite starts: each gets its own group, and is ended with its children.
+
+Three things keep processes from being left behind. A process group is killed as a whole. Processes
+that leave their group are adopted by the suite when their parent ends (`adopt_orphans`), and killed
+then. A process that the suite started but has not noted yet, because an interruption came at that
+moment, is its child, and `end_all` kills all children.
+"""
 
 from __future__ import annotations
 
@@ -15,47 +21,46 @@ from pathlib import Path
 from typing import IO, Final
 
 STDERR_TAIL_BYTES: Final = 2000
-
-
 STDERR_ENDS: Final = "; its stderr ends: "
-"""Comes between what went wrong in a run and what its worker said."""
-
+"""Stands between the reason why a run failed and the end of its worker's stderr."""
 
 END_S: Final = 1.0
 """How long a worker may take to end once it has closed its output."""
 
-
 STDERR_LIMIT_BYTES: Final = 64 << 20
-"""What a worker may write to files, which is its stderr alone: it must not fill the disk."""
-
+"""Limit of the files that a worker writes, which are its stderr: it must not fill the disk."""
 
 _READ_BYTES: Final = 1 << 20
-
-
 _WAIT_S: Final = 1.0
-"""A signal that comes just before a wait is not seen until it is over: none is longer."""
-
+"""The longest single wait: Python handles a signal that comes just before a wait only after it."""
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
+_running: set[int] = set()
+"""The pids of started processes that `end_group` has not ended yet."""
+
+_adopting = False
+
 
 class RunFailedError(Exception):
-    """A run that gave no result; its text is the reason, one line."""
+    """A run gave no result. Its text is the reason, in one line."""
 
 
 def failed(reason: str, stderr: IO[bytes]) -> RunFailedError:
-    """The error of a run whose process wrote to ``stderr``: the reason and the end of that."""
+    """The error of a run: the reason, and the end of what its process wrote to ``stderr``."""
     size = stderr.seek(0, os.SEEK_END)
     stderr.seek(max(0, size - STDERR_TAIL_BYTES))
     lines = stderr.read().decode(errors="backslashreplace").splitlines()
     tail = " | ".join(line.strip() for line in lines[-6:] if line.strip())
-    text = " ".join(reason.split()).removesuffix(":")  # as of a MemoryError, which says no more
+    text = " ".join(reason.split()).removesuffix(":")  # a MemoryError has no message of its own
     return RunFailedError(f"{text}{STDERR_ENDS}{tail}" if tail else text)
 
 
 def next_output(process: subprocess.Popen[bytes], deadline_s: float) -> bytes:
-    """What a process of ``start_group`` says next, empty at its end. Raises TimeoutError when it
-    says nothing before the deadline (time.monotonic)."""
+    """The next output of a process of `start_group`, empty at its end.
+
+    Raises TimeoutError if there is none before the deadline (time.monotonic).
+    """
     assert process.stdout
     ready = select.poll()
     ready.register(process.stdout, select.POLLIN)
@@ -66,9 +71,9 @@ def next_output(process: subprocess.Popen[bytes], deadline_s: float) -> bytes:
 
 
 def how_it_ends(process: subprocess.Popen[bytes]) -> str:
-    """What to say of a process that has closed its output, and that nobody in the suite has killed.
+    """How a process that has closed its output ends, as a part of a sentence.
 
-    Its ``returncode`` is set if it has ended.
+    Only for a process that the suite did not kill. Its ``returncode`` is set if it has ended.
     """
     try:
         status = process.wait(END_S)
@@ -77,7 +82,7 @@ def how_it_ends(process: subprocess.Popen[bytes]) -> str:
     if status >= 0:
         return f"ended with status {status}"
     names = {number.value: number.name for number in signal.Signals}
-    # The kernel kills, when memory runs out.
+    # The kernel sends SIGKILL when memory runs out.
     hint = " (out of memory?)" if -status == signal.SIGKILL else ""
     return f"ended with signal {names.get(-status, -status)}{hint}"
 
@@ -88,8 +93,10 @@ def start_group(
     stdin: int,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts a process in a group of its own, its output a pipe; ``environment`` None: ours.
-    Raises OSError."""
+    """Starts a process in a group of its own, with a pipe for its output. Raises OSError.
+
+    ``environment``: None means that of the suite.
+    """
     process = subprocess.Popen(
         command,
         stdin=stdin,
@@ -97,19 +104,21 @@ def start_group(
         stderr=stderr,
         env=environment,
         bufsize=0,
-        # Ctrl-C is for the suite to decide on, and what a worker starts must end with it.
+        # In its own group it gets no Ctrl-C from the terminal: the suite decides what that ends.
+        # And the group can be killed as a whole, with everything that the process has started.
         process_group=0,
     )
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     limit = STDERR_LIMIT_BYTES if most == resource.RLIM_INFINITY else min(STDERR_LIMIT_BYTES, most)
-    with contextlib.suppress(ProcessLookupError):  # it has ended already
+    with contextlib.suppress(ProcessLookupError):  # it may have ended already
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
     _running.add(process.pid)
     return process
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process of ``start_group`` and whatever it has started, in whatever state they are."""
+    """Ends a process of `start_group` and everything that it started, in whatever state it is."""
+    # A group outlives its first process: its other members are killed even if that has ended.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -117,18 +126,12 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     end_orphans()
 
 
-_running: set[int] = set()
-
-
-_adopting = False
-
-
 def adopt_orphans() -> None:
-    """Lets processes whose parent (a worker) has ended become children of this one, which then ends
-    them. For a process that starts no others but workers.
+    """Makes this process the parent of every descendant whose own parent has ended.
 
-    Where the system cannot (not Linux), children that outlive a killed worker end by themselves
-    when they find their input closed.
+    Only for a process that starts nothing but runs: every other child counts as an orphan and is
+    killed. Where the system cannot do it (not Linux), children that outlive a killed worker end by
+    themselves when they find their input closed.
     """
     global _adopting  # a property of the process
     with contextlib.suppress(OSError, AttributeError):
@@ -136,9 +139,10 @@ def adopt_orphans() -> None:
 
 
 def end_orphans() -> None:
-    """Kills and reaps every child of this process that is no running worker."""
+    """Kills and reaps every child of this process that is not a running one of `start_group`."""
     if not _adopting:
         return
+    # Again and again, since killing an orphan can make orphans of its children.
     while orphans := _children() - _running:
         for pid in orphans:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
@@ -147,9 +151,9 @@ def end_orphans() -> None:
 
 
 def end_all() -> None:
-    """Kills and reaps every child of this process, before it ends.
+    """Kills and reaps every child of this process. It is called before this process ends.
 
-    An interruption can come where a process has been started and nobody knows of it yet.
+    An interruption can come after a process was started and before it was noted as running.
     """
     _running.clear()
     end_orphans()

@@ -1,7 +1,7 @@
-"""Rounds: every case once in each, in an order of its own, until the rounds or the time are up.
+"""Rounds: each runs every case once, in an order of its own, until all rounds or the time are done.
 
-It knows neither processes nor files nor the terminal: it calls ``measure`` for a run, ``save``
-after a round, and tells a listener what happens, so that it can be tested without a clock.
+This module knows neither processes nor files nor the terminal. It calls ``measure`` for a run and
+``save`` after a round, and reports events to a listener. So it can be tested without a clock.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from bench.running.processes import RunFailedError
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. ``budget_s``: no round starts that would probably end later than that.
-    ``run_s``: what a run takes at the least, for an estimate. ``first``: the case that must come
-    before another in each round, by that other."""
+    """What to run.
+
+    ``budget_s``: no round starts that would probably end later than that. ``run_s``: the shortest
+    time that a run can take, for an estimate. ``first``: for a case the case that must run before
+    it in each round.
+    """
 
     cases: tuple[Case, ...]
     rounds: int
@@ -31,7 +34,7 @@ class Plan:
 
 
 class Listener(Protocol):
-    """Is told of a suite's events; shows progress. Times are seconds."""
+    """Receives the events of a suite and shows progress. Times are seconds."""
 
     def suite_started(self, plan: Plan, rounds_done: int) -> None: ...
     def run_started(self, case: Case, round_number: int) -> None: ...
@@ -41,7 +44,7 @@ class Listener(Protocol):
 
 
 class Results(Protocol):
-    """Where runs go (``results.ResultFile``)."""
+    """Keeps the runs (`bench.results.result_file.ResultFile`)."""
 
     def add(self, record: RunRecord) -> None: ...
     def add_failure(self, failure: FailedRun) -> None: ...
@@ -53,7 +56,7 @@ class Results(Protocol):
 def order_of_round(plan: Plan, round_number: int) -> list[Case]:
     """The cases of a round in their random order: the same for the same seed and round.
 
-    One that another needs is moved to just before the first that does.
+    A case that others need is moved to just before the first of them.
     """
     cases = list(plan.cases)
     random.Random(f"{plan.seed}/{round_number}").shuffle(cases)
@@ -78,6 +81,7 @@ def run_rounds(
     through; what was saved by then are whole rounds.
     """
     complete = results.complete_rounds(plan.cases)
+    # A round that lacks a case is measured again: its cases would not be from the same time.
     for partial in set(results.rounds()) - set(complete):
         results.drop_round(partial)
     missing = [number for number in range(1, plan.rounds + 1) if number not in complete]

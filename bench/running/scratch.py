@@ -1,4 +1,4 @@
-"""The folder of a run: made before the first, gone after the last."""
+"""The folder for the temporary files of a suite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.running.processes import end_all
 
 
 def no_room(folder: Path | str, error: OSError) -> BenchError:
-    """The error of a folder that takes no temporary files."""
+    """The error for a folder in which temporary files cannot be written."""
     return BenchError(
         f"{folder}: cannot take temporary files ({error.strerror or error}): make room there, or"
         " name another folder in the environment variable TMPDIR"
@@ -23,11 +23,7 @@ def no_room(folder: Path | str, error: OSError) -> BenchError:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for the traffic, for as long as the suite runs. Raises BenchError.
-
-    Whatever the suite has started ends before the folder goes: a worker that nobody knows of yet,
-    as an interruption came where it was started, might still write to it.
-    """
+    """A folder that exists for as long as the suite runs. Raises BenchError."""
     folder: tempfile.TemporaryDirectory[str] | None = None
     try:
         try:
@@ -40,6 +36,8 @@ def scratch_folder() -> Iterator[Path]:
     finally:
         # So would one that stops the removal halfway.
         with held_back():
+            # Before the folder goes: an interruption can leave a worker that has just been started
+            # and that nothing else ends, and it might still write to the folder.
             end_all()
             if folder is not None:
                 folder.cleanup()

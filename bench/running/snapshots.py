@@ -1,7 +1,7 @@
-"""The code of a commit, or of the working tree as it is now, in a folder of its own.
+"""Copies the code of a commit, or of the working tree as it is now, to a folder of its own.
 
-A copy and not a git worktree: nothing is registered in the repository, so nothing is left in it
-whatever happens, and a working tree may go on being edited while its copy is measured.
+Copies and not git worktrees: nothing is registered in the repository, so nothing can be left in it,
+and the working tree can be edited while its copy is measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHILD_COMMAND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Code at ``folder``; ``commit`` is a full hash, ``dirty`` whether it differs from that."""
+    """The code in ``folder``. ``commit``: a full hash. ``dirty``: whether the code differs."""
 
     folder: Path
     commit: str | None
@@ -44,7 +44,7 @@ class Snapshot:
         return flat if flat.exists() and not today.exists() else today
 
     def child_command(self, **options: object) -> tuple[str, ...]:
-        """The command of its own child, built from its sources. Raises BenchError."""
+        """The command of the snapshot's own child, built from its sources. Raises BenchError."""
         command = [sys.executable, "-c", _CHILD_COMMAND, json.dumps(options)]
         done = _run(command, self.folder)
         if done.returncode != 0:
@@ -77,10 +77,10 @@ def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
     if made.returncode != 0:
         raise BenchError(f"{name}: its code cannot be had: {made.stderr.strip()}")
     archive.unlink()
-    found = Snapshot(folder, sha, dirty=False)
-    if not found.worker.exists():
+    snapshot = Snapshot(folder, sha, dirty=False)
+    if not snapshot.worker.exists():
         raise BenchError(f"{name}: has no worker program, so nothing of it can be measured")
-    return found
+    return snapshot
 
 
 def of_working_tree(checkout: Path, folder: Path) -> Snapshot:

@@ -1,8 +1,8 @@
-"""The suite's side of one worker: start it, ask it, end it, whatever it does.
+"""The suite's side of one worker: starts it, asks it, and ends it, whatever it does.
 
-A worker that dies, says what it must not, or takes longer than its time costs its run only: that is
-a RunFailedError with the tail of its stderr. No process is left behind: orphans of an ended worker
-come to the suite (see ``adopt_orphans``), which ends them.
+A worker that dies, breaks the protocol or takes too long fails its own run only, by a
+RunFailedError with the end of its stderr. No process is left behind: the suite adopts the orphans
+of a worker and ends them (`bench.running.processes.adopt_orphans`).
 """
 
 from __future__ import annotations
@@ -32,17 +32,14 @@ from bench.worker.protocol import WorkerSpec, decode, encode
 WORKER: Final = ROOT / "bench" / "worker" / "__main__.py"
 WORKER_SETTINGS: Final = {"MALLOC_ARENA_MAX": "2"}
 """glibc would give each thread a heap of its own, up to eight per CPU: 12 MiB more at N = 128, for
-threads that mostly wait for one interpreter lock."""
-
+threads that mostly wait for the interpreter lock."""
 
 STOP_S: Final = 5.0
-"""How long a worker that has been told to stop may take to end its child and itself."""
-
+"""How long a worker may take to end its child and itself after the command to stop."""
 
 MOST_REDOS_PER_S: Final = 10_000_000
-"""Nobody does as many pages of 8 KiB in a second: a worker that claims more talks nonsense, and
-must not fill the suite's memory with it."""
-
+"""More pages of 8 KiB than any manager can do in a second. A worker that announces more samples is
+broken, and must not fill the memory of the suite with them."""
 
 _SAMPLE_BYTES: Final = 8
 _CLIENT_BYTES: Final = 4 * _SAMPLE_BYTES  # its head and the redo that ends past the deadline
@@ -50,7 +47,7 @@ _CLIENT_BYTES: Final = 4 * _SAMPLE_BYTES  # its head and the redo that ends past
 
 @dataclass(frozen=True, slots=True)
 class SliceReply:
-    """A slice as it came: see ``worker_protocol``. A series is native-endian int64."""
+    """A slice as the worker sent it (`bench.worker.protocol`). A series is native-endian int64."""
 
     payload: bytes
     usage: dict[str, int]
@@ -59,10 +56,7 @@ class SliceReply:
 
 
 class WorkerProcess:
-    """One worker and its conversation. ``deadline_s``: when it must be done (time.monotonic).
-
-    A context manager; leaving it ends the worker and all that it started.
-    """
+    """One worker, and the commands and replies. A context manager: leaving it ends the worker."""
 
     def __init__(
         self,
@@ -73,7 +67,8 @@ class WorkerProcess:
     ) -> None:
         """Starts the worker on that interpreter and opens its case. Raises RunFailedError.
 
-        ``program``: worker.py of another copy of the code.
+        The run must be done within ``timeout_s``. ``program``: the worker program of another copy
+        of the code.
         """
         self._deadline_s = time.monotonic() + timeout_s
         self._timeout_s = timeout_s
@@ -92,7 +87,7 @@ class WorkerProcess:
                 self._stderr.close()
                 raise
         except OSError as error:
-            # No memory for another process, no room on the disk: the next run may have it.
+            # No memory for a process or no room on the disk: that may pass before the next run.
             raise RunFailedError(
                 f"the worker cannot be started ({error.strerror or error})"
             ) from error
@@ -112,6 +107,7 @@ class WorkerProcess:
                 str(name): max(0, int(n)) * _SAMPLE_BYTES
                 for name, n in reply.get("series", {}).items()
             }
+            # Checked before they are read, since they would all be held in memory.
             most = round(seconds * MOST_REDOS_PER_S) * _SAMPLE_BYTES
             total = size + sum(sizes.values())
             if total > most + self._clients * _CLIENT_BYTES + _READ_BYTES:
@@ -123,16 +119,16 @@ class WorkerProcess:
         return SliceReply(payload, usage, series, counts)
 
     def report(self) -> dict[str, Any]:
-        """What the worker says of its run. Raises RunFailedError."""
+        """The worker's report on its run. Raises RunFailedError."""
         return self._ask({"command": "report"}, "report")
 
     def stop(self) -> None:
-        """Ends the case in good order. Raises RunFailedError."""
+        """Lets the worker end its case and itself. Raises RunFailedError."""
         self._deadline_s = min(self._deadline_s, time.monotonic() + STOP_S)
         self._ask({"command": "stop"}, "stopped")
 
     def end(self) -> None:
-        """Ends the worker and whatever it has started, in whatever state they are."""
+        """Kills the worker and everything that it started, in whatever state it is."""
         end_group(self._process)
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
             if stream is not None:
@@ -177,7 +173,7 @@ class WorkerProcess:
         return data
 
     def _read_more(self) -> None:
-        """Takes what comes. Raises RunFailedError."""
+        """Waits for more output and keeps it. Raises RunFailedError."""
         try:
             data = next_output(self._process, self._deadline_s)
         except TimeoutError:

@@ -1,7 +1,7 @@
-"""What an interpreter is: asked in this process of its own, and as a program of any other.
+"""Describes an interpreter. The suite imports this for its own, and runs it on any other.
 
-As a program it prints the facts as JSON. It uses nothing that an interpreter too old for workers
-lacks, or that could not say how old it is.
+As a program it prints the facts as JSON. It uses only what old interpreters have as well, so that
+one that is too old for workers can still report its version.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ import sysconfig
 
 
 def facts() -> "dict[str, object]":
-    """Implementation, version, whether built without the lock, and where its uvloop lies."""
+    """Implementation, version, whether it is free-threaded, and where its uvloop is."""
     uvloop = importlib.util.find_spec("uvloop")
     return {
         "implementation": sys.implementation.name,

@@ -1,8 +1,8 @@
-"""The interpreters that workers run on: found and asked what they are, before anything is launched.
+"""Finds and checks the interpreters that workers run on, before anything is launched.
 
 An interpreter is chosen as ``this`` (the suite's own), ``NAME`` (looked up as a shell does),
-``PATH``, or ``LABEL=PATH``. Cases and result files know it by its label, which without ``LABEL=``
-is the file's name; a path is no business of theirs.
+``PATH``, or ``LABEL=PATH``. Cases and result files have its label only, which without ``LABEL=`` is
+the name of the file: results are published, and must not contain paths.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ _ASK_TIMEOUT_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A program that runs workers. ``description``: what it is, without its place.
-    ``uvloop_folder``: what its workers need on their path to import uvloop; None if it has none."""
+    """A program that runs workers. ``description``: implementation and version, without a path.
+
+    ``uvloop_folder``: the folder that its workers add to their path to import uvloop; None if it
+    has no uvloop.
+    """
 
     program: str
     description: str
@@ -35,13 +38,13 @@ class Interpreter:
 
 
 def find_interpreters(choices: Iterable[str]) -> Mapping[str, Interpreter]:
-    """The chosen interpreters by label, the suite's own among them. Raises BenchError."""
+    """The chosen interpreters by label, and always the suite's own. Raises BenchError."""
     chosen = dict.fromkeys((THIS_PYTHON, *choices))
     return {python_label(choice): _interpreter(choice) for choice in chosen}
 
 
 def described(interpreters: Mapping[str, Interpreter]) -> str | None:
-    """Those beside the suite's own, as a result file has them; None if there are none."""
+    """All but the suite's own, as a result file has them; None if there are none."""
     others = (
         f"{label}: {found.description}"
         for label, found in interpreters.items()
@@ -53,11 +56,11 @@ def described(interpreters: Mapping[str, Interpreter]) -> str | None:
 def _interpreter(choice: str) -> Interpreter:
     is_this = choice == THIS_PYTHON
     program = sys.executable if is_this else _program(choice)
-    said: Any = facts() if is_this else _ask(program)
+    answer: Any = facts() if is_this else _ask(program)
     oldest = ".".join(map(str, OLDEST_PYTHON))
     try:
-        implementation, version = str(said["implementation"]), tuple(map(int, said["version"]))
-        free_threaded, uvloop = bool(said["free_threaded"]), said["uvloop"]
+        implementation, version = str(answer["implementation"]), tuple(map(int, answer["version"]))
+        free_threaded, uvloop = bool(answer["free_threaded"]), answer["uvloop"]
         uvloop_folder = None if uvloop is None else str(Path(uvloop).parent.parent)
     except (KeyError, TypeError, ValueError) as error:
         raise _unusable(program, "it is no Python interpreter") from error
@@ -78,12 +81,12 @@ def _program(choice: str) -> str:
             f"--python {choice}: there is no program {wanted}: name the interpreter by its path,"
             f" as {python_label(choice)}=PATH"
         )
-    # Not resolved further: a virtual environment's interpreter is known by its link.
+    # Links are not resolved: an interpreter finds its virtual environment by the path of its link.
     return str(Path(found).absolute())
 
 
 def _ask(program: str) -> Any:
-    """What it says of itself, which may be anything. Raises BenchError."""
+    """The facts that the program prints, unchecked. Raises BenchError."""
     try:
         done = subprocess.run(
             [program, "-I", str(_FACTS)],

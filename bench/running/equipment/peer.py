@@ -1,7 +1,7 @@
-"""What a peer needs, made and checked before anything is launched; docs/peer.md is its interface.
+"""Checks a peer and makes the files that it needs, before anything is launched.
 
-A peer is a program of the user's with a manager of its own, perhaps in another language.
-`bench.peer` runs it.
+A peer is a program of the user with a manager of its own, perhaps in another language. docs/peer.md
+describes its interface. `bench.running.peer` runs it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _INTERFACE = "docs/peer.md"
 
 @dataclass(frozen=True, slots=True)
 class PeerProgram:
-    """``children``: by kind, one path that takes no arguments. ``requests``: by workload, a file
-    with one whole request."""
+    """``children``: for each kind of child a path that runs it without arguments. ``requests``: for
+    each workload a file with one whole request."""
 
     program: Path
     sha256: str
@@ -35,7 +35,7 @@ class PeerProgram:
 
 
 def check_peer(config: Config) -> None:
-    """Raises BenchError if the configuration has a peer that cannot be run, and says why."""
+    """Raises BenchError if the configuration has a peer that cannot be run."""
     peers = [name for name in config.manager if is_peer(name)]
     if not peers:
         return
@@ -67,7 +67,7 @@ def check_peer(config: Config) -> None:
 def prepare_peer(
     config: Config, child_commands: Mapping[str, Sequence[str]], folder: Path
 ) -> PeerProgram:
-    """Writes what the peer is given into the folder. Raises BenchError, OSError."""
+    """Writes the peer's files into the folder. Raises BenchError, OSError."""
     program = Path(config.peer).resolve()
     try:
         sha256 = hashlib.sha256(program.read_bytes()).hexdigest()
@@ -86,10 +86,10 @@ def prepare_peer(
 
 
 def _without_arguments(command: Sequence[str], script: Path) -> Path:
-    """A path that runs the command: its program, or a script that becomes it."""
+    """A path that runs the command: its program, or a script that starts it."""
     if len(command) == 1:
         return Path(command[0])
-    # exec: the peer's child must be the redo child itself, which it kills and waits for.
+    # exec: the peer kills and waits for its child, which must be the redo child and not a shell.
     script.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n")
     script.chmod(0o700)
     return script

@@ -1,6 +1,6 @@
-"""Whether the system grants what many managers in one process need: asked before any is launched.
+"""Checks whether the system's limits allow many managers in one process, before any is launched.
 
-Descriptors are bounded by RLIMIT_NOFILE, processes and threads by RLIMIT_NPROC (of ordinary users)
+Descriptors are limited by RLIMIT_NOFILE, processes and threads by RLIMIT_NPROC (for ordinary users)
 and by the pids controller of control groups. Soft limits do not count: the worker raises its own.
 """
 
@@ -23,7 +23,7 @@ _TASKS: Final = "processes and threads"
 
 
 def check_tenants(config: Config) -> None:
-    """Raises BenchError where one process cannot have a manager for each client."""
+    """Raises BenchError if one process cannot have a manager for each client."""
     if PER_TENANT in config.topology:
         for manager in (name for name in config.manager if kind_of(name).tenants):
             if why := problem(manager, max(config.clients)):
@@ -33,9 +33,9 @@ def check_tenants(config: Config) -> None:
 def problem(
     manager: str, tenants: int, text: Text = lambda name: read_text(Path("/", name))
 ) -> str | None:
-    """Why so many tenants cannot be had here, in one line that names the limit and the way out.
+    """Why so many tenants are not possible here: one line that names the limit and the remedy.
 
-    ``text``: a file below the root folder, as for ``cgroup``.
+    ``text`` reads a file below the root folder, as for `bench.machine.cgroup`.
     """
     needed = needs(manager, tenants)
     bounds = (
@@ -58,5 +58,5 @@ def _hard(limit: int) -> int | None:
 
 
 def _of_user() -> int | None:
-    """How many tasks the user may have, those there are already included; root may have any."""
+    """The limit of the user's tasks, which counts existing tasks too; None for root."""
     return None if os.geteuid() == 0 else _hard(resource.RLIMIT_NPROC)

@@ -1,8 +1,8 @@
-"""What goes over the pipe in a suite, as files: every workload's requests and their pages.
+"""Writes the traffic of a suite to files: the requests of every workload and their pages.
 
-Written once per suite, before anything is measured, and read by each run: the worker's managers and
-the C floor get the very same bytes. The expected pages come from the Python child's page function;
-that the C child agrees with it is what the runs check.
+They are written once per suite, before anything is measured, and read by each run, so that the
+managers in the worker and the C floor get the same bytes. The expected pages come from the page
+function of the Python child; the runs check that the C child agrees with it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from walredo.wire import PING, ZERO_PAGE
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """``requests``: whole redos (or pings) in wire format, one after another; ``pages``: the page
-    that answers each, 8,192 bytes, in the same order. Of a file of the user's: ``sha256`` and how
-    many of its requests are ``distinct``."""
+    """The files of one workload.
+
+    ``requests``: whole redos (or pings) in wire format, one after another. ``pages``: the page that
+    answers each, 8,192 bytes, in the same order. ``distinct``: how many requests differ.
+    ``sha256``: the hash of the file that the user gave; None for a built-in workload.
+    """
 
     requests: Path
     pages: Path
@@ -32,14 +35,14 @@ class Traffic:
 
 
 def requests_of(choice: str, seed: int) -> tuple[RedoRequest, ...]:
-    """The requests of a workload, the user's or built in; empty for a ping. Raises BenchError."""
+    """The requests of a workload, built in or the user's; none for a ping. Raises BenchError."""
     if is_own_workload(choice):
         return read_workload(Path(workload_path(choice))).requests
     return make_requests(choice, seed)
 
 
 def expected_page(request: RedoRequest) -> bytes:
-    """The page that a fake redo child has to answer with."""
+    """The page with which a fake redo child must answer."""
     records = [(record.end_lsn, record.data) for record in request.records]
     page = redo_page(request.tag.fields, request.base_image, records)
     assert len(page) == PAGE_SIZE
@@ -47,7 +50,7 @@ def expected_page(request: RedoRequest) -> bytes:
 
 
 def write_traffic(folder: Path, workloads: Iterable[str], seed: int) -> Mapping[str, Traffic]:
-    """Writes the files of the chosen workloads into the folder; by what cases call them.
+    """Writes the files of the chosen workloads into the folder. They are found by their label.
 
     Raises BenchError, OSError.
     """

@@ -1,7 +1,7 @@
-"""A workload of the user's: requests as lines of JSON, read, checked and written.
+"""Reads, checks and writes files of requests, which users can bring as workloads.
 
-docs/extending.md describes the format; which workload is such a file is said in `own_names`.
-Whatever is wrong with a file is one line that names its line and field.
+A file is lines of JSON; docs/extending.md describes the format. `bench.cases.own` holds how such a
+workload is named. An error is one line that names the line and the field of the file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Line = TypeVar("_Line", bound=Struct)
 
 
 class WorkloadFileError(BenchError):
-    """A file of requests cannot be read or used; the message begins with its path."""
+    """A file of requests cannot be read or used. The message begins with the path."""
 
 
 class _Header(Struct, forbid_unknown_fields=True):
@@ -68,7 +68,7 @@ class _Request(Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class WorkloadFile:
-    """What a file holds. ``requests``: at least one; ``sha256``: of the whole file."""
+    """The content of a file. ``requests``: at least one. ``sha256``: the hash of the file."""
 
     requests: tuple[RedoRequest, ...]
     sha256: str
@@ -102,13 +102,13 @@ def read_workload(path: Path) -> WorkloadFile:
 
 
 def write_workload(requests: Iterable[RedoRequest], encoding: str) -> Iterator[bytes]:
-    """The lines of a file with those requests; ``encoding``: one of `ENCODINGS`."""
+    """The lines of a file with these requests. ``encoding``: of `ENCODINGS`."""
     encode: Callable[[bytes], str] = bytes.hex if encoding == "hex" else _to_base64
     yield _line({"format": FORMAT, "version": VERSION, "encoding": encoding})
     for request in requests:
         records = [
-            {"lsn": f"{one.end_lsn >> 32:X}/{one.end_lsn & MAX_U32:X}", "data": encode(one.data)}
-            for one in request.records
+            {"lsn": f"{r.end_lsn >> 32:X}/{r.end_lsn & MAX_U32:X}", "data": encode(r.data)}
+            for r in request.records
         ]
         tag = msgspec.structs.asdict(_Tag(*request.tag.fields))
         image = {} if request.base_image is None else {"base_image": encode(request.base_image)}
@@ -128,7 +128,7 @@ def _content(path: Path) -> bytes:
 
 
 def _decoder(path: Path, lines: Iterator[tuple[int, bytes]]) -> Callable[[str], bytes]:
-    """What undoes the encoding that the first line names."""
+    """The decoder of the encoding that the first line names."""
     number, line = next(lines)
     where = f"{path}:{number}"
     header = _decoded(line, _Header, where)
@@ -191,7 +191,7 @@ def _refuse(where: str, field: str, problem: str, cause: Exception | None = None
 
 
 def _lsn(given: int | str) -> int | None:
-    """The number; None if it is no LSN."""
+    """The LSN as a number; None if it is none."""
     if isinstance(given, int):
         return given if 0 <= given <= MAX_U64 else None
     found = _LSN.fullmatch(given)

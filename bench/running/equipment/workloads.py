@@ -1,10 +1,10 @@
-"""The workloads: which requests are redone, generated from a seed.
+"""The built-in workloads: requests that are generated from a seed.
 
 Standard library and walredo only. The sizes of short and medium are those of the published
 benchmark (neondatabase/neon, pageserver/benches/bench_walredo.rs): 1,132 and 26,393 bytes on the
-wire. The contents are made up, but shaped like WAL: each record opens with a 24-byte header as
-PostgreSQL's XLogRecord (total length, transaction, previous LSN, info, resource manager, padding,
-checksum), which the fake child does not look at.
+wire. The contents are random, but have the form of WAL: each record begins with a 24-byte header
+like PostgreSQL's XLogRecord (total length, transaction, previous LSN, info, resource manager,
+padding, checksum). The fake child does not read it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Final
 from walredo import PAGE_SIZE, BufferTag, RedoRequest, WalRecord
 
 DISTINCT_REQUESTS: Final = 64
-"""Requests of a workload; all differ, so that a page in the wrong hands is noticed."""
+"""Requests of a workload. All differ, so that a page that goes to the wrong caller is noticed."""
 
 _XLOG_RECORD: Final = Struct("<IIQBBxxI")
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """``record_bytes``: the size of each record, in order; None: no redo but a ping."""
+    """``record_bytes``: the size of each record, in order; None for pings."""
 
     record_bytes: tuple[int, ...] | None
     base_image: bool = False
@@ -43,7 +43,7 @@ WORKLOADS: Final = {
 
 
 def make_requests(name: str, seed: int) -> tuple[RedoRequest, ...]:
-    """The distinct requests of a workload, the same for the same seed; empty for a ping."""
+    """The distinct requests of a workload, the same for the same seed; none for a ping."""
     workload = WORKLOADS[name]
     if workload.record_bytes is None:
         return ()

@@ -1,4 +1,4 @@
-"""What `selftest --json` prints and reads again: the counts, of which code, when and where."""
+"""The JSON that `selftest` prints and reads again: the counts, the code, the machine, the time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A report, of which code and machine, and what was asked for."""
+    """A report, the code and machine it is about, and the options of the command."""
 
     report: Report
     environment: Environment
     minutes: float
     only: tuple[str, ...]
-    """The kinds of trials."""
+    """The kinds of trials that were chosen."""
 
 
 def to_json(kept: Kept) -> str:
@@ -55,7 +55,7 @@ def to_json(kept: Kept) -> str:
 
 
 def from_json(path: Path) -> Kept:
-    """Raises BenchError if the file cannot be read, or is something else."""
+    """Reads what `to_json` made. Raises BenchError."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

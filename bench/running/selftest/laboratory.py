@@ -1,4 +1,4 @@
-"""Trials of `selftest`: the working tree measured against itself, with a child per side."""
+"""The trials of `selftest`: the working tree against itself, with a child for each side."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from bench.running.snapshots import Snapshot
 from bench.statistics.comparison import DECISIVE, MARGIN, pair_ratios
 
 SHORT_RUNS: Final = {"slices": 7, "seconds": 0.105, "warmup_s": 0.02}
-"""Trials are many, so their runs are short. Seconds are of all slices together."""
+"""There are many trials, so their runs are short. ``seconds``: of all slices together."""
 
 PAIRS: Final = ab.MIN_PAIRS
 PAIRS_OF_SLOWER: Final = 24
 JUDGED_AT: Final = (6, 12, 24)
 SHARES: Final = (0.03, 0.05, 0.10)
 SAME_S: Final = 45.0
-"""What `ab` is given for the whole matrix: its least number of pairs takes about 30 s."""
+"""The time for `ab` over the whole matrix: its smallest number of pairs takes about 30 s."""
 
 CLIENTS: Final = 8
 _MANAGERS: Final = ("sync", "async")
 
 
 class Laboratory:
-    """Measures trials, one after the other. Files are made in ``folder`` and removed again."""
+    """Measures trials, one after another. Their result files in ``folder`` overwrite each other."""
 
     def __init__(
         self,
@@ -66,11 +66,11 @@ class Laboratory:
         self._trials = 0
 
     def same(self, report: Report, cases: Sequence[Case]) -> None:
-        """All cases, nothing changed, until `ab` has decided or its time is spent."""
+        """All cases with nothing changed, until `ab` has decided them or its time is spent."""
         report.add_same(self._as_ab(cases, self._sides(), self._short, SAME_S).compared())
 
     def slower(self, report: Report, share: float) -> None:
-        """One case, a child that costs more by that share of a redo."""
+        """One case with a child that costs more by that share of a redo."""
         case = self._next_case()
         files = self._pairs([case], self._slowed(case, share), self._short, PAIRS_OF_SLOWER)
         rows = (load_summary(file.path).rows[0] for file in (files.base, files.changed))
@@ -78,7 +78,7 @@ class Laboratory:
         report.add_slower(f"+{share:.0%}", list(ratios.values()), JUDGED_AT)
 
     def decided(self, report: Report) -> None:
-        """One case, measured as `ab` does with a minute to spend."""
+        """One case with a slower child, measured as `ab` does with a minute to spend."""
         case = self._next_case()
         sides = self._slowed(case, DECIDED_SHARE)
         report.add_decided(
@@ -86,13 +86,13 @@ class Laboratory:
         )
 
     def late(self, report: Report) -> None:
-        """One client, a child that is late now and then."""
+        """One client with a child that is sometimes late."""
         case = replace(self._next_case(), clients=1)
         files = self._pairs([case], self._sides(fault=LATE), self._short, PAIRS)
         report.add_late(files.compared()[0])
 
     def floor(self, report: Report) -> None:
-        """The floor, a child that is always late."""
+        """The floor with a child that is always late."""
         case = replace(self._next_case(), manager="floor", clients=1)
         report.add_floor(*self._values(case, self._sides(fault=LATE_ALWAYS), PAIRS))
 
@@ -102,8 +102,10 @@ class Laboratory:
         return Case(manager, "short", CLIENTS, placement=self._config.placement[0])
 
     def _slowed(self, case: Case, share: float) -> tuple[Side, Side]:
-        """The changed side's child takes longer by that share of the time from page to page, which
-        with N clients is an N-th of the time per redo."""
+        """Two sides, of which the changed one has a child that is slower by that share.
+
+        It is a share of the time from page to page, which is the time per redo divided by N.
+        """
         if case not in self._page_to_page_s:
             base_s, changed_s = self._values(case, self._sides(), PAIRS)
             self._page_to_page_s[case] = statistics.median([*base_s, *changed_s]) / case.clients
@@ -118,13 +120,13 @@ class Laboratory:
     def _values(
         self, case: Case, sides: tuple[Side, Side], pairs: int
     ) -> tuple[list[float], list[float]]:
-        """Time per redo of each pair."""
+        """The time per redo of each pair, of both sides."""
         files = self._pairs([case], sides, self._short, pairs)
         estimates = [
             getattr(load_summary(file.path).rows[0], DECISIVE).by_round
             for file in (files.base, files.changed)
         ]
-        base_s, changed_s = ([value for _, value in sorted(one)] for one in estimates)
+        base_s, changed_s = ([value for _, value in sorted(by_round)] for by_round in estimates)
         return base_s, changed_s
 
     def _pairs(
@@ -141,7 +143,7 @@ class Laboratory:
     def _as_ab(
         self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, seconds: float
     ) -> PairFiles:
-        """As many pairs as `ab` takes with so much time."""
+        """As many pairs as `ab` takes in that time."""
         files = self._new_files()
         ab.measure(
             cases,

@@ -1,10 +1,10 @@
-"""The benchmark of the benchmark: `ab` asked where the truth is known, and its answers counted.
+"""Counts how often `ab` is right in trials whose truth is known.
 
-A *trial* is one A/B measurement of the code against itself, with a child of its own on each side:
-the same child (whatever is found then is a false alarm), or one that costs more by a known share,
-or one that is late now and then. Rates come with exact binomial intervals (C. Clopper and
+A *trial* is one A/B measurement of the code against itself. The changed side has the same child as
+the base side (any difference that is found is a false alarm), or a child that costs more by a known
+share, or one that is sometimes late. Rates have exact binomial intervals (C. Clopper and
 E. Pearson, "The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial",
-Biometrika 26 (1934)). Nothing here measures: trials come from `laboratory`.
+Biometrika 26 (1934)). Nothing here measures: `laboratory` makes the trials.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from bench.statistics.effects import Effect, Verdict, ratios_effect, verdict
 
 CONFIDENCE: Final = 0.95
 MOST_ALARMS: Final = 0.05
-"""The share of comparisons of the same that may say of any case that it differs."""
+"""The highest accepted rate of false alarms, per comparison of all cases."""
 
 LATE: Final = "late:ms=1,p=0.02"
-"""1 ms late in 2 % of the replies: of p99 a matter, of p50 not."""
+"""1 ms late in 2 % of the replies, which changes p99 but not p50."""
 
 LATE_P99: Final = f"{LATE}: latency_p99_s"
 LATE_P50: Final = f"{LATE}: latency_p50_s by over {MARGIN:.0%}"
@@ -32,25 +32,25 @@ LATE_P50: Final = f"{LATE}: latency_p50_s by over {MARGIN:.0%}"
 DECIDED_SHARE: Final = 0.05
 DECIDED_S: Final = 60.0
 DECIDED: Final = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
-"""One case slowed by so much, measured as `ab` does with a minute to spend."""
+"""One case with a child slower by that share, measured as `ab` does with a minute to spend."""
 
 MUST_BE_FOUND: Final = (DECIDED, LATE_P99)
 LEAST_FOUND: Final = 0.95
 
 LATE_ALWAYS: Final = "late:ms=1,every=1"
 KNOWN_COST_S: Final = 1e-3
-"""What `LATE_ALWAYS` adds to each redo of one client, by the child's clock."""
+"""How much `LATE_ALWAYS` adds to each redo of a single client, by the child's clock."""
 
 COST_TOLERANCE: Final = 0.05
-"""How far the measured cost may be from the known one."""
+"""The largest accepted relative error of the measured cost."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """How often something was found, of how many trials; ``wrong``: with the wrong direction.
+    """In how many of the trials something was found; ``wrong``: in how many in the wrong direction.
 
-    ``ratios`` are the measured ones of the trials that have a direction, ``smallest_shown`` what
-    each of them could have shown.
+    Trials that have a direction add their measured ratio to ``ratios``, and the smallest change
+    that they could have shown to ``smallest_shown``.
     """
 
     trials: int = 0
@@ -59,11 +59,11 @@ class Tally:
     ratios: list[float] = field(default_factory=list)
     smallest_shown: list[float] = field(default_factory=list)
 
-    def add(self, said: Verdict, effect: Effect) -> None:
-        """Counts a verdict of a trial whose truth is ``slower``."""
+    def add(self, answer: Verdict, effect: Effect) -> None:
+        """Counts a trial whose truth is ``slower``."""
         self.trials += 1
-        self.found += said is Verdict.SLOWER
-        self.wrong += said is Verdict.FASTER
+        self.found += answer is Verdict.SLOWER
+        self.wrong += answer is Verdict.FASTER
         self.ratios.append(effect.ratio)
         if effect.smallest_shown is not None:
             self.smallest_shown.append(effect.smallest_shown)
@@ -74,7 +74,7 @@ class Tally:
         self.found += found
 
     def interval(self) -> tuple[float, float]:
-        """Of the rate, to `CONFIDENCE`. Without trials nothing is known: 0 to 1."""
+        """The confidence interval of the rate; 0 to 1 without trials."""
         if not self.trials:
             return 0.0, 1.0
         bounds = binomtest(self.found, self.trials).proportion_ci(CONFIDENCE, method="exact")
@@ -83,7 +83,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Report:
-    """All tallies, by name in the order of the table, and the measured costs of the floor."""
+    """All tallies by name, the measured costs of the floor, and the reasons of failed trials."""
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     floor_costs_s: list[float] = field(default_factory=list)
@@ -93,26 +93,22 @@ class Report:
         return self.tallies.setdefault(name, Tally())
 
     def add_same(self, cases: Sequence[CaseComparison]) -> None:
-        """A trial of the same twice: any case that is said to differ is a false alarm.
+        """A trial without a change: any case that differs by its verdict is a false alarm.
 
-        The verdicts of time per redo are one family, those of every other measure another.
+        Each measure is a family of verdicts of its own.
         """
-        for measure in dict.fromkeys(name for one in cases for name in one.measures):
-            alarms = [
-                one.case
-                for one in cases
-                if measure in one.measures
-                and one.measures[measure].verdict in (Verdict.FASTER, Verdict.SLOWER)
-            ]
-            self.tally(f"false alarm: {measure}").count(bool(alarms))
+        for measure in dict.fromkeys(name for case in cases for name in case.measures):
+            verdicts = {c.measures[measure].verdict for c in cases if measure in c.measures}
+            is_alarm = not verdicts.isdisjoint((Verdict.FASTER, Verdict.SLOWER))
+            self.tally(f"false alarm: {measure}").count(is_alarm)
 
     def add_slower(self, name: str, ratios: Sequence[float], at: Sequence[int]) -> None:
-        """A trial of a slower child, as the ratio of each pair: judged after so many pairs."""
+        """A trial of a slower child: the ratio of each pair, judged after ``at`` pairs each."""
         for pairs in at:
             if len(ratios) >= pairs:
                 effect = ratios_effect(ratios[:pairs])
-                said = verdict(effect, effect.p_value, MARGIN, less_is_better=True)
-                self.tally(f"{name}, {pairs} pairs").add(said, effect)
+                answer = verdict(effect, effect.p_value, MARGIN, less_is_better=True)
+                self.tally(f"{name}, {pairs} pairs").add(answer, effect)
 
     def add_decided(self, name: str, case: CaseComparison) -> None:
         """A trial of a slower child, measured as `ab` does until it is decided."""
@@ -120,16 +116,16 @@ class Report:
         self.tally(name).add(decisive.verdict, decisive.effect)
 
     def add_late(self, case: CaseComparison) -> None:
-        """A trial of a child that is late now and then.
+        """A trial of a child that is sometimes late.
 
-        The redos after a late one are a little slower, too: p50 counts as found where it is slower
-        by more than what counts as the same.
+        The redos after a late one are a little slower too, so p50 only counts as slower if it is
+        slower by more than the margin.
         """
         p99, p50 = case.measures["latency_p99_s"], case.measures["latency_p50_s"]
         self.tally(LATE_P99).add(p99.verdict, p99.effect)
         beyond = p50.effect.low is not None and p50.effect.low > 1 + MARGIN
-        said = p50.verdict if beyond or p50.verdict is Verdict.FASTER else Verdict.SAME
-        self.tally(LATE_P50).add(said, p50.effect)
+        answer = p50.verdict if beyond or p50.verdict is Verdict.FASTER else Verdict.SAME
+        self.tally(LATE_P50).add(answer, p50.effect)
 
     def add_floor(self, base_s: Sequence[float], changed_s: Sequence[float]) -> None:
         """The floor, with and without a child of known cost."""
@@ -138,7 +134,7 @@ class Report:
         ]
 
     def problems(self) -> list[str]:
-        """What contradicts the promises of docs/comparing.md beyond chance."""
+        """Results that contradict docs/comparing.md by more than chance explains."""
         found = [
             f"{name}: the wrong direction {tally.wrong} times"
             for name, tally in self.tallies.items()
