@@ -1,4 +1,4 @@
-"""``ab``: two states of the code, measured in turn on this machine, and compared."""
+"""``ab``: measures two states of the code in turn on this machine, and compares them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from bench.statistics.comparison import compare
 DEFAULT_PROFILE = "quick"
 DEFAULT_MINUTES = 5.0
 
-_OF_THE_RUN = ("rounds", "budget_s", "peer")
+_OPTIONS_OF_RUN_ONLY = ("rounds", "budget_s", "peer")
 _EXIT_FAILED = 1
 
 
@@ -112,7 +112,7 @@ def _measure(
         if path.exists():
             raise BenchError(f"{path}: exists; name another --output, or remove it")
     scratch = stack.enter_context(scratch_folder())
-    # Names of one length, since where things lie in memory may depend on it.
+    # Folder names of equal length: the length of paths may change the layout of memory.
     base = of_commit(args.base, ROOT, scratch / "a")
     changed = (
         of_working_tree(ROOT, scratch / "b")
@@ -154,9 +154,12 @@ def _measure(
 
 
 def _config(args: argparse.Namespace) -> Config:
-    """The profile with the options on top, all on one CPU unless told otherwise. BenchError."""
+    """The profile with the options on top; on one CPU unless an option says otherwise.
+
+    Raises BenchError.
+    """
     given = given_options(args)
-    for option in _OF_THE_RUN:
+    for option in _OPTIONS_OF_RUN_ONLY:
         if getattr(args, option) is not None:
             name = option.replace("_s", "").replace("_", "-")
             raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
@@ -171,10 +174,11 @@ def _config(args: argparse.Namespace) -> Config:
             raise BenchError(
                 f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
             )
-    not_ours = [
-        name for name in config.manager if name == FLOOR or is_peer(name) or is_own_manager(name)
+    ours = [
+        name
+        for name in config.manager
+        if not (name == FLOOR or is_peer(name) or is_own_manager(name))
     ]
-    ours = [name for name in config.manager if name not in not_ours]
     if args.manager is not None and len(ours) < len(config.manager):
         raise BenchError(
             "`ab` compares managers of this project: leave out floor, peers and own managers"

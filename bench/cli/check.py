@@ -1,4 +1,4 @@
-"""``check``: what on this machine disturbs a measurement, and what to do about it."""
+"""``check``: shows what on this machine disturbs a measurement, and what to do about it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     findings = examine(Machine.here(sample_s=SAMPLE_S))
     if args.json:
-        data = {"findings": [asdict(one) for one in findings], "verdict": verdict(findings)}
+        data = {"findings": [asdict(finding) for finding in findings], "verdict": verdict(findings)}
         say(out, json.dumps(data, indent=2))
     else:
         _print(findings, out)
@@ -46,26 +46,26 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 def _print(findings: Sequence[Finding], out: Console) -> None:
     for severity, (heading, style) in _HEADINGS.items():
-        group = [one for one in findings if one.severity is severity]
+        group = [finding for finding in findings if finding.severity is severity]
         if not group:
             continue
         out.print(heading, style=style)
-        for one in group:
-            seen = Text(_wrapped(f"{one.kind}: {one.text}", out.width, columns=2))
-            seen.stylize("bold", 0, 2 + len(one.kind) + 1)
+        for finding in group:
+            seen = Text(_wrapped(f"{finding.kind}: {finding.text}", out.width, columns=2))
+            seen.stylize("bold", 0, 2 + len(finding.kind) + 1)
             out.print(seen, highlight=False)
-            if one.advice:
-                say(out, _wrapped(f"-> {one.advice}", out.width, columns=4))
-            if one.command:
-                # Never broken, so that it can be pasted.
-                say(out, f"       {one.command}")
+            if finding.advice:
+                say(out, _wrapped(f"-> {finding.advice}", out.width, columns=4))
+            if finding.command:
+                # Never wrapped, so that it can be pasted.
+                say(out, f"       {finding.command}")
         out.print()
     say(out, verdict(findings))
     say(out, "How far it scatters is measured by: python -m bench ab HEAD HEAD")
 
 
 def _wrapped(text: str, width: int, *, columns: int) -> str:
-    """Indented, all lines but the first a little further; options stay whole."""
+    """Wraps and indents the text, all lines but the first further. Options are not broken."""
     begin = " " * columns
     return textwrap.fill(
         text,

@@ -1,4 +1,4 @@
-"""``compare``: what changed from one result to another, and how sure that is."""
+"""``compare``: shows what changed from one result to another, and how sure that is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `compare` and `ab` share: options, output and exit status."""
+"""The options, the output and the exit status that `compare` and `ab` share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXIT_SLOWER = 1
 
 @dataclass(frozen=True, slots=True)
 class FailOn:
-    """``slower`` or ``slower:PERCENT``; ``share`` is 0.05 for 5 %."""
+    """``slower`` or ``slower:PERCENT``. ``share``: 0.05 for 5 %."""
 
     share: float
 
@@ -35,7 +35,7 @@ class FailOn:
 
 
 def add_output_arguments(parser: argparse.ArgumentParser, *, plot: bool = False) -> None:
-    """How the comparison is shown, and what fails; ``plot``: it can be drawn, too."""
+    """Adds the options of the output. ``plot``: whether there is an option that draws it."""
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--markdown", action="store_true", help="a table for a pull request")
     forms.add_argument("--json", action="store_true", help="everything, for programs")
@@ -58,7 +58,7 @@ def add_output_arguments(parser: argparse.ArgumentParser, *, plot: bool = False)
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The arguments of `add_output_arguments`, checked."""
+    """The options of `add_output_arguments`, checked."""
 
     fail_on: FailOn | None
     margin: float
@@ -72,7 +72,7 @@ class Output:
     def show(
         self, comparison: Comparison, args: argparse.Namespace, out: Console, err: Console
     ) -> int:
-        """Prints it; the exit status."""
+        """Prints the comparison. Returns the exit status."""
         _print(comparison, args, out)
         return 0 if self.fail_on is None else _failed(comparison, self.fail_on, err)
 
@@ -110,7 +110,7 @@ def _margin(text: str) -> float:
 
 
 def _share(percent: str) -> float:
-    """0.05 for "5"; for what is no number nan, which is within no bounds."""
+    """0.05 for "5". Text that is no number is nan, which is outside any bounds."""
     try:
         return float(percent) / 100
     except ValueError:

@@ -1,4 +1,4 @@
-"""``dump-request``: one whole request in wire format, for programs in other languages."""
+"""``dump-request``: writes one whole request in wire format, for programs in other languages."""
 
 from __future__ import annotations
 

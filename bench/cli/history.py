@@ -1,4 +1,4 @@
-"""``history``: one measure of chosen cases over all results of a folder, commit by commit."""
+"""``history``: shows one measure of chosen cases over the results of a folder, by commit."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 
 def _results(folder: Path, left_out: list[str], *, ab: bool) -> Iterator[Dated]:
-    """Every result of the folder that can be read and dated; of the others a line each."""
+    """The results of the folder that can be read and dated. Others add a line to ``left_out``."""
     sides = 0
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")]):
         try:
@@ -113,11 +113,11 @@ def _results(folder: Path, left_out: list[str], *, ab: bool) -> Iterator[Dated]:
 
 
 def _commit_date(commit: str) -> datetime | None:
-    """When it was committed; None if this checkout does not know it."""
-    said = git_output(
+    """When it was committed; None if this checkout does not have it."""
+    date = git_output(
         ROOT, "log", "-1", "--no-show-signature", "--format=%cI", "--end-of-options", commit, "--"
     )
-    return datetime.fromisoformat(said) if said else None
+    return datetime.fromisoformat(date) if date else None
 
 
 def _nothing(results: Iterable[Dated], pattern: str, measure: str) -> str:

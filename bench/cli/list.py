@@ -1,4 +1,4 @@
-"""``list``: the cases of a profile, one a line, or the profiles."""
+"""``list``: prints the cases of a profile, one per line, or the profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and what becomes of errors and interruptions.
+"""The command line: parses it, runs the command, and handles errors and interruptions.
 
 The only place that decides exit statuses: 0 success, 1 a failed run or check, 2 bad usage or input,
 130 interrupted. Each command is a module of this room, with ``add_arguments`` and ``execute``.
@@ -47,11 +47,11 @@ _ERROR_STYLE: Final = "bold red"
 
 
 class UsageError(BenchError):
-    """The command line makes no sense."""
+    """The command line is not valid."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; knows no abbreviations, which would change their meaning
+    """Reports errors in one line. It accepts no abbreviated options, whose meaning would change
     when an option is added."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -63,13 +63,15 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def options(self) -> list[str]:
-        """The long options, for a guess at what was meant."""
+        """The long options, for a suggestion when one is unknown."""
         return [o for o in self._option_string_actions if o.startswith("--")]
 
 
 def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
-    """The parser, and that of the command. Only the command that is called is imported: some need
-    libraries that take a while."""
+    """The parser, and the parser of the command.
+
+    Only the command that is called is imported: some need libraries that load slowly.
+    """
     parser = Parser(
         prog="walredo-bench",
         description="Measures synchronous and asynchronous waiting for a worker process.",
@@ -108,9 +110,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit status."""
+    """Runs one command. Returns its exit status."""
     _open_missing_streams()
-    # Emoji would be made of what users name: the ":x:" in "--manager m:x: ...".
+    # Rich would turn parts of users' names into emoji, like the ":x:" in "--manager m:x: ...".
     out, err = _Console(emoji=False), _Console(stderr=True, emoji=False)
     interrupts.install()
     try:
@@ -124,8 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(err, f"walredo-bench: {str(interrupt) or 'interrupted'}", _ERROR_STYLE)
         return EXIT_INTERRUPTED
     except OSError as error:
-        # The reader of our output has gone (`| head`), or its disk is full. What is still to be
-        # written must not fail again at exit.
+        # The reader of our output has gone (`| head`), or its disk is full. Output that is still
+        # buffered must not fail again at exit.
         _drop_output()
         if isinstance(error, BrokenPipeError):
             return EXIT_PIPE
@@ -139,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Console(Console):
-    """One whose reader may go: that is no failed run or check, which is status 1."""
+    """A console that exits with `EXIT_PIPE` when its reader goes. Rich itself would exit with 1,
+    which here means a failed run or check."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -152,14 +155,14 @@ def _drop_output() -> None:
 
 
 def _open_missing_streams() -> None:
-    """A program may be started with closed streams (`>&-`): what it says then goes nowhere."""
+    """Replaces streams that were closed at the start (`>&-`) by ones that discard everything."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - till the end
 
 
 def _version() -> str:
-    """That of the project: read from its pyproject.toml, as it usually runs from a checkout."""
+    """The version of the project. A checkout that is not installed has it in pyproject.toml."""
     try:
         return importlib.metadata.version("walredo-bench")
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""``plot``: the curves of a result file, or its latency by percentile."""
+"""``plot``: draws the curves of a result file, or its latency by percentile."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _list(text: str | None) -> list[str]:
 
 
 def _field(name: str) -> str:
-    """The field of a row that users call so. Raises BenchError."""
+    """The field of a row for a measure's name. Raises BenchError."""
     if name not in MEASURE_NAMES:
         raise BenchError(f"--measure: {unknown('measure', name, tuple(MEASURE_NAMES))}")
     return MEASURE_NAMES[name]

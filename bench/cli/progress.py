@@ -1,5 +1,7 @@
-"""A suite's progress on stderr: on a terminal a bar with the time left and what is known so far,
-plain lines elsewhere.
+"""Shows the progress of a suite on stderr.
+
+On a terminal it is a bar with the time left and a table of the results so far, elsewhere plain
+lines.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ from bench.show import units
 from bench.show.layout import bare_table
 
 _OTHER_LINES = 6
-"""Of the terminal, that the table of what is known leaves free."""
+"""Lines of the terminal that the table of results leaves free."""
 
 
 class ProgressListener:
-    """Shows a suite's events on the console. A context manager: leaving it takes the bar down."""
+    """Shows the events of a suite on the console. A context manager: leaving it removes the bar."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -49,7 +51,7 @@ class ProgressListener:
                 console=console,
                 auto_refresh=False,
             )
-            # Only between runs: what draws meanwhile takes a CPU away from what is measured.
+            # Refreshed between runs only: drawing during a run would take CPU from it.
             self._live = Live(self._bar, console=console, transient=True, auto_refresh=False)
 
     def suite_started(self, plan: Plan, rounds_done: int) -> None:
@@ -115,9 +117,9 @@ _ABSENT = "-"
 
 
 class MiniTable:
-    """Gathers runs; shows the median throughput of each case, those of one curve in a line.
+    """A table of the median throughput of each case so far, with a line for each curve.
 
-    Only the curves that were measured last are shown if there are more than ``lines``.
+    If there are more curves than ``lines``, it has those that were measured last.
     """
 
     def __init__(self, lines: int) -> None:
@@ -125,15 +127,15 @@ class MiniTable:
         self._throughputs: dict[tuple[str, str], dict[int, list[float]]] = {}
 
     def add(self, case: Case, record: RunRecord) -> None:
-        """Takes a run in."""
+        """Adds a run."""
         extra = ", ".join(f"{key}={value}" for key, value in case.extra.items())
         curve = case.manager, ", ".join(filter(None, (case.workload, extra)))
         by_clients = self._throughputs.pop(curve, {})
         by_clients.setdefault(case.clients, []).append(redos.throughput_per_s(record.slices))
-        self._throughputs[curve] = by_clients  # last: it was measured last
+        self._throughputs[curve] = by_clients  # now the last of the dict, as the newest curve
 
     def table(self) -> Table:
-        """As it stands."""
+        """The table of the runs so far."""
         shown = dict(sorted(list(self._throughputs.items())[-self._lines :]))
         clients = sorted({n for by_clients in shown.values() for n in by_clients})
         table = bare_table("redos per second so far" if shown else None)

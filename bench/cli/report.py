@@ -1,4 +1,4 @@
-"""``report``: results as one HTML page, to be sent to others."""
+"""``report``: writes results as one HTML page, to be sent to others."""
 
 from __future__ import annotations
 

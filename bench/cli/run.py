@@ -1,4 +1,4 @@
-"""``run``: measure the cases of a profile, round by round, into a result file."""
+"""``run``: measures the cases of a profile, round by round, into a result file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from bench.show.summary import print_summary
 from bench.show.view import Reading
 
 RUN_OVERHEAD_S = 0.2
-"""What a run takes beside its redos: a worker's start and end, and its report."""
+"""Time of a run besides its slices: the start, the report and the end of the worker."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,14 +77,18 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 
 def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) -> ResultFile:
-    """All that is measured. The file is claimed until the stack is left. Raises BenchError."""
+    """Measures, and saves the result. Its file is claimed until the stack is left.
+
+    Raises BenchError. All checks come before the first run: a suite that has begun to measure must
+    not fail on something that was known before.
+    """
     older = _older(args, stack)
     config = config_of(args) if older is None else _config_to_resume(args, older)
     if args.peer and not any(map(is_peer, config.manager)):
         raise BenchError(
             f"--peer {args.peer}: no manager is this program: say --manager sync,async,peer:async"
         )
-    # A suite that goes on must have all of its managers, as one that was asked for by name.
+    # A resumed suite must have all of its managers, as if each had been asked for by name.
     asked_for = args.manager is not None or older is not None
     check_placements(config)
     check_peer(config)
@@ -128,17 +132,18 @@ def _older(args: argparse.Namespace, stack: contextlib.ExitStack) -> ResultFile 
         if getattr(args, option) is not None:
             raise BenchError(f"--resume goes on with a file as it was begun: leave out --{option}")
     if args.resume.is_file():
-        # Before it is read: another suite would go on to add to it.
+        # Claimed before it is read: another suite may be adding rounds to it.
         stack.enter_context(claimed(args.resume))
     return ResultFile.load(args.resume)
 
 
 def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
-    """The configuration of the file, with another number of rounds perhaps. Raises BenchError."""
+    """The configuration of the file, perhaps with another number of rounds. Raises BenchError."""
     begun = from_json(older.environment.config_json, where=str(older.path))
-    # Of what is the user's the file has the label alone.
+    # For workloads and children of the user the file has only labels, since results are published
+    # and must not contain paths. The user must name the paths again.
     missing = [
-        f"--{option} {','.join(f'{one}{ending}' if is_own(one) else one for one in choices)}"
+        f"--{option} {','.join(f'{name}{ending}' if is_own(name) else name for name in choices)}"
         for option, choices, is_own, ending in (
             ("workload", begun.workload, is_own_workload, "=PATH"),
             ("child", begun.child.kind, is_own_child, "=COMMAND"),
@@ -168,7 +173,8 @@ def _place(args: argparse.Namespace, environment: Environment, stack: contextlib
     for number in itertools.count(1):
         commit, dirty = environment.git_commit, environment.git_dirty
         path: Path = RESULTS / default_name(now_utc, commit, dirty, number)
-        # The name of another suite that began in the same second is not an error.
+        # Another suite that began in the same second may have the name: then the next number is
+        # tried. The claim comes before the look at the file, or both suites could find it free.
         with contextlib.suppress(ResultTakenError):
             stack.enter_context(claimed(path))
             if not path.exists():
@@ -182,7 +188,7 @@ def _measure(
     measure: Callable[[Case, int], RunRecord],
     err: Console,
 ) -> None:
-    """Runs the rounds. An interruption leaves with the way to go on as its text."""
+    """Runs the rounds. The text of an interruption says how to resume the suite."""
     cases = cases_of(config)
     plan = Plan(
         cases=cases,
@@ -197,7 +203,8 @@ def _measure(
     def save() -> None:
         nonlocal saved
         if result.run_count:
-            # Saved whole or not at all: what an interruption says rests on it.
+            # An interruption waits until the file is saved and noted as saved: the text of the
+            # interruption depends on both.
             with held_back():
                 _save(config, result, has_rounds=saved)
                 saved = True
@@ -213,7 +220,7 @@ def _measure(
                 now_s=time.monotonic,
             )
     except KeyboardInterrupt as interrupt:
-        # The round that was broken off is not saved, but the file holds those before it.
+        # The interrupted round is not saved, but the file holds the rounds before it.
         if not saved:
             raise KeyboardInterrupt("interrupted before the first round was saved") from interrupt
         again = _to_go_on(config, result, result.path)
@@ -221,8 +228,10 @@ def _measure(
 
 
 def _save(config: Config, result: ResultFile, *, has_rounds: bool) -> None:
-    """Saves the file; ``has_rounds``: it holds earlier ones. Raises ResultFileError with the way to
-    go on without what can still be kept being lost."""
+    """Saves the file. ``has_rounds``: whether it already holds earlier rounds.
+
+    Raises ResultFileError, which says what is kept and how to resume from there.
+    """
     try:
         result.save()
     except ResultFileError as error:
@@ -236,7 +245,7 @@ def _save(config: Config, result: ResultFile, *, has_rounds: bool) -> None:
 
 
 def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
-    """The command that does the missing rounds of the file."""
+    """The command that measures the missing rounds of the file."""
     words = ["python", "-m", "bench", "run", "--resume", str(path)]
     if config.rounds != from_json(result.environment.config_json).rounds:
         words += ["--rounds", str(config.rounds)]
@@ -256,10 +265,10 @@ def _page_of(result: Path) -> Path:
 
 
 def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: Console) -> int:
-    """Shows what was measured; the exit status."""
+    """Shows the result. Returns the exit status."""
     if not result.run_count:
         first = result.failures[0]
-        # What its worker said stands above, where it failed.
+        # The end of its worker's stderr was already shown when the run failed.
         reason = first.reason.partition(STDERR_ENDS)[0]
         say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
         return 1
@@ -275,5 +284,5 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
     if args.report:
         write_page(_page_of(result.path), [reading])
         say(out, str(_page_of(result.path)))
-    # A run that ends because it is over its budget of memory has answered what it was asked.
-    return 1 if any(one.over_budget is None for one in result.failures) else 0
+    # A run that exceeds its memory budget is a result of the experiment, not an error.
+    return 1 if any(failure.over_budget is None for failure in result.failures) else 0

@@ -1,4 +1,4 @@
-"""``selftest``: how often `ab` is right on this machine, where the truth is known."""
+"""``selftest``: measures how often `ab` is right on this machine, where the truth is known."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 
 def _status(report: Report, err: Console) -> int:
-    """Says what contradicts the promises. The exit status."""
+    """Prints the results that contradict the documentation. Returns the exit status."""
     problems = report.problems()
     for problem in problems:
         say(err, f"problem: {problem}")
@@ -117,7 +117,8 @@ def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitSta
 def _cycle(
     laboratory: Laboratory, cases: Sequence[Case], only: Collection[str]
 ) -> list[tuple[str, Trial]]:
-    """The trials of these kinds. The same twice needs most, so it comes with each of the others."""
+    """The trials of these kinds. Trials without a change come after each of the others, since the
+    rate of false alarms needs most of them."""
     same = ("same", "the same twice", partial(laboratory.same, cases=cases))
     trials: list[tuple[str, str, Trial]] = [("floor", "a floor of known cost", laboratory.floor)]
     for share in SHARES:
@@ -128,7 +129,7 @@ def _cycle(
 
 
 def _repeat(cycle: list[tuple[str, Trial]], report: Report, seconds: float, err: Console) -> None:
-    """Every trial once, then again and again while there is time."""
+    """Makes every trial once, then again and again while there is time."""
     began_s = time.monotonic()
     longest_s: dict[str, float] = {}
     number = 0
@@ -157,12 +158,11 @@ def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
 _HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "shows")
 """The last two are medians over the trials."""
 
-
 _WIDTH = 100
 
 
 def print_kept(kept: Kept, out: Console, *, markdown: bool) -> None:
-    """The table, the known cost, and of what they are."""
+    """Prints the table, the measured known cost, and the code and machine they are about."""
     report = kept.report
     rows = [_row(name, report.tallies[name]) for name in sorted(report.tallies, key=_order)]
     if markdown:
@@ -191,14 +191,14 @@ def _provenance(kept: Kept) -> str:
 
 
 def _order(name: str) -> tuple[int | str, ...]:
-    """False alarms first, then effects by their size and pairs: numbers in names count as such."""
+    """Sorts false alarms first, then effects by size and pairs: numbers sort by their value."""
     parts = re.split(r"(\d+)", name)
     numbered = (int(part) if part.isdecimal() else part for part in parts)
     return not name.startswith("false alarm"), *numbered
 
 
 def _named(name: str) -> str:
-    """With what tables call the measures."""
+    """The name with the measures' headings in place of their fields."""
     for field, heading in HEADINGS.items():
         name = name.replace(field, heading)
     return name.replace(LATE, "late now and then")

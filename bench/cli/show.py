@@ -1,4 +1,4 @@
-"""``show``: a result file as tables, or as JSON for programs."""
+"""``show``: prints a result file as tables, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JSON_FORMS: Final[Mapping[str, Callable[[Reading], Any]]] = {
     "github-action": lambda reading: exports.github_action(reading.summary),
     "bencher": lambda reading: exports.bencher(reading.summary),
 }
-"""Format -> the plain data of a result in it."""
+"""Format -> the function that makes its data from a result."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +114,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 
 def _parts(text: str | None) -> Sequence[str]:
-    """Those of --only. Raises BenchError."""
+    """The parts that --only names, or all. Raises BenchError."""
     parts = table.PARTS if text is None else tuple(part.strip() for part in text.split(","))
     for part in parts:
         if part not in table.PARTS:

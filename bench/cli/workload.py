@@ -1,4 +1,4 @@
-"""``workload``: check a file of requests, or write a built-in workload as one."""
+"""``workload``: checks a file of requests, or writes a built-in workload as such a file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the control groups of this process grant, read from /sys/fs/cgroup: CPU time, and tasks.
+"""Reads the limits of this process's control groups from /sys/fs/cgroup: CPU time and tasks.
 
-Both versions; the mounts are looked for where systemd and container runtimes put them. ``text``
-gives a file below the root folder, None if it cannot be had.
+It knows both versions, at the mounts that systemd and container runtimes use. ``text`` reads a file
+below the root folder; it returns None if the file cannot be read.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ _UNLIMITED = "max"
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """``cpus``: CPU time per wall-clock time that the tightest group grants. ``throttled``: how
-    often its processes had to wait for the next period since it was made."""
+    """``cpus``: CPU time per wall-clock time that the group grants. ``throttled``: how often its
+    processes had to wait for the next period since the group was made."""
 
     cpus: float
     throttled: int | None
 
 
 def is_seen(text: Text) -> bool:
-    """Whether the groups that grant CPU time can be seen at all."""
+    """Whether the groups that limit CPU time are visible at all."""
     return any(True for _ in _mounts(text, _V1_CPU))
 
 
 def quota(text: Text) -> Quota | None:
-    """The tightest one of the group and those around it; None if there is none to be seen."""
-    return min(_quotas(text), key=lambda one: one.cpus, default=None)
+    """The lowest quota of the group and the groups around it; None if no quota is visible."""
+    return min(_quotas(text), key=lambda found: found.cpus, default=None)
 
 
 def tasks_left(text: Text) -> int | None:
-    """How many more processes and threads the group and those around it let in; None if there is
-    no limit to be seen."""
+    """How many more processes and threads the group and the groups around it allow.
+
+    None if no limit is visible.
+    """
     left = []
     for _, folder in _groups(text, _V1_PIDS):
         most, now = (text(f"{folder}/pids.{name}") or "" for name in ("max", "current"))
@@ -49,7 +51,7 @@ def tasks_left(text: Text) -> int | None:
 
 
 def _mounts(text: Text, v1_names: Sequence[str]) -> Iterator[tuple[bool, str]]:
-    """Whether it is of version 2, and where below the root folder."""
+    """The mounts: whether of version 2, and the folder below the root folder."""
     if text(f"{_MOUNT}/cgroup.controllers") is not None:
         yield True, _MOUNT
     for name in v1_names:
@@ -58,10 +60,11 @@ def _mounts(text: Text, v1_names: Sequence[str]) -> Iterator[tuple[bool, str]]:
 
 
 def _groups(text: Text, v1_names: Sequence[str]) -> Iterator[tuple[bool, str]]:
-    """The group of this process and those around it: of which version, and its folder."""
+    """The group of this process and the groups around it: whether of version 2, and the folder."""
     paths = dict(_paths(text))
     for is_v2, mount in _mounts(text, v1_names):
-        # Inside a container the path may be that of the host: then the mount itself is the group.
+        # Inside a container the path may be the host's, which does not exist here. The last of its
+        # parents is the mount itself, which then is the group.
         group = Path(paths.get("" if is_v2 else v1_names[0], "/").lstrip("/"))
         for part in (group, *group.parents):
             yield is_v2, f"{mount}/{part}"
@@ -75,7 +78,7 @@ def _quotas(text: Text) -> Iterator[Quota]:
 
 
 def _paths(text: Text) -> Iterator[tuple[str, str]]:
-    """The group of this process by controller; that of version 2 has none."""
+    """The group of this process by controller. The name is empty for version 2."""
     for line in (text("proc/self/cgroup") or "").splitlines():
         controllers, _, path = line.partition(":")[2].partition(":")
         for controller in controllers.split(","):
@@ -88,7 +91,7 @@ def _granted(text: Text, folder: str, is_v2: bool) -> float | None:
     else:
         quota_us = text(f"{folder}/cpu.cfs_quota_us") or _UNLIMITED
         period_us = text(f"{folder}/cpu.cfs_period_us") or ""
-    # Version 1 says -1 where there is no limit.
+    # Version 1 has -1 if there is no limit.
     if quota_us.isdecimal() and period_us.isdecimal() and int(period_us) > 0:
         return int(quota_us) / int(period_us)
     return None

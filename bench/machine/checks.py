@@ -1,7 +1,7 @@
-"""All checks of the machine, and those that are about memory, kernel and power.
+"""The list of all checks of the machine, and the checks of memory, kernel and power.
 
-A check is a pure function from what was read to one finding: it never changes a setting. What it
-cannot see it calls unknown, not fine.
+A check is a pure function from a `Machine` to one finding; it changes no setting. If it cannot see
+its subject, the finding is unknown, not fine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bench.machine import cpu, load
-from bench.machine.finding import Finding, Severity, fine, unknown
+from bench.machine.finding import Finding, Severity, disturbs, fine, may_disturb, unknown
 from bench.machine.machine import Machine
 
 Check = Callable[[Machine], Finding]
@@ -27,9 +27,8 @@ def clock(machine: Machine) -> Finding:
         return fine(kind, f"The time comes from {name}, which is read without a system call.")
     if name not in _SLOW_CLOCKS:
         return unknown(kind, f"How long reading the clock takes is not known ({name or 'masked'}).")
-    return Finding(
+    return disturbs(
         kind,
-        Severity.DISTURBS,
         f"The time comes from {name}: every look at the clock is a system call of a microsecond"
         " or more, and each redo looks twice.",
         "boot with tsc=reliable if the CPU's time-stamp counter can be trusted (see dmesg)",
@@ -51,9 +50,8 @@ def numa(machine: Machine) -> Finding:
     ]
     if len(used) == 1:
         return fine(kind, f"All CPUs that may be used are on node {used[0]}.")
-    return Finding(
+    return may_disturb(
         kind,
-        Severity.MAY_DISTURB,
         f"CPUs and memory are in {len(nodes)} nodes: manager and child may land on different ones,"
         " where pages travel farther.",
         "keep all on one node",
@@ -68,9 +66,8 @@ def huge_pages(machine: Machine) -> Finding:
         return unknown(kind, "Whether memory is merged into huge pages cannot be seen here.")
     if chosen != "always":
         return fine(kind, f"Used as programs ask for them ({chosen}).")
-    return Finding(
+    return may_disturb(
         kind,
-        Severity.MAY_DISTURB,
         "The kernel merges memory into huge pages on its own: some processes get them, some do"
         " not, and a kernel thread moves pages meanwhile.",
         "leave it to the programs (to undo: always)",
@@ -85,9 +82,8 @@ def power(machine: Machine) -> Finding:
     seen = f"{reading.states[0][:1].upper()}{reading.states[0][1:]}."
     if not reading.advice:
         return fine(kind, seen)
-    return Finding(
+    return disturbs(
         kind,
-        Severity.DISTURBS,
         f"{seen} On battery the clock rate is held down.",
         "plug it in",
         brief="on battery",
@@ -105,9 +101,8 @@ def aslr(machine: Machine) -> Finding:
             " the mean over many, which is what this suite takes, owes nothing to one lucky layout."
             " Leave it on.",
         )
-    return Finding(
+    return may_disturb(
         kind,
-        Severity.MAY_DISTURB,
         "Addresses are not, or not all, drawn at random: all runs of a program share one memory"
         " layout. They scatter less, but a change that shifts it looks like a gain or a loss.",
         "draw them at random, so that many processes even out the layout",
@@ -148,16 +143,16 @@ CHECKS: Final[Sequence[Check]] = (
     perf_events,
 )
 CHECKS_THAT_MAY_TAKE_LONG: Final[Sequence[Check]] = (load.irqbalance,)
-"""They look at every process. None of them finds more than what may disturb."""
+"""They read a file of every process. None of them finds anything worse than ``may disturb``."""
 
 
 def examine(machine: Machine) -> tuple[Finding, ...]:
-    """What every check finds."""
+    """The findings of all checks."""
     return tuple(check(machine) for check in CHECKS)
 
 
 def in_brief(machine: Machine) -> str | None:
-    """All that disturbs, in a few words; None if nothing does. Fast."""
+    """Everything that disturbs, in a few words; None if nothing does. Skips the slow checks."""
     quick = (check(machine) for check in CHECKS if check not in CHECKS_THAT_MAY_TAKE_LONG)
     return "; ".join(f.brief for f in quick if f.brief and is_disturbing(f)) or None
 
@@ -167,7 +162,7 @@ def is_disturbing(finding: Finding) -> bool:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """One sentence; that nothing is seen is not said to mean that nothing is there."""
+    """The findings in one sentence. It never claims that nothing disturbs, only what is seen."""
     count = {severity: sum(f.severity is severity for f in findings) for severity in Severity}
     disturbing, may, hidden = (
         count[severity] for severity in (Severity.DISTURBS, Severity.MAY_DISTURB, Severity.UNKNOWN)

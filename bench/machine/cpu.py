@@ -1,7 +1,7 @@
-"""What CPUs there are, and whether they always run alike: clock rate, idling, neighbours, limits.
+"""Checks of the CPUs, and of whether they run at one speed: clock rate, idling, neighbours, limits.
 
-Each check is a pure function of what was read; who else uses the CPUs is asked in
-``bench.machine_load_checks``, what has to do with memory and kernel in ``bench.machine_checks``.
+Other users of the CPUs are checked in `bench.machine.load`, memory and kernel in
+`bench.machine.checks`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import cgroup
-from bench.machine.finding import Finding, Severity, fine, unknown
+from bench.machine.finding import Finding, disturbs, fine, may_disturb, unknown
 from bench.machine.machine import Machine
 from bench.machine.pyperf_system import Reading, as_cpu_list
 
 DEEP_IDLE_US: Final = 10
-"""A way out of idling that is as long as a redo."""
+"""A CPU that takes so long to wake up delays a redo by as much as the redo takes."""
 _CPU_FOLDER: Final = "sys/devices/system/cpu"
 
 
@@ -28,9 +28,8 @@ def virtual(machine: Machine) -> Finding:
         case False:
             return fine(kind, "This is not one.")
         case True:
-            return Finding(
+            return disturbs(
                 kind,
-                Severity.DISTURBS,
                 f"This is a virtual machine{named}: its CPUs are shared with others or moved by"
                 " the host, and waking an idle one may go through the host as well.",
                 "take absolute figures on bare metal; here trust comparisons that were measured"
@@ -48,9 +47,8 @@ def cpus(machine: Machine) -> Finding:
         seen += f", for {quota.cpus:g} CPUs' worth of time"
     if usable >= 2:
         return fine(kind, f"{seen}: manager and child can run at the same time.")
-    return Finding(
+    return disturbs(
         kind,
-        Severity.DISTURBS,
         f"{seen}: manager and child wait for each other even where they need not.",
         "allow at least 2 (taskset, the container's --cpus and --cpuset-cpus), or compare with"
         " --placement same-cpu only",
@@ -69,9 +67,8 @@ def quota(machine: Machine) -> Finding:
         seen += f" and has made its processes wait {found.throttled} times"
     if found.cpus >= len(machine.allowed) and not found.throttled:
         return fine(kind, f"{seen}, which is all that can be used.")
-    return Finding(
+    return disturbs(
         kind,
-        Severity.DISTURBS,
         f"{seen}: who has used it up stands still for the rest of the period, tens of ms.",
         "measure without the limit (docker: without --cpus; systemd: CPUQuota=)",
         brief=f"CPU quota of {found.cpus:g}",
@@ -85,9 +82,8 @@ def governor(machine: Machine) -> Finding:
     seen = f"The frequency governor is: {'; '.join(reading.states)}"
     if reading.ready:
         return fine(kind, f"{seen}.")
-    return Finding(
+    return disturbs(
         kind,
-        Severity.DISTURBS,
         f"{seen}. The clock rate follows the load with a delay: few clients are measured on"
         " slower CPUs than many.",
         "have the highest rate always (to undo: the name above)",
@@ -98,7 +94,7 @@ def governor(machine: Machine) -> Finding:
 
 def turbo(machine: Machine) -> Finding:
     kind = "turbo boost"
-    # The drivers of the kernel say it in one of two files; only without them pyperf asks the CPU.
+    # The kernel's drivers have one of two files. Only without both pyperf reads a CPU register.
     off, on = (f"{_CPU_FOLDER}/{name}" for name in ("intel_pstate/no_turbo", "cpufreq/boost"))
     undo = "have one rate at every load (to undo: write the other digit)"
     if (no_turbo := machine.number(off)) is not None:
@@ -114,9 +110,8 @@ def turbo(machine: Machine) -> Finding:
         is_on, command, undo = not reading.ready, None, "switch it off in the firmware"
     if not is_on:
         return fine(kind, "Off: the clock rate does not depend on how many CPUs are busy.")
-    return Finding(
+    return disturbs(
         kind,
-        Severity.DISTURBS,
         "On: the clock rate falls as more CPUs are busy and as they get hot, so that what runs"
         " later, or keeps more CPUs busy, runs slower.",
         undo,
@@ -126,7 +121,7 @@ def turbo(machine: Machine) -> Finding:
 
 
 def idle_states(machine: Machine) -> Finding:
-    """How long a CPU takes to wake up: at one client each redo wakes two of them."""
+    """How long a CPU takes to wake up. With one client each redo wakes two CPUs."""
     kind, folder = "idle states", Path(f"{_CPU_FOLDER}/cpu{min(machine.allowed)}/cpuidle")
     latencies_us = []
     for state in sorted((machine.root / folder).glob("state[0-9]*")):
@@ -142,9 +137,8 @@ def idle_states(machine: Machine) -> Finding:
     seen = f"An idle CPU takes up to {deepest_us} us to wake up"
     if deepest_us < DEEP_IDLE_US:
         return fine(kind, f"{seen}.")
-    return Finding(
+    return may_disturb(
         kind,
-        Severity.MAY_DISTURB,
         f"{seen}, longer than a redo: latencies with few clients show how deep it slept.",
         "forbid deep sleep while you measure (to undo: cpupower idle-set -E), unless waking up is"
         " what you want to measure",
@@ -162,9 +156,8 @@ def smt(machine: Machine) -> Finding:
     if machine.split and _share_a_core(machine, *machine.split):
         pair = as_cpu_list(machine.split)
         seen += f". --placement split puts manager and child on such a pair, CPUs {pair}"
-    return Finding(
+    return may_disturb(
         kind,
-        Severity.MAY_DISTURB,
         f"{seen}.",
         "use one thread of each core (to undo: on), or allow such CPUs only, with taskset",
         f"echo off | sudo tee /{_CPU_FOLDER}/smt/control",
@@ -180,17 +173,15 @@ def isolated(machine: Machine) -> Finding:
     names = as_cpu_list(found)
     used = machine.allowed & set(found)
     if not used:
-        return Finding(
+        return may_disturb(
             kind,
-            Severity.MAY_DISTURB,
             f"CPUs {names} are kept free of other work, and not used.",
             "measure on them",
             f"taskset -c {names} python -m bench run --placement same-cpu",
         )
     if len(used) > 1:
-        return Finding(
+        return may_disturb(
             kind,
-            Severity.MAY_DISTURB,
             f"CPUs {names} are kept free of other work; between them the kernel moves nothing, so"
             " that with --placement any all may stay on one.",
             "say where to run: --placement same-cpu or split",
@@ -206,21 +197,20 @@ def heat(machine: Machine) -> Finding:
         return unknown(kind, "Whether CPUs were slowed down for heat cannot be seen here.")
     if not any(numbers):
         return fine(kind, "No CPU was slowed down for heat since boot.")
-    return Finding(
+    return may_disturb(
         kind,
-        Severity.MAY_DISTURB,
         f"A CPU was slowed down for heat {max(numbers)} times since boot.",
         "let it cool down first, and look whether the number grows while you measure",
     )
 
 
-def _share_a_core(machine: Machine, one: int, other: int) -> bool:
-    siblings = machine.cpus(f"{_CPU_FOLDER}/cpu{one}/topology/thread_siblings_list")
+def _share_a_core(machine: Machine, cpu: int, other: int) -> bool:
+    siblings = machine.cpus(f"{_CPU_FOLDER}/cpu{cpu}/topology/thread_siblings_list")
     return siblings is not None and other in siblings
 
 
 def _is_intel(machine: Machine) -> bool:
-    """The bit that pyperf reads has its meaning there only."""
+    """Whether the register bit that pyperf reads means turbo boost: it does on Intel only."""
     return "GenuineIntel" in (machine.text("proc/cpuinfo") or "")
 
 

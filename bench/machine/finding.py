@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """In the order in which people want to read them."""
+    """The order is that in which findings are shown."""
 
     DISTURBS = "disturbs"
     MAY_DISTURB = "may disturb"
@@ -17,9 +17,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``kind`` names what was looked at, ``text`` says what is seen and what it does, ``advice``
-    what to do, ``command`` does it. ``brief`` is the same in a few words, for one line on all that
-    disturbs."""
+    """``kind`` names the subject of the check. ``text``: what is seen, and its effect.
+
+    ``advice``: what to do about it. ``command``: a command that does that. ``brief``: the finding
+    in a few words, for a line that lists everything that disturbs.
+    """
 
     kind: str
     severity: Severity
@@ -31,6 +33,16 @@ class Finding:
     def __post_init__(self) -> None:
         if self.severity is Severity.DISTURBS and not (self.advice and self.brief):
             raise ValueError(f"{self.kind}: what disturbs needs advice and a brief")
+
+
+def disturbs(
+    kind: str, text: str, advice: str, command: str | None = None, *, brief: str
+) -> Finding:
+    return Finding(kind, Severity.DISTURBS, text, advice, command, brief)
+
+
+def may_disturb(kind: str, text: str, advice: str, command: str | None = None) -> Finding:
+    return Finding(kind, Severity.MAY_DISTURB, text, advice, command)
 
 
 def unknown(kind: str, text: str, advice: str | None = None) -> Finding:

@@ -1,7 +1,6 @@
-"""Who else uses the machine: other processes, other guests, and the memory that is short.
+"""Checks of other users of the machine: other processes, other guests, and short memory.
 
-Each check is a pure function of what was read. That of the CPUs themselves is in
-``bench.machine_cpu_checks``.
+The checks of the CPUs themselves are in `bench.machine.cpu`.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from bench.machine.finding import Finding, Severity, fine, unknown
+from bench.machine.finding import Finding, Severity, disturbs, fine, may_disturb, unknown
 from bench.machine.machine import Machine
 
 QUIET_CPUS: Final = 0.3
-"""What an idle machine with its usual services uses."""
+"""CPUs that the usual services of an idle machine use."""
 _PRESSURE: Final = (1.0, 5.0)
-"""Per cent of the time; may disturb and disturbs from there on."""
+"""Per cent of the time from which on the pressure may disturb, and disturbs."""
 _STEAL_NOW: Final = 0.02
 _STEAL_SINCE_BOOT: Final = (0.001, 0.01)
 _NAMED: Final = 3
@@ -39,7 +38,7 @@ def load(machine: Machine) -> Finding:
     worst = min(found, key=list(Severity).index)
     if worst is Severity.FINE:
         return fine(kind, " ".join(seen))
-    # The average looks back: work that has ended still counts in it for a minute or two.
+    # Work that has ended still counts in the average for a minute or two.
     if found[-1] is Severity.FINE:
         worst = Severity.MAY_DISTURB
     shown = max(number for number in (average, busy) if number is not None)
@@ -119,9 +118,8 @@ def swap(machine: Machine) -> Finding:
     used_mib = (total_kb - free_kb) / 1024
     seen = f"{used_mib:.0f} MiB of {total_kb / 1024:.0f} MiB swap space are in use"
     if moved:
-        return Finding(
+        return disturbs(
             kind,
-            Severity.DISTURBS,
             f"{seen}, and {moved} pages were moved right now: memory is short, and who touches"
             " such a page waits for the disk.",
             "end what uses the memory, then look again",
@@ -129,9 +127,8 @@ def swap(machine: Machine) -> Finding:
             brief="swapping",
         )
     if used_mib >= 1:
-        return Finding(
+        return may_disturb(
             kind,
-            Severity.MAY_DISTURB,
             f"{seen}: what was moved there comes back when it is touched.",
             "if there is memory enough for all of it, fetch it back before measuring",
             "sudo swapoff -a && sudo swapon -a",
@@ -143,29 +140,31 @@ def irqbalance(machine: Machine) -> Finding:
     kind = "irqbalance"
     names = machine.texts("proc/[0-9]*/comm")
     if kind in names:
-        return Finding(
+        return may_disturb(
             kind,
-            Severity.MAY_DISTURB,
             "irqbalance runs: it moves interrupts between CPUs, also to those that are measured.",
             "stop it while you measure (afterwards: start)",
             "sudo systemctl stop irqbalance",
         )
-    # Only who sees the kernel's own threads sees all processes.
+    # Only a process that can see the kernel's threads can see all processes.
     if "kthreadd" not in names:
         return unknown(kind, "Processes outside of this container cannot be seen.")
     return fine(kind, "Not running.")
 
 
 def _load_severity(tasks: float, cpus: int) -> Severity:
-    """Manager and child of a case need a CPU each; what half of the CPUs are busy with, heats and
-    fills the caches for all."""
+    """How bad so many busy CPUs are.
+
+    Manager and child need a CPU each. And if half of the CPUs are busy, heat and shared caches slow
+    down the others too.
+    """
     if tasks < QUIET_CPUS:
         return Severity.FINE
     return Severity.DISTURBS if tasks > min(cpus - 2, cpus / 2) else Severity.MAY_DISTURB
 
 
 def _share(machine: Machine, counter: str) -> float | None:
-    """Of the CPU time between the two moments, the part that the counter grew by."""
+    """The growth of a counter as a share of the CPU time between the two moments."""
     now, since = machine.now, machine.since
     if since is None or now.total is None or since.total is None or now.total <= since.total:
         return None
@@ -179,7 +178,7 @@ def _busy_cpus(machine: Machine) -> float | None:
 
 
 def _busiest(machine: Machine) -> str:
-    """The processes that used most between the moments, this one aside, as a part of a sentence."""
+    """The other processes that used most CPU between the moments, as a part of a sentence."""
     now, since = machine.now, machine.since
     if since is None or now.total is None or since.total is None:
         return ""
@@ -187,7 +186,8 @@ def _busiest(machine: Machine) -> str:
     used = []
     for pid, process in now.processes.items():
         before = since.processes.get(pid)
-        # One that has just begun used it all between them; a number may be used again.
+        # A process that is new used all of its time between the moments. So did one with fewer
+        # ticks than before: it is another process that got the same number.
         earlier = before.ticks if before and before.ticks <= process.ticks else 0
         share = (process.ticks - earlier) / one_cpu
         if share >= QUIET_CPUS / 10 and pid != os.getpid():

@@ -1,7 +1,7 @@
-"""What of a machine is looked at: files of /proc and /sys, and two moments of its counters.
+"""Reads a machine for the checks: files of /proc and /sys, and its counters at two moments.
 
-Reading only; the root folder may be another one, with made-up files. What is missing, masked or
-unreadable is None here. What it means for a measurement is said in ``bench.machine_checks``.
+The root folder can be another one, with made-up files. Anything that is missing, masked or
+unreadable is None. `bench.machine.checks` judges what the values mean for a measurement.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SWAP_COUNTERS = ("pswpin", "pswpout")
 
 
 def read_text(path: Path) -> str | None:
-    """The text of a small file without the space around it; None if it cannot be had."""
+    """The text of a small file without surrounding space; None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
     except OSError:
@@ -29,7 +29,7 @@ def read_text(path: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """CPU time in ticks of the kernel's clock, user and system, since the process began."""
+    """``ticks``: user and system time since the process began, in ticks of the kernel's clock."""
 
     name: str
     ticks: int
@@ -59,8 +59,8 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``allowed``: the CPUs that this process may use. ``split``: those that the placement split
-    gives manager and child, if it can. ``since``: an earlier moment, if it was watched."""
+    """``allowed``: the CPUs that this process may use. ``split``: the CPUs that the placement split
+    gives to manager and child, if it is possible. ``since``: an earlier moment, if there is one."""
 
     root: Path
     allowed: frozenset[int]
@@ -71,7 +71,7 @@ class Machine:
 
     @classmethod
     def here(cls, *, sample_s: float | None = None) -> Machine:
-        """This machine, watched for ``sample_s`` if given."""
+        """This machine. With ``sample_s`` it waits that long between two moments."""
         root = Path("/")
         since = None
         if sample_s is not None:
@@ -88,7 +88,7 @@ class Machine:
         )
 
     def text(self, path: str) -> str | None:
-        """That of a file, its path from the root folder on."""
+        """The text of a file, whose path begins at the root folder."""
         return read_text(self.root / path)
 
     def number(self, path: str) -> int | None:
@@ -96,7 +96,7 @@ class Machine:
         return int(text) if text is not None and text.removeprefix("-").isdecimal() else None
 
     def cpus(self, path: str) -> tuple[int, ...] | None:
-        """A list of CPUs or nodes; it may be empty."""
+        """A list of CPUs or nodes, which may be empty."""
         text = self.text(path)
         try:
             return None if text is None else cpu_list(text)
@@ -104,20 +104,20 @@ class Machine:
             return None
 
     def texts(self, pattern: str) -> list[str]:
-        """Those of all files that match."""
+        """The texts of all files that match."""
         found = (read_text(path) for path in sorted(self.root.glob(pattern)))
         return [text for text in found if text is not None]
 
     @property
     def cpu_count(self) -> int:
-        """CPUs of the machine that are on; at least those that this process may use."""
+        """The number of CPUs that are online, or else of those that this process may use."""
         return len(self.cpus("sys/devices/system/cpu/online") or self.allowed)
 
     @property
     def is_virtual(self) -> bool | None:
-        """Whether a hypervisor is under it; None if that cannot be seen.
+        """Whether the machine runs on a hypervisor; None if that cannot be seen.
 
-        x86 says so in its CPU flags; elsewhere the names that the firmware gives must do.
+        On x86 a CPU flag shows it; elsewhere only the names that the firmware gives.
         """
         if self.text("sys/hypervisor/type"):
             return True
@@ -127,13 +127,13 @@ class Machine:
             return "hypervisor" in flags.split()
         if self.product is None:
             return None
-        # Bare machines of a cloud have its name, too, and say so.
+        # Bare-metal machines of a cloud have the cloud's name too, with a suffix.
         name = self.product.lower()
         return ".metal" not in name and any(maker in name for maker in _VIRTUAL_MAKERS)
 
     @property
     def product(self) -> str | None:
-        """Maker and product, as the firmware names them."""
+        """The maker and the product as the firmware names them."""
         names = [self.text(f"sys/class/dmi/id/{key}") for key in ("sys_vendor", "product_name")]
         return " ".join(name for name in names if name) or None
 
@@ -157,7 +157,7 @@ _VIRTUAL_MAKERS = (
 
 
 def _cpu_times(root: Path) -> list[int] | None:
-    """user, nice, system, idle, iowait, irq, softirq, steal; time as a guest's host is in user."""
+    """user, nice, system, idle, iowait, irq, softirq and steal. The time of guests is in user."""
     for line in (read_text(root / "proc/stat") or "").splitlines():
         name, *fields = line.split()
         if name == "cpu" and len(fields) >= 8:
@@ -175,7 +175,7 @@ def _swapped(root: Path) -> int | None:
 
 def _processes(root: Path) -> Iterator[tuple[int, Process]]:
     for path in root.glob("proc/[0-9]*/stat"):
-        # It may have ended meanwhile: then there is nothing to read.
+        # The process may have ended since its folder was listed: then there is no text.
         name, _, rest = (read_text(path) or "").partition("(")[2].rpartition(")")
         user_and_system = rest.split()[11:13]
         if len(user_and_system) == 2 and all(text.isdecimal() for text in user_and_system):

@@ -1,8 +1,8 @@
-"""What pyperf's own checks of the machine say, as values.
+"""The results of pyperf's own checks of the machine, as values.
 
-Everything of pyperf that is private and used here for the machine is touched in this module alone:
-an update that moves it breaks one place, and tests/bench/machine/test_checks.py notices. Nothing is
-written: of an operation only its ``show`` is called. Judging what it means is not done here.
+This is the only module that uses pyperf's private functions for the machine: if an update moves
+them, one place breaks, and tests/bench/machine/test_checks.py shows it. Only the method ``show`` of
+an operation is called, which changes no setting.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ OPERATIONS: Final = {
     "perf events": "PerfEvent",
     "power supply": "PowerSupply",
 }
-"""Our names of the checks, and the classes of ``pyperf._system``. Its other ones are not asked:
-IRQAffinity starts systemctl, and the rest says what is in one file."""
+"""Our names of the checks, and their classes in ``pyperf._system``. The other classes are not used:
+IRQAffinity starts systemctl, and the rest report the content of a single file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class Reading:
 
 
 def readings(cpus: Iterable[int]) -> Mapping[str, Reading]:
-    """What pyperf says, by our names; those that do not exist on this machine are missing."""
+    """The readings by our names. Checks that do not apply to this machine are missing."""
     try:
         system = _system(cpus)
     except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
         return dict.fromkeys(OPERATIONS, _unable(error))
-    by_class = {type(one).__name__: one for one in system.operations}
+    by_class = {type(operation).__name__: operation for operation in system.operations}
     return {
         name: _shown(system, by_class[wanted])
         for name, wanted in OPERATIONS.items()
@@ -51,7 +51,7 @@ def readings(cpus: Iterable[int]) -> Mapping[str, Reading]:
 
 
 def _system(cpus: Iterable[int]) -> Any:
-    from pyperf import _system  # here, where its absence can be told
+    from pyperf import _system  # imported here, where the caller handles its absence
 
     system = _system.System()
     system.logical_cpu_count = _cpu_utils.get_logical_cpu_count()
@@ -70,7 +70,7 @@ def _shown(system: Any, operation: Any) -> Reading:
             _without(operation.name, system.advices),
             _without(operation.name, [*system.warnings, *system.errors]),
         )
-    # What it reads may be masked or have another form than it expects.
+    # The files that it reads may be masked or have an unexpected form.
     except (AttributeError, OSError, TypeError, ValueError) as error:
         return _unable(error)
 
@@ -84,10 +84,10 @@ def _unable(error: Exception) -> Reading:
 
 
 def cpu_list(text: str) -> tuple[int, ...]:
-    """The CPUs of a list as the kernel writes it, ``0-3,8``. ValueError if it is none."""
+    """The CPUs of a list as the kernel writes it, like ``0-3,8``. Raises ValueError."""
     return tuple(_cpu_utils.parse_cpu_list(text) or ())
 
 
 def as_cpu_list(cpus: Iterable[int]) -> str:
-    """The opposite. There must be a CPU."""
+    """The CPUs, at least one, as the kernel writes a list."""
     return str(_cpu_utils.format_cpu_list(cpus))

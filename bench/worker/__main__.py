@@ -1,8 +1,8 @@
 """The worker: one case in a fresh process, driven over its stdin and stdout.
 
-It runs on a bare interpreter (``python -I -S worker.py``): standard library, walredo and the parts
-of bench that need no more. What is said stands in ``worker_protocol``; it knows nothing of rounds,
-files of results or statistics.
+It runs on a bare interpreter (``python -I -S bench/worker/__main__.py``) with the standard library,
+walredo, and those parts of bench that need no more. `bench.worker.protocol` describes commands and
+replies. The worker knows nothing of rounds, result files or statistics.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 _STARTED_NS = time.perf_counter_ns()
 
 if __name__ == "__main__":
-    # Run as a file by an isolated interpreter, which looks for nothing beside it.
+    # An isolated interpreter (-I) does not look for modules beside the file that it runs.
     sys.path.insert(0, __file__.rpartition("/bench/")[0])
 
 import gc  # noqa: E402
@@ -31,9 +31,9 @@ from bench.worker.subjects.subject import Subject  # noqa: E402
 
 
 def serve(commands: BinaryIO, replies: BinaryIO) -> None:
-    """Answers commands until ``stop`` or the end of input; leaves no process behind.
+    """Answers commands until ``stop`` or the end of input, and leaves no process behind.
 
-    Raises whatever goes wrong; ``main`` says it to the suite.
+    Raises any error; ``main`` reports it to the suite.
     """
     with BackgroundLoad() as load:
         _serve_case(commands, replies, load)
@@ -57,7 +57,8 @@ def _serve_case(commands: BinaryIO, replies: BinaryIO, load: BackgroundLoad) -> 
                 spec = WorkerSpec.from_message(message)
                 subject, child_may_end = _open(spec, load), spec.child_may_end
                 page_check = spec.page_check
-                # The requests and pages live as long as the process: nothing for the collector.
+                # Requests and pages live as long as the process. The garbage collector would visit
+                # them in every full collection, in the middle of a slice.
                 gc.collect()
                 gc.freeze()
                 reply, payload = _opened(subject), b""
@@ -76,9 +77,9 @@ def _serve_case(commands: BinaryIO, replies: BinaryIO, load: BackgroundLoad) -> 
 
 
 def _open(spec: WorkerSpec, load: BackgroundLoad) -> Subject:
-    """The subject, on its CPUs: what is started later inherits the manager's. The load is there
-    before it, on the same CPUs."""
+    """Opens the subject on its CPUs. Processes that it starts later inherit the manager's CPU."""
     cpus = placement.cpus(spec.placement)
+    # Before the subject, whose launch belongs to the case: it must find the load already there.
     load.start(spec.background_load, cpus)
     if cpus is None:
         return open_subject(spec)
@@ -109,7 +110,8 @@ def _slice(subject: Subject, seconds: float, child_may_end: bool) -> tuple[dict[
         raise ProcessGoneError("child", _first_gone(subject.child_pids))
     calls = ("read_calls", "write_calls", "poll_calls")
     usage = {name: counters[name] - before.get(name, 0) for name in calls if name in counters}
-    for name, used in zip(("manager", "child"), outcome.used, strict=False):  # perhaps no child
+    # Not strict: a subject without a child has a single meter.
+    for name, used in zip(("manager", "child"), outcome.used, strict=False):
         usage[f"{name}_cpu_ns"] = used.cpu_ns
         usage[f"{name}_voluntary_switches"] = used.voluntary_switches
         usage[f"{name}_involuntary_switches"] = used.involuntary_switches
@@ -125,7 +127,10 @@ def _slice(subject: Subject, seconds: float, child_may_end: bool) -> tuple[dict[
 
 
 def _first_gone(pids: Sequence[int]) -> int:
-    """The first of these children that is reaped; the first if each number is somebody's again."""
+    """The first of these children that has been reaped.
+
+    If every number belongs to a process, as numbers are used again, it is the first number.
+    """
     return next((pid for pid in pids if not Path(f"/proc/{pid}").exists()), pids[0])
 
 
@@ -149,17 +154,17 @@ def _report(subject: Subject, page_check: str) -> dict[str, Any]:
 
 
 def _gil_is_on() -> bool:
-    """Asked at the end: a library that is not made to do without it switches it on."""
+    """Whether the interpreter lock is on now. Importing some libraries switches it on."""
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def main() -> int:
-    """Serves the suite on stdin and stdout; the exit status."""
-    # The end of a worker's stderr is shown with a run that failed.
+    """Serves the suite on stdin and stdout. Returns the exit status."""
+    # The suite shows the end of stderr with a run that failed.
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         serve(sys.stdin.buffer, sys.stdout.buffer)
-    except Exception as error:  # noqa: BLE001 - the suite is told, whatever it is
+    except Exception as error:  # noqa: BLE001 - every error is reported to the suite
         reason = f"{type(error).__name__}: {error}"
         sys.stdout.buffer.write(encode({"reply": "error", "reason": reason}))
         sys.stdout.buffer.flush()

@@ -1,9 +1,9 @@
-"""Busy processes beside manager and child, so that CPU is short. Standard library only; Linux.
+"""Busy processes beside manager and child, which compete for CPU. Standard library only; Linux.
 
-Each spins at the same priority as everybody else, and looks now and then whether the pipe that its
-worker holds is still open: it ends with its worker, however that ends. They belong to the worker's
-process group, too, and are reaped only when the load is closed, so that what they use is in no
-meter (a worker's meter of its children counts those that have been reaped).
+Each spins at normal priority, and checks about every millisecond whether the pipe that its worker
+holds is still open: so it ends with its worker, however the worker ends. It also belongs to the
+worker's process group. The processes are reaped only when the load is closed: the worker's meter of
+its children counts every child that has been reaped, and these must not be in it.
 """
 
 from __future__ import annotations
@@ -29,47 +29,50 @@ while not worker.poll(0):
 
 
 class BackgroundLoadError(Exception):
-    """CPU is not as short as it should be."""
+    """Not all busy processes could be started."""
 
 
 class BackgroundLoad:
-    """The busy processes of one case: none until started. A context manager, which ends them."""
+    """The busy processes of one case, none until `start`. A context manager, which ends them."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._alive: int | None = None
-        """The end of a pipe that is open as long as they are to spin."""
+        """Our end of a pipe. The processes spin for as long as it is open."""
 
     def start(self, count: int, cpus: Collection[int] | None) -> None:
-        """Starts so many on these CPUs (None: on any), and returns when all of them spin.
+        """Starts so many on these CPUs (None: on any CPU). Returns when all of them spin.
 
-        Once only. Raises OSError, and BackgroundLoadError if one ends before it spins.
+        May be called once. Raises OSError, and BackgroundLoadError if one ends before it spins.
         """
         assert self._alive is None
         if not count:
             return
         other_end, self._alive = os.pipe()
-        ready, say_ready = os.pipe()
+        ready, report_ready = os.pipe()
         with os.fdopen(ready, "rb") as spinning:
             try:
                 for _ in range(count):
                     process = subprocess.Popen(
-                        (sys.executable, "-I", "-S", "-c", _BUSY), stdin=other_end, stdout=say_ready
+                        (sys.executable, "-I", "-S", "-c", _BUSY),
+                        stdin=other_end,
+                        stdout=report_ready,
                     )
                     self._processes.append(process)
                     if cpus is not None:
                         os.sched_setaffinity(process.pid, cpus)
             finally:
                 os.close(other_end)
-                os.close(say_ready)
-            spin = len(spinning.read())  # till each has said so, or ended
+                os.close(report_ready)
+            # Each process writes a byte when it spins. The read ends when all have closed the pipe.
+            spin = len(spinning.read())
         if spin < count:
             raise BackgroundLoadError(f"only {spin} of {count} busy processes began to spin")
 
     def check(self) -> None:
-        """Raises ProcessGoneError if one has ended."""
+        """Raises ProcessGoneError if a process has ended."""
         for process in self._processes:
-            # Left unreaped, or it would be in the meter of the worker's children.
+            # WNOWAIT leaves it unreaped, or the worker's meter of its children would count it.
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 raise ProcessGoneError("busy process", process.pid)
 

@@ -1,6 +1,6 @@
-"""What a process has used so far: CPU time and context switches, of this process or another.
+"""Meters of CPU time and context switches, of this process or another one.
 
-Standard library only; Linux's /proc. A worker reads it just before and just after a slice.
+Standard library only; Linux's /proc. A worker reads its meters just before and just after a slice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def peak_rss_bytes() -> int:
-    """The most memory of this process that was resident at once.
+    """The highest resident memory of this process so far.
 
-    Not getrusage's ru_maxrss, which begins with what the process that started this one had.
+    Not getrusage's ru_maxrss, which starts at the value of the process that started this one.
     """
     (line,) = (
         line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
@@ -54,7 +54,7 @@ class Used:
 
 
 class ProcessGoneError(Exception):
-    """A process that was to be metered has ended."""
+    """A process that must be alive has ended."""
 
     def __init__(self, name: str, pid: int) -> None:
         super().__init__(f"the {name}, process {pid}, has ended")
@@ -66,24 +66,24 @@ class Meter(Protocol):
     def used(self) -> Used: ...
 
     def user_share(self) -> float | None:
-        """User time / CPU time over the life of the process; None before there is any to tell."""
+        """User time / CPU time over the life of the process; None if it has used none."""
 
 
 def used_before(meters: Sequence[Meter]) -> list[Used]:
-    """What the meters show before something is measured, read last to first: the first is this
-    process's own, and what it takes to read the others (a file for each child) must not count as
-    used meanwhile, as it does not afterwards, when the own is read first."""
+    """The readings of the meters before something is measured."""
+    # Last to first, since the first meter is that of this process: the time that it takes to read
+    # the others (a file for each child) must not count. `used_since` reads the first one first.
     return [meter.used() for meter in reversed(meters)][::-1]
 
 
 def used_since(meters: Sequence[Meter], before: Sequence[Used]) -> tuple[Used, ...]:
-    """What each meter's process has used since ``before`` was read."""
+    """What the process of each meter has used since ``before``."""
     after = [meter.used() for meter in meters]
     return tuple(now.since(then) for now, then in zip(after, before, strict=True))
 
 
 class OwnMeter:
-    """This process, all its threads."""
+    """Meters this process, with all its threads."""
 
     def used(self) -> Used:
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -95,9 +95,9 @@ class OwnMeter:
 
 
 class ProcessMeter:
-    """Another, single-threaded process.
+    """Meters another process that has one thread.
 
-    Its total is exact; how it splits into user and system is only known in clock ticks (10 ms), so
+    The total is exact. The split into user and system time is only known in clock ticks (10 ms), so
     it is taken over the whole life of the process.
     """
 
@@ -126,9 +126,9 @@ class ProcessMeter:
         return _share(*self.times_s())
 
     def times_s(self) -> tuple[float, float]:
-        """User and system time in seconds, whole clock ticks of them. Raises ProcessGoneError."""
-        # The fields after the program's name, which may hold blanks and brackets: utime and stime
-        # are the 12th and 13th of them (proc(5)).
+        """User and system time in seconds, in whole clock ticks. Raises ProcessGoneError."""
+        # Counted after the program's name, which may contain blanks and brackets: utime and stime
+        # are the 12th and 13th field from there (proc(5)).
         fields = self._read("stat").rpartition(")")[2].split()
         return int(fields[11]) / _TICKS_PER_S, int(fields[12]) / _TICKS_PER_S
 
@@ -140,9 +140,9 @@ class ProcessMeter:
 
 
 class ChildrenMeter:
-    """The children of this process that ``pids`` tells, and those that have ended, in one sum.
+    """Meters the children of this process as one sum: those in ``pids``, and all that have ended.
 
-    A child counts as ended as soon as it is reaped: to be read while none is being replaced.
+    A child counts as ended once it is reaped. Read the meter only while no child is being replaced.
     """
 
     def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
@@ -167,8 +167,7 @@ class ChildrenMeter:
 
 
 class ChildMeter(ChildrenMeter):
-    """The one child of this process that ``pid`` tells (None: there is none now), and those before
-    it."""
+    """Meters the child ``pid`` of this process (None: there is none now) and those before it."""
 
     def __init__(self, pid: Callable[[], int | None]) -> None:
         def pids() -> tuple[int, ...]:
@@ -183,8 +182,8 @@ def _share(user: float, system: float) -> float | None:
 
 
 def memory_bytes(pid: int) -> Mapping[str, int]:
-    """``rss_bytes``: what is resident; ``pss_bytes``: the same, pages that k processes share
-    counted as a k-th. Empty where the kernel does not tell."""
+    """``rss_bytes``: the resident memory. ``pss_bytes``: the same, with each page divided by the
+    number of processes that share it. Empty if the kernel does not report them."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, PermissionError):

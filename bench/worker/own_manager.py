@@ -1,7 +1,8 @@
-"""Managers of the user's, ``package.module:factory``: imported, made and checked.
+"""Imports, makes and checks a manager of the user, ``package.module:factory``.
 
-Standard library and walredo only: a worker does it to measure one, and as a program on an
-interpreter of the workers' it says of one what it is. docs/extending.md has the interface.
+Standard library and walredo only. A worker imports this module to measure such a manager. The suite
+runs it as a program, on every interpreter of the workers, to check one before anything is measured.
+docs/extending.md describes the interface.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    # Run as a file by an isolated interpreter, which looks for nothing beside it.
+    # An isolated interpreter (-I) does not look for modules beside the file that it runs.
     sys.path.insert(0, __file__.rpartition("/bench/")[0])
 
 import asyncio
@@ -26,22 +27,22 @@ METHODS: Final = ("request_redo", "ping", "shutdown")
 
 
 class OwnManagerError(Exception):
-    """There is no such manager, or it is none; the message says why in one line."""
+    """There is no such manager, or it lacks something. The message is the reason, in one line."""
 
 
 def load_manager(name: str, path: Sequence[str], config: ManagerConfig) -> Any:
-    """Makes the manager; ``path``: folders to look in for its module, after all others.
+    """Makes the manager. Raises OwnManagerError.
 
-    Raises OwnManagerError.
+    ``path``: folders to look in for its module, after all others.
     """
     sys.path.extend(folder for folder in path if folder not in sys.path)
     module_name, _, factory_name = name.partition(":")
-    # Standard output is where a worker answers.
+    # A worker's replies go to standard output: the user's code must not print there.
     with contextlib.redirect_stdout(sys.stderr):
         try:
             module = importlib.import_module(module_name)
         except Exception as error:
-            problem = f"its module cannot be imported ({_said(error)})"
+            problem = f"its module cannot be imported ({_one_line(error)})"
             raise OwnManagerError(problem) from error
         factory = getattr(module, factory_name, None)
         if not callable(factory):
@@ -50,15 +51,15 @@ def load_manager(name: str, path: Sequence[str], config: ManagerConfig) -> Any:
         try:
             manager = factory(config)
         except Exception as error:
-            problem = f"{factory_name} makes none ({_said(error)})"
+            problem = f"{factory_name} makes none ({_one_line(error)})"
             raise OwnManagerError(problem) from error
     _check(manager)
     return manager
 
 
 def is_async(manager: Any) -> bool:
-    """Whether it is awaited. Its ``request_redo`` need not be a coroutine function for that: it may
-    as well be one that returns a future."""
+    """Whether the manager's methods are awaited."""
+    # Not judged by request_redo, which may also be a plain function that returns a future.
     return inspect.iscoroutinefunction(manager.shutdown)
 
 
@@ -75,12 +76,12 @@ def _check(manager: Any) -> None:
         raise OwnManagerError(f"what it makes, of type {kind}, must be of one kind, got {of_each}")
 
 
-def _said(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _probe(name: str, path: Sequence[str]) -> dict[str, str]:
-    """Makes the manager and shuts it down, without a redo: so no child is launched."""
+    """Makes the manager and shuts it down. Without a redo, no child is launched."""
     try:
         manager = load_manager(name, path, ManagerConfig(child_command=("/nowhere",)))
         if is_async(manager):
@@ -89,8 +90,8 @@ def _probe(name: str, path: Sequence[str]) -> dict[str, str]:
             manager.shutdown()
     except OwnManagerError as error:
         return {"problem": str(error)}
-    except Exception as error:  # noqa: BLE001 - of the user's code: said in one line
-        return {"problem": f"what it makes cannot be shut down ({_said(error)})"}
+    except Exception as error:  # noqa: BLE001 - any error of the user's code is a problem to report
+        return {"problem": f"what it makes cannot be shut down ({_one_line(error)})"}
     module = sys.modules[name.partition(":")[0]]
     return {"file": str(module.__file__), "kind": "async" if is_async(manager) else "sync"}
 

@@ -1,7 +1,7 @@
-"""What many managers in one process need of the system, and how their process makes room for it.
+"""The descriptors and tasks that many managers in one process need, and raising its limits to them.
 
-Standard library only, because the worker imports it. Whether the system grants as much is asked
-before anything is launched: see ``tenant_check``.
+Standard library only, because the worker imports it. `bench.running.equipment.tenants` checks
+before the first launch whether the system allows as many.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Final
 from bench.cases.managers.registry import kind_of
 
 LAUNCHES_AT_ONCE: Final = 8
-"""More would not be faster with few CPUs, and each holds descriptors and a thread of its own."""
+"""More would not be faster on few CPUs, and each launch takes descriptors and a thread."""
 
 _PER_LAUNCH: Final = (8, 1)
-"""While a child is being launched: its ends of the pipes, the pipe that tells of a failed exec, and
-a descriptor or two of those who start it; a thread."""
+"""Descriptors and tasks while a child is being launched: the child's ends of the pipes, the pipe
+that reports a failed exec, one or two descriptors of the code that starts it; a thread."""
 
 _OWN: Final = (64, 16)
-"""The worker itself: its streams, its event loop, a library that is being loaded."""
+"""Descriptors and tasks of the worker itself: streams, event loop, a library that is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one process with so many tenants holds at the most."""
+    """The most that one process holds at any time."""
 
     descriptors: int
     tasks: int
 
 
 def needs(manager: str, tenants: int) -> Needs:
-    """What a worker with so many of these managers needs."""
+    """The needs of a worker with so many of these managers."""
     per_tenant = kind_of(manager).per_tenant
     descriptors, tasks = (
         own + LAUNCHES_AT_ONCE * launch + tenants * each
@@ -42,8 +42,10 @@ def needs(manager: str, tenants: int) -> Needs:
 
 
 def make_room(manager: str, tenants: int) -> None:
-    """Raises this process's soft limits as far as so many tenants need. Raises ValueError where the
-    hard ones are lower, which ``tenant_check`` tells before."""
+    """Raises the soft limits of this process as far as so many tenants need.
+
+    Raises ValueError if a hard limit is lower, which the suite has checked before.
+    """
     needed = needs(manager, tenants)
     for limit, count in (
         (resource.RLIMIT_NOFILE, needed.descriptors),

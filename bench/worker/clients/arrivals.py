@@ -1,8 +1,8 @@
-"""When the redos of an open loop are to start, and which of them wait: arithmetic without a clock.
+"""The intended starts of the redos of an open loop, and which of them wait: no clock is read here.
 
-Arrivals are a Poisson process: many callers who know nothing of each other. They are drawn before a
-slice begins and do not depend on how it goes, which is the point of an open loop. Standard library
-only; whoever takes arrivals says what time it is, in ns after the barrier opened.
+Arrivals are a Poisson process: many callers that are independent of each other. They are drawn
+before a slice begins and do not depend on how it goes, which is the point of an open loop. Standard
+library only. Callers pass the current time, in ns after the slice has opened.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Final
 
 BACKLOG_SHARE: Final = 0.05
 BACKLOG_LEAST: Final = 100
-"""A slice is overloaded, and ends, once more than this share of its arrivals wait, and more than so
-many.
+"""A slice is overloaded, and ends, once more than this share of its arrivals wait, and more than
+this number.
 
-A load that stays above capacity by more than that share gets there within the slice; one stall that
-is shorter than that share of the slice does not. The number keeps a burst in a short slice from
+A load that exceeds the capacity by more than that share gets there within the slice; a single stall
+shorter than that share of the slice does not. The number keeps a burst in a short slice from
 counting as overload.
 """
 
 
 def poisson_starts_ns(rate_per_s: float, seconds: float, seed: str) -> array[int]:
-    """Intended starts within so many seconds, ascending: the gaps between them are exponential.
+    """The intended starts within so many seconds, ascending; the same for the same seed.
 
-    The same for the same seed.
+    The gaps between them are exponential.
     """
     gap_s = random.Random(seed).expovariate
     starts_ns = array("q")
@@ -42,8 +42,8 @@ def poisson_starts_ns(rate_per_s: float, seconds: float, seed: str) -> array[int
 class Backlog:
     """The arrivals of one slice, taken in order by whichever client is free.
 
-    One waits if it is due and no client has taken it. Once too many wait, no more arrive; those
-    that wait are served, so that how long they waited is told. Not for several threads at once.
+    An arrival waits if it is due and no client has taken it. Once too many wait, no more arrive;
+    those that wait are still served, so that their waiting time is measured. Not thread-safe.
     """
 
     def __init__(self, starts_ns: Sequence[int]) -> None:
@@ -52,10 +52,10 @@ class Backlog:
         self._end = len(starts_ns)
         self._due = self._taken = 0
         self.peak = 0
-        """The most that waited when a client was free."""
+        """The highest number of arrivals that waited when a client was free."""
 
     def take(self, now_ns: int) -> int | None:
-        """The intended start of the next arrival, due or not; None if no more come."""
+        """The intended start of the next arrival, due or not; None if there is none left."""
         if not self.overloaded:
             self._due = bisect_right(self._starts_ns, now_ns, self._due)
             self.peak = max(self.peak, self._due - self._taken)
@@ -68,11 +68,11 @@ class Backlog:
 
     @property
     def overloaded(self) -> bool:
-        """Whether more waited than may."""
+        """Whether too many arrivals have waited."""
         return self.peak > self._most_waiting
 
     def counts(self) -> dict[str, int]:
-        """What a slice says of its arrivals; ``arrivals``: all that were to be in its time."""
+        """The counts of a slice. ``arrivals``: all that were drawn for its time."""
         return {
             "arrivals": len(self._starts_ns),
             "backlog_peak": self.peak,
@@ -81,7 +81,7 @@ class Backlog:
 
 
 class PoissonLoad:
-    """Arrivals at that rate for slice after slice, different in each."""
+    """Arrivals at a rate for slice after slice, different in each slice."""
 
     def __init__(self, rate_per_s: float, seed: str) -> None:
         self._rate_per_s = rate_per_s

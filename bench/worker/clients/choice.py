@@ -1,4 +1,4 @@
-"""Which loop the clients of a case run: one slice of it is one call.
+"""Chooses the loop that the clients of a case run. One call of it is one slice.
 
 A loop for threads is called in the worker's main thread; a loop for tasks is a coroutine on the
 event loop of the subject. Standard library only.
@@ -39,7 +39,7 @@ def thread_runner(spec: WorkerSpec) -> ThreadRunner:
     if spec.caller != OWN:
         return on_loop(task_runner(spec), to_thread=spec.caller == TO_THREAD)
     if spec.admission != NO_ADMISSION:
-        # What it imports would cost every other case some ms of its start.
+        # Its imports would make every other worker start some ms later.
         from bench.worker.clients.reads import read_in_threads
 
         return partial(read_in_threads, path=ReadPath.of(spec), gives_way=gives_way)

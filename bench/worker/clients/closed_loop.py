@@ -1,10 +1,11 @@
 """N clients that start at once: the closed loop that is measured, for threads and for tasks.
 
-Standard library only. A client redoes, checks the page, yields to its executor, and again, until a
-redo ends past the deadline. One sample per redo: from just before the call to its page in hand.
+Standard library only. A client redoes, checks the page, yields to its executor, and starts again,
+until a redo ends past the deadline. A sample is the time from just before the call until the client
+has its page.
 
-The two loops are alike line for line and stay apart: a shared one would put a call or an await that
-only one of them needs into every sample.
+The two loops are equal line by line and stay apart: a shared loop would put a call or an await that
+only one of the two needs into every sample.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""N clients that share K threads, as tasks share an executor's: the closed loop of that.
+"""N clients that share K threads, as tasks share those of an executor: their closed loop.
 
-Standard library only. The published benchmark runs so: its clients are tasks, its executor has as
-many threads as there are CPUs, and a sync redo blocks one of them. A thread takes the client that
-has waited longest, has it do one redo, puts it back at the end of the queue and takes the next. So
-no more redos than threads are in flight, and the other clients wait where latency does not see it:
-between two redos, inside their wall.
+Standard library only. The published benchmark works this way: its clients are tasks, its executor
+has as many threads as there are CPUs, and a sync redo blocks one of them. A thread takes the client
+that has waited longest, makes one redo for it, puts it back at the end of the queue and takes the
+next. So there are never more redos in flight than threads. The other clients wait between two
+redos: that is in their wall clock, and in no latency.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _now_ns = time.perf_counter_ns
 
 @dataclass(slots=True)
 class _Waiting:
-    """A client in the queue and the request that it does next."""
+    """A client in the queue and the index of its next request."""
 
     client: Client
     index: int
@@ -45,10 +45,10 @@ def run_on_executor(
     threads: int,
     gives_way: bool = True,
 ) -> SliceOutcome:
-    """One slice with so many threads (no more than clients), else as `clients.run_threads`.
+    """One slice with so many threads, at most one per client; else as `closed_loop.run_threads`.
 
     ``gives_way``: whether a client goes to the end of the queue after each redo. If not, it keeps
-    its thread until the deadline, and those that have none do a single redo, after the deadline.
+    its thread until the deadline, and clients without a thread do a single redo after the deadline.
     """
     calls, pages = work.calls, work.pages
     count = len(calls)
@@ -64,7 +64,7 @@ def run_on_executor(
             try:
                 waiting = queue.popleft()
             except IndexError:
-                return  # every client that is not done has one of the other threads
+                return  # every client that is not done is on another thread
             client, index = waiting.client, waiting.index
             sample = client.latency_ns.append
             if not client.start_ns:

@@ -1,12 +1,13 @@
-"""A heartbeat beside the clients: how late something else is that wants to run every millisecond.
+"""A heartbeat beside the clients: the lateness of other work that is due every millisecond.
 
 Standard library only. A beat is an event of the kernel at a known time (timerfd, on the clock of
-time.perf_counter_ns), as the answer on a socket would be. So neither the rounding of asyncio's own
-timers, up to 1 ms, nor the kernel's timer slack, 50 us, is in its lateness; what it costs to wait
-for an event at all is, and is told by the beats before the clients.
+time.perf_counter_ns), like an answer on a socket. So its lateness contains neither the rounding of
+asyncio's own timers, up to 1 ms, nor the kernel's timer slack, 50 us. It does contain the cost of
+waiting for an event at all, which the beats before the clients start show.
 
-The loops that are measured know nothing of it: they read their meters just before the barrier opens
-and just after the last client's end, and the heartbeat begins and ends as one more meter.
+The loops that are measured know nothing of the heartbeat. They read their meters just before the
+slice opens and just after the last client has ended, so the heartbeat is one more meter, which
+starts at the first reading and stops at the second.
 """
 
 from __future__ import annotations
@@ -28,20 +29,18 @@ from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 if TYPE_CHECKING:
     from bench.worker.clients.slice import TaskRunner, ThreadRunner
 
-
 IDLE_S: Final = 0.05
-"""How long it beats before the clients begin."""
-
+"""How long the heartbeat runs before the clients begin."""
 
 _now_ns = time.perf_counter_ns
 
 
 class Beats:
-    """The beats of one grid: due every period after the beginning, and how late each of them came.
+    """The lateness of beats that are due every period after the beginning.
 
-    Whatever lies between a beat that is due and the moment that sees it counts for every beat that
-    fell due meanwhile, with its own lateness: a loop blocked for 50 ms has 50 late beats, from
-    50 ms down. One late beat in their place would hide the other 49 (coordinated omission).
+    All beats that fell due while the loop was blocked count, each with its own lateness: a loop
+    blocked for 50 ms has 50 late beats, from 50 ms down. A single late beat in their place would
+    hide the other 49 (coordinated omission).
     """
 
     def __init__(self) -> None:
@@ -49,12 +48,12 @@ class Beats:
         self._due_ns: int | None = None
 
     def begin(self, now_ns: int) -> int:
-        """The grid is anchored now; when its first beat is due."""
+        """Starts the beats. Returns when the first is due."""
         self._due_ns = now_ns + PERIOD_NS
         return self._due_ns
 
     def came(self, now_ns: int, end_ns: int | None = None) -> None:
-        """All beats that are due by now have come now; none is due after ``end_ns``."""
+        """Records that all beats that are due by now came now. None is due after ``end_ns``."""
         if self._due_ns is None:
             return
         last_ns = now_ns if end_ns is None else min(now_ns, end_ns)
@@ -64,7 +63,7 @@ class Beats:
 
 
 class Heartbeat(ABC):
-    """Beats from ``start`` to ``stop``; a context manager, which ends it on every path."""
+    """Beats from `start` to `stop`. A context manager, which stops it on every path."""
 
     def __init__(self) -> None:
         from bench.worker.clients.timers import BeatTimer
@@ -77,7 +76,7 @@ class Heartbeat(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """No beat is due after this; those that were are counted, however late. May be repeated."""
+        """Ends the beats. Those that are due already still count. May be called again."""
 
     def __enter__(self) -> Heartbeat:
         return self
@@ -90,7 +89,7 @@ class Heartbeat(ABC):
 
 
 class LoopHeartbeat(Heartbeat):
-    """On the running event loop, as one more of its descriptors."""
+    """A heartbeat on the running event loop, as one more descriptor that the loop watches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +106,7 @@ class LoopHeartbeat(Heartbeat):
 
 
 class ThreadHeartbeat(Heartbeat):
-    """On a thread of its own, which needs the interpreter lock for every beat."""
+    """A heartbeat on a thread of its own, which needs the interpreter lock for every beat."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +120,7 @@ class ThreadHeartbeat(Heartbeat):
             while self._end_ns is None:
                 self._timer.wait()
                 self.beats.came(_now_ns(), self._end_ns)
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever stops it
+        except BaseException as error:  # noqa: BLE001 - raised again by `stop`
             self._error = error
 
     def stop(self) -> None:
@@ -130,14 +129,14 @@ class ThreadHeartbeat(Heartbeat):
             self._end_ns = _now_ns()
             self._timer.arm(self._end_ns, PERIOD_NS)
             self._thread.join()
-            # One that fell due just before the end may have come to a thread that did not see it.
+            # The thread may have ended before it saw a beat that was due just before the end.
             self.beats.came(_now_ns(), self._end_ns)
         if self._error is not None:
             raise self._error
 
 
 class _SliceOf:
-    """A meter that starts its heartbeat when it is first read, and stops it when it is next."""
+    """A meter that starts a heartbeat at its first reading and stops it at the second."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
@@ -156,7 +155,7 @@ class _SliceOf:
 
 
 def with_heartbeat_thread(run: ThreadRunner) -> ThreadRunner:
-    """The same slice with a heartbeat beside it, on a thread; series `LATE` and `IDLE_LATE`."""
+    """Adds a heartbeat on a thread to a loop, and the series `LATE` and `IDLE_LATE`."""
 
     def run_slice(
         work: Work[bytes], clients: int, seconds: float, meters: Sequence[Meter]
@@ -172,7 +171,7 @@ def with_heartbeat_thread(run: ThreadRunner) -> ThreadRunner:
 
 
 def with_heartbeat(run: TaskRunner, kind: str) -> TaskRunner:
-    """The same with a heartbeat of that kind beside tasks: on their loop, or on a thread."""
+    """Adds a heartbeat to a loop of tasks: on their event loop or on a thread, by its kind."""
     new_heartbeat = ThreadHeartbeat if kind == HEARTBEAT_THREAD else LoopHeartbeat
 
     async def run_slice(
@@ -189,6 +188,6 @@ def with_heartbeat(run: TaskRunner, kind: str) -> TaskRunner:
 
 
 def _with_beats(outcome: SliceOutcome, idle: Heartbeat, heartbeat: Heartbeat) -> SliceOutcome:
-    """The outcome with the series of both, and without what the heartbeat used as a meter."""
+    """The outcome with the series of both heartbeats, and without the reading of the meter."""
     late = {LATE: heartbeat.beats.late_ns, IDLE_LATE: idle.beats.late_ns}
     return replace(outcome, used=outcome.used[:-1], series={**outcome.series, **late})

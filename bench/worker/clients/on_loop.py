@@ -1,7 +1,7 @@
 """Clients of a sync manager that are tasks on an event loop, as in a server that is half ported.
 
-Standard library only. The closed loop is that of ``clients.run_tasks``: only the call is another
-one. It either blocks the loop until its page is there, or goes to a thread of the loop's executor.
+Standard library only. The loop is `closed_loop.run_tasks` with a different call, which either
+blocks the event loop until the page is there, or runs on a thread of the event loop's executor.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 def executor_threads() -> int:
-    """How many redos `to_thread` can have in flight: the threads of asyncio's own executor."""
+    """The number of threads of asyncio's own executor, which limits the redos in flight."""
     return min(32, (os.cpu_count() or 1) + 4)
 
 
 def on_loop(run: TaskRunner, *, to_thread: bool) -> ThreadRunner:
-    """A loop for tasks as one for a sync manager: called in a thread, it runs an event loop.
+    """Makes a loop for tasks into one for a sync manager, which runs an event loop of its own.
 
-    ``to_thread``: each call by asyncio.to_thread, on as many threads as asyncio's own executor has;
-    they are there before the slice begins, as those of ``run_threads`` are.
+    ``to_thread``: whether each call goes through asyncio.to_thread, on as many threads as asyncio's
+    own executor has. The threads are started before the slice begins, as in `run_threads`.
     """
 
     def run_slice(
@@ -45,7 +45,7 @@ def on_loop(run: TaskRunner, *, to_thread: bool) -> ThreadRunner:
             return await run(awaited, clients, seconds, meters)
 
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            return runner.run(slice_())  # and closing it joins the executor's threads
+            return runner.run(slice_())  # closing the runner joins the executor's threads
 
     return run_slice
 
@@ -62,8 +62,9 @@ def _in_thread(call: Callable[[], bytes]) -> Callable[[], Awaitable[bytes]]:
 
 
 async def _start_executor() -> None:
-    """Gives the loop an executor, all of whose threads are running."""
+    """Gives the loop an executor whose threads are all running."""
     threads = executor_threads()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads))
-    everybody = threading.Barrier(threads)  # no thread is free for a second of these
-    await asyncio.gather(*(asyncio.to_thread(everybody.wait) for _ in range(threads)))
+    # An executor starts a thread only when no other is idle. A barrier keeps all of them busy.
+    all_started = threading.Barrier(threads)
+    await asyncio.gather(*(asyncio.to_thread(all_started.wait) for _ in range(threads)))

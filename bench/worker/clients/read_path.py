@@ -1,7 +1,7 @@
-"""The read path in front of a redo: the data that clients hold, and who is past which point.
+"""The read path in front of a redo: the data that clients hold, and how many are past which point.
 
-Of one slice each. The loops are in ``clients_admission``. Standard library only. All of it may be
-used by many threads at once.
+Everything here belongs to one slice, and is thread-safe. The loops are in
+`bench.worker.clients.reads`. Standard library only.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ class OverBudgetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReadPath:
-    """How a page is read. ``data_bytes`` are collected for each redo, a ``download_share`` of them
-    after ``download_s``; all clients together hold ``budget_bytes`` at most (0: no limit)."""
+    """How a page is read.
+
+    Each read collects ``data_bytes`` for its redo; a ``download_share`` of the reads waits
+    ``download_s`` first. All clients together may hold ``budget_bytes`` (0: no limit).
+    """
 
     admission: Admission
     data_bytes: int
@@ -52,9 +55,10 @@ class ReadPath:
 
 
 class Point:
-    """A point of the path: how many clients are past it, the most at once, and for how long none.
+    """A point of the path. It measures how many clients are past it, and for how long none is.
 
-    A context manager: a client is past the point within it.
+    A context manager: a client is past the point while it is inside. ``peak``: the most clients at
+    the same time.
     """
 
     def __init__(self, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
@@ -66,18 +70,19 @@ class Point:
         self.peak = 0
 
     def opens(self, at_ns: int) -> None:
-        """Nobody can be past the point before."""
+        """Starts measuring. Before, no client can be past the point."""
         self._nobody_since_ns = at_ns
 
     def nobody_ns(self, until_ns: int) -> int:
-        """For how long nobody was past it, from when it opened on; nobody is now."""
+        """For how long no client was past it since it opened. Call it when no client is."""
         return self._nobody_ns + until_ns - self._nobody_since_ns
 
     def __enter__(self) -> None:
         at_ns = self._now_ns()
         with self._lock:
             if self._inside == 0:
-                # The clock is read outside of the lock: the last to leave may have read it later.
+                # The clock is read outside the lock, so the last client to leave may have read a
+                # later time than this one.
                 self._nobody_ns += max(0, at_ns - self._nobody_since_ns)
             self._inside += 1
             self.peak = max(self.peak, self._inside)

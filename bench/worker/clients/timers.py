@@ -1,11 +1,11 @@
-"""Timers that are as precise as the kernel's: for sleeping threads, waiting tasks and heartbeats.
+"""Timers as precise as the kernel's, for sleeping threads, waiting tasks and heartbeats.
 
-Threads sleep, and need a small timer slack for it. asyncio rounds its timers up to a millisecond,
-as epoll takes nothing finer, which would count against every manager on a loop: tasks and
-heartbeats wait for a timerfd (timerfd_create(2)) instead.
+Threads sleep, for which they need a small timer slack. asyncio rounds its timers up to a
+millisecond, the unit of epoll, which would make every manager on a loop look late. So tasks and
+heartbeats wait for a timerfd (timerfd_create(2)).
 
-Standard library only; Linux only. Only workers that have an open loop or a heartbeat import this
-module, so that no other worker loads ctypes. (``os`` has these calls from Python 3.13 on.)
+Standard library only; Linux only. Only workers with an open loop or a heartbeat import this module,
+so that no other worker loads ctypes. (``os`` has these calls from Python 3.13 on.)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _TimerSpec(ctypes.Structure):
 
 @contextlib.contextmanager
 def precise_sleep() -> Iterator[None]:
-    """Threads started inside sleep with a slack of 1 ns; the usual slack is 50 us."""
+    """Threads that are started inside sleep with a slack of 1 ns. The usual slack is 50 us."""
     usual_ns = _checked(_libc.prctl(_PR_GET_TIMERSLACK, 0, 0, 0, 0), "prctl")
     _set_slack_ns(1)
     try:
@@ -49,7 +49,7 @@ def precise_sleep() -> Iterator[None]:
 class Pacer:
     """Wakes the tasks of one event loop, each at its time.
 
-    A context manager; no task may wait any more when it is left.
+    A context manager. No task may still wait when it is left.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -60,7 +60,7 @@ class Pacer:
         loop.add_reader(self._timer, self._wake)
 
     async def until(self, due_ns: int) -> None:
-        """Returns at or after that time (perf_counter_ns). Call it in the order of times."""
+        """Returns at or after that time (perf_counter_ns). Times must ascend from call to call."""
         woken = self._loop.create_future()
         self._waiting.append((due_ns, woken))
         if len(self._waiting) == 1:
@@ -74,7 +74,8 @@ class Pacer:
             _, woken = waiting.popleft()
             if not woken.done():  # its task may have been cancelled
                 woken.set_result(None)
-        # Setting the timer, even to 0, also makes it unreadable until it is due.
+        # Setting the timer, even to 0, also makes its descriptor unreadable until it is due, so
+        # that the loop does not call this again.
         _arm(self._timer, waiting[0][0] if waiting else 0)
 
     def __enter__(self) -> Pacer:
@@ -89,15 +90,15 @@ class BeatTimer:
     """The timer of a heartbeat: its descriptor ``fd`` becomes readable at every beat."""
 
     def __init__(self) -> None:
-        """The timer is not armed. Raises OSError."""
+        """Makes the timer without arming it. Raises OSError."""
         self.fd: int = _timer(os.O_CLOEXEC)
 
     def arm(self, first_ns: int, period_ns: int) -> None:
-        """Beats at that time (perf_counter_ns), at once if it is past, and each period later."""
+        """Sets the first beat (perf_counter_ns; at once if that is past) and the period."""
         _arm(self.fd, first_ns, period_ns)
 
     def wait(self) -> None:
-        """Blocks until the next beat, and consumes it. Releases the interpreter lock meanwhile."""
+        """Blocks until the next beat and consumes it. It releases the interpreter lock."""
         os.read(self.fd, 8)
 
     def close(self) -> None:
@@ -113,7 +114,7 @@ def _timer(flags: int) -> int:
 
 
 def _arm(timer: int, first_ns: int, period_ns: int = 0) -> None:
-    """Sets the timer to that time (perf_counter_ns); a time of 0 stops it."""
+    """Sets the timer to that time (perf_counter_ns). A time of 0 stops it."""
     spec = _TimerSpec(*divmod(period_ns, _NS_PER_S), *divmod(first_ns, _NS_PER_S))
     _checked(
         _libc.timerfd_settime(timer, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None),

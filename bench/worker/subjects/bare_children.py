@@ -1,6 +1,7 @@
-"""Children without a manager: launched, used or failed, killed and reaped.
+"""Children without a manager: launches, uses, kills and reaps them.
 
-Standard library and walredo only. Here is what the managers do *not* do: reaping in the background.
+Standard library and walredo only. Reaping in the background, which the managers do not do, is here
+for comparison.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from walredo.child import Child
 
 
 class Unreaped:
-    """The children that were launched and are not reaped yet: never more than ``most``.
+    """The children that were launched and are not reaped yet, never more than ``most``.
 
-    ``peak``: the most there were. ``launches``, ``launch_ns``: how many, and what starting them
-    took. Children are launched by one thread and may be reaped by another.
+    ``peak``: the highest number of them. ``launches``, ``launch_ns``: the number of launches, and
+    the time they took. One thread launches children; another one may reap them.
     """
 
     def __init__(self, command: tuple[str, ...], most: int = UNREAPED_MOST) -> None:
@@ -33,7 +34,7 @@ class Unreaped:
         self.count = self.peak = self.launches = self.launch_ns = 0
 
     def launch(self) -> Child:
-        """The next child, once there is room for it. Raises LaunchError."""
+        """Launches a child, once there is room for it. Raises LaunchError."""
         self._room.acquire()
         try:
             child = Child(self._command, PIPE_BYTES)
@@ -48,7 +49,7 @@ class Unreaped:
         return child
 
     def discard(self, child: Child) -> None:
-        """Ends and reaps it."""
+        """Kills and reaps the child."""
         child.discard()
         with self._lock:
             self.count -= 1
@@ -57,23 +58,26 @@ class Unreaped:
 
 @contextlib.contextmanager
 def reaping_at_once(unreaped: Unreaped) -> Iterator[Callable[[Child], object]]:
-    """How to discard a child as the managers do: it is reaped when the call returns."""
+    """Gives a function that reaps a child before it returns, as the managers do."""
     yield unreaped.discard
 
 
 @contextlib.contextmanager
 def reaping_in_background(unreaped: Unreaped) -> Iterator[Callable[[Child], object]]:
-    """How to hand a child to a thread that reaps it; all are reaped when the context is left."""
+    """Gives a function that hands a child to a thread that reaps it.
+
+    All children are reaped when the context is left.
+    """
     handed_over: list[Future[None]] = []
     with ThreadPoolExecutor(1, "reaper") as reaper:
         yield lambda child: handed_over.append(reaper.submit(unreaped.discard, child))
-    for one in handed_over:
-        one.result()  # raises what went wrong
+    for reaped in handed_over:
+        reaped.result()  # raises the thread's error, if there was one
 
 
 def await_failure(child: Child, timeout_s: float) -> None:
-    """Returns once the child has closed its output. Raises SubjectError if it does anything else,
-    or nothing in that time."""
+    """Returns once the child has closed its output. Raises SubjectError if it answers, or does
+    nothing in that time."""
     if not _wait_for(child.stdout, select.POLLIN, time.monotonic() + timeout_s):
         raise SubjectError(f"child {child.pid} was to fail and does nothing")
     if os.read(child.stdout, PAGE_SIZE):
@@ -81,7 +85,7 @@ def await_failure(child: Child, timeout_s: float) -> None:
 
 
 def ask(child: Child, message: bytes, timeout_s: float) -> bytes:
-    """The page that a child answers. Raises SubjectError, OSError if its input is gone."""
+    """Sends a message and returns the page. Raises SubjectError, OSError if the input is closed."""
     until_s = time.monotonic() + timeout_s
     unsent = memoryview(message)
     while unsent:
@@ -100,7 +104,7 @@ def ask(child: Child, message: bytes, timeout_s: float) -> bytes:
 
 
 def _wait_for(fd: int, event: int, until_s: float) -> bool:
-    """Whether that came before then (time.monotonic)."""
+    """Whether the event came before that time (time.monotonic)."""
     ready = select.poll()
     ready.register(fd, event)
     return bool(ready.poll(max(0.0, until_s - time.monotonic()) * 1000))

@@ -13,7 +13,7 @@ from bench.worker.subjects.subject import PIPE_BYTES, Fact, SubjectError
 
 
 class FloorSubject:
-    """The C floor: its program is the manager and its clients in one (see pipe_floor.c)."""
+    """The C floor. ``meters``: its process and its child's."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         assert spec.floor_program is not None
@@ -55,9 +55,9 @@ class FloorSubject:
         return {}
 
     def close(self) -> None:
-        # End of input is its signal to end its child and itself.
+        # At the end of its input the program ends its child and itself.
         assert self._process.stdin and self._process.stdout
-        with contextlib.suppress(BrokenPipeError):  # it has ended, with a command not taken
+        with contextlib.suppress(BrokenPipeError):  # it ended before it read its last command
             self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()

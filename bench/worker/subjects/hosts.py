@@ -1,7 +1,7 @@
-"""Managers, one after another, with their clients: what the scenarios need of each kind.
+"""Hosts of managers with their clients, for the scenarios: a class for each kind of manager.
 
-Standard library and walredo only. A host has one manager at a time; what is done to it, and what is
-a sample, is the scenario's.
+Standard library and walredo only. A host has one manager at a time. The scenario decides what is
+done to the manager, and what a sample is.
 """
 
 from __future__ import annotations
@@ -31,47 +31,49 @@ from walredo import (
 )
 
 _DOOMED = RedoRequest(BufferTag(0, 1663, 5, 16384, 0), ())
-"""For a child that fails whatever it is asked."""
+"""A request for a child that always fails."""
 
 _now_ns = time.perf_counter_ns
 
 
 class Host:
-    """A manager and its clients, from ``begin`` to ``end``; then the next one."""
+    """Runs a manager and its clients from `begin` to `end`, then the next manager."""
 
     kind: ClassVar[ManagerKind]
 
     def __init__(self, spec: WorkerSpec) -> None:
         self.config = config_of(spec, self.kind)
-        """What its managers are made from, unless the scenario needs another."""
+        """The configuration of its managers, unless the scenario passes another one."""
         self._clients, self._is_ping = spec.clients, spec.ping
         self._requests, self._pages = requests_of(spec), pages_of(spec)
-        self._manager: Any = None  # of that kind, or None
+        self._manager: Any = None  # a manager of ``kind``, or None
 
     @property
     def child_pid(self) -> int | None:
-        """Of the manager's child, if there are both."""
+        """The pid of the manager's child; None without a manager or without a child."""
         pid: int | None = None if self._manager is None else self._manager.child_pid
         return pid
 
     def begin(self, config: ManagerConfig) -> None:
-        """A new manager. It has no child."""
+        """Makes a new manager, which has no child yet."""
         self._manager = create_manager(config)
 
     def at_once(self, begin: Callable[[], object]) -> Episode:
-        """All clients call once: see ``clients_at_once``."""
+        """Lets all clients call once (`bench.worker.clients.at_once`)."""
         raise NotImplementedError
 
     def fail_until(self, until_ns: int) -> list[int]:
-        """One client's redos without retries, of which each fails: what each took, in ns, up to
-        the first that ends past that time (perf_counter_ns). Raises SubjectError."""
+        """One client redoes without retries until that time (perf_counter_ns); each redo fails.
+
+        Returns how long each took, in ns. Raises SubjectError if a redo succeeds.
+        """
         raise NotImplementedError
 
     def status(self) -> ManagerStatus:
         raise NotImplementedError
 
     def end(self) -> None:
-        """Shuts the manager down, if there is one: no child of it is left."""
+        """Shuts the manager down, if there is one. None of its children is left."""
         raise NotImplementedError
 
     def facts(self) -> Mapping[str, Fact]:
@@ -81,7 +83,7 @@ class Host:
         self.end()
 
     def _work(self) -> Work[Any]:
-        """What clients call, anew for each manager."""
+        """The calls of the clients, which are new for each manager."""
         redo = self._manager.request_redo
         redos = [partial(redo, request) for request in self._requests]
         return Work([self._manager.ping] if self._is_ping else redos, self._pages)
@@ -165,7 +167,7 @@ class AsyncHost(Host):
 
 
 def host_of(spec: WorkerSpec) -> Host:
-    """The host of the manager that is asked for."""
+    """The host for the case's kind of manager."""
     return SyncHost(spec) if spec.manager == "sync" else AsyncHost(spec)
 
 

@@ -129,7 +129,7 @@ class AsyncSubject:
 
 
 class StreamsSubject(AsyncSubject):
-    """The yardstick manager in the place of the async one."""
+    """The simple manager `StreamsManager` in place of the async manager."""
 
     def counters(self) -> Mapping[str, int]:
         found = super().counters()
@@ -156,12 +156,11 @@ COUNTERS: Final = (
 )
 """Fields of a status that are reported as they are."""
 
-
 KNOWN_TO_STREAMS = ("redos", "in_flight_peak", "launches", "kills")
 
 
 def config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
-    """What a manager of the case is made from."""
+    """The configuration of the case's managers."""
     return ManagerConfig(
         child_command=spec.child_command,
         kind=kind,
@@ -178,7 +177,7 @@ def manager_of(spec: WorkerSpec, kind: type[AnyManager], name: ManagerKind) -> A
 
 
 def child_pid_of(status: ManagerStatus, kind: ManagerKind) -> int:
-    """The pid, after a look at whether the manager is what was asked for."""
+    """The pid of the child. Raises SubjectError if the manager is not of the kind asked for."""
     if status.kind is not kind or status.pid is None:
         raise SubjectError(f"asked for a {kind} manager with a child, got {status}")
     return status.pid

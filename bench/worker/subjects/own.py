@@ -1,4 +1,4 @@
-"""A manager of the user's as a subject, sync or async as its redos are."""
+"""A manager of the user as a subject, sync or async."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _BY_CAUSE: Final = ("errors", "kills")
 
 
 def own_subject(spec: WorkerSpec) -> OwnSyncSubject | OwnAsyncSubject:
-    """The subject of such a manager. Raises OwnManagerError."""
+    """Makes the user's manager and its subject. Raises OwnManagerError."""
     manager = load_manager(spec.manager, spec.manager_path, config_of(spec, ManagerKind.SYNC))
     return (OwnAsyncSubject if is_async(manager) else OwnSyncSubject)(spec, manager)
 
 
 class OwnSyncSubject(SyncSubject):
-    """It in the place of the sync manager."""
+    """The user's manager in place of the sync manager."""
 
     def __init__(self, spec: WorkerSpec, manager: Any) -> None:
         self._own = manager
@@ -42,7 +42,7 @@ class OwnSyncSubject(SyncSubject):
 
 
 class OwnAsyncSubject(AsyncSubject):
-    """It in the place of the async one, on asyncio's own event loop."""
+    """The user's manager in place of the async manager, on asyncio's own event loop."""
 
     def __init__(self, spec: WorkerSpec, manager: Any) -> None:
         self._own = manager
@@ -75,7 +75,7 @@ def _pid_of(manager: Any) -> int:
 
 
 def _counters(status: Any) -> dict[str, int]:
-    """Those that the status has; errors and kills may be by cause, then they are added up."""
+    """The counters that the status has. Errors and kills by cause are added up."""
     given = {name: getattr(status, name, None) for name in (*COUNTERS, *_BY_CAUSE)}
     for name in _BY_CAUSE:
         by_cause = given[name]

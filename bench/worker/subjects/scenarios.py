@@ -1,8 +1,8 @@
-"""The life of children as subjects: cold starts, relaunches, reaping, storms of launches.
+"""Launching and ending children as subjects: cold starts, relaunches, reaping, storms of launches.
 
-Standard library and walredo only. A slice is as many episodes as begin within its time, one at
-least. What stands between two episodes (a shutdown, threads that start) is in no sample; the CPU
-time of a slice is that of all of it.
+Standard library and walredo only. A slice is as many episodes as begin within its time, at least
+one. The time between two episodes (a shutdown, the start of threads) is in no sample; the CPU time
+of a slice includes it.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from bench.worker.subjects.subject import Fact, Subject, SubjectError
 from walredo import BufferTag, ManagerStatus, RedoRequest, WalRecord
 
 FAILS: Final = ("--fault", "fail-to-start")
-"""What makes a child fail (fake_redo_child/PROTOCOL.md): it ends before it reads anything."""
+"""Options with which a child ends before it reads anything (fake_redo_child/PROTOCOL.md)."""
 
 NO_BACK_OFF: Final = 1 << 62
-"""Failures in a row before a manager holds launches back: more than there can be."""
+"""More failures in a row than there can be, so that a manager never delays a launch."""
 
 _FILLS_BUFFER = RedoRequest(BufferTag(0, 1663, 5, 16384, 0), (WalRecord(1, bytes(1 << 20)),))
-"""Makes a child touch all of the memory that it reads its input into."""
+"""Makes a child touch all of the memory of its input buffer."""
 
 _now_ns = time.perf_counter_ns
 
 
 class _Scenario:
-    """What all scenarios have: the loop over episodes, and counters over whatever they began."""
+    """The base of all scenarios: the loop over episodes, and the sums of the counters."""
 
     def __init__(self) -> None:
         self.meters: tuple[Meter, Meter] = (
@@ -65,7 +65,7 @@ class _Scenario:
 
     @property
     def child_pids(self) -> tuple[int, ...]:
-        """None where no child is left between two episodes."""
+        """Empty if no child is left between two episodes."""
         return ()
 
     def run_slice(self, seconds: float) -> SliceOutcome:
@@ -82,10 +82,10 @@ class _Scenario:
         return self._facts
 
     def close(self) -> None:
-        """No child outlives its slice."""
+        """Does nothing, since no child outlives its slice."""
 
     def _episodes(self, until_ns: int, counts: dict[str, int]) -> list[Episode]:
-        """The samples of a slice that is to end then; ``counts`` takes what else it found."""
+        """The samples of a slice until that time. Adds further measurements to ``counts``."""
         raise NotImplementedError
 
     def _repeated(self, until_ns: int, episode: Callable[[], Episode]) -> list[Episode]:
@@ -95,7 +95,7 @@ class _Scenario:
         return episodes
 
     def _add(self, counters: Mapping[str, int]) -> None:
-        """Sums, but of a peak."""
+        """Adds counters to the sums. Of the peaks the highest is kept."""
         peak = max(self._counters["in_flight_peak"], counters["in_flight_peak"])
         self._counters.update(counters)
         self._counters["in_flight_peak"] = peak
@@ -105,7 +105,7 @@ class _Scenario:
 
 
 class _OfManagers(_Scenario):
-    """A scenario with a manager, or one after another."""
+    """A scenario with managers, one at a time."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__()
@@ -120,13 +120,13 @@ class _OfManagers(_Scenario):
         self._host.close()
 
     def _note(self, status: ManagerStatus) -> None:
-        """Takes what a manager was and has counted, before it is forgotten."""
+        """Adds the counters and facts of a manager that is about to be replaced."""
         self._add(counters_of(status))
         self._facts = {**facts_of(status), **self._host.facts()}
 
 
 class ColdStarts(_OfManagers):
-    """A new manager, N clients, one child for all of them, shut down."""
+    """Each episode makes a manager, whose N clients share one child, and shuts it down."""
 
     def _episodes(self, until_ns: int, counts: dict[str, int]) -> list[Episode]:
         return self._repeated(until_ns, lambda: self._episode(counts))
@@ -147,7 +147,7 @@ class ColdStarts(_OfManagers):
 
 
 class Relaunches(_OfManagers):
-    """One manager whose idle child is killed again and again, just before N clients call."""
+    """One manager, whose idle child is killed again and again, just before N clients call."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__(spec)
@@ -184,7 +184,7 @@ class Relaunches(_OfManagers):
 
 
 class ManagerStorms(_OfManagers):
-    """A new manager for each slice, and a client whose redos all fail, since each child does."""
+    """A new manager for each slice, with a client whose redos all fail because each child fails."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__(spec)
@@ -211,8 +211,10 @@ class ManagerStorms(_OfManagers):
 
 
 class BareStorms(_Scenario):
-    """A manager's order without the manager: launch, failure, reaping, next launch; or the reaping
-    left to another thread."""
+    """The steps of a manager without the manager: launch, failure, reaping, next launch.
+
+    Or the reaping is left to another thread.
+    """
 
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__()
@@ -241,7 +243,7 @@ class BareStorms(_Scenario):
 
 
 class Reaps(_Scenario):
-    """Children that have answered, killed and reaped: what that takes of who waits for it."""
+    """Kills and reaps children that have answered. A sample is the time of both."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__()
@@ -287,6 +289,5 @@ _SCENARIOS: Final[Mapping[str, Callable[[WorkerSpec], Subject]]] = {
 
 
 def open_scenario(spec: WorkerSpec) -> Subject:
-    """The subject of a case that is not a redo after another. A child is there only where the
-    scenario begins with one."""
+    """The subject of a scenario. It has a child only if the scenario begins with one."""
     return _SCENARIOS[spec.scenario](spec)

@@ -1,7 +1,7 @@
-"""What a worker measures, behind one interface; and what every kind of it is made from.
+"""The interface of everything that a worker measures, and the parts that all kinds share.
 
-Standard library and walredo only. A subject is opened once, gives slices, reports, and is closed;
-after ``close`` no process is left.
+Standard library and walredo only. A subject is opened once, measures slices, reports, and is
+closed. After ``close`` no process is left.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from walredo import PAGE_SIZE, RedoRequest, parse_requests
 Fact = str | int | float
 
 PIPE_BYTES: Final = 1024 * 1024
-"""Asked for by the floor too: it is to meet the same pipes as the managers."""
+"""The floor asks for the same size, so that it has the same pipes as the managers."""
 
 TENANT_PIPE_BYTES: Final = 64 * 1024
-"""Asked for where each client has a manager of its own: what the kernel gives by itself, and enough
-for the one redo that is in flight. With PIPE_BYTES an ordinary user would reach the bound of all
-of a user's pipes (/proc/sys/fs/pipe-user-pages-soft, 64 MiB) at some 30 managers, and the knee
-would be that of the pipes."""
+"""For managers that have one client each: the kernel's default, and enough for the one redo that is
+in flight. With PIPE_BYTES an ordinary user would reach the limit of all of a user's pipes
+(/proc/sys/fs/pipe-user-pages-soft, 64 MiB) at some 30 managers, and the knee would be that of the
+pipes."""
 
 
 class SubjectError(Exception):
-    """The subject is not what was asked for, or does not do what it must."""
+    """The subject is not of the kind that was asked for, or does not work as it must."""
 
 
 class Subject(Protocol):
-    """One thing under test. ``meters`` (manager, and its children if it has any) and ``child_pids``
-    (of the first child of each manager) hold after opening."""
+    """Something that a worker measures.
+
+    ``meters``: of the manager, and of its children if it has any. ``child_pids``: of the first
+    child of each manager. Both are valid once the subject is open.
+    """
 
     @property
     def child_pids(self) -> tuple[int, ...]: ...
@@ -44,10 +47,10 @@ class Subject(Protocol):
     def run_slice(self, seconds: float) -> SliceOutcome: ...
 
     def counters(self) -> Mapping[str, int]:
-        """The manager's counters since it was opened; empty if it keeps none."""
+        """The manager's counters since it was opened; empty if it has none."""
 
     def facts(self) -> Mapping[str, Fact]:
-        """What a result should say of it."""
+        """Facts for the metadata of the result."""
 
     def close(self) -> None: ...
 
@@ -67,8 +70,8 @@ def pages_of(spec: WorkerSpec) -> list[bytes]:
 class AnyPage(bytes):
     """Equal to any bytes of its length: the page of a child whose pages are not known.
 
-    The loops that are measured compare with it as with any page: ``page != pages[index]`` asks
-    here first, since this is a subclass of what it is compared with.
+    The loops compare it like any other page. In ``page != pages[index]`` Python calls the method of
+    this class first, since it is a subclass of the other operand's class.
     """
 
     __slots__ = ()

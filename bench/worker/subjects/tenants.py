@@ -1,8 +1,8 @@
-"""Many managers as one subject: a manager with its own child for each client, in one process.
+"""Many managers as one subject: each client has a manager and a child of its own, in one process.
 
-Client c calls manager c only. Sync: N managers and a thread per client. Async: N managers on one
-event loop. All children are launched, and have answered, before the subject is open; on every path
-out of here all of them are ended, also where one of them cannot be launched.
+Client c only calls manager c. Sync: N managers and a thread per client. Async: N managers on one
+event loop. Once the subject is open, all children have been launched and have answered. All of them
+are ended on every path, also if one of them cannot be launched.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SyncTenantsSubject:
         self._managers = [
             manager_of(spec, SyncRedoManager, ManagerKind.SYNC) for _ in range(spec.clients)
         ]
-        self._work = _work(spec, [(one.ping, one.request_redo) for one in self._managers])
+        self._work = _work(spec, [(each.ping, each.request_redo) for each in self._managers])
         try:
             with ThreadPoolExecutor(LAUNCHES_AT_ONCE) as launchers:
                 list(launchers.map(SyncRedoManager.ping, self._managers))
@@ -68,9 +68,9 @@ class SyncTenantsSubject:
         return _facts(self._statuses())
 
     def close(self) -> None:
-        with contextlib.ExitStack() as each:  # goes on where one raises
+        with contextlib.ExitStack() as stack:  # calls all of them, even if one raises
             for manager in self._managers:
-                each.callback(manager.shutdown)
+                stack.callback(manager.shutdown)
 
     def _statuses(self) -> list[ManagerStatus]:
         return [manager.status() for manager in self._managers]
@@ -86,7 +86,7 @@ class AsyncTenantsSubject:
         new_loop, self._loop_version = loop_of(spec)
         self._managers = [self._new_manager(spec) for _ in range(spec.clients)]
         self._work: Work[Awaitable[bytes]] = _work(
-            spec, [(one.ping, one.request_redo) for one in self._managers]
+            spec, [(each.ping, each.request_redo) for each in self._managers]
         )
         self._runner = asyncio.Runner(loop_factory=new_loop)
         try:
@@ -145,7 +145,7 @@ class AsyncTenantsSubject:
 
 
 class StreamsTenantsSubject(AsyncTenantsSubject):
-    """The yardstick manager in the place of the async one."""
+    """The simple manager `StreamsManager` in place of the async manager."""
 
     def counters(self) -> Mapping[str, int]:
         found = super().counters()
@@ -159,7 +159,7 @@ def _work(
     spec: WorkerSpec,
     managers: Sequence[tuple[Callable[[], Answer], Callable[[RedoRequest], Answer]]],
 ) -> Work[Answer]:
-    """What each client is to call: the ping and the redo of its own manager."""
+    """The calls of each client: the ping or the redos of its own manager."""
     requests = [] if spec.ping else requests_of(spec)
     by_client: list[list[Callable[[], Answer]]] = [
         [ping] if spec.ping else [partial(redo, request) for request in requests]
@@ -171,7 +171,7 @@ def _work(
 def _meters(
     managers: Sequence[SyncRedoManager | AsyncRedoManager | StreamsManager],
 ) -> tuple[Meter, Meter]:
-    """This process, and the sum of the children that the managers have now or had before."""
+    """The meter of this process, and that of all children that the managers have or had."""
 
     def pids() -> list[int]:
         found = (manager.child_pid for manager in managers)
@@ -185,17 +185,20 @@ def _child_pids(statuses: Sequence[ManagerStatus], kind: ManagerKind) -> tuple[i
 
 
 def _counters(statuses: Sequence[ManagerStatus]) -> dict[str, int]:
-    """The sums over the managers. Of the peaks the highest: they were not at the same moment."""
-    each = [counters_of(status) for status in statuses]
-    return {name: (max if name == _PEAK else sum)(one[name] for one in each) for name in each[0]}
+    """The sums over the managers. Of the peaks, which were at different times, the highest."""
+    found = [counters_of(status) for status in statuses]
+    return {
+        name: (max if name == _PEAK else sum)(counters[name] for counters in found)
+        for name in found[0]
+    }
 
 
 def _facts(statuses: Sequence[ManagerStatus]) -> dict[str, Fact]:
-    """Those of the first manager; the pipes are the smallest that any of them got."""
-    each = [facts_of(status) for status in statuses]
+    """The facts of the first manager, but with the smallest pipes that any manager got."""
+    found = [facts_of(status) for status in statuses]
     smallest = {
-        name: min(int(one[name]) for one in each)
+        name: min(int(facts[name]) for facts in found)
         for name in _PIPES
-        if all(name in one for one in each)
+        if all(name in facts for facts in found)
     }
-    return {**each[0], **smallest}
+    return {**found[0], **smallest}
