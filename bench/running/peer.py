@@ -91,28 +91,22 @@ class _Call:
     def _output_of(self, command: tuple[str, ...], stderr: IO[bytes]) -> bytes:
         """What the command prints. Raises RunFailedError unless it ends well and in time."""
         process = start_group(command, stderr, subprocess.DEVNULL)
-        try:
-            output = self._read_output(process, stderr)
-            how = how_it_ends(process)
-            if process.returncode != 0:
-                raise failed(f"the peer {how}", stderr)
-            return output
-        finally:
-            end_group(process)
-            assert process.stdout
-            process.stdout.close()
-
-    def _read_output(self, process: subprocess.Popen[bytes], stderr: IO[bytes]) -> bytes:
         output = b""
         try:
             while data := next_output(process, self._deadline_s):
                 output += data
                 if len(output) > _MOST_OUTPUT_BYTES:
                     raise failed("the peer talks nonsense (more than one line)", stderr)
+            how = how_it_ends(process)
+            if process.returncode != 0:
+                raise failed(f"the peer {how}", stderr)
         except TimeoutError:
-            raise failed(
-                f"the peer is not done within {self._timeout_s:g} s (--run-timeout-s)", stderr
-            ) from None
+            problem = f"the peer is not done within {self._timeout_s:g} s (--run-timeout-s)"
+            raise failed(problem, stderr) from None
+        finally:
+            end_group(process)
+            assert process.stdout
+            process.stdout.close()
         return output
 
     def _summary(self, output: bytes, redos: int) -> SliceSummary:

@@ -19,14 +19,12 @@ from bench.worker.subjects.manager import config_of, loop_of
 from bench.worker.subjects.subject import Fact, SubjectError, pages_of, requests_of
 from walredo import (
     GC_COMPACTION,
-    AsyncRedoManager,
     BufferTag,
     FailedAttempt,
     ManagerConfig,
     ManagerKind,
     ManagerStatus,
     RedoRequest,
-    SyncRedoManager,
     create_manager,
 )
 
@@ -70,17 +68,24 @@ class Host:
         raise NotImplementedError
 
     def status(self) -> ManagerStatus:
-        raise NotImplementedError
+        status: ManagerStatus = self._call(self._manager.status)
+        return status
 
     def end(self) -> None:
         """Shuts the manager down, if there is one. None of its children is left."""
-        raise NotImplementedError
+        if self._manager is not None:
+            self._call(self._manager.shutdown)
+            self._manager = None
 
     def facts(self) -> Mapping[str, Fact]:
         return {}
 
     def close(self) -> None:
         self.end()
+
+    def _call(self, method: Callable[[], Any]) -> Any:
+        """What a method of the manager returns, or what its coroutine does."""
+        raise NotImplementedError
 
     def _work(self) -> Work[Any]:
         """The calls of the clients, which are new for each manager."""
@@ -93,13 +98,11 @@ class SyncHost(Host):
     """The sync manager, its clients on threads."""
 
     kind = ManagerKind.SYNC
-    _manager: SyncRedoManager | None
 
     def at_once(self, begin: Callable[[], object]) -> Episode:
         return threads_at_once(self._work(), self._clients, begin)
 
     def fail_until(self, until_ns: int) -> list[int]:
-        assert self._manager is not None
         took_ns: list[int] = []
         while (before_ns := _now_ns()) < until_ns or not took_ns:
             try:
@@ -110,21 +113,14 @@ class SyncHost(Host):
                 raise _answered()
         return took_ns
 
-    def status(self) -> ManagerStatus:
-        assert self._manager is not None
-        return self._manager.status()
-
-    def end(self) -> None:
-        if self._manager is not None:
-            self._manager.shutdown()
-            self._manager = None
+    def _call(self, method: Callable[[], Any]) -> Any:
+        return method()
 
 
 class AsyncHost(Host):
     """The async manager on one event loop, its clients tasks."""
 
     kind = ManagerKind.ASYNC
-    _manager: AsyncRedoManager | None
 
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__(spec)
@@ -138,7 +134,6 @@ class AsyncHost(Host):
         return self._runner.run(self._fail_until(until_ns))
 
     async def _fail_until(self, until_ns: int) -> list[int]:
-        assert self._manager is not None
         took_ns: list[int] = []
         while (before_ns := _now_ns()) < until_ns or not took_ns:
             try:
@@ -149,21 +144,15 @@ class AsyncHost(Host):
                 raise _answered()
         return took_ns
 
-    def status(self) -> ManagerStatus:
-        assert self._manager is not None
-        return self._runner.run(self._manager.status())
-
-    def end(self) -> None:
-        if self._manager is not None:
-            self._runner.run(self._manager.shutdown())
-            self._manager = None
-
     def facts(self) -> Mapping[str, Fact]:
         return {"redo_loop": self._loop_version}
 
     def close(self) -> None:
         super().close()
         self._runner.close()
+
+    def _call(self, method: Callable[[], Any]) -> Any:
+        return self._runner.run(method())
 
 
 def host_of(spec: WorkerSpec) -> Host:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, ClassVar, Final
 
 from bench.worker.clients.choice import task_runner, thread_runner
 from bench.worker.clients.slice import SliceOutcome, Work
@@ -30,81 +30,111 @@ from bench.worker.subjects.manager import (
 from bench.worker.subjects.streams_manager import StreamsManager
 from bench.worker.subjects.subject import Fact, pages_of, requests_of
 from bench.worker.tenant_limits import LAUNCHES_AT_ONCE, make_room
-from walredo import AsyncRedoManager, ManagerKind, ManagerStatus, RedoRequest, SyncRedoManager
-
-Answer = TypeVar("Answer")
+from walredo import AsyncRedoManager, ManagerKind, ManagerStatus, SyncRedoManager
 
 _PEAK: Final = "in_flight_peak"
 _PIPES: Final = ("redo_worker_pipe_bytes_to_child", "redo_worker_pipe_bytes_from_child")
 
 
-class SyncTenantsSubject:
-    """A sync manager per client, each client on a thread."""
+class _Tenants:
+    """A manager per client. ``kind``: what the managers must report that they are."""
+
+    kind: ClassVar[ManagerKind]
 
     def __init__(self, spec: WorkerSpec) -> None:
         make_room(spec.manager, spec.clients)
         self._clients = spec.clients
-        self._run = thread_runner(spec)
-        self._managers = [
-            manager_of(spec, SyncRedoManager, ManagerKind.SYNC) for _ in range(spec.clients)
-        ]
-        self._work = _work(spec, [(each.ping, each.request_redo) for each in self._managers])
+        self._managers: list[Any] = [self._new_manager(spec) for _ in range(spec.clients)]
+        self._work: Work[Any] = _work(spec, self._managers)
         try:
-            with ThreadPoolExecutor(LAUNCHES_AT_ONCE) as launchers:
-                list(launchers.map(SyncRedoManager.ping, self._managers))
-            self.child_pids = _child_pids(self._statuses(), ManagerKind.SYNC)
+            self._launch()
+            self.child_pids = tuple(child_pid_of(each, self.kind) for each in self._statuses())
         except BaseException:
             self.close()
             raise
-        self.meters: tuple[Meter, Meter] = _meters(self._managers)
+        self.meters: tuple[Meter, Meter] = (OwnMeter(), ChildrenMeter(self._current_pids))
+
+    def counters(self) -> Mapping[str, int]:
+        """The sums over the managers. Of the peaks, which were at different times, the highest."""
+        found = [counters_of(status) for status in self._statuses()]
+        return {
+            name: (max if name == _PEAK else sum)(counters[name] for counters in found)
+            for name in found[0]
+        }
+
+    def facts(self) -> Mapping[str, Fact]:
+        """The facts of the first manager, but with the smallest pipes that any manager got."""
+        found = [facts_of(status) for status in self._statuses()]
+        smallest = {
+            name: min(int(facts[name]) for facts in found)
+            for name in _PIPES
+            if all(name in facts for facts in found)
+        }
+        return {**found[0], **smallest}
+
+    def close(self) -> None:
+        """Shuts all managers down, also if one of them raises."""
+        raise NotImplementedError
+
+    def _new_manager(self, spec: WorkerSpec) -> Any:
+        raise NotImplementedError
+
+    def _launch(self) -> None:
+        """Pings all managers, which launches their children."""
+        raise NotImplementedError
+
+    def _statuses(self) -> list[ManagerStatus]:
+        raise NotImplementedError
+
+    def _current_pids(self) -> list[int]:
+        pids = (manager.child_pid for manager in self._managers)
+        return [pid for pid in pids if pid is not None]
+
+
+class SyncTenantsSubject(_Tenants):
+    """A sync manager per client, each client on a thread."""
+
+    kind = ManagerKind.SYNC
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._run = thread_runner(spec)
+        super().__init__(spec)
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         return self._run(self._work, self._clients, seconds, self.meters)
 
-    def counters(self) -> Mapping[str, int]:
-        return _counters(self._statuses())
-
-    def facts(self) -> Mapping[str, Fact]:
-        return _facts(self._statuses())
-
     def close(self) -> None:
-        with contextlib.ExitStack() as stack:  # calls all of them, even if one raises
+        with contextlib.ExitStack() as stack:
             for manager in self._managers:
                 stack.callback(manager.shutdown)
+
+    def _new_manager(self, spec: WorkerSpec) -> SyncRedoManager:
+        return manager_of(spec, SyncRedoManager, self.kind)
+
+    def _launch(self) -> None:
+        with ThreadPoolExecutor(LAUNCHES_AT_ONCE) as launchers:
+            list(launchers.map(SyncRedoManager.ping, self._managers))
 
     def _statuses(self) -> list[ManagerStatus]:
         return [manager.status() for manager in self._managers]
 
 
-class AsyncTenantsSubject:
+class AsyncTenantsSubject(_Tenants):
     """An async manager per client, all of them and the clients on one event loop."""
 
+    kind = ManagerKind.ASYNC
+
     def __init__(self, spec: WorkerSpec) -> None:
-        make_room(spec.manager, spec.clients)
-        self._clients = spec.clients
         self._run = task_runner(spec)
         new_loop, self._loop_version = loop_of(spec)
-        self._managers = [self._new_manager(spec) for _ in range(spec.clients)]
-        self._work: Work[Awaitable[bytes]] = _work(
-            spec, [(each.ping, each.request_redo) for each in self._managers]
-        )
         self._runner = asyncio.Runner(loop_factory=new_loop)
-        try:
-            self._runner.run(self._launch())
-            self.child_pids = _child_pids(self._statuses(), ManagerKind.ASYNC)
-        except BaseException:
-            self.close()
-            raise
-        self.meters: tuple[Meter, Meter] = _meters(self._managers)
+        super().__init__(spec)
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         return self._runner.run(self._run(self._work, self._clients, seconds, self.meters))
 
-    def counters(self) -> Mapping[str, int]:
-        return _counters(self._statuses())
-
     def facts(self) -> Mapping[str, Fact]:
-        return {**_facts(self._statuses()), "redo_loop": self._loop_version}
+        return {**super().facts(), "redo_loop": self._loop_version}
 
     def close(self) -> None:
         try:
@@ -113,25 +143,22 @@ class AsyncTenantsSubject:
             self._runner.close()
 
     def _new_manager(self, spec: WorkerSpec) -> AsyncRedoManager | StreamsManager:
-        return manager_of(spec, AsyncRedoManager, ManagerKind.ASYNC)
+        return manager_of(spec, AsyncRedoManager, self.kind)
 
-    def _statuses(self) -> list[ManagerStatus]:
-        async def statuses() -> list[ManagerStatus]:
-            return [await manager.status() for manager in self._managers]
+    def _launch(self) -> None:
+        self._runner.run(self._ping_all())
 
-        return self._runner.run(statuses())
-
-    async def _launch(self) -> None:
+    async def _ping_all(self) -> None:
         at_once = asyncio.Semaphore(LAUNCHES_AT_ONCE)
 
-        async def launch(manager: AsyncRedoManager | StreamsManager) -> None:
+        async def ping(manager: AsyncRedoManager | StreamsManager) -> None:
             async with at_once:
                 await manager.ping()
 
         try:
             async with asyncio.TaskGroup() as group:
                 for manager in self._managers:
-                    group.create_task(launch(manager))
+                    group.create_task(ping(manager))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
@@ -143,6 +170,12 @@ class AsyncTenantsSubject:
             if isinstance(end, BaseException):
                 raise end
 
+    def _statuses(self) -> list[ManagerStatus]:
+        async def statuses() -> list[ManagerStatus]:
+            return [await manager.status() for manager in self._managers]
+
+        return self._runner.run(statuses())
+
 
 class StreamsTenantsSubject(AsyncTenantsSubject):
     """The simple manager `StreamsManager` in place of the async manager."""
@@ -152,53 +185,14 @@ class StreamsTenantsSubject(AsyncTenantsSubject):
         return {name: found[name] for name in KNOWN_TO_STREAMS}
 
     def _new_manager(self, spec: WorkerSpec) -> StreamsManager:
-        return StreamsManager(config_of(spec, ManagerKind.ASYNC))
+        return StreamsManager(config_of(spec, self.kind))
 
 
-def _work(
-    spec: WorkerSpec,
-    managers: Sequence[tuple[Callable[[], Answer], Callable[[RedoRequest], Answer]]],
-) -> Work[Answer]:
+def _work(spec: WorkerSpec, managers: Sequence[Any]) -> Work[Any]:
     """The calls of each client: the ping or the redos of its own manager."""
     requests = [] if spec.ping else requests_of(spec)
-    by_client: list[list[Callable[[], Answer]]] = [
-        [ping] if spec.ping else [partial(redo, request) for request in requests]
-        for ping, redo in managers
+    by_client: list[list[Callable[[], Any]]] = [
+        [each.ping] if spec.ping else [partial(each.request_redo, request) for request in requests]
+        for each in managers
     ]
     return Work(by_client[0], pages_of(spec), by_client)
-
-
-def _meters(
-    managers: Sequence[SyncRedoManager | AsyncRedoManager | StreamsManager],
-) -> tuple[Meter, Meter]:
-    """The meter of this process, and that of all children that the managers have or had."""
-
-    def pids() -> list[int]:
-        found = (manager.child_pid for manager in managers)
-        return [pid for pid in found if pid is not None]
-
-    return OwnMeter(), ChildrenMeter(pids)
-
-
-def _child_pids(statuses: Sequence[ManagerStatus], kind: ManagerKind) -> tuple[int, ...]:
-    return tuple(child_pid_of(status, kind) for status in statuses)
-
-
-def _counters(statuses: Sequence[ManagerStatus]) -> dict[str, int]:
-    """The sums over the managers. Of the peaks, which were at different times, the highest."""
-    found = [counters_of(status) for status in statuses]
-    return {
-        name: (max if name == _PEAK else sum)(counters[name] for counters in found)
-        for name in found[0]
-    }
-
-
-def _facts(statuses: Sequence[ManagerStatus]) -> dict[str, Fact]:
-    """The facts of the first manager, but with the smallest pipes that any manager got."""
-    found = [facts_of(status) for status in statuses]
-    smallest = {
-        name: min(int(facts[name]) for facts in found)
-        for name in _PIPES
-        if all(name in facts for facts in found)
-    }
-    return {**found[0], **smallest}
