@@ -38,25 +38,24 @@ class ProgressListener:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar: Progress | None = None
-        self._live: Live | None = None
         self._task = TaskID(0)
         self._known = MiniTable(max(1, console.height - _OTHER_LINES))
+        self._bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.description}"),
+            console=console,
+            auto_refresh=False,
+        )
+        self._live: Live | None = None  # on terminals only
         if console.is_terminal:
-            self._bar = Progress(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                TextColumn("{task.description}"),
-                console=console,
-                auto_refresh=False,
-            )
             # Refreshed between runs only: drawing during a run would take CPU from it.
             self._live = Live(self._bar, console=console, transient=True, auto_refresh=False)
 
     def suite_started(self, plan: Plan, rounds_done: int) -> None:
         cases, missing = len(plan.cases), plan.rounds - rounds_done
-        if self._bar is not None and self._live is not None:
+        if self._live is not None:
             self._live.start()
             self._task = self._bar.add_task(
                 "", total=cases * plan.rounds, completed=cases * rounds_done
@@ -68,7 +67,7 @@ class ProgressListener:
             self._say(f"this takes about {_duration(cases * missing * plan.run_s)}, or longer")
 
     def run_started(self, case: Case, round_number: int) -> None:
-        if self._bar is not None and self._live is not None:
+        if self._live is not None:
             self._bar.update(self._task, description=f"round {round_number}: {case.name}")
             self._live.refresh()
 
@@ -77,12 +76,12 @@ class ProgressListener:
             self._say(f"failed: {outcome.case.name} in round {outcome.round}: {outcome.reason}")
         else:
             self._known.add(outcome.case, outcome)
-        if self._bar is not None and self._live is not None:
+        if self._live is not None:
             self._bar.advance(self._task)
             self._live.update(Group(self._known.table(), self._bar), refresh=True)
 
     def round_saved(self, round_number: int, rounds: int, left_s: float) -> None:
-        if self._bar is None:
+        if self._live is None:
             left = f", about {_duration(left_s)} left" if left_s else ""
             self._say(f"round {round_number} of {rounds} saved{left}")
 

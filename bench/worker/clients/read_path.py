@@ -65,17 +65,17 @@ class Point:
         self._now_ns = now_ns
         self._lock = threading.Lock()
         self._inside = 0
-        self._nobody_ns = 0
-        self._nobody_since_ns = now_ns()
+        self._idle_ns = 0
+        self._idle_since_ns = now_ns()
         self.peak = 0
 
     def opens(self, at_ns: int) -> None:
         """Starts measuring. Before, no client can be past the point."""
-        self._nobody_since_ns = at_ns
+        self._idle_since_ns = at_ns
 
-    def nobody_ns(self, until_ns: int) -> int:
+    def idle_ns(self, until_ns: int) -> int:
         """For how long no client was past it since it opened. Call it when no client is."""
-        return self._nobody_ns + until_ns - self._nobody_since_ns
+        return self._idle_ns + until_ns - self._idle_since_ns
 
     def __enter__(self) -> None:
         at_ns = self._now_ns()
@@ -83,7 +83,7 @@ class Point:
             if self._inside == 0:
                 # The clock is read outside the lock, so the last client to leave may have read a
                 # later time than this one.
-                self._nobody_ns += max(0, at_ns - self._nobody_since_ns)
+                self._idle_ns += max(0, at_ns - self._idle_since_ns)
             self._inside += 1
             self.peak = max(self.peak, self._inside)
 
@@ -92,7 +92,7 @@ class Point:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._nobody_since_ns = at_ns
+                self._idle_since_ns = at_ns
 
 
 class Memory:
@@ -143,7 +143,7 @@ class _Data:
         self._data = self._memory.take()
 
     def __exit__(self, *_: object) -> None:
-        self._data = None  # frees it: nobody else has it
+        self._data = None  # frees it, as there is no other reference
         self._memory.give_back()
 
 
@@ -165,5 +165,5 @@ class Passage:
             "held_peak_bytes": self.memory.peak_bytes,
             "collecting_peak": self.collecting.peak,
             "redoing_peak": self.redoing.peak,
-            "child_idle_ns": self.redoing.nobody_ns(until_ns),
+            "child_idle_ns": self.redoing.idle_ns(until_ns),
         }

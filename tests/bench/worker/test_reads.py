@@ -310,7 +310,7 @@ def test_for_how_long_nobody_was_inside() -> None:
     with point:
         assert point.peak == 2
     point.__exit__()
-    assert point.nobody_ns(340) == (130 - 100) + (200 - 150) + (340 - 300)
+    assert point.idle_ns(340) == (130 - 100) + (200 - 150) + (340 - 300)
     assert point.peak == 2
 
 
@@ -321,7 +321,7 @@ def test_a_clock_that_was_read_before_the_last_one_left_adds_nothing() -> None:
         pass
     with point:  # it came at 49, when the other was there still
         pass
-    assert point.nobody_ns(60) == 0
+    assert point.idle_ns(60) == 0
 
 
 def test_an_error_inside_is_one_less_inside() -> None:
@@ -331,4 +331,4 @@ def test_an_error_inside_is_one_less_inside() -> None:
         raise RefusedError
     with point:
         assert point.peak == 1
-    assert point.nobody_ns(45) == 10 + 10 + 5
+    assert point.idle_ns(45) == 10 + 10 + 5
