@@ -85,10 +85,10 @@ USAGE = (
     Key("redo_write_calls", "1/redo", "write system calls of the manager"),
     Key("redo_poll_calls", "1/redo", "poll, epoll or select calls of the manager"),
 )
-
+WORKER_PEAK_RSS = "redo_worker_peak_rss_bytes"
 
 FURTHER: tuple[Key, ...] = (
-    Key("redo_worker_peak_rss_bytes", "bytes", "most memory of the worker that was resident"),
+    Key(WORKER_PEAK_RSS, "bytes", "most memory of the worker that was resident"),
     Key("redo_cpus", "count", "CPUs that manager and child may run on"),
     Key(
         "redo_counter_in_flight_peak",

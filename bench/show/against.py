@@ -23,7 +23,7 @@ from bench.cases.names import unknown
 from bench.errors import BenchError
 from bench.results.summary import CaseRow, Summary, manager_order, measure_of
 from bench.show import fields
-from bench.show.families import effect_data, named
+from bench.show.families import named
 from bench.show.findings import HEADINGS
 from bench.show.layout import broken
 from bench.statistics.effects import Effect
@@ -132,7 +132,7 @@ def against_data(found: Sequence[Pair]) -> list[dict[str, Any]]:
         {
             "name": pair.row.case.name,
             "base": pair.base.case.name,
-            **{measure: effect_data(pair.ratio(measure)) for measure in HEADINGS},
+            **{measure: fields.effect_data(pair.ratio(measure)) for measure in HEADINGS},
         }
         for pair in found
     ]

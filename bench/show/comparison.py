@@ -62,7 +62,7 @@ def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> 
             fields.ratio_interval(HEADINGS[measure], partial(_effect, measure))
             for measure in _IN_TERMINAL
         ),
-        fields.Field("verdict", _verdicts, is_words=True, style_of=_color),
+        fields.column("verdict", _verdicts, is_words=True, style_of=_color),
         fields.texts("shows", lambda one: smallest_text(one.measures.get(DECISIVE))),
     ]
     room = fields.room_beside(cases, figures, gap=_GAP)

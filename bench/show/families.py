@@ -1,17 +1,57 @@
-"""What views of several dimensions have in common: cases side by side that differ in more than
-their manager and N, and the cells of their tables.
+"""Cases that belong side by side: which are alike but for some dimensions, and how they compare.
+
+A dimension is a field of a case. What a view says of its families, and how it shows them, belongs
+to the view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from bench.cases.case import DEFAULTS, Case
 from bench.results.summary import CaseRow, Estimate, Summary, manager_order
 from bench.show import units
 from bench.show.columns import ABSENT
 from bench.statistics.effects import Effect
+from bench.statistics.rounds import ratio
+
+_NEUTRAL: Final = {"manager": "any", "workload": "any", "clients": 1, **DEFAULTS}
+
+
+def at_default(case: Case, *dimensions: str) -> Case:
+    """The case with these dimensions at their defaults; manager, workload and N, which have none,
+    at one value for all."""
+    return replace(case, **{name: _NEUTRAL[name] for name in dimensions})  # type: ignore[arg-type]
+
+
+def alike(rows: Iterable[CaseRow], *but_for: str) -> dict[Case, list[CaseRow]]:
+    """The rows by what they have in common but for these dimensions, in the order of the rows."""
+    found: dict[Case, list[CaseRow]] = {}
+    for row in rows:
+        found.setdefault(at_default(row.case, *but_for), []).append(row)
+    return found
+
+
+def differing(cases: Iterable[Case], dimension: str) -> frozenset[Case]:
+    """The cases in which the dimension is not at its default."""
+    return frozenset(case for case in cases if getattr(case, dimension) != DEFAULTS[dimension])
+
+
+def with_default(cases: Collection[Case], dimension: str) -> frozenset[Case]:
+    """`differing`, and of the cases those that are the same with the default."""
+    found = differing(cases, dimension)
+    return found | ({at_default(case, dimension) for case in found} & set(cases))
+
+
+def kin(
+    cases: Collection[Case], dimensions: Collection[str], concerns: Callable[[Case], bool]
+) -> frozenset[Case]:
+    """The cases that a view concerns, and all that are alike but for manager, N and dimensions."""
+    varied = ("manager", "clients", *dimensions)
+    wanted = {at_default(case, *varied) for case in cases if concerns(case)}
+    return frozenset(case for case in cases if at_default(case, *varied) in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +69,11 @@ class Family:
         """Every N, ascending."""
         return tuple(dict.fromkeys(row.case.clients for row in self.rows))
 
+    @property
+    def at_most_clients(self) -> list[CaseRow]:
+        """The rows of the greatest N."""
+        return self.of(clients=self.clients[-1])
+
     def of(self, **wanted: str | int) -> list[CaseRow]:
         """The rows whose cases have these values, by ascending N."""
         return [
@@ -36,6 +81,10 @@ class Family:
             for row in self.rows
             if all(getattr(row.case, name) == value for name, value in wanted.items())
         ]
+
+    def first(self, **wanted: str | int) -> CaseRow | None:
+        """The first such row, if there is any."""
+        return next(iter(self.of(**wanted)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +99,29 @@ class Line:
         return self.rows[0].case
 
     def row(self, clients: int) -> CaseRow | None:
-        """That of N clients, if it was measured."""
+        """The row of N clients, if it was measured."""
         return next((row for row in self.rows if row.case.clients == clients), None)
 
 
+def families(
+    summary: Summary, dimensions: Collection[str], covered: Collection[Case]
+) -> list[Family]:
+    """The covered rows that have a throughput, family by family."""
+    rows = [row for row in summary.rows if row.case in covered and row.throughput_per_s is not None]
+    return [
+        Family(title(common), tuple(sorted(members, key=_row_order)))
+        for common, members in sorted(alike(rows, "manager", "clients", *dimensions).items())
+    ]
+
+
 def lines(family: Family) -> list[Line]:
-    """Of all managers in their order, each by the view's dimensions in theirs."""
-    found: dict[Case, list[CaseRow]] = {}
-    for row in family.rows:
-        found.setdefault(replace(row.case, clients=1), []).append(row)
-    return [Line(tuple(rows)) for _, rows in sorted(found.items(), key=lambda one: _order(one[0]))]
+    """The lines of all managers in their order, each by the view's dimensions in theirs."""
+    found = alike(family.rows, "clients")
+    return [Line(tuple(found[case])) for case in sorted(found, key=_order)]
+
+
+def _row_order(row: CaseRow) -> tuple[int, object]:
+    return row.case.clients, _order(row.case)
 
 
 def _order(case: Case) -> tuple[tuple[int, str], list[tuple[bool, bool, int, str]]]:
@@ -71,37 +133,29 @@ def _order(case: Case) -> tuple[tuple[int, str], list[tuple[bool, bool, int, str
     ]
 
 
+def title(case: Case) -> str:
+    """Workload and further dimensions, as ``short, child=python``."""
+    return ", ".join((case.workload, *(f"{key}={value}" for key, value in case.extra.items())))
+
+
 def named(case: Case) -> str:
     """Manager and further dimensions, as ``sync, executor=4``."""
     return ", ".join((case.manager, *(f"{key}={value}" for key, value in case.extra.items())))
 
 
-def kin(
-    cases: Collection[Case], dimensions: Collection[str], concerns: Callable[[Case], bool]
-) -> frozenset[Case]:
-    """The cases that a view concerns, and all that are alike but for manager, N and dimensions."""
-    wanted = {_common(case, dimensions) for case in cases if concerns(case)}
-    return frozenset(case for case in cases if _common(case, dimensions) in wanted)
+def further(key: str) -> Callable[[CaseRow], Estimate | None]:
+    """The measure of an experiment by its key, as a function of a row."""
+    return lambda row: row.further.get(key)
 
 
-def families(
-    summary: Summary, dimensions: Collection[str], covered: Collection[Case]
-) -> Iterator[Family]:
-    """The covered rows of which anything is known, family by family."""
-    found: dict[Case, list[CaseRow]] = {}
-    for row in summary.rows:
-        if row.case in covered and row.throughput_per_s is not None:
-            found.setdefault(_common(row.case, dimensions), []).append(row)
-
-    for common, rows in sorted(found.items()):
-        title = ", ".join((common.workload, *(f"{k}={v}" for k, v in common.extra.items())))
-        ordered = sorted(rows, key=lambda row: (row.case.clients, _order(row.case)))
-        yield Family(title, tuple(ordered))
-
-
-def _common(case: Case, dimensions: Collection[str]) -> Case:
-    defaults = {name: DEFAULTS[name] for name in dimensions}
-    return replace(case, manager="any", clients=1, **defaults)  # type: ignore[arg-type]
+def to_base(
+    row: CaseRow, base: CaseRow | None, measure_of: Callable[[CaseRow], Estimate | None]
+) -> Effect | None:
+    """The ratio of a row's measure to that of the base, round by round. None for the base itself,
+    without one, and where a side is not known."""
+    if base is None or base is row:
+        return None
+    return ratio(measure_of(row), measure_of(base))
 
 
 def interval(effect: Effect | None) -> str:
@@ -112,15 +166,3 @@ def interval(effect: Effect | None) -> str:
         return f"{units.factor(effect.ratio)} (?)"
     low, high = (units.factor(bound).removesuffix("x") for bound in (effect.low, effect.high))
     return f"{units.factor(effect.ratio)} ({low}-{high})"
-
-
-def median(estimate: Estimate | None) -> float | None:
-    """For plain data."""
-    return None if estimate is None else estimate.median
-
-
-def effect_data(effect: Effect | None) -> dict[str, float | None] | None:
-    """A ratio and its interval as plain data."""
-    if effect is None:
-        return None
-    return {"ratio": effect.ratio, "low": effect.low, "high": effect.high}

@@ -1,14 +1,14 @@
-"""Tables of experiments: a line per row, a column per field. The numbers of a column share a unit,
-which its heading names, and stand with their decimal points below each other.
+"""The fields that a view shows of its rows: one list gives its table and its `show --json` data.
 
-What a field shows belongs to the view; this module only lays it out.
+A table has a line per row and a column per field. The numbers of a column share a unit, which the
+heading names, and their decimal points line up. Which fields there are is decided by each view.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
 
 from rich.table import Table
 from rich.text import Text
@@ -22,98 +22,166 @@ from bench.statistics.effects import Effect
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
-class Field(Generic[Row]):
-    """A column: its heading, and the texts of all rows.
+def _as_texts(values: Sequence[Any]) -> Column:
+    return Column("", tuple(map(str, values)))
 
-    ``is_words``: aligned to the left. ``is_group``: said only where it changes from one row to the
-    next; such fields come first. ``instead``: what stands in place of a row's number, if anything.
-    ``style_of``: how a row's text looks.
+
+def effect_data(effect: Effect | None) -> dict[str, float | None] | None:
+    """A ratio and its interval as plain data."""
+    if effect is None:
+        return None
+    return {"ratio": effect.ratio, "low": effect.low, "high": effect.high}
+
+
+def brief(value: Any) -> Any:
+    """Plain data: of an estimate the median, of an effect the ratio and its interval."""
+    if isinstance(value, Estimate):
+        return value.median
+    return effect_data(value) if isinstance(value, Effect) else value
+
+
+def in_full(value: Any) -> Any:
+    """Plain data: all that an estimate or an effect has."""
+    return asdict(value) if isinstance(value, Estimate | Effect) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field(Generic[Row]):
+    """One value of each row: as a column with a ``heading``, in the data under ``key``, or both.
+
+    ``cells`` turns the values of all rows into texts, ``data`` turns one value into plain data.
+    ``is_words``: aligned to the left. ``is_group``: printed only where it changes from one row to
+    the next; such columns come first. ``instead``: what stands in place of a row's number, if
+    anything. ``style_of``: how a row's text looks.
     """
 
-    heading: str
-    column: Callable[[Sequence[Row]], Column]
+    value: Callable[[Row], Any]
+    heading: str | None = None
+    cells: Callable[[Sequence[Any]], Column] = _as_texts
+    key: str | None = None
+    data: Callable[[Any], Any] = brief
     is_words: bool = False
     is_group: bool = False
     instead: Callable[[Row], str] = lambda _: ""
     style_of: Callable[[Row], str] = lambda _: ""
 
 
-def words(heading: str, of: Callable[[Row], str], *, is_group: bool = False) -> Field[Row]:
+def column(
+    heading: str,
+    cells: Callable[[Sequence[Row]], Column],
+    *,
+    is_words: bool = False,
+    style_of: Callable[[Row], str] = lambda _: "",
+) -> Field[Row]:
+    """A column whose texts need more of the rows than one value each."""
+    return Field(
+        value=lambda row: row, heading=heading, cells=cells, is_words=is_words, style_of=style_of
+    )
+
+
+def only_data(
+    key: str, value: Callable[[Row], Any], data: Callable[[Any], Any] = brief
+) -> Field[Row]:
+    """A value that the table does not have."""
+    return Field(value=value, key=key, data=data)
+
+
+def words(
+    heading: str, value: Callable[[Row], str], *, is_group: bool = False, key: str | None = None
+) -> Field[Row]:
     """A text per row."""
-    return Field(heading, lambda rows: Column("", tuple(map(of, rows))), True, is_group)
+    return Field(value=value, heading=heading, key=key, is_words=True, is_group=is_group)
 
 
-def texts(heading: str, of: Callable[[Row], str]) -> Field[Row]:
-    """A text per row that says a number, so aligned to the right."""
-    return Field(heading, lambda rows: Column("", tuple(map(of, rows))))
+def texts(heading: str, value: Callable[[Row], str]) -> Field[Row]:
+    """A text per row that stands for a number, so aligned to the right."""
+    return Field(value=value, heading=heading)
 
 
-def clients(of: Callable[[Row], int]) -> Field[Row]:
-    """N, said where it changes."""
-    return Field("N", lambda rows: Column("", tuple(str(of(row)) for row in rows)), is_group=True)
+def clients(value: Callable[[Row], int], *, key: str | None = None) -> Field[Row]:
+    """N, printed where it changes."""
+    return Field(value=value, heading="N", key=key, is_group=True)
 
 
 def numbers(
     heading: str,
-    of: Callable[[Row], float | None],
+    value: Callable[[Row], float | None],
     cells: columns.Numbers,
-    instead: Callable[[Row], str] = lambda _: "",
+    *,
+    key: str | None = None,
     style_of: Callable[[Row], str] = lambda _: "",
 ) -> Field[Row]:
     """A number per row, or a dash."""
+    return Field(value=value, heading=heading, cells=cells, key=key, style_of=style_of)
+
+
+def measure(
+    heading: str,
+    value: Callable[[Row], Estimate | None],
+    cells: columns.Numbers = columns.seconds,
+    instead: Callable[[Row], str] = lambda _: "",
+    style_of: Callable[[Row], str] = lambda _: "",
+    *,
+    key: str | None = None,
+    data: Callable[[Any], Any] = brief,
+) -> Field[Row]:
+    """The median over the runs."""
     return Field(
-        heading,
-        lambda rows: cells([of(row) for row in rows]),
+        value=value,
+        heading=heading,
+        cells=lambda estimates: cells([brief(estimate) for estimate in estimates]),
+        key=key,
+        data=data,
         instead=instead,
         style_of=style_of,
     )
 
 
-def measure(
-    heading: str,
-    of: Callable[[Row], Estimate | None],
-    cells: columns.Numbers = columns.seconds,
-    instead: Callable[[Row], str] = lambda _: "",
-    style_of: Callable[[Row], str] = lambda _: "",
-) -> Field[Row]:
-    """The median over the runs."""
-
-    def median(row: Row) -> float | None:
-        estimate = of(row)
-        return None if estimate is None else estimate.median
-
-    return numbers(heading, median, cells, instead, style_of)
-
-
-def spread(of: Callable[[Row], Estimate | None]) -> Field[Row]:
-    """That of the runs, in percent."""
+def spread(estimate_of: Callable[[Row], Estimate | None]) -> Field[Row]:
+    """The spread of the runs, in percent."""
 
     def share(row: Row) -> float | None:
-        estimate = of(row)
+        estimate = estimate_of(row)
         return None if estimate is None else estimate.spread
 
     return numbers("+-", share, columns.shares)
 
 
-def ratio(heading: str, of: Callable[[Row], Effect | None]) -> Field[Row]:
+def ratio(
+    heading: str,
+    value: Callable[[Row], Effect | None],
+    *,
+    key: str | None = None,
+    data: Callable[[Any], Any] = brief,
+) -> Field[Row]:
     """The geometric mean over the rounds."""
 
-    def value(row: Row) -> float | None:
-        effect = of(row)
-        return None if effect is None else effect.ratio
+    def cells(effects: Sequence[Effect | None]) -> Column:
+        return columns.factors([None if effect is None else effect.ratio for effect in effects])
 
-    return numbers(heading, value, columns.factors)
+    return Field(value=value, heading=heading, cells=cells, key=key, data=data)
 
 
-def ratio_interval(heading: str, of: Callable[[Row], Effect | None]) -> Field[Row]:
+def ratio_interval(
+    heading: str, value: Callable[[Row], Effect | None], *, key: str | None = None
+) -> Field[Row]:
     """The same with its interval, as ``0.81 (0.78-0.84)``."""
 
-    def bounded(row: Row) -> columns.Bounded | None:
-        effect = of(row)
-        return None if effect is None else (effect.ratio, effect.low, effect.high)
+    def cells(effects: Sequence[Effect | None]) -> Column:
+        return columns.intervals(
+            [
+                None if effect is None else (effect.ratio, effect.low, effect.high)
+                for effect in effects
+            ]
+        )
 
-    return Field(heading, lambda rows: columns.intervals([bounded(row) for row in rows]))
+    return Field(value=value, heading=heading, cells=cells, key=key)
+
+
+def field_data(rows: Sequence[Row], fields: Sequence[Field[Row]]) -> list[dict[str, Any]]:
+    """An object per row, with the fields that have a key, in their order."""
+    keyed = [(field.key, field) for field in fields if field.key is not None]
+    return [{key: field.data(field.value(row)) for key, field in keyed} for row in rows]
 
 
 def field_table(
@@ -123,22 +191,24 @@ def field_table(
     *,
     gap: int = 2,
 ) -> Table:
-    """The table, with so many blanks between columns. A column of which nothing is known is left
-    out. In a window that is too narrow lines wrap, and no cell is cut short."""
+    """The fields that have a heading, with ``gap`` blanks between columns. A column without a known
+    value is left out. In a window that is too narrow lines wrap, and no cell is cut short."""
     shown: list[Field[Row]] = []
     headings: list[str] = []
     cells: list[list[Text]] = []
-    for field in fields:
-        column = field.column(rows)
+    for field in sorted(fields, key=lambda field: not field.is_group):
+        if field.heading is None:
+            continue
+        printed = field.cells([field.value(row) for row in rows])
         texts = [
             Text(field.instead(row) or text, style=field.style_of(row))
-            for row, text in zip(rows, column.texts, strict=True)
+            for row, text in zip(rows, printed.texts, strict=True)
         ]
         if {text.plain for text in texts} != {columns.ABSENT}:
             shown.append(field)
-            headings.append(f"{field.heading}\n{column.unit}".rstrip())
+            headings.append(f"{field.heading}\n{printed.unit}".rstrip())
             cells.append(texts)
-    _say_once([texts for field, texts in zip(shown, cells, strict=True) if field.is_group])
+    _blank_repeats([texts for field, texts in zip(shown, cells, strict=True) if field.is_group])
     left = [number for number, field in enumerate(shown) if field.is_words]
     return whole_table(title, headings, zip(*cells, strict=True), left=left, gap=gap)
 
@@ -148,8 +218,8 @@ def room_beside(rows: Sequence[Row], fields: Sequence[Field[Row]], *, gap: int) 
     return WIDTH - (field_table(rows, fields, gap=gap).width or 0) - gap
 
 
-def _say_once(groups: Sequence[list[Text]]) -> None:
-    """Empties each cell that is as the one above it, along with all those before it."""
+def _blank_repeats(groups: Sequence[list[Text]]) -> None:
+    """Empties each cell that equals the one above it, if all cells on its left do so too."""
     before: list[Text] = []
     for at in range(len(groups[0]) if groups else 0):
         line = [cells[at] for cells in groups]

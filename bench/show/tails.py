@@ -139,7 +139,7 @@ def _table(title: str, rows: Sequence[CaseRow], of_case: Mapping[Case, Tails]) -
         fields.clients(lambda row: row.case.clients),
         fields.words("manager", lambda row: row.case.manager),
         fields.numbers("samples", lambda row: of_case[row.case].samples, columns.rates),
-        *(fields.Field(percentile_name(one_in), latency(at)) for at, one_in in enumerate(ONE_IN)),
+        *(fields.column(percentile_name(one_in), latency(at)) for at, one_in in enumerate(ONE_IN)),
     ]
     return fields.field_table(rows, shown, title, gap=1)
 
@@ -178,7 +178,7 @@ def _ratios_table(title: str, rows: Sequence[_RatioRow]) -> Table:
         fields.clients(lambda row: row.clients),
         fields.words("manager", lambda row: row.manager, is_group=True),
         fields.words("", lambda row: row.what),
-        *(fields.Field(percentile_name(one_in), ratio(at)) for at, one_in in enumerate(ONE_IN)),
+        *(fields.column(percentile_name(one_in), ratio(at)) for at, one_in in enumerate(ONE_IN)),
     ]
     return fields.field_table(rows, shown, f"{title}: to {BASE}, with 95 % intervals")
 

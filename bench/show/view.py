@@ -1,4 +1,7 @@
-"""What an experiment shows of a result, and a result as it is read once for everything shown."""
+"""What an experiment shows of a result, and a result prepared once for all that shows it.
+
+How an experiment computes and lays out what it shows belongs to its own folder.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class View(Protocol):
     """How the cases of one experiment are shown.
 
     ``name`` is its key in `show --json`. ``pictures`` are the names of its figures; no two views
-    have a name in common.
+    share a name.
     """
 
     name: str
@@ -38,9 +41,9 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """All views there are, in the order in which they are shown.
+    """All views, in the order in which they are shown.
 
-    A case that one of ``instead`` covers has no row in the ordinary tables and curves. Cases of
+    A case that a view of ``instead`` covers has no row in the ordinary tables and curves. Cases of
     ``besides`` keep theirs.
     """
 
@@ -53,20 +56,20 @@ class Views:
         return tuple(name for view in (*self.instead, *self.besides) for name in view.pictures)
 
     def of(self, cases: Collection[Case]) -> tuple[View, ...]:
-        """The views that show something of these cases."""
+        """The views that show some of these cases."""
         return tuple(view for view in (*self.instead, *self.besides) if view.covered(cases))
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        """The cases that have no row in the ordinary tables and curves."""
+        """The cases without a row in the ordinary tables and curves."""
         return frozenset().union(*(view.covered(cases) for view in self.instead))
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A result as everything that shows it takes it: read once, and handed on.
+    """A result as tables, pictures and the page take it: read once, then handed on.
 
     ``ordinary`` has the cases of the ordinary tables and curves. ``views`` are those that show
-    something of the result.
+    some of the cases.
     """
 
     summary: Summary

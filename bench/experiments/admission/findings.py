@@ -1,35 +1,28 @@
-"""What the admissions of a read path bound, and at which price: rows side by side, and sentences.
+"""What each admission to a read path bounds, and at which price.
 
-Pure: from a summary to plain data. How it is laid out is in ``view_admission``.
+Computes from the rows of a summary. Tables and the figure are in `view`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
-from bench.cases.case import Case
-from bench.cases.notations import NO_ADMISSION, UNLIMITED, Admission
+from bench.cases.notations import UNLIMITED, Admission
+from bench.results.measures.admission import CHILD_IDLE, COLLECTING_PEAK, HELD_PEAK, REDOING_PEAK
 from bench.results.summary import CaseRow, Estimate, Summary, manager_order
 from bench.show import units
+from bench.show.families import alike, differing, title, to_base
+from bench.show.findings import Measure
 from bench.statistics.effects import Effect
-from bench.statistics.rounds import ratio
-
-HELD: Final = "redo_admission_held_peak"
-COLLECTING: Final = "redo_admission_collecting_peak"
-REDOING: Final = "redo_admission_redoing_peak"
-CHILD_IDLE: Final = "redo_admission_child_idle"
-REDO_P50: Final = "redo_admission_redo_p50"
-REDO_P99: Final = "redo_admission_redo_p99"
-WORKER_RSS: Final = "redo_worker_peak_rss_bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One admission of one manager. ``to_unlimited``: its throughput to that of no limit, round by
-    round; None for that itself, and where it has no result. ``over_budget``: in how many rounds."""
+    """One admission of one manager. ``to_unlimited``: the ratio of its throughput to that without a
+    limit; None for the latter, and where one has no result. ``over_budget``: in how many rounds it
+    exceeded the budget."""
 
     row: CaseRow
     to_unlimited: Effect | None
@@ -42,12 +35,12 @@ class Line:
     @property
     def bounds_memory(self) -> bool | None:
         """Whether fewer clients than there are held data at once, in every run; None if unknown."""
-        return self._stays_below_all(COLLECTING)
+        return self._stays_below_all(COLLECTING_PEAK)
 
     @property
     def bounds_redos(self) -> bool | None:
         """Whether fewer redos than there are clients were in flight at once, in every run."""
-        return self._stays_below_all(REDOING)
+        return self._stays_below_all(REDOING_PEAK)
 
     def measure(self, key: str) -> Estimate | None:
         return self.row.further.get(key)
@@ -80,23 +73,17 @@ class Panel:
         return [line for line in self.lines if line.row.case.manager == manager]
 
 
-def with_read_path(cases: Iterable[Case]) -> frozenset[Case]:
-    return frozenset(case for case in cases if case.admission != NO_ADMISSION)
-
-
 def panels(summary: Summary) -> list[Panel]:
     """One per workload, further dimensions and N."""
     config = json.loads(summary.environment.config_json)
     budget_bytes = int(config.get("read_path", {}).get("budget_bytes", 0))
-    found: dict[tuple[str, int], list[CaseRow]] = {}
-    for group in summary.groups():
-        for row in group.rows:
-            if row.case.admission != NO_ADMISSION:
-                found.setdefault((_title(row.case), row.case.clients), []).append(row)
-    return [
-        Panel(title, clients, budget_bytes, _lines(rows, summary))
-        for (title, clients), rows in sorted(found.items())
+    with_read_path = differing((row.case for row in summary.rows), "admission")
+    rows = [row for group in summary.groups() for row in group.rows if row.case in with_read_path]
+    found = [
+        Panel(title(load), load.clients, budget_bytes, _lines(members, summary))
+        for load, members in alike(rows, "manager", "admission").items()
     ]
+    return sorted(found, key=lambda panel: (panel.title, panel.clients))
 
 
 def verdict(panel: Panel, manager: str) -> str:
@@ -105,12 +92,12 @@ def verdict(panel: Panel, manager: str) -> str:
     over = [line.admission for line in panel.of(manager) if line.over_budget]
     if over:
         parts.append(f"{_and(over)} run over the budget of {units.size(panel.budget_bytes)}")
-    parts += [text for line in panel.of(manager) if (text := _said_of(line)) is not None]
+    parts += [text for line in panel.of(manager) if (text := _bounds(line)) is not None]
     return f"{manager}, N = {panel.clients}: {'; '.join(parts) or 'no result'}."
 
 
 def finding(panel: Panel) -> str:
-    """The title of a figure: who runs out of memory, and the fastest of those that bound it."""
+    """A title: which admissions exceed the budget, and the fastest of those that bound memory."""
     over = {line.admission for line in panel.lines if line.over_budget}
     fastest: dict[str, list[str]] = {}
     for manager in panel.managers:
@@ -125,8 +112,8 @@ def finding(panel: Panel) -> str:
             price = "" if effect is None else f" {units.factor(effect.ratio)} of {UNLIMITED}"
             fastest.setdefault(best.admission, []).append(f"{manager}{price}")
     parts = [f"{_and(sorted(over, key=_by_limit))} over budget"] if over else []
-    said = [f"{admission} ({', '.join(who)})" for admission, who in fastest.items()]
-    parts.append(f"memory bounded fastest by {_and(said)}" if said else "memory not bounded")
+    best_of = [f"{admission} ({', '.join(who)})" for admission, who in fastest.items()]
+    parts.append(f"memory bounded fastest by {_and(best_of)}" if best_of else "memory not bounded")
     return f"N = {panel.clients}: {'; '.join(parts)}"
 
 
@@ -134,12 +121,12 @@ def _lines(rows: Collection[CaseRow], summary: Summary) -> tuple[Line, ...]:
     unlimited = {row.case.manager: row for row in rows if row.case.admission == UNLIMITED}
 
     def line(row: CaseRow) -> Line:
+        over = sum(
+            failure.case == row.case and failure.over_budget is not None
+            for failure in summary.failures
+        )
         base = unlimited.get(row.case.manager)
-        effect = None
-        if base is not None and base is not row:
-            effect = ratio(row.throughput_per_s, base.throughput_per_s)
-        over = sum(one.case == row.case and one.over_budget is not None for one in summary.failures)
-        return Line(row, effect, over)
+        return Line(row, to_base(row, base, Measure.THROUGHPUT.of), over)
 
     def order(row: CaseRow) -> tuple[object, ...]:
         return manager_order(row.case.manager), _by_limit(row.case.admission)
@@ -154,14 +141,9 @@ def _by_limit(admission: str) -> tuple[bool, bool, int, int, int]:
     return bool(data and redo), bool(redo), data + redo, data, redo
 
 
-def _title(case: Case) -> str:
-    others = (f"{key}={value}" for key, value in case.extra.items() if key != "admission")
-    return ", ".join((case.workload, *others))
-
-
-def _said_of(line: Line) -> str | None:
+def _bounds(line: Line) -> str | None:
     memory, redos = line.bounds_memory, line.bounds_redos
-    held, idle = line.measure(HELD), line.measure(CHILD_IDLE)
+    held, idle = line.measure(HELD_PEAK), line.measure(CHILD_IDLE)
     if memory is None or redos is None or held is None or idle is None:
         return None
     what = {

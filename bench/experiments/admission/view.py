@@ -1,11 +1,11 @@
 """Admissions to a read path side by side: a table per load, its sentences, and a figure of bars.
 
-Shows the cases that have a read path. What is said of them is in ``admissions``.
+Shows the cases that have a read path. What they show is computed in `findings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,32 +13,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.notations import OVER_BUDGET
-from bench.experiments.admission.findings import (
+from bench.experiments.admission.findings import Line, Panel, finding, panels, verdict
+from bench.results.keys import WORKER_PEAK_RSS
+from bench.results.measures.admission import (
     CHILD_IDLE,
-    COLLECTING,
-    HELD,
+    COLLECTING_PEAK,
+    HELD_PEAK,
     REDO_P50,
     REDO_P99,
-    REDOING,
-    WORKER_RSS,
-    Line,
-    Panel,
-    finding,
-    panels,
-    verdict,
-    with_read_path,
+    REDOING_PEAK,
 )
 from bench.results.summary import Estimate, Summary
 from bench.show import columns, fields, units
-from bench.show.families import effect_data
+from bench.show.families import differing
+from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.layout import hanging
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet, footer
 
 _LEGEND: Final = (
     "A read collects data, redoes and frees it; reads/s, p50 and p99 are of whole reads, from the"
@@ -60,7 +56,7 @@ class AdmissionView:
     pictures: tuple[str, ...] = ("admission",)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        return with_read_path(cases)
+        return differing(cases, "admission")
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         found = panels(summary)
@@ -68,7 +64,7 @@ class AdmissionView:
             for manager in panel.managers:
                 yield hanging("- ", verdict(panel, manager), "")
         for panel in found:
-            yield _table(panel)
+            yield field_table(panel.lines, _FIELDS, f"{panel.title}, N = {panel.clients}")
         yield Text(_LEGEND, style="dim")
 
     def data(self, summary: Summary) -> Any:
@@ -79,80 +75,60 @@ class AdmissionView:
                 "clients": panel.clients,
                 "budget_bytes": panel.budget_bytes or None,
                 "verdicts": {name: verdict(panel, name) for name in panel.managers},
-                "cases": [_line_data(line) for line in panel.lines],
+                "cases": field_data(panel.lines, _FIELDS),
             }
             for panel in panels(summary)
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:  # noqa: ARG002 - there is one
         found = panels(summary)
-        whole, axes, columns = figures.panels(len(found))
-        for panel, ax in zip(found, axes, strict=True):
-            _draw(ax, panel, columns)
-        for index in range(0, len(found), columns):
-            axes[index].set_ylabel("reads per second")
+        sheet = Sheet.of(found, _draw, finding)
+        sheet.label_left("reads per second")
         managers = dict.fromkeys(name for panel in found for name in panel.managers)
         legend = [
-            figures.legend_entry(name, replace(style.look(name), width=style.BAND_WIDTH, marker=""))
+            figures.legend_entry(name, replace(style.look(name).bare, width=style.BAND_WIDTH))
             for name in managers
         ]
-        figures.frame(whole, legend, figures.footer(summary))
-        return whole
+        return sheet.framed(legend, footer(summary))
 
 
-def _table(panel: Panel) -> Table:
-    shown: list[fields.Field[Line]] = [
-        fields.words("manager", lambda line: line.row.case.manager, is_group=True),
-        fields.words("admission", lambda line: line.admission),
-        fields.measure("reads/s", lambda line: line.row.throughput_per_s, columns.rates),
-        fields.spread(lambda line: line.row.throughput_per_s),
-        fields.ratio("/unlim", lambda line: line.to_unlimited),
-        fields.measure("p50", lambda line: line.row.latency_p50_s),
-        fields.measure("p99", lambda line: line.row.latency_p99_s),
-        fields.measure("redo p99", lambda line: line.measure(REDO_P99)),
-        fields.measure(
-            "held", lambda line: line.measure(HELD), columns.sizes, _over_budget, _style
-        ),
-        fields.measure("in redo", lambda line: line.measure(REDOING), columns.plain(0)),
-        fields.measure("idle", lambda line: line.measure(CHILD_IDLE), columns.shares),
-    ]
-    lines = [line for manager in panel.managers for line in panel.of(manager)]
-    return fields.field_table(lines, shown, f"{panel.title}, N = {panel.clients}")
+_FIELDS: Final[list[fields.Field[Line]]] = [
+    fields.only_data("name", lambda line: line.row.case.name),
+    fields.words("manager", lambda line: line.row.case.manager, is_group=True),
+    fields.words("admission", lambda line: line.admission),
+    fields.only_data("throughput_to_unlimited", lambda line: line.to_unlimited),
+    fields.only_data("over_budget_runs", lambda line: line.over_budget),
+    fields.only_data("bounds_memory", lambda line: line.bounds_memory),
+    fields.only_data("bounds_redos", lambda line: line.bounds_redos),
+    fields.measure(
+        "reads/s", lambda line: line.row.throughput_per_s, columns.rates, key="throughput_per_s"
+    ),
+    fields.spread(lambda line: line.row.throughput_per_s),
+    fields.ratio("/unlim", lambda line: line.to_unlimited),
+    fields.measure("p50", lambda line: line.row.latency_p50_s, key="latency_p50_s"),
+    fields.measure("p99", lambda line: line.row.latency_p99_s, key="latency_p99_s"),
+    fields.only_data("redo_p50_s", lambda line: line.measure(REDO_P50)),
+    fields.measure("redo p99", lambda line: line.measure(REDO_P99), key="redo_p99_s"),
+    fields.measure(
+        "held",
+        lambda line: line.measure(HELD_PEAK),
+        columns.sizes,
+        instead=lambda line: OVER_BUDGET if line.over_budget else "",
+        style_of=lambda line: "yellow" if line.over_budget else "",
+        key="held_peak_bytes",
+    ),
+    fields.only_data("collecting_peak", lambda line: line.measure(COLLECTING_PEAK)),
+    fields.measure(
+        "in redo", lambda line: line.measure(REDOING_PEAK), columns.plain(0), key="redoing_peak"
+    ),
+    fields.measure(
+        "idle", lambda line: line.measure(CHILD_IDLE), columns.shares, key="child_idle_share"
+    ),
+    fields.only_data("worker_peak_rss_bytes", lambda line: line.measure(WORKER_PEAK_RSS)),
+]
 
 
-def _over_budget(line: Line) -> str:
-    return OVER_BUDGET if line.over_budget else ""
-
-
-def _style(line: Line) -> str:
-    return "yellow" if line.over_budget else ""
-
-
-def _line_data(line: Line) -> dict[str, Any]:
-    row = line.row
-    measures: Mapping[str, Estimate | None] = {
-        "throughput_per_s": row.throughput_per_s,
-        "latency_p50_s": row.latency_p50_s,
-        "latency_p99_s": row.latency_p99_s,
-        "redo_p50_s": line.measure(REDO_P50),
-        "redo_p99_s": line.measure(REDO_P99),
-        "held_peak_bytes": line.measure(HELD),
-        "collecting_peak": line.measure(COLLECTING),
-        "redoing_peak": line.measure(REDOING),
-        "child_idle_share": line.measure(CHILD_IDLE),
-        "worker_peak_rss_bytes": line.measure(WORKER_RSS),
-    }
-    return {
-        "name": row.case.name,
-        "throughput_to_unlimited": effect_data(line.to_unlimited),
-        "over_budget_runs": line.over_budget,
-        "bounds_memory": line.bounds_memory,
-        "bounds_redos": line.bounds_redos,
-        **{key: None if one is None else one.median for key, one in measures.items()},
-    }
-
-
-def _draw(ax: Axes, panel: Panel, columns: int) -> None:
+def _draw(axes: Axes, panel: Panel) -> None:
     """Bars of throughput, by admission; above each how idle its child was, below what was held."""
     places = {admission: at for at, admission in enumerate(panel.admissions)}
     width = _BARS / len(panel.managers)
@@ -160,47 +136,46 @@ def _draw(ax: Axes, panel: Panel, columns: int) -> None:
     for number, manager in enumerate(panel.managers):
         for line in panel.of(manager):
             x = places[line.admission] + (number + 0.5) * width - _BARS / 2
-            _bar(ax, x, width, line, style.look(manager).color)
+            _bar(axes, x, width, line, style.look(manager).color)
             if (reads := line.row.throughput_per_s) is not None:
-                marks.append((x, reads.median, _told(line, reads)))
-    figures.tell(ax, marks)
-    ax.set_xticks(list(places.values()), [_label(panel, admission) for admission in places])
-    ax.set_xlim(-0.6, len(places) - 0.4)
-    ax.set_ylim(0, ax.get_ylim()[1] * 1.1)  # room for what stands above the bars
-    ax.grid(visible=False, axis="x")
-    ax.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
-    ax.set_xlabel(f"admission, and the most data held ({panel.title})")
-    figures.title(ax, finding(panel), columns)
+                marks.append((x, reads.median, _description(line, reads)))
+    figures.describe(axes, marks)
+    axes.set_xticks(list(places.values()), [_label(panel, admission) for admission in places])
+    axes.set_xlim(-0.6, len(places) - 0.4)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.1)  # room for what stands above the bars
+    axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
+    axes.set_xlabel(f"admission, and the most data held ({panel.title})")
 
 
-def _bar(ax: Axes, x: float, width: float, line: Line, color: str) -> None:
+def _bar(axes: Axes, x: float, width: float, line: Line, color: str) -> None:
     throughput, idle = line.row.throughput_per_s, line.measure(CHILD_IDLE)
     if throughput is None:
         why = OVER_BUDGET if line.over_budget else "no result"
-        at = ax.get_xaxis_transform()
-        ax.text(x, 0.03, why, transform=at, rotation=90, ha="center", color=color)
+        at = axes.get_xaxis_transform()
+        axes.text(x, 0.03, why, transform=at, rotation=90, ha="center", color=color)
         return
-    ax.bar(x, throughput.median, width * 0.92, color=color)
-    ax.vlines(x, throughput.low, throughput.high, color=style.FAINT, linewidth=1.2)
+    axes.bar(x, throughput.median, width * 0.92, color=color)
+    axes.vlines(x, throughput.low, throughput.high, color=style.FAINT, linewidth=1.2)
     if idle is not None:
         text = f"idle\n{idle.median:.0%}"
-        ax.text(x, throughput.high, text, ha="center", va="bottom", fontsize=style.FOOTER_SIZE)
+        axes.text(x, throughput.high, text, ha="center", va="bottom", fontsize=style.FOOTER_SIZE)
 
 
-def _told(line: Line, reads: Estimate) -> str:
-    held, idle = line.measure(HELD), line.measure(CHILD_IDLE)
-    beside = [] if held is None else [f"{units.size(held.median)} held"]
-    beside += [] if idle is None else [f"child idle {idle.median:.0%}"]
-    said = (
+def _description(line: Line, reads: Estimate) -> str:
+    held, idle = line.measure(HELD_PEAK), line.measure(CHILD_IDLE)
+    parts = [
         f"{line.row.case.manager}, {line.admission}: reads {figures.described(reads, units.rate)}"
-    )
-    return ", ".join([said, *beside])
+    ]
+    parts += [] if held is None else [f"{units.size(held.median)} held"]
+    parts += [] if idle is None else [f"child idle {idle.median:.0%}"]
+    return ", ".join(parts)
 
 
 def _label(panel: Panel, admission: str) -> str:
     held = [
-        one.median
+        peak.median
         for line in panel.lines
-        if line.admission == admission and (one := line.measure(HELD)) is not None
+        if line.admission == admission and (peak := line.measure(HELD_PEAK)) is not None
     ]
     return f"{admission}\n{units.size(max(held)) if held else columns.ABSENT}"

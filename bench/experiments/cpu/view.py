@@ -1,19 +1,18 @@
-"""CPU per redo of manager and child against N as a multiple of the CPUs, with CPU to spare and
-without: what async saves where, and how the CPU splits when it is short.
+"""CPU per redo of manager and child against N / CPUs, with CPU to spare and without.
 
-Shows the cases with background load and those that are alike but for it.
+Where async saves CPU, and how manager and child share it when it is short. Shows the cases with
+background load and those that are alike but for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 from matplotlib.figure import Figure
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
@@ -21,31 +20,27 @@ from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE, CHALLENGER
 from bench.results.summary import CaseRow, Estimate, Summary, paired_ratio
 from bench.show import columns, fields
-from bench.show.families import (
-    Family,
-    effect_data,
-    families,
-    kin,
-    median,
-)
+from bench.show.families import Family, families, kin, to_base
+from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.pictures import style
 from bench.show.pictures.panels import Panel, figure
 from bench.statistics.effects import Effect
-from bench.statistics.rounds import ratio
 
 PICTURE: Final = "cpu"
 CLAIMED: Final = (0.5, 1.5)
-"""N / CPUs between which async is said to need less CPU than sync, and more outside."""
+"""The claim: async needs less CPU than sync between these N / CPUs, and more elsewhere."""
 
 _VARIED: Final = ("background_load",)
 _LOADED: Final = (0, (4, 1.5))
-_PARTS: Final = (
-    "cpu_manager_user",
-    "cpu_manager_system",
-    "cpu_child_user",
-    "cpu_child_system",
-)
+_PARTS: Final = {
+    "m.user": Measure.CPU_MANAGER_USER,
+    "m.sys": Measure.CPU_MANAGER_SYSTEM,
+    "c.user": Measure.CPU_CHILD_USER,
+    "c.sys": Measure.CPU_CHILD_SYSTEM,
+}
+"""Heading -> measure."""
+
 _LEGEND: Final = (
     "Medians over the runs. xCPUs: N / the CPUs that manager and child may use. CPU per redo of the"
     " manager's process and of the child in user and system mode (split by clock ticks, the total"
@@ -66,21 +61,21 @@ class Saving:
 
     @property
     def side(self) -> int:
-        """-1 if it needs less, 1 if more, 0 if the rounds do not tell."""
+        """-1 if it needs less, 1 if more, 0 if the rounds do not show which."""
         if self.effect.high is not None and self.effect.high < 1:
             return -1
         return int(self.effect.low is not None and self.effect.low > 1)
 
     @property
     def claimed(self) -> int | None:
-        """What ``side`` is where the claim holds; None where N / CPUs is not known."""
+        """The ``side`` that the claim expects; None if the number of CPUs is not known."""
         if self.cpus is None:
             return None
         return -1 if CLAIMED[0] <= self.clients / self.cpus <= CLAIMED[1] else 1
 
 
 class CpuView:
-    """See the module."""
+    """`View` of the cases with background load, and of those alike but for it."""
 
     name = "cpu"
     pictures: tuple[str, ...] = (PICTURE,)
@@ -93,14 +88,18 @@ class CpuView:
         for family in found:
             yield Text("\n".join(findings(family)), style="bold")
             for load in _loads(family):
-                yield _table(family, load)
+                yield field_table(
+                    family.of(background_load=load),
+                    _fields(family),
+                    f"{family.title}, {load} busy processes beside",
+                )
         if found:
             yield Text(_LEGEND, style="dim")
 
     def data(self, summary: Summary) -> Any:
         """Of each family the medians by manager, background load and N."""
         return [
-            {"group": family.title, "cases": [_case_data(family, row) for row in family.rows]}
+            {"group": family.title, "cases": field_data(family.rows, _fields(family))}
             for family in self._families(summary)
         ]
 
@@ -108,18 +107,16 @@ class CpuView:
         """CPU per redo, its ratio to sync and the manager's share, against N."""
         assert picture == PICTURE
         panels = [panel for family in self._families(summary) for panel in _panels(family)]
-        loaded = style.Look(style.FAINT, _LOADED, style.LINE_WIDTH, "", 0.0)
         return figure(
             panels,
             lambda case: "" if case.background_load else case.manager,
             _look_of,
             summary,
-            {"with busy processes": loaded},
+            {"with busy processes": replace(style.PLAIN, linestyle=_LOADED)},
         )
 
     def _families(self, summary: Summary) -> list[Family]:
-        cases = [row.case for row in summary.rows]
-        return list(families(summary, _VARIED, self.covered(cases)))
+        return families(summary, _VARIED, self.covered([row.case for row in summary.rows]))
 
 
 def findings(family: Family) -> Iterator[str]:
@@ -136,10 +133,11 @@ def findings(family: Family) -> Iterator[str]:
 
 def saving(family: Family, row: CaseRow) -> Effect | None:
     """CPU per redo of an async row to that of sync at the same N and load."""
-    base = _base(family, row)
-    if base is None or not is_rival(row.case.manager):
+    if not is_rival(row.case.manager):
         return None
-    return ratio(row.cpu_total_s, base.cpu_total_s)
+    case = row.case
+    base = family.first(manager=BASE, clients=case.clients, background_load=case.background_load)
+    return to_base(row, base, Measure.CPU_TOTAL.of)
 
 
 def share(row: CaseRow) -> Estimate | None:
@@ -160,18 +158,15 @@ def switches(row: CaseRow, process: str) -> Estimate | None:
     return _combined(tuple(parts), sum)
 
 
-def _combined(parts: tuple[Estimate | None, ...], of: Any) -> Estimate | None:
+def _combined(
+    parts: tuple[Estimate | None, ...], of: Callable[[list[float]], float]
+) -> Estimate | None:
+    """What a function makes of the parts, round by round."""
     columns = [dict(part.by_round) for part in parts if part is not None]
     if len(columns) < len(parts):
         return None
     common = set(columns[0]).intersection(*columns[1:])
     return Estimate.of((number, of([column[number] for column in columns])) for number in common)
-
-
-def _base(family: Family, row: CaseRow) -> CaseRow | None:
-    case = row.case
-    alike = family.of(manager=BASE, clients=case.clients, background_load=case.background_load)
-    return alike[0] if alike else None
 
 
 def _savings(family: Family, manager: str, load: int) -> list[Saving]:
@@ -187,7 +182,7 @@ def _sides(found: list[Saving]) -> str:
     """As ``needs less CPU than sync at N = 1, 2; more at N = 8; is not told apart at N = 4``."""
 
     def at(side: int) -> str:
-        return ", ".join(str(one.clients) for one in found if one.side == side)
+        return ", ".join(str(saving.clients) for saving in found if saving.side == side)
 
     parts = [f"{word} at N = {at(side)}" for side, word in ((-1, "less"), (1, "more")) if at(side)]
     parts[:1] = [f"needs {part.replace(' at', f' CPU than {BASE} at', 1)}" for part in parts[:1]]
@@ -197,23 +192,23 @@ def _sides(found: list[Saving]) -> str:
 
 
 def _as_claimed(found: list[Saving]) -> str:
-    placed = [one for one in found if one.claimed is not None]
+    placed = [saving for saving in found if saving.claimed is not None]
     if not placed:
         return ""
-    held = sum(one.side == one.claimed for one in placed)
+    held = sum(saving.side == saving.claimed for saving in placed)
     low, high = CLAIMED
-    so = f"so at {held} of {len(placed)} N"
-    return f" (claimed: less at {low:g} to {high:g} x CPUs, else more; {so})"
+    count = f"so at {held} of {len(placed)} N"
+    return f" (claimed: less at {low:g} to {high:g} x CPUs, else more; {count})"
 
 
 def _splits(family: Family) -> Iterator[str]:
     last = family.clients[-1]
     for manager in dict.fromkeys(row.case.manager for row in family.rows):
         parts = [
-            f"{one.median:.0%} {f'with {load} busy' if load else 'alone'}"
+            f"{part.median:.0%} {f'with {load} busy' if load else 'alone'}"
             for load in _loads(family)
             for row in family.of(manager=manager, background_load=load, clients=last)
-            if (one := share(row)) is not None
+            if (part := share(row)) is not None
         ]
         if parts:
             share_of = f"{manager}'s share of the CPU that it and the child use at N = {last}"
@@ -229,43 +224,37 @@ def _cpus(row: CaseRow) -> int | None:
     return None if cpus is None else round(cpus.median)
 
 
-def _table(family: Family, load: int) -> Table:
-    shown: list[fields.Field[CaseRow]] = [
-        fields.clients(lambda row: row.case.clients),
-        fields.texts("xCPUs", _per_cpu),
-        fields.words("manager", lambda row: row.case.manager),
-        fields.measure("m.user", lambda row: row.cpu_manager_user_s, columns.microseconds(2)),
-        fields.measure("m.sys", lambda row: row.cpu_manager_system_s, columns.microseconds(2)),
-        fields.measure("c.user", lambda row: row.cpu_child_user_s, columns.microseconds(2)),
-        fields.measure("c.sys", lambda row: row.cpu_child_system_s, columns.microseconds(2)),
-        fields.measure("m.sw", partial(switches, process="manager"), columns.plain(2)),
-        fields.measure("c.sw", partial(switches, process="child"), columns.plain(2)),
-        fields.measure("share", share, columns.shares),
-        fields.measure("busy", busy, columns.plain(2)),
-        fields.ratio_interval("CPU to sync", partial(saving, family)),
+def _fields(family: Family) -> list[fields.Field[CaseRow]]:
+    parts: list[fields.Field[CaseRow]] = [
+        fields.measure(heading, part.of, columns.microseconds(2), key=part.field)
+        for heading, part in _PARTS.items()
     ]
-    rows = family.of(background_load=load)
-    return fields.field_table(rows, shown, f"{family.title}, {load} busy processes beside")
+    return [
+        fields.texts("xCPUs", _per_cpu),
+        fields.words("manager", lambda row: row.case.manager, key="manager"),
+        fields.only_data("background_load", lambda row: row.case.background_load),
+        fields.clients(lambda row: row.case.clients, key="clients"),
+        fields.only_data("cpus", _cpus),
+        *parts,
+        fields.only_data("cpu_total_s", Measure.CPU_TOTAL.of),
+        *(
+            fields.measure(
+                f"{process[0]}.sw",
+                partial(switches, process=process),
+                columns.plain(2),
+                key=f"switches_{process}_per_redo",
+            )
+            for process in ("manager", "child")
+        ),
+        fields.measure("share", share, columns.shares, key="manager_share"),
+        fields.measure("busy", busy, columns.plain(2), key="busy_cpus"),
+        fields.ratio_interval("CPU to sync", partial(saving, family), key="cpu_to_sync"),
+    ]
 
 
 def _per_cpu(row: CaseRow) -> str:
     cpus = _cpus(row)
     return columns.ABSENT if cpus is None else f"{row.case.clients / cpus:g}"
-
-
-def _case_data(family: Family, row: CaseRow) -> dict[str, Any]:
-    return {
-        "manager": row.case.manager,
-        "background_load": row.case.background_load,
-        "clients": row.case.clients,
-        "cpus": _cpus(row),
-        **{f"{part}_s": median(getattr(row, f"{part}_s")) for part in (*_PARTS, "cpu_total")},
-        "switches_manager_per_redo": median(switches(row, "manager")),
-        "switches_child_per_redo": median(switches(row, "child")),
-        "manager_share": median(share(row)),
-        "busy_cpus": median(busy(row)),
-        "cpu_to_sync": effect_data(saving(family, row)),
-    }
 
 
 def _look_of(case: Case) -> style.Look:
@@ -282,7 +271,7 @@ def _panels(family: Family) -> tuple[Panel, ...]:
     return (
         Panel(
             family=family,
-            measure_of=lambda row: row.cpu_total_s,
+            measure_of=Measure.CPU_TOTAL.of,
             label="CPU per redo, both processes",
             title=f"{family.title}; shaded: where async is said to need less",
             show=style.Y_FORMATS[Measure.LATENCY],

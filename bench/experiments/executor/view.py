@@ -1,46 +1,37 @@
 """Clients that share K threads, beside a thread each and beside async: redos in flight, what the
 limit does to throughput and latency, and what memory the clients hold.
 
-Shows the cases with an executor and those that are alike but for it. Where the pause varies,
-too, the question is who is served at all: that is the view of fairness.
+Shows the cases with an executor and those that are alike but for it. Where the pause varies as
+well, the view of fairness shows them: there the question is who is served at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from matplotlib.figure import Figure
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.names import BASE, CHALLENGER, FLOOR
 from bench.cases.notations import PER_CLIENT
 from bench.experiments.fairness.view import FairnessView
+from bench.results.keys import WORKER_PEAK_RSS
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields, units
-from bench.show.families import (
-    Family,
-    Line,
-    effect_data,
-    families,
-    interval,
-    kin,
-    lines,
-    median,
-)
+from bench.show.families import Family, Line, families, further, interval, kin, lines, to_base
+from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.pictures import style
 from bench.show.pictures.panels import Panel, figure
 from bench.statistics.effects import Effect
-from bench.statistics.rounds import ratio
 
 PICTURE: Final = "executor"
-IN_FLIGHT: Final = "redo_counter_in_flight_peak"
-MEMORY: Final = "redo_worker_peak_rss_bytes"
+in_flight: Final = further("redo_counter_in_flight_peak")
+memory: Final = further(WORKER_PEAK_RSS)
 
 _LEGEND: Final = (
     "Medians over the runs. in flight: most requests at once, with the pings that a manager sends"
@@ -58,7 +49,7 @@ _EXECUTOR_LOOKS: Final = (
 
 
 class ExecutorView:
-    """See the module."""
+    """`View` of the cases with an executor, and of those alike but for it."""
 
     name = "executor"
     pictures: tuple[str, ...] = (PICTURE,)
@@ -72,7 +63,8 @@ class ExecutorView:
         found = self._families(summary)
         for family in found:
             yield Text(finding(family), style="bold")
-            yield _table(family)
+            ordered = sorted(_rows(family), key=lambda shown: shown.row.case.clients)
+            yield field_table(ordered, _fields(family))
         if found:
             yield Text(_LEGEND, style="dim")
 
@@ -80,9 +72,8 @@ class ExecutorView:
         """Of each family the medians by manager, executor and N, and sync's throughput to
         async's."""
         return [
-            {"group": family.title, "cases": [_case_data(family, line, row) for line, row in rows]}
+            {"group": family.title, "cases": field_data(_rows(family), _fields(family))}
             for family in self._families(summary)
-            if (rows := [(line, row) for line in lines(family) for row in line.rows])
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:
@@ -90,9 +81,11 @@ class ExecutorView:
         assert picture == PICTURE
         found = self._families(summary)
         executors = [
-            one
-            for one in dict.fromkeys(line.case.executor for fam in found for line in lines(fam))
-            if one != PER_CLIENT
+            executor
+            for executor in dict.fromkeys(
+                line.case.executor for family in found for line in lines(family)
+            )
+            if executor != PER_CLIENT
         ]
 
         def look_of(case: Case) -> style.Look:
@@ -106,8 +99,7 @@ class ExecutorView:
         return figure(panels, label_of, look_of, summary)
 
     def _families(self, summary: Summary) -> list[Family]:
-        cases = [row.case for row in summary.rows]
-        return list(families(summary, ("executor",), self.covered(cases)))
+        return families(summary, ("executor",), self.covered([row.case for row in summary.rows]))
 
 
 def label_of(case: Case) -> str:
@@ -123,104 +115,92 @@ def label_of(case: Case) -> str:
 def finding(family: Family) -> str:
     """What the limit is and what it costs, at the greatest N."""
     last = family.clients[-1]
-    peaks = ", ".join(f"{name} {value:.0f}" for name, value in _at_last(family, in_flight))
-    said = f"{family.title}: at N = {last} most in flight: {peaks or 'not known'}"
+    peaks = ", ".join(
+        f"{label_of(line.case)} {peak.median:.0f}"
+        for line in lines(family)
+        if line.case.manager != FLOOR
+        and (row := line.row(last)) is not None
+        and (peak := in_flight(row)) is not None
+    )
+    text = f"{family.title}: at N = {last} most in flight: {peaks or 'not known'}"
     effects = [
-        (row, effect) for row in family.of(clients=last) if (effect := _to_async(family, row))
+        (row, effect) for row in family.at_most_clients if (effect := _to_async(family, row))
     ]
     if not effects:
-        return said
-    told = [
+        return text
+    ratios = ", ".join(
         f"{label_of(row.case)} {interval(effect)}"
         for row, effect in effects
         if effect.low is not None and effect.high is not None and not effect.low <= 1 <= effect.high
-    ]
-    return (
-        f"{said}; throughput to that of async: {', '.join(told) or 'not told apart by the rounds'}"
     )
-
-
-def in_flight(row: CaseRow) -> Estimate | None:
-    """Most requests at once."""
-    return row.further.get(IN_FLIGHT)
-
-
-def _at_last(
-    family: Family, measure_of: Callable[[CaseRow], Estimate | None]
-) -> list[tuple[str, float]]:
-    """What is known of each line at the greatest N."""
-    return [
-        (label_of(row.case), one.median)
-        for line in lines(family)
-        if line.case.manager != FLOOR
-        and (row := line.row(family.clients[-1])) is not None
-        and (one := measure_of(row)) is not None
-    ]
+    return f"{text}; throughput to that of async: {ratios or 'not told apart by the rounds'}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Row:
+    """A row with the line that it is on."""
+
     line: Line
     row: CaseRow
 
 
-def _table(family: Family) -> Table:
-    shown: list[fields.Field[_Shown]] = [
-        fields.clients(lambda one: one.row.case.clients),
-        fields.words("manager", lambda one: label_of(one.row.case)),
-        fields.measure("in flight", lambda one: in_flight(one.row), columns.plain(0)),
-        fields.measure("redo/s", lambda one: one.row.throughput_per_s, columns.rates),
-        fields.measure("t/redo", lambda one: one.row.time_per_redo_s),
-        fields.measure("p99", lambda one: one.row.latency_p99_s),
-        fields.measure("memory", lambda one: one.row.further.get(MEMORY), columns.mebibytes(1)),
-        fields.measure("added", lambda one: _added(one.line, one.row), columns.mebibytes(1)),
-        fields.ratio_interval("to async", lambda one: _to_async(family, one.row)),
+def _rows(family: Family) -> list[_Row]:
+    """Line by line, each by ascending N."""
+    return [_Row(line, row) for line in lines(family) for row in line.rows]
+
+
+def _fields(family: Family) -> list[fields.Field[_Row]]:
+    return [
+        fields.only_data("manager", lambda shown: shown.row.case.manager),
+        fields.only_data("executor", lambda shown: shown.row.case.executor),
+        fields.clients(lambda shown: shown.row.case.clients, key="clients"),
+        fields.words("manager", lambda shown: label_of(shown.row.case)),
+        fields.measure(
+            "in flight",
+            lambda shown: in_flight(shown.row),
+            columns.plain(0),
+            key="in_flight_peak",
+        ),
+        fields.measure(
+            "redo/s",
+            lambda shown: shown.row.throughput_per_s,
+            columns.rates,
+            key="throughput_per_s",
+        ),
+        fields.measure("t/redo", lambda shown: shown.row.time_per_redo_s, key="time_per_redo_s"),
+        fields.measure("p99", lambda shown: shown.row.latency_p99_s, key="latency_p99_s"),
+        fields.measure(
+            "memory", lambda shown: memory(shown.row), columns.mebibytes(1), key="peak_rss_bytes"
+        ),
+        fields.measure("added", _added, columns.mebibytes(1), key="peak_rss_added_bytes"),
+        fields.ratio_interval(
+            "to async", lambda shown: _to_async(family, shown.row), key="throughput_to_async"
+        ),
     ]
-    rows = [
-        _Shown(line, row)
-        for clients in family.clients
-        for line in lines(family)
-        if (row := line.row(clients)) is not None
-    ]
-    return fields.field_table(rows, shown)
 
 
-def _case_data(family: Family, line: Line, row: CaseRow) -> dict[str, Any]:
-    return {
-        "manager": row.case.manager,
-        "executor": row.case.executor,
-        "clients": row.case.clients,
-        "in_flight_peak": median(in_flight(row)),
-        "throughput_per_s": median(row.throughput_per_s),
-        "time_per_redo_s": median(row.time_per_redo_s),
-        "latency_p99_s": median(row.latency_p99_s),
-        "peak_rss_bytes": median(row.further.get(MEMORY)),
-        "peak_rss_added_bytes": median(_added(line, row)),
-        "throughput_to_async": effect_data(_to_async(family, row)),
-    }
-
-
-def _added(line: Line, row: CaseRow) -> Estimate | None:
+def _added(shown: _Row) -> Estimate | None:
     """Peak memory above that at the line's least N, round by round; None there."""
-    own, least = row.further.get(MEMORY), line.rows[0].further.get(MEMORY)
-    if row is line.rows[0] or own is None or least is None:
+    first = shown.line.rows[0]
+    own, least = memory(shown.row), memory(first)
+    if shown.row is first or own is None or least is None:
         return None
     by_round = dict(least.by_round)
     return Estimate.of((n, value - by_round[n]) for n, value in own.by_round if n in by_round)
 
 
 def _to_async(family: Family, row: CaseRow) -> Effect | None:
-    others = family.of(manager=CHALLENGER, clients=row.case.clients)
-    if row.case.manager != BASE or not others:
+    if row.case.manager != BASE:
         return None
-    return ratio(row.throughput_per_s, others[0].throughput_per_s)
+    base = family.first(manager=CHALLENGER, clients=row.case.clients)
+    return to_base(row, base, Measure.THROUGHPUT.of)
 
 
 def _range_to_async(family: Family) -> str:
     """The least and the greatest throughput of sync to async at the greatest N, for a title."""
     found = sorted(
         (effect.ratio, label_of(row.case))
-        for row in family.of(clients=family.clients[-1])
+        for row in family.at_most_clients
         if (effect := _to_async(family, row)) is not None
     )
     if not found:
@@ -234,9 +214,9 @@ def _range_to_async(family: Family) -> str:
 def _panels(family: Family) -> tuple[Panel, ...]:
     last = family.clients[-1]
     peaks = [
-        (row.case.executor, one.median)
-        for row in family.of(clients=last)
-        if (one := in_flight(row)) is not None
+        (row.case.executor, peak.median)
+        for row in family.at_most_clients
+        if (peak := in_flight(row)) is not None
     ]
     shared = ", ".join(f"{n:.0f}" for executor, n in peaks if executor != PER_CLIENT)
     others = ", ".join(f"{n:.0f}" for executor, n in peaks if executor == PER_CLIENT)
@@ -250,14 +230,14 @@ def _panels(family: Family) -> tuple[Panel, ...]:
         ),
         Panel(
             family=family,
-            measure_of=lambda row: row.throughput_per_s,
+            measure_of=Measure.THROUGHPUT.of,
             label=style.Y_LABELS[Measure.THROUGHPUT],
             title=f"{family.title}, N = {last}: {_range_to_async(family)}",
             show=style.Y_FORMATS[Measure.THROUGHPUT],
         ),
         Panel(
             family=family,
-            measure_of=lambda row: row.latency_p99_s,
+            measure_of=Measure.LATENCY_P99.of,
             label="p99 of a redo, from its call",
             title=f"{family.title}: p99 leaves out what a client waits for a thread",
             show=style.Y_FORMATS[Measure.LATENCY],

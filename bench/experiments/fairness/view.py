@@ -1,7 +1,7 @@
 """How evenly clients are served over equal time, by manager, pause and executor.
 
-Every run that has samples has these measures; this view shows them where the pause varies, which is
-what they depend on most.
+Every run with samples has these measures. This view shows them where the pause varies, which they
+depend on most.
 """
 
 from __future__ import annotations
@@ -12,25 +12,22 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.notations import PER_CLIENT, YIELD
+from bench.results.measures.fairness import JAIN, SLOWEST_SHARE
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields
-from bench.show.families import (
-    Family,
-    families,
-    kin,
-    median,
-)
-from bench.show.pictures import style
+from bench.show.families import Family, at_default, families, further, kin
+from bench.show.fields import field_data, field_table
+from bench.show.findings import Measure
+from bench.show.pictures import figures, style
 from bench.show.pictures.panels import Panel, figure
 
 PICTURE: Final = "fairness"
-JAIN: Final = "redo_fairness_jain"
-SLOWEST: Final = "redo_fairness_slowest_share"
+jain: Final = further(JAIN)
+slowest: Final = further(SLOWEST_SHARE)
 
 _VARIED: Final = ("executor", "pause")
 _LEGEND: Final = (
@@ -41,11 +38,11 @@ _LEGEND: Final = (
 )
 _KEEPS: Final = (0, (1, 1.2))
 _SHARED_COLORS: Final = {"sync": "#E69F00"}
-"""That of 4 threads in the executor's picture."""
+"""The colour of 4 threads in the figure of executors."""
 
 
 class FairnessView:
-    """See the module."""
+    """`View` of the cases in which the pause varies, and of those alike but for it."""
 
     name = "fairness"
     pictures: tuple[str, ...] = (PICTURE,)
@@ -54,7 +51,7 @@ class FairnessView:
         there = frozenset(cases)
 
         def varies(case: Case) -> bool:
-            return case.pause != YIELD and replace(case, pause=YIELD) in there
+            return case.pause != YIELD and at_default(case, "pause") in there
 
         return kin(cases, _VARIED, varies)
 
@@ -62,57 +59,30 @@ class FairnessView:
         found = self._families(summary)
         for family in found:
             yield Text(finding(family), style="bold")
-            yield _table(family)
+            yield field_table(family.rows, _FIELDS)
         if found:
             yield Text(_LEGEND, style="dim")
 
     def data(self, summary: Summary) -> Any:
         """Of each family the medians by manager, pause, executor and N."""
         return [
-            {
-                "group": family.title,
-                "cases": [
-                    {
-                        "manager": row.case.manager,
-                        "pause": row.case.pause,
-                        "executor": row.case.executor,
-                        "clients": row.case.clients,
-                        "jain": median(jain(row)),
-                        "slowest_share": median(slowest(row)),
-                        "throughput_per_s": median(row.throughput_per_s),
-                    }
-                    for row in family.rows
-                ],
-            }
+            {"group": family.title, "cases": field_data(family.rows, _FIELDS)}
             for family in self._families(summary)
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:
         """Jain's index and the slowest client's share against N."""
         assert picture == PICTURE
-        panels = [panel for family in self._families(summary) for panel in _panels(family)]
-        goes_on = style.Look(style.FAINT, _KEEPS, style.LINE_WIDTH, "", 0.0)
         return figure(
-            panels,
+            [panel for family in self._families(summary) for panel in _panels(family)],
             lambda case: label_of(case) if case.pause == YIELD else "",
             _look_of,
             summary,
-            {"goes on": goes_on},
+            {"goes on": replace(style.PLAIN, linestyle=_KEEPS)},
         )
 
     def _families(self, summary: Summary) -> list[Family]:
-        cases = [row.case for row in summary.rows]
-        return list(families(summary, _VARIED, self.covered(cases)))
-
-
-def jain(row: CaseRow) -> Estimate | None:
-    """Jain's index."""
-    return row.further.get(JAIN)
-
-
-def slowest(row: CaseRow) -> Estimate | None:
-    """The slowest client's share of the mean."""
-    return row.further.get(SLOWEST)
+        return families(summary, _VARIED, self.covered([row.case for row in summary.rows]))
 
 
 def label_of(case: Case) -> str:
@@ -123,38 +93,38 @@ def label_of(case: Case) -> str:
 
 def finding(family: Family) -> str:
     """Who serves most and least evenly at the greatest N."""
-    last = family.clients[-1]
     known = [
-        (one.median, label_of(row.case)) for row in family.of(clients=last) if (one := jain(row))
+        (index.median, label_of(row.case))
+        for row in family.at_most_clients
+        if (index := jain(row)) is not None
     ]
     if not known:
         return f"{family.title}: how evenly clients were served is not known"
     (least, unfairest), (most, _) = min(known), max(known)
-    return (
-        f"{_evenness(family)}; least with {unfairest}"
-        if least < most
-        else f"{family.title}: all clients are served alike at N = {last}"
-    )
-
-
-def _table(family: Family) -> Table:
-    shown: list[fields.Field[CaseRow]] = [
-        fields.clients(lambda row: row.case.clients),
-        fields.words("manager, executor, pause", lambda row: label_of(row.case)),
-        fields.measure("Jain", jain, columns.plain(3)),
-        fields.texts("(spread)", lambda row: _spread(jain(row))),
-        fields.measure("slowest", slowest, columns.plain(3)),
-        fields.texts("(spread)", lambda row: _spread(slowest(row))),
-        fields.measure("redo/s", lambda row: row.throughput_per_s, columns.rates),
-        fields.measure("t/redo", lambda row: row.time_per_redo_s),
-        fields.measure("p99", lambda row: row.latency_p99_s),
-    ]
-    return fields.field_table(family.rows, shown)
+    if least == most:
+        return f"{family.title}: all clients are served alike at N = {family.clients[-1]}"
+    return f"{_evenness(family)}; least with {unfairest}"
 
 
 def _spread(estimate: Estimate | None) -> str:
     """In thousandths, as the median: near 1 hundredths hide what there is."""
     return "" if estimate is None else f"{estimate.low:.3f}-{estimate.high:.3f}"
+
+
+_FIELDS: Final[list[fields.Field[CaseRow]]] = [
+    fields.only_data("manager", lambda row: row.case.manager),
+    fields.only_data("pause", lambda row: row.case.pause),
+    fields.only_data("executor", lambda row: row.case.executor),
+    fields.clients(lambda row: row.case.clients, key="clients"),
+    fields.words("manager, executor, pause", lambda row: label_of(row.case)),
+    fields.measure("Jain", jain, columns.plain(3), key="jain"),
+    fields.texts("(spread)", lambda row: _spread(jain(row))),
+    fields.measure("slowest", slowest, columns.plain(3), key="slowest_share"),
+    fields.texts("(spread)", lambda row: _spread(slowest(row))),
+    fields.measure("redo/s", Measure.THROUGHPUT.of, columns.rates, key="throughput_per_s"),
+    fields.measure("t/redo", Measure.TIME_PER_REDO.of),
+    fields.measure("p99", Measure.LATENCY_P99.of),
+]
 
 
 def _look_of(case: Case) -> style.Look:
@@ -168,7 +138,9 @@ def _look_of(case: Case) -> style.Look:
 def _panels(family: Family) -> tuple[Panel, Panel]:
     last = family.clients[-1]
     known = sorted(
-        (one.median, label_of(row.case)) for row in family.of(clients=last) if (one := slowest(row))
+        (share.median, label_of(row.case))
+        for row in family.at_most_clients
+        if (share := slowest(row)) is not None
     )
     least = f": least with {known[0][1]}, {known[0][0]:.2f}" if known else " is not known"
     return (
@@ -183,16 +155,12 @@ def _panels(family: Family) -> tuple[Panel, Panel]:
 
 
 def _evenness(family: Family) -> str:
-    """How far apart those that yield and those that go on are at the greatest N."""
-    last = family.clients[-1]
-    rows = family.of(clients=last)
-    known = {
-        pause: [one.median for row in rows if row.case.pause == pause and (one := jain(row))]
-        for pause in dict.fromkeys(row.case.pause for row in rows)
-    }
-    said = [
-        f"{'yielding' if pause == YIELD else 'going on'} {min(values):.2f} to {max(values):.2f}"
-        for pause, values in known.items()
-        if values
-    ]
-    return f"{family.title}: Jain's index at N = {last}: {', '.join(said) or 'not known'}"
+    """How far apart the clients that yield are at the greatest N, and those that go on."""
+    parts = []
+    for pause in dict.fromkeys(row.case.pause for row in family.at_most_clients):
+        rows = family.of(clients=family.clients[-1], pause=pause)
+        if indices := [index.median for _, index in figures.points(rows, jain)]:
+            kind = "yielding" if pause == YIELD else "going on"
+            parts.append(f"{kind} {min(indices):.2f} to {max(indices):.2f}")
+    at = f"{family.title}: Jain's index at N = {family.clients[-1]}"
+    return f"{at}: {', '.join(parts) or 'not known'}"

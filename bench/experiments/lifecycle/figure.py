@@ -1,4 +1,7 @@
-"""Cold starts and relaunches over N, a line per manager; reaping and storms as bars."""
+"""Cold starts and relaunches over N, a line per manager; reaping and storms as bars.
+
+Also which groups are shown, and the sentence about each. What storms show is in `storms`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.cases.notations import (
     COLD_START,
@@ -20,10 +22,13 @@ from bench.cases.notations import (
     STORM_WAIT,
 )
 from bench.experiments.lifecycle.storms import Storms, launches_per_s, storms
+from bench.results.measures.lifecycle import LAUNCH
 from bench.results.summary import Estimate, Group, Summary
 from bench.show import units
 from bench.show.findings import Measure, title
 from bench.show.pictures import figures, style
+from bench.show.pictures.clients import points
+from bench.show.pictures.sheet import Sheet, footer
 
 PICTURE: Final = "lifecycle"
 
@@ -34,11 +39,11 @@ _LABELS: Final = {
     STORM_BACKGROUND: "no manager,\nbackground",
 }
 _BAR_ROOM: Final = 3.0
-"""A logarithmic axis of bars begins at the least / this, and ends at the greatest x this."""
+"""A logarithmic axis of bars goes from the least / this to the greatest x this."""
 
 
 def episodes(summary: Summary) -> list[Group]:
-    """The groups of cold starts, relaunches and reaps of which a result is known, in that order."""
+    """The groups of cold starts, relaunches and reaps that have a result, in that order."""
     order = (COLD_START, RELAUNCH, REAP)
     found = [
         group
@@ -50,7 +55,7 @@ def episodes(summary: Summary) -> list[Group]:
 
 
 def finding(group: Group) -> str:
-    """What there is to see in one of `episodes`, as ``cold-start, short: async has ...``."""
+    """What a group of `episodes` shows, as ``cold-start, short: async has ...``."""
     extra = dict(group.extra)
     scenario = str(extra.pop("scenario"))
     names = (scenario, *(f"{key}={value}" for key, value in extra.items()))
@@ -61,41 +66,40 @@ def finding(group: Group) -> str:
 
 
 def figure(summary: Summary) -> Figure:
-    """A panel per group of `episodes` and per group of storms; one without anything if there is
-    none."""
+    """A panel per group of `episodes` and of storms; an empty one if there is none."""
     groups, all_storms = episodes(summary), list(storms(summary))
-    whole, panels, columns = figures.panels(max(1, len(groups) + len(all_storms)), most_columns=2)
-    for panel, group in zip(panels, groups, strict=False):
-        draw = _reaps if dict(group.extra)["scenario"] == REAP else _curves
-        draw(panel, group)
-        _title(panel, finding(group), columns)
-    for panel, one in zip(panels[len(groups) :], all_storms, strict=False):
-        _storms(panel, one)
-        _title(panel, f"{one.title}: {one.headline}", columns)
-    if not groups and not all_storms:
-        _title(panels[0], "no run gave a result", columns)
+    parts: list[Group | Storms] = [*groups, *all_storms]
+    sheet = Sheet.of(parts, _draw, _title, most_columns=2)
+    if not parts:
+        sheet.title(sheet.panels[0], "no run gave a result")
     managers = dict.fromkeys(name for group in groups for name in group.managers)
-    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
     legend = [
         *(figures.legend_entry(manager, style.look(manager)) for manager in managers),
-        figures.legend_entry("p50", plain),
-        figures.legend_entry("p99", replace(plain, **style.TAIL)),
+        *figures.percentile_entries(),
         figures.band_entry(),
     ]
-    figures.frame(whole, legend, figures.footer(summary))
-    return whole
+    return sheet.framed(legend, footer(summary))
+
+
+def _title(part: Group | Storms) -> str:
+    return f"{part.title}: {part.headline}" if isinstance(part, Storms) else finding(part)
+
+
+def _draw(panel: Axes, part: Group | Storms) -> None:
+    if isinstance(part, Storms):
+        _storms(panel, part)
+    elif dict(part.extra)["scenario"] == REAP:
+        _reaps(panel, part)
+    else:
+        _curves(panel, part)
 
 
 def _of_reaping(group: Group) -> str:
-    (row,) = (row for row in group.rows[:1])
+    row = group.rows[0]
     assert row.latency_p50_s is not None
-    launch = row.further.get("redo_lifecycle_launch")
-    said = f"a kill and its exit status take {units.seconds(row.latency_p50_s.median)}"
-    return said if launch is None else f"{said}, a launch {units.seconds(launch.median)}"
-
-
-def _title(panel: Axes, text: str, columns: int) -> None:
-    figures.title(panel, text, columns)
+    launch = row.further.get(LAUNCH)
+    reap = f"a kill and its exit status take {units.seconds(row.latency_p50_s.median)}"
+    return reap if launch is None else f"{reap}, a launch {units.seconds(launch.median)}"
 
 
 def _curves(panel: Axes, group: Group) -> None:
@@ -103,13 +107,9 @@ def _curves(panel: Axes, group: Group) -> None:
     figures.log_axis(panel, style.Y_FORMATS[Measure.LATENCY])
     panel.set_ylabel("until a client has its page")
     for manager in reversed(group.managers):  # so that the first one lies on top
-        rows = [row for row in group.rows if row.case.manager == manager]
-        look = style.look(manager)
-        median = [(row.case.clients, one) for row in rows if (one := row.latency_p50_s)]
-        tail = [(row.case.clients, one) for row in rows if (one := row.latency_p99_s)]
-        figures.band(panel, median, look.color)
-        figures.line(panel, median, look, f"{manager} p50")
-        figures.line(panel, tail, replace(look, **style.TAIL), f"{manager} p99")
+        median = points(group, manager, Measure.LATENCY)
+        tail = points(group, manager, Measure.LATENCY_P99)
+        figures.percentiles(panel, median, tail, style.look(manager), manager)
 
 
 def _reaps(panel: Axes, group: Group) -> None:
@@ -117,16 +117,16 @@ def _reaps(panel: Axes, group: Group) -> None:
     named = {
         "reap, p50": row.latency_p50_s,
         "reap, p99": row.latency_p99_s,
-        "launch, mean": row.further.get("redo_lifecycle_launch"),
+        "launch, mean": row.further.get(LAUNCH),
     }
-    known = [(name, one) for name, one in named.items() if one is not None]
+    known = [(name, estimate) for name, estimate in named.items() if estimate is not None]
     _bars(panel, known, style.Y_FORMATS[Measure.LATENCY], units.seconds)
 
 
-def _storms(panel: Axes, one: Storms) -> None:
+def _storms(panel: Axes, found: Storms) -> None:
     bars = [
         (_LABELS[row.case.scenario].format(manager=row.case.manager), launches_per_s(row))
-        for row in one.rows
+        for row in found.rows
     ]
     _bars(panel, bars, style.Y_FORMATS[Measure.THROUGHPUT], units.rate)
     panel.set_xlabel("launches per second")
@@ -138,38 +138,36 @@ def _bars(
     tick: Callable[[float, int | None], str],
     show: Callable[[float], str],
 ) -> None:
-    """The medians, each said at its end, with the spread between runs as a line; the first one at
-    the top."""
+    """The medians, each with its text at the end and the spread between runs as a line; the first
+    at the top."""
     places = range(len(bars))
-    medians = [one.median for _, one in bars]
+    medians = [bar.median for _, bar in bars]
     spread = [
-        [one.median - one.low for _, one in bars],
-        [one.high - one.median for _, one in bars],
+        [bar.median - bar.low for _, bar in bars],
+        [bar.high - bar.median for _, bar in bars],
     ]
     panel.barh(
         places, medians, xerr=spread, color=style.BAND, ecolor=style.FAINT, error_kw={"lw": 1.0}
     )
-    for place, (_, one) in zip(places, bars, strict=True):
+    for place, (_, bar) in zip(places, bars, strict=True):
         panel.annotate(
-            show(one.median),
-            (one.high, place),
+            show(bar.median),
+            (bar.high, place),
             (4, 0),
             textcoords="offset points",
             va="center",
             fontsize=style.FOOTER_SIZE,
         )
-    figures.tell(
+    figures.describe(
         panel,
         [
-            (one.median, place, f"{' '.join(name.split())}: {figures.described(one, show)}")
-            for place, (name, one) in zip(places, bars, strict=True)
+            (bar.median, place, f"{' '.join(name.split())}: {figures.described(bar, show)}")
+            for place, (name, bar) in zip(places, bars, strict=True)
         ],
     )
     panel.set_yticks(places, [name for name, _ in bars], fontsize=style.FOOTER_SIZE)
     panel.invert_yaxis()
     panel.grid(False, axis="y")
     panel.set_xscale("log")
-    panel.set_xlim(min(one.low for _, one in bars) / _BAR_ROOM, max(medians) * _BAR_ROOM)
-    panel.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_major_formatter(FuncFormatter(tick))
+    panel.set_xlim(min(bar.low for _, bar in bars) / _BAR_ROOM, max(medians) * _BAR_ROOM)
+    figures.log_ticks(panel.xaxis, tick, subs=(1.0,))

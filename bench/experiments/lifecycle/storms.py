@@ -1,28 +1,24 @@
-"""What holds back a manager whose children all fail: waiting for the reaping, or its back-off.
+"""What limits the launches of children that all fail: waiting for the reaping, or the back-off.
 
-Statistics over the rows of a summary; nothing here prints. How a storm is made is in
-``lifecycle_subjects``.
+Computes from the rows of a summary. How a storm is measured belongs to the worker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from bench.cases.notations import STORM, STORM_BACK_OFF, STORM_BACKGROUND, STORM_WAIT, STORMS
+from bench.results.measures.lifecycle import LAUNCHES_PER_S
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import units
+from bench.show.families import alike, to_base
 from bench.statistics.effects import Effect
-from bench.statistics.rounds import ratio
-
-LAUNCHES: Final = "redo_lifecycle_launches_per_s"
-UNREAPED: Final = "redo_lifecycle_unreaped_peak"
 
 
 @dataclass(frozen=True, slots=True)
 class Storms:
-    """The storms that are alike but for the manager and the way of it, slowest way first."""
+    """The storms that differ in the manager and the scenario only, the slowest scenario first."""
 
     extra: tuple[tuple[str, str | int], ...]
     rows: tuple[CaseRow, ...]
@@ -33,12 +29,12 @@ class Storms:
         return ", ".join(("storms", *(f"{key}={value}" for key, value in self.extra)))
 
     def to_waiting(self, row: CaseRow) -> Effect | None:
-        """Launches per second to those of the same order that waits for each reaping, by rounds."""
-        return _ratio(row, self._first(STORM_WAIT))
+        """The ratio of launches per second to those that wait for each reaping, by rounds."""
+        return to_base(row, self._first(STORM_WAIT), launches_per_s)
 
     @property
     def verdict(self) -> str:
-        """One sentence; what is not known is left out of it."""
+        """One sentence, without what is not known."""
         parts = [part for part in (self._of_waiting(), self._of_back_off()) if part]
         return "; ".join(parts) or "nothing to compare: measure the storms beside each other"
 
@@ -61,8 +57,10 @@ class Storms:
             return ""
         change = f"{abs(effect.ratio - 1):.0%}"
         if effect.low is None or effect.high is None:
-            said = f"reaping in the background changes launches by {effect.ratio - 1:+.0%} in"
-            return f"{said} the one round that there is, which shows no spread"
+            return (
+                f"reaping in the background changes launches by {effect.ratio - 1:+.0%} in the one"
+                " round that there is, which shows no spread"
+            )
         interval = f"95 % interval {effect.low - 1:+.0%} to {effect.high - 1:+.0%}"
         if effect.low > 1:
             return (
@@ -84,7 +82,7 @@ class Storms:
         held = None if without is None else self._first(STORM_BACK_OFF, without.case.manager)
         if without is None or held is None:
             return ""
-        before, after = without.further[LAUNCHES].median, held.further[LAUNCHES].median
+        before, after = launches_per_s(without).median, launches_per_s(held).median
         return (
             f"the back-off of {without.case.manager} lets {units.rate(after)} through in place of"
             f" {units.rate(before)}"
@@ -100,25 +98,19 @@ class Storms:
 
 
 def storms(summary: Summary) -> Iterator[Storms]:
-    """All storms of which a result is known, by their further dimensions."""
-    groups: dict[tuple[tuple[str, str | int], ...], list[CaseRow]] = {}
-    for group in summary.groups():
-        extra = dict(group.extra)
-        if extra.pop("scenario", None) in STORMS:
-            known = (row for row in group.rows if LAUNCHES in row.further)
-            groups.setdefault(tuple(extra.items()), []).extend(known)
-    for alike, rows in groups.items():
-        if rows:
-            ordered = sorted(rows, key=lambda row: STORMS.index(row.case.scenario))
-            yield Storms(alike, tuple(ordered))
+    """All storms that have a result, by their further dimensions."""
+    rows = (
+        row
+        for group in summary.groups()
+        for row in group.rows
+        if row.case.scenario in STORMS and LAUNCHES_PER_S in row.further
+    )
+    found = alike(rows, "manager", "workload", "clients", "scenario")
+    for common, members in found.items():
+        ordered = sorted(members, key=lambda row: STORMS.index(row.case.scenario))
+        yield Storms(tuple(common.extra.items()), tuple(ordered))
 
 
 def launches_per_s(row: CaseRow) -> Estimate:
-    """Of a row of `Storms`."""
-    return row.further[LAUNCHES]
-
-
-def _ratio(above: CaseRow, below: CaseRow | None) -> Effect | None:
-    if below is None or below is above:
-        return None
-    return ratio(above.further[LAUNCHES], below.further[LAUNCHES])
+    """The launches of a row of `Storms`, which all have them."""
+    return row.further[LAUNCHES_PER_S]

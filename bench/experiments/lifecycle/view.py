@@ -1,24 +1,22 @@
 """The life of children: cold starts, relaunches, reaping, and storms of launches.
 
-Shows every case whose scenario is not a redo after another. What the storms say is in ``storms``;
-the figure is drawn in ``view_lifecycle_figure``.
+Shows every case whose scenario is not a redo after another. What the storms show is computed in
+`storms`; the figure is drawn in `figure`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any, Final
 
 from matplotlib.figure import Figure
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.notations import (
     REAP,
-    REDO,
     STORM,
     STORM_BACK_OFF,
     STORM_BACKGROUND,
@@ -26,9 +24,12 @@ from bench.cases.notations import (
     UNREAPED_MOST,
 )
 from bench.experiments.lifecycle.figure import PICTURE, episodes, figure, finding
-from bench.experiments.lifecycle.storms import UNREAPED, Storms, launches_per_s, storms
-from bench.results.summary import CaseRow, Estimate, Summary
+from bench.experiments.lifecycle.storms import Storms, launches_per_s, storms
+from bench.results.measures.lifecycle import CHILD_PSS, CHILD_RSS, LAUNCH, UNREAPED_PEAK
+from bench.results.summary import CaseRow, Summary
 from bench.show import columns, fields
+from bench.show.families import differing, further
+from bench.show.fields import field_data, field_table, in_full
 
 WAYS: Final = {
     STORM_BACK_OFF: "back-off as built",
@@ -36,10 +37,6 @@ WAYS: Final = {
     STORM_WAIT: "no manager, waits",
     STORM_BACKGROUND: "no manager, background",
 }
-
-_LAUNCH_S: Final = "redo_lifecycle_launch"
-_RSS: Final = "redo_lifecycle_child_rss"
-_PSS: Final = "redo_lifecycle_child_pss"
 
 _LEGEND: Final = (
     "Medians over the runs. cold-start: from the moment at which all N clients of a new manager may"
@@ -55,37 +52,37 @@ _LEGEND: Final = (
 
 
 class LifecycleView:
-    """See the module."""
+    """`View` of every case with another scenario than redoing."""
 
     name = "lifecycle"
     pictures: tuple[str, ...] = (PICTURE,)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        return frozenset(case for case in cases if case.scenario != REDO)
+        return differing(cases, "scenario")
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         for group in episodes(summary):
             yield Text(finding(group), style="bold")
-            yield _episodes_table(group.rows)
-        for one in storms(summary):
-            yield Text(f"{one.title}: {one.verdict}", style="bold")
-            yield _storms_table(one)
+            yield field_table(group.rows, _EPISODES)
+        for found in storms(summary):
+            yield Text(f"{found.title}: {found.verdict}", style="bold")
+            yield field_table(found.rows, _storm_fields(found))
         yield Text(_LEGEND, style="dim")
 
     def data(self, summary: Summary) -> Any:
         """Times in seconds, memory in bytes."""
         return {
             "episodes": [
-                {"finding": finding(group), "cases": [_episode_data(row) for row in group.rows]}
+                {"finding": finding(group), "cases": field_data(group.rows, _EPISODES)}
                 for group in episodes(summary)
             ],
             "storms": [
                 {
-                    "group": one.title,
-                    "verdict": one.verdict,
-                    "cases": [_storm_data(one, row) for row in one.rows],
+                    "group": found.title,
+                    "verdict": found.verdict,
+                    "cases": field_data(found.rows, _storm_fields(found)),
                 }
-                for one in storms(summary)
+                for found in storms(summary)
             ],
         }
 
@@ -94,38 +91,9 @@ class LifecycleView:
         return figure(summary)
 
 
-def _episodes_table(rows: Sequence[CaseRow]) -> Table:
-    shown: list[fields.Field[CaseRow]] = [
-        fields.clients(lambda row: row.case.clients),
-        fields.words("manager", _manager_or_dash),
-        fields.measure("mean", lambda row: row.time_per_redo_s),
-        fields.spread(lambda row: row.time_per_redo_s),
-        fields.measure("p50", lambda row: row.latency_p50_s),
-        fields.measure("p99", lambda row: row.latency_p99_s),
-        fields.measure("max", lambda row: row.latency_max_s),
-        _LAUNCH,
-        fields.measure("RSS", lambda row: row.further.get(_RSS), columns.mebibytes(2)),
-        fields.measure("PSS", lambda row: row.further.get(_PSS), columns.mebibytes(2)),
-    ]
-    return fields.field_table(rows, shown)
-
-
-def _storms_table(one: Storms) -> Table:
-    shown: list[fields.Field[CaseRow]] = [
-        fields.words("launches", lambda row: WAYS[row.case.scenario], is_group=True),
-        fields.words("manager", _manager_or_dash),
-        fields.measure("per s", launches_per_s, columns.rates),
-        fields.spread(launches_per_s),
-        _LAUNCH,
-        fields.numbers("unreaped", _unreaped, columns.plain(0)),
-        fields.ratio("/waiting", one.to_waiting),
-    ]
-    return fields.field_table(one.rows, shown)
-
-
-_LAUNCH: Final[fields.Field[CaseRow]] = fields.measure(
-    "launch", lambda row: row.further.get(_LAUNCH_S)
-)
+def _manager(row: CaseRow) -> str | None:
+    """None for children without a manager, which are measured under a manager's name."""
+    return None if row.case.scenario in (STORM_WAIT, STORM_BACKGROUND) else row.case.manager
 
 
 def _manager_or_dash(row: CaseRow) -> str:
@@ -133,42 +101,36 @@ def _manager_or_dash(row: CaseRow) -> str:
 
 
 def _unreaped(row: CaseRow) -> float | None:
-    peak = row.further.get(UNREAPED)
-    return None if peak is None else _greatest(peak)
+    peak = row.further.get(UNREAPED_PEAK)
+    return None if peak is None else max(value for _, value in peak.by_round)
 
 
-def _manager(row: CaseRow) -> str | None:
-    """None where it is only the name under which children without a manager were measured."""
-    return None if row.case.scenario in (STORM_WAIT, STORM_BACKGROUND) else row.case.manager
+_measure: Final = partial(fields.measure, data=in_full)
+
+_EPISODES: Final[list[fields.Field[CaseRow]]] = [
+    fields.only_data("name", lambda row: row.case.name),
+    fields.clients(lambda row: row.case.clients),
+    fields.words("manager", _manager_or_dash),
+    _measure("mean", lambda row: row.time_per_redo_s, key="mean_s"),
+    fields.spread(lambda row: row.time_per_redo_s),
+    _measure("p50", lambda row: row.latency_p50_s, key="p50_s"),
+    _measure("p99", lambda row: row.latency_p99_s, key="p99_s"),
+    _measure("max", lambda row: row.latency_max_s, key="max_s"),
+    _measure("launch", further(LAUNCH), key="launch_s"),
+    _measure("RSS", further(CHILD_RSS), columns.mebibytes(2), key="child_rss_bytes"),
+    _measure("PSS", further(CHILD_PSS), columns.mebibytes(2), key="child_pss_bytes"),
+]
 
 
-def _greatest(estimate: Estimate) -> float:
-    return max(value for _, value in estimate.by_round)
-
-
-def _episode_data(row: CaseRow) -> dict[str, Any]:
-    return {
-        "name": row.case.name,
-        "mean_s": _estimate(row.time_per_redo_s),
-        "p50_s": _estimate(row.latency_p50_s),
-        "p99_s": _estimate(row.latency_p99_s),
-        "max_s": _estimate(row.latency_max_s),
-        "launch_s": _estimate(row.further.get(_LAUNCH_S)),
-        "child_rss_bytes": _estimate(row.further.get(_RSS)),
-        "child_pss_bytes": _estimate(row.further.get(_PSS)),
-    }
-
-
-def _storm_data(one: Storms, row: CaseRow) -> dict[str, Any]:
-    effect = one.to_waiting(row)
-    return {
-        "name": row.case.name,
-        "manager": _manager(row),
-        "launches_per_s": _estimate(launches_per_s(row)),
-        "unreaped_peak": _unreaped(row),
-        "launches_to_waiting": None if effect is None else asdict(effect),
-    }
-
-
-def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else asdict(estimate)
+def _storm_fields(found: Storms) -> list[fields.Field[CaseRow]]:
+    return [
+        fields.only_data("name", lambda row: row.case.name),
+        fields.words("launches", lambda row: WAYS[row.case.scenario], is_group=True),
+        fields.words("manager", _manager_or_dash),
+        fields.only_data("manager", _manager),
+        _measure("per s", launches_per_s, columns.rates, key="launches_per_s"),
+        fields.spread(launches_per_s),
+        fields.measure("launch", further(LAUNCH)),
+        fields.numbers("unreaped", _unreaped, columns.plain(0), key="unreaped_peak"),
+        fields.ratio("/waiting", found.to_waiting, key="launches_to_waiting", data=in_full),
+    ]

@@ -1,33 +1,36 @@
-"""Open loads beside the closed loop of the same case: what each says, and the factor in between.
+"""Open loads beside the closed loop of the same case: the ratios between them.
 
-Pure arithmetic on the rows of ``stats``; `bench.view_open` lays it out.
+Computes from the rows of a summary. Tables and the figure are in `view`.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.notations import CLOSED, OPEN, Load
+from bench.results.measures.open_loop import FROM_CALL_P50, FROM_CALL_P99, OFFERED_PER_S, OVERLOADED
 from bench.results.summary import CaseRow, Summary, manager_order, paired_ratio
+from bench.show.families import alike, at_default, to_base
+from bench.show.findings import Measure
 from bench.statistics.effects import Effect
 from bench.statistics.rounds import ratio
 
 MOSTLY: Final = 0.5
-"""From this share of its slices on, a load counts as overloaded: it is no steady state."""
+"""A load with at least this share of overloaded slices is overloaded: not a steady state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One open load. Ratios are taken round by round, and None where a side is not known.
+    """One open load. Ratios are taken round by round; None where a side is not known.
 
     ``share``: the load as a share of the closed loop's throughput. ``hidden_p50`` and
-    ``hidden_p99``: latency from the intended start to that from the call, of the same redos.
-    ``to_closed_p50`` and ``to_closed_p99``: the same latency to that of the closed loop.
-    ``overloaded``: share of the slices of all runs.
+    ``hidden_p99``: the ratio of latency from the intended start to latency from the call, of the
+    same redos. ``to_closed_p50`` and ``to_closed_p99``: the ratio of latency from the intended
+    start to that of the closed loop. ``overloaded``: share of the slices of all runs.
     """
 
     row: CaseRow
@@ -46,7 +49,7 @@ class Point:
 
     @property
     def offered_per_s(self) -> float:
-        return self.row.further["redo_open_offered_per_s"].median
+        return self.row.further[OFFERED_PER_S].median
 
     @property
     def is_overloaded(self) -> bool:
@@ -73,8 +76,8 @@ class Panel:
     curves: tuple[Curve, ...]
 
     def telling(self) -> str:
-        """The greatest load that every manager was measured at and none is overloaded by, or the
-        least load if there is none."""
+        """The greatest load that every manager was measured at and that overloads none of them; the
+        least load if there is no such load."""
         first, *others = self.curves
         steady = [
             point.label
@@ -87,34 +90,20 @@ class Panel:
         return steady[-1] if steady else first.points[0].label
 
 
-def as_closed(case: Case) -> Case:
-    """The case with a closed loop."""
-    return replace(case, load=CLOSED)
-
-
-def is_open(case: Case) -> bool:
-    return case.load != CLOSED
-
-
 def panels(summary: Summary) -> list[Panel]:
     """Every panel that has an open load with a result, in the order of the summary's groups."""
-    rows = [row for group in summary.groups() for row in group.rows]
-    closed = {row.case: row for row in rows if not is_open(row.case) and row.rounds}
-    found: dict[Case, dict[str, list[CaseRow]]] = {}
-    for row in rows:
-        if is_open(row.case) and row.rounds:
-            place = replace(as_closed(row.case), manager="any")
-            found.setdefault(place, {}).setdefault(row.case.manager, []).append(row)
-    return [
-        Panel(
-            _title(place),
-            tuple(
-                _curve(manager, by_manager[manager], closed)
-                for manager in sorted(by_manager, key=manager_order)
-            ),
+    rows = [row for group in summary.groups() for row in group.rows if row.rounds]
+    closed = {row.case: row for row in rows if row.case.load == CLOSED}
+    found = []
+    loaded = (row for row in rows if row.case.load != CLOSED)
+    for place, members in alike(loaded, "manager", "load").items():
+        managers = sorted({row.case.manager for row in members}, key=manager_order)
+        by_manager = (
+            (name, [row for row in members if row.case.manager == name]) for name in managers
         )
-        for place, by_manager in found.items()
-    ]
+        curves = tuple(_curve(name, of_manager, closed) for name, of_manager in by_manager)
+        found.append(Panel(_title(place), curves))
+    return found
 
 
 def _title(place: Case) -> str:
@@ -122,34 +111,33 @@ def _title(place: Case) -> str:
     return ", ".join((place.workload, f"N = {place.clients}", *extra))
 
 
-def _curve(manager: str, rows: Iterable[CaseRow], closed: dict[Case, CaseRow]) -> Curve:
-    points = [_point(row, closed.get(as_closed(row.case))) for row in rows]
+def _curve(manager: str, rows: Iterable[CaseRow], closed: Mapping[Case, CaseRow]) -> Curve:
+    points = [_point(row, closed.get(at_default(row.case, "load"))) for row in rows]
     return Curve(
         manager,
-        closed.get(as_closed(points[0].row.case)),
+        closed.get(at_default(points[0].row.case, "load")),
         tuple(sorted(points, key=lambda point: point.offered_per_s)),
     )
 
 
 def _point(row: CaseRow, closed: CaseRow | None) -> Point:
     further = row.further
-    overloaded = [value for _, value in further["redo_open_overloaded"].by_round]
     return Point(
         row,
         _share(row, closed),
-        hidden_p50=ratio(row.latency_p50_s, further.get("redo_open_from_call_p50")),
-        hidden_p99=ratio(row.latency_p99_s, further.get("redo_open_from_call_p99")),
-        to_closed_p50=None if closed is None else ratio(row.latency_p50_s, closed.latency_p50_s),
-        to_closed_p99=None if closed is None else ratio(row.latency_p99_s, closed.latency_p99_s),
-        overloaded=statistics.fmean(overloaded),
+        hidden_p50=ratio(row.latency_p50_s, further.get(FROM_CALL_P50)),
+        hidden_p99=ratio(row.latency_p99_s, further.get(FROM_CALL_P99)),
+        to_closed_p50=to_base(row, closed, Measure.LATENCY.of),
+        to_closed_p99=to_base(row, closed, Measure.LATENCY_P99.of),
+        overloaded=statistics.fmean(value for _, value in further[OVERLOADED].by_round),
     )
 
 
 def _share(row: CaseRow, closed: CaseRow | None) -> float | None:
-    """What was asked for, where it was asked for as a share, else what it came to."""
+    """The share that was asked for; if a rate was asked for, the share that it came to."""
     percent = Load.parse(row.case.load).percent
     if percent is not None:
         return percent / 100
     reached = None if closed is None else closed.throughput_per_s
-    share = paired_ratio(row.further["redo_open_offered_per_s"], reached)
+    share = paired_ratio(row.further[OFFERED_PER_S], reached)
     return None if share is None else share.median

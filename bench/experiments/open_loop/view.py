@@ -1,30 +1,32 @@
-"""Open loads and the closed loop side by side: the tables and the figure.
+"""Open loads and the closed loop side by side: the tables, the data and the figure.
 
-What is said is computed in ``open_loads``; this module only lays it out.
+What the rows show is computed in `findings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.experiments.open_loop.findings import Curve, Panel, Point, as_closed, is_open, panels
+from bench.experiments.open_loop.findings import Curve, Panel, Point, panels
+from bench.results.measures.open_loop import BACKLOG_PEAK, FROM_CALL_P99, PACER_LATE_P99
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields, units
-from bench.show.families import interval
+from bench.show.families import further, interval, with_default
+from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.layout import hanging
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet, footer
 from bench.statistics.effects import Effect
 
 _HOW_TO_READ: Final = (
@@ -36,7 +38,6 @@ _HOW_TO_READ: Final = (
     " measured, too. late: by how much a free client called too late, p99; this is in the latency,"
     " whoever is to blame."
 )
-_FROM_CALL: Final[Mapping[str, Any]] = {"linestyle": "-.", "width": 1.0, "marker": ""}
 _CLOSED: Final[Mapping[str, Any]] = {
     "color": style.FAINT,
     "linestyle": (0, (5, 2)),
@@ -57,18 +58,18 @@ class OpenView:
     pictures: tuple[str, ...] = ("open-loop",)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        with_load = {case for case in cases if is_open(case)}
-        return frozenset(with_load | ({as_closed(case) for case in with_load} & set(cases)))
+        return with_default(cases, "load")
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         found = panels(summary)
         for panel in found:
             yield hanging("", _verdict(panel), "")
-            yield _table(panel)
+            yield field_table([row for curve in panel.curves for row in _rows(curve)], _FIELDS)
         if found:
             yield Text(_HOW_TO_READ, style="dim")
 
     def data(self, summary: Summary) -> Any:
+        """A list of panels; what needs two cases only, as measures are those of each case."""
         return [
             {
                 "group": panel.title,
@@ -77,7 +78,7 @@ class OpenView:
                     {
                         "manager": curve.manager,
                         "closed": curve.closed and curve.closed.case.name,
-                        "loads": [_point_data(point) for point in curve.points],
+                        "loads": field_data(_rows(curve)[-len(curve.points) :], _FIELDS),
                     }
                     for curve in panel.curves
                 ],
@@ -88,28 +89,30 @@ class OpenView:
     def figure(self, picture: str, summary: Summary) -> Figure:
         assert picture in self.pictures
         curves = [(panel, curve) for panel in panels(summary) for curve in panel.curves]
-        figure, axes, columns = figures.panels(max(1, len(curves)))
-        for axis, (panel, curve) in zip(axes, curves, strict=False):
-            _draw(axis, panel, curve, columns)
-        low = min((axis.get_ylim()[0] for axis in axes), default=1.0)
-        high = max((axis.get_ylim()[1] for axis in axes), default=1.0)
-        for index, axis in enumerate(axes):
-            axis.set_ylim(low, high)
-            if index % columns == 0:
-                axis.set_ylabel(style.Y_LABELS[Measure.LATENCY])
-        figures.frame(figure, _legend(), figures.footer(summary))
-        return figure
+        sheet = Sheet.of(
+            curves, lambda axes, part: _draw(axes, part[1]), lambda part: _title(*part)
+        )
+        sheet.share_y()
+        sheet.label_left(style.Y_LABELS[Measure.LATENCY])
+        legend = [
+            *figures.percentile_entries(),
+            figures.legend_entry("p99 from the call", _from_call(style.PLAIN)),
+            Line2D([], [], label="p99 of the closed loop", **_CLOSED),
+            Line2D([], [], label="overloaded", color=style.FAINT, **_OVERLOADED),
+            figures.band_entry(),
+        ]
+        return sheet.framed(legend, footer(summary))
 
 
 def _verdict(panel: Panel) -> str:
     label = panel.telling()
-    said = [_hides(curve, label) for curve in panel.curves]
+    parts = [_hides(curve, label) for curve in panel.curves]
     unsteady = any(
         point is not None and point.is_overloaded
         for point in (curve.at(label) for curve in panel.curves)
     )
     but = " (overloaded, not a steady state)" if unsteady else ""
-    return f"{panel.title}: at a load of {label}{but} {'; '.join(filter(None, said))}."
+    return f"{panel.title}: at a load of {label}{but} {'; '.join(filter(None, parts))}."
 
 
 def _hides(curve: Curve, label: str) -> str | None:
@@ -129,112 +132,97 @@ def _hides(curve: Curve, label: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the table. ``point`` is None for the closed loop."""
+    """A line of the table: an open load, or the closed loop, which has no ``point``."""
 
     manager: str
     case_row: CaseRow
     point: Point | None
 
-    def further(self, key: str) -> Estimate | None:
+    def measure(self, key: str) -> Estimate | None:
+        """A measure that only open loads have."""
         return None if self.point is None else self.case_row.further.get(key)
 
-
-def _rows(panel: Panel) -> Iterator[_Row]:
-    for curve in panel.curves:
-        if curve.closed is not None:
-            yield _Row(curve.manager, curve.closed, None)
-        for point in curve.points:
-            yield _Row(curve.manager, point.row, point)
+    def ratio(self, name: str) -> Effect | None:
+        """A ratio of the point, by its field."""
+        return None if self.point is None else getattr(self.point, name)
 
 
-def _table(panel: Panel) -> Table:
-    shown: list[fields.Field[_Row]] = [
-        fields.words("manager", lambda one: one.manager, is_group=True),
-        fields.texts("load", lambda one: "closed" if one.point is None else one.point.label),
-        fields.measure("redo/s", lambda one: one.case_row.throughput_per_s, columns.rates),
-        fields.measure("p50", lambda one: one.case_row.latency_p50_s),
-        fields.measure("p99", lambda one: one.case_row.latency_p99_s),
-        fields.measure("p99 call", lambda one: one.further("redo_open_from_call_p99")),
-        fields.ratio("hidden", lambda one: None if one.point is None else one.point.hidden_p99),
-        fields.ratio("/closed", lambda one: None if one.point is None else one.point.to_closed_p99),
-        fields.measure(
-            "waited", lambda one: one.further("redo_open_backlog_peak"), columns.plain(0)
-        ),
-        fields.numbers("over", _overloaded, columns.shares, style_of=_mostly_over),
-        fields.measure("late", lambda one: one.further("redo_open_pacer_late_p99")),
-    ]
-    return fields.field_table(list(_rows(panel)), shown)
+def _rows(curve: Curve) -> list[_Row]:
+    """The closed loop, if it was measured, then the open loads."""
+    closed = [] if curve.closed is None else [_Row(curve.manager, curve.closed, None)]
+    return [*closed, *(_Row(curve.manager, point.row, point) for point in curve.points)]
 
 
-def _overloaded(one: _Row) -> float | None:
-    return None if one.point is None else one.point.overloaded
+def _ratio_alone(effect: Effect | None) -> float | None:
+    return None if effect is None else effect.ratio
 
 
-def _mostly_over(one: _Row) -> str:
-    return "yellow" if one.point is not None and one.point.is_overloaded else ""
+def _ratio_data(name: str) -> fields.Field[_Row]:
+    return fields.only_data(name, lambda row: row.ratio(name), _ratio_alone)
 
 
-def _point_data(point: Point) -> dict[str, Any]:
-    """Its measures are those of the case of that name; here is what needs two of them."""
-
-    def value(effect: Effect | None) -> float | None:
-        return None if effect is None else effect.ratio
-
-    return {
-        "case": point.row.case.name,
-        "share_of_capacity": point.share,
-        "hidden_p50": value(point.hidden_p50),
-        "hidden_p99": value(point.hidden_p99),
-        "to_closed_p50": value(point.to_closed_p50),
-        "to_closed_p99": value(point.to_closed_p99),
-        "overloaded": point.overloaded,
-    }
+def _ratio_field(heading: str, name: str) -> fields.Field[_Row]:
+    return fields.ratio(heading, lambda row: row.ratio(name), key=name, data=_ratio_alone)
 
 
-def _draw(axis: Axes, panel: Panel, curve: Curve, columns: int) -> None:
+_FIELDS: Final[list[fields.Field[_Row]]] = [
+    fields.words("manager", lambda row: row.manager, is_group=True),
+    fields.only_data("case", lambda row: row.case_row.case.name),
+    fields.only_data("share_of_capacity", lambda row: row.point and row.point.share),
+    fields.texts("load", lambda row: "closed" if row.point is None else row.point.label),
+    fields.measure("redo/s", lambda row: row.case_row.throughput_per_s, columns.rates),
+    fields.measure("p50", lambda row: row.case_row.latency_p50_s),
+    fields.measure("p99", lambda row: row.case_row.latency_p99_s),
+    fields.measure("p99 call", lambda row: row.measure(FROM_CALL_P99)),
+    _ratio_data("hidden_p50"),
+    _ratio_field("hidden", "hidden_p99"),
+    _ratio_data("to_closed_p50"),
+    _ratio_field("/closed", "to_closed_p99"),
+    fields.measure("waited", lambda row: row.measure(BACKLOG_PEAK), columns.plain(0)),
+    fields.numbers(
+        "over",
+        lambda row: None if row.point is None else row.point.overloaded,
+        columns.shares,
+        key="overloaded",
+        style_of=lambda row: "yellow" if row.point and row.point.is_overloaded else "",
+    ),
+    fields.measure("late", lambda row: row.measure(PACER_LATE_P99)),
+]
+
+
+def _draw(axes: Axes, curve: Curve) -> None:
     look = style.look(curve.manager)
     placed, x_label = _placed(curve)
     p50, p99, called = (
-        [(x, one) for x, point in placed if (one := estimate(point.row)) is not None]
-        for estimate in (_p50, _p99, _p99_from_call)
+        [(x, value) for x, point in placed if (value := measure_of(point.row)) is not None]
+        for measure_of in (Measure.LATENCY.of, Measure.LATENCY_P99.of, further(FROM_CALL_P99))
     )
-    axis.set_yscale("log")
+    axes.set_yscale("log")
     if curve.closed is not None and curve.closed.latency_p99_s is not None:
-        axis.axhline(curve.closed.latency_p99_s.median, **_CLOSED)
-    for points, name, how in (
-        (called, "p99 from the call", _FROM_CALL),
-        (p50, "p50", {}),
-        (p99, "p99", style.TAIL),
+        axes.axhline(curve.closed.latency_p99_s.median, **_CLOSED)
+    for points, name, line_look in (
+        (called, "p99 from the call", _from_call(look)),
+        (p50, "p50", look),
+        (p99, "p99", look.tail),
     ):
         loads = [f"load {point.label}" for x, point in placed if x in dict(points)]
-        figures.line(axis, points, replace(look, **how), f"{curve.manager} {name}", at=loads)
-    figures.band(axis, p99, look.color)
+        figures.line(axes, points, line_look, f"{curve.manager} {name}", at=loads)
+    figures.band(axes, p99, look.color)
     over = {x for x, point in placed if point.is_overloaded}
-    marked = [(x, one.median) for x, one in p99 if x in over]
-    axis.plot([x for x, _ in marked], [y for _, y in marked], color=look.color, **_OVERLOADED)
-    axis.yaxis.set_major_locator(LogLocator())
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.LATENCY]))
-    axis.xaxis.set_major_locator(FixedLocator([x for x, _ in placed]))
-    axis.xaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
-    axis.set_xlabel(x_label)
-    figures.title(axis, _title(panel, curve), columns)
+    marked = [(x, value.median) for x, value in p99 if x in over]
+    axes.plot([x for x, _ in marked], [y for _, y in marked], color=look.color, **_OVERLOADED)
+    figures.log_ticks(axes.yaxis, style.Y_FORMATS[Measure.LATENCY], subs=(1.0,))
+    axes.xaxis.set_major_locator(FixedLocator([x for x, _ in placed]))
+    axes.xaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
+    axes.set_xlabel(x_label)
 
 
-def _p50(row: CaseRow) -> Estimate | None:
-    return row.latency_p50_s
-
-
-def _p99(row: CaseRow) -> Estimate | None:
-    return row.latency_p99_s
-
-
-def _p99_from_call(row: CaseRow) -> Estimate | None:
-    return row.further.get("redo_open_from_call_p99")
+def _from_call(look: style.Look) -> style.Look:
+    return replace(look, linestyle="-.", width=1.0, marker="")
 
 
 def _placed(curve: Curve) -> tuple[list[tuple[float, Point]], str]:
-    """Where each load stands, and what that axis is: shares of capacity if all are known."""
+    """The place of each load, and the label of that axis: shares of capacity if all are known."""
     by_share = [(point.share * 100, point) for point in curve.points if point.share is not None]
     if len(by_share) == len(curve.points):
         return by_share, "load, % of capacity"
@@ -248,19 +236,7 @@ def _title(panel: Panel, curve: Curve) -> str:
     if point is None or point.to_closed_p99 is None:
         return f"{curve.manager}, {panel.title}"
     times = units.factor(point.to_closed_p99.ratio)
-    said = f"at {label} p99 is {times} that of the closed loop"
+    finding = f"at {label} p99 is {times} that of the closed loop"
     if point.hidden_p99 is not None:
-        said += f"; coordinated omission hides {units.factor(point.hidden_p99.ratio)}"
-    return f"{curve.manager}, {panel.title}: {said}"
-
-
-def _legend() -> list[Line2D]:
-    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
-    return [
-        figures.legend_entry("p50", plain),
-        figures.legend_entry("p99", replace(plain, **style.TAIL)),
-        figures.legend_entry("p99 from the call", replace(plain, **_FROM_CALL)),
-        Line2D([], [], label="p99 of the closed loop", **_CLOSED),
-        Line2D([], [], label="overloaded", color=style.FAINT, **_OVERLOADED),
-        figures.band_entry(),
-    ]
+        finding += f"; coordinated omission hides {units.factor(point.hidden_p99.ratio)}"
+    return f"{curve.manager}, {panel.title}: {finding}"

@@ -1,8 +1,7 @@
-"""The published figures that one's own are laid beside: what results/reference/ holds, checked.
+"""The published figures: the file in results/reference/, read and checked.
 
-Only the file and its meaning belong here; what the figures say beside others is in
-``published_shapes``. Times are microseconds, as they were published. Keys that this version does
-not know are left alone, so that a later file may say more.
+How they compare with a result is in `shapes`. Times are microseconds, as they were published.
+Unknown keys are ignored, so that a later file may have more.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _Clients = Annotated[int, Meta(ge=1)]
 
 
 class PublishedError(BenchError):
-    """The published figures cannot be had; the message names the file and says why."""
+    """The published figures cannot be read; the message names the file and says why."""
 
 
 class Time(msgspec.Struct, frozen=True):
@@ -76,9 +75,8 @@ def decode(data: bytes) -> Published:
     try:
         found = msgspec.json.decode(data, type=Published)
     except msgspec.MsgspecError as error:
-        raise PublishedError(f"not published figures as this version reads them ({error})") from (
-            error
-        )
+        message = f"not published figures as this version reads them ({error})"
+        raise PublishedError(message) from error
     if found.version > VERSION:
         raise PublishedError(f"of version {found.version}, this walredo-bench reads {VERSION}")
     return found

@@ -51,6 +51,11 @@ class Ratio:
     high: float | None
 
     @property
+    def ratio(self) -> float:
+        """The same name as in an `Effect`."""
+        return self.value
+
+    @property
     def direction(self) -> Direction:
         """To one side if the ratio is more than `ALIKE_WITHIN` from 1 and its interval does not
         hold 1; alike if the whole interval lies that near to 1."""
@@ -80,7 +85,7 @@ class Beside:
 
     @property
     def same_way(self) -> tuple[int, ...]:
-        """The N at which both point the same way, alike included."""
+        """The N at which both point the same way, or both are alike."""
         return self._where(lambda ways: len(ways) == 1 and Direction.UNDECIDED not in ways)
 
     @property
@@ -90,17 +95,17 @@ class Beside:
 
     @property
     def undecided(self) -> tuple[int, ...]:
-        """The N at which it is not known where one of them points."""
+        """The N at which the direction of one of them is not known."""
         return self._where(lambda ways: Direction.UNDECIDED in ways)
 
-    def _where(self, so: Callable[[set[Direction]], bool]) -> tuple[int, ...]:
+    def _where(self, holds: Callable[[set[Direction]], bool]) -> tuple[int, ...]:
         return tuple(
-            n for n in self.own if so({self.own[n].direction, self.published[n].direction})
+            n for n in self.own if holds({self.own[n].direction, self.published[n].direction})
         )
 
 
 def beside(group: Group, published: Published) -> list[Beside]:
-    """The group's ratios beside those of each table that has both managers of its workload."""
+    """The group's ratios beside those of each table that has both managers with its workload."""
     own = own_ratios(group)
     found = []
     for table in published.tables:
@@ -111,13 +116,13 @@ def beside(group: Group, published: Published) -> list[Beside]:
     return found
 
 
-def exceptions(one: Beside) -> str:
-    """As `` (not at N = 2; undecided at N = 1, 4)``; nothing where there are none."""
+def exceptions(compared: Beside) -> str:
+    """As `` (not at N = 2; undecided at N = 1, 4)``; empty without an exception."""
     text = "; ".join(
         f"{word} at any N"
-        if len(where) == len(one.own)
+        if len(where) == len(compared.own)
         else f"{word} at N = {', '.join(map(str, where))}"
-        for word, where in (("not", one.other_way), ("undecided", one.undecided))
+        for word, where in (("not", compared.other_way), ("undecided", compared.undecided))
         if where
     )
     return f" ({text})" if text else ""

@@ -1,7 +1,7 @@
-"""The published benchmark beside one's own: which way sync to async points, and how time grows.
+"""The published benchmark beside a result: where sync / async points, and how time grows with N.
 
-Shown where sync and async were measured with a child as heavy as the published one, besides what
-every result shows. Only shapes are compared: no published time stands beside a measured one.
+Shown besides the ordinary tables, where sync and async were measured with a child as heavy as the
+published one. Only shapes are compared: no published time stands beside a measured one.
 """
 
 from __future__ import annotations
@@ -35,32 +35,36 @@ from bench.results.summary import Group, Summary
 from bench.show import columns, fields
 
 _COST: Final = "pg14"
-"""That of the child which the published figures were measured with."""
+"""The cost of the child that the published figures were measured with."""
 
 _WORKLOADS: Final = ("ping", "short", "medium")
 _COMPARED: Final = ("short", "medium")
-"""Those of which the ratio of sync to async was published."""
+"""The workloads whose ratio of sync to async was published."""
 
 _LEAST_N: Final = 3
-"""A shape is no shape with fewer."""
+"""N needed for a shape."""
 
 _RATIO: Final = "published"
 _GROWTH: Final = "published-growth"
 
 
 class _PublishedView:
-    """See `bench.views.View`."""
+    """`View` of what sync and async did with a child as heavy as the published one."""
 
     name: str = "published"
     pictures: tuple[str, ...] = (_RATIO, _GROWTH)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        """All that sync and async did with that child, where both have some N of short or medium in
+        """All cases of sync and async with that child, if both have enough N of short or medium in
         common."""
-        of_both = [one for one in cases if _is_shown(one)]
+        of_both = [case for case in cases if _is_shown(case)]
         for workload in _COMPARED:
             by_manager = [
-                {one.clients for one in of_both if (one.manager, one.workload) == (name, workload)}
+                {
+                    case.clients
+                    for case in of_both
+                    if (case.manager, case.workload) == (name, workload)
+                }
                 for name in (SYNC, ASYNC)
             ]
             if len(set.intersection(*by_manager)) >= _LEAST_N:
@@ -99,17 +103,17 @@ VIEW: Final = _PublishedView()
 def verdict(compared: Sequence[Sequence[Beside]], groups: Sequence[Group]) -> str:
     """One sentence: at how many N the own ratio points the published way, and where it does not.
 
-    ``compared`` has of each group what it is laid beside.
+    ``compared`` has the comparisons of each group.
     """
     parts = []
     same = measured = 0
     for group, of_group in zip(groups, compared, strict=True):
-        for one in of_group:
-            same += len(one.same_way)
-            measured += len(one.own)
-            where = "" if len(of_group) == 1 else f" ({one.table.label})"
-            counted = f"{len(one.same_way)} of {len(one.own)}"
-            parts.append(f"{group.workload}{where} {counted}{exceptions(one)}")
+        for found in of_group:
+            same += len(found.same_way)
+            measured += len(found.own)
+            where = "" if len(of_group) == 1 else f" ({found.table.label})"
+            counted = f"{len(found.same_way)} of {len(found.own)}"
+            parts.append(f"{group.workload}{where} {counted}{exceptions(found)}")
     if not parts:
         return "No published ratio of sync to async has an N in common with this result."
     return (
@@ -119,7 +123,7 @@ def verdict(compared: Sequence[Sequence[Beside]], groups: Sequence[Group]) -> st
 
 
 def _published() -> tuple[Published, str | None]:
-    """The figures; without them no table of theirs, and why."""
+    """The published figures, or no tables and the reason."""
     try:
         return load(), None
     except PublishedError as error:
@@ -143,13 +147,13 @@ def _groups(summary: Summary) -> list[Group]:
 
 
 def _with_growth(workload: str, published: Published) -> list[tuple[int, str, ByClients]]:
-    """What was published of how time grows: number of the table, manager, growth."""
+    """The published growths of time with N: number of the table, manager, growth."""
     found = (
         (number, manager, published_growth(table, manager, workload))
         for number, table in enumerate(published.tables, 1)
         for manager in (SYNC, ASYNC)
     )
-    return [one for one in found if one[2]]
+    return [entry for entry in found if entry[2]]
 
 
 def _table(group: Group, published: Published) -> RichTable:
@@ -157,12 +161,12 @@ def _table(group: Group, published: Published) -> RichTable:
     numbers = {table.id: number for number, table in enumerate(published.tables, 1)}
     shown: list[fields.Field[int]] = [
         fields.clients(lambda n: n),
-        fields.Field("sync/async\n(95 %)", lambda rows: columns.intervals(_bounded(own, rows))),
+        fields.column("sync/async\n(95 %)", partial(_intervals, own)),
     ]
-    for one in compared:
+    for found in compared:
         shown += [
-            _ratios(f"[{numbers[one.table.id]}]", one.published),
-            fields.texts("same\nway", partial(_same_way, one)),
+            _ratios(f"[{numbers[found.table.id]}]", found.published),
+            fields.texts("same\nway", partial(_same_way, found)),
         ]
     shown += [_ratios(f"{manager}\nx N=1", own_growth(group, manager)) for manager in (SYNC, ASYNC)]
     shown += [
@@ -181,24 +185,26 @@ def _ratios(heading: str, by_clients: ByClients) -> fields.Field[int]:
     return fields.numbers(heading, value, columns.factors)
 
 
-def _bounded(by_clients: ByClients, rows: Iterable[int]) -> list[columns.Bounded | None]:
-    found = (by_clients.get(clients) for clients in rows)
-    return [None if one is None else (one.value, one.low, one.high) for one in found]
+def _intervals(by_clients: ByClients, clients: Iterable[int]) -> columns.Column:
+    found = [by_clients.get(n) for n in clients]
+    return columns.intervals(
+        [None if ratio is None else (ratio.value, ratio.low, ratio.high) for ratio in found]
+    )
 
 
-def _same_way(one: Beside, clients: int) -> str:
-    if clients not in one.own:
+def _same_way(compared: Beside, clients: int) -> str:
+    if clients not in compared.own:
         return columns.ABSENT
-    if clients in one.undecided:
+    if clients in compared.undecided:
         return "?"
-    return "yes" if clients in one.same_way else "NO"
+    return "yes" if clients in compared.same_way else "NO"
 
 
 def _legend(published: Published) -> str:
     sources = (
         f"[{number}] {table.machine}, {table.child}, {table.executor}; {table.source}."
         for number, table in enumerate(published.tables, 1)
-        if any(table.times(manager, one) for manager in (SYNC, ASYNC) for one in _WORKLOADS)
+        if any(table.times(manager, load) for manager in (SYNC, ASYNC) for load in _WORKLOADS)
     )
     return " ".join(
         (
@@ -218,13 +224,13 @@ def _group_data(group: Group, published: Published) -> dict[str, Any]:
         "growth": {name: _ratios_data(own_growth(group, name)) for name in (SYNC, ASYNC)},
         "published": [
             {
-                "table": one.table.id,
-                "sync_to_async": _ratios_data(one.published),
-                "same_way": list(one.same_way),
-                "other_way": list(one.other_way),
-                "undecided": list(one.undecided),
+                "table": found.table.id,
+                "sync_to_async": _ratios_data(found.published),
+                "same_way": list(found.same_way),
+                "other_way": list(found.other_way),
+                "undecided": list(found.undecided),
             }
-            for one in beside(group, published)
+            for found in beside(group, published)
         ],
         "published_growth": [
             {

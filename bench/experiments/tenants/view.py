@@ -1,8 +1,8 @@
 """Many tenants, each with a manager of its own: where the knee is, and from which N async leads.
 
-Shows the cases of topology=per-tenant, and beside them those of one shared manager that are alike
-otherwise (which keep their ordinary tables and curves). The statistics are those of ``knee``,
-``crossover`` and ``effects``; the figure is drawn in ``knee_plot``.
+Shows the cases of topology=per-tenant, and beside them the cases of one shared manager that are
+alike otherwise (which keep their ordinary tables and curves). The statistics are those of
+`bench.statistics`; the figure is drawn in `bench.show.pictures.knee`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from bench.cases.names import BASE
 from bench.cases.notations import PER_TENANT
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields
+from bench.show.families import differing, to_base
+from bench.show.fields import field_table
+from bench.show.findings import Measure
 from bench.show.pictures.knee import figure_beside, finding
 from bench.statistics.crossover import crossovers
 from bench.statistics.crossover import text as crossover_text
 from bench.statistics.effects import Effect
 from bench.statistics.knee import Knee, knees
 from bench.statistics.knee import text as knee_text
-from bench.statistics.rounds import ratio
 
 _PICTURE: Final = "tenants"
-_THROUGHPUT: Final = "throughput_per_s"
 
 _LEGEND: Final = (
     "N tenants: N managers in one process, each with a child and one client. Medians over the runs."
@@ -61,18 +62,18 @@ def pairs(summary: Summary) -> Iterator[Pair]:
         if extra.pop("topology", None) != PER_TENANT:
             continue
         wanted = (group.workload, tuple(extra.items()))
-        alike = (one for one in groups if (one.workload, one.extra) == wanted)
-        yield Pair(group, next(alike, None))
+        shared = (other for other in groups if (other.workload, other.extra) == wanted)
+        yield Pair(group, next(shared, None))
 
 
 class TenantsView:
-    """See the module."""
+    """`View` of the cases with a manager per tenant."""
 
     name = "tenants"
     pictures: tuple[str, ...] = (_PICTURE,)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        return frozenset(case for case in cases if case.topology == PER_TENANT)
+        return differing(cases, "topology")
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         for pair in pairs(summary):
@@ -88,8 +89,8 @@ class TenantsView:
         return [
             {
                 "group": pair.tenants.title,
-                "knees": [asdict(one) for one in knees(pair.tenants)],
-                "shared_knees": [asdict(one) for one in _shared_knees(pair)],
+                "knees": [asdict(knee) for knee in knees(pair.tenants)],
+                "shared_knees": [asdict(knee) for knee in _shared_knees(pair)],
                 "throughput_to_sync": _ratios_data(pair, _to_sync),
                 "throughput_to_shared": _ratios_data(pair, _to_shared),
             }
@@ -112,32 +113,32 @@ def _measures(pair: Pair) -> Table:
         fields.ratio_interval("/sync (95 %)", partial(_to_sync, pair)),
         fields.ratio("/shared", partial(_to_shared, pair)),
     ]
-    return fields.field_table(pair.tenants.rows, shown)
+    return field_table(pair.tenants.rows, shown)
 
 
 def _knees(pair: Pair) -> Table:
     ahead = {
-        one.manager: crossover_text(one)
-        for one in crossovers(pair.tenants)
-        if one.measure == _THROUGHPUT
+        found.manager: crossover_text(found)
+        for found in crossovers(pair.tenants)
+        if found.measure == Measure.THROUGHPUT.field
     }
-    shared = {one.manager: knee_text(one) for one in _shared_knees(pair)}
+    shared = {knee.manager: knee_text(knee) for knee in _shared_knees(pair)}
 
-    def row(one: Knee) -> CaseRow:
-        found = pair.tenants.row(one.manager, one.clients or one.measured[-1])
+    def row(knee: Knee) -> CaseRow:
+        found = pair.tenants.row(knee.manager, knee.clients or knee.measured[-1])
         assert found is not None
         return found
 
     shown: list[fields.Field[Knee]] = [
-        fields.words("manager", lambda one: one.manager),
+        fields.words("manager", lambda knee: knee.manager),
         fields.texts("knee at N", knee_text),
-        fields.measure("redo/s", lambda one: row(one).throughput_per_s, columns.rates),
-        fields.measure("t/redo", lambda one: row(one).time_per_redo_s),
-        fields.texts("if shared", lambda one: shared.get(one.manager, columns.ABSENT)),
-        fields.texts("ahead from N", lambda one: ahead.get(one.manager, columns.ABSENT)),
+        fields.measure("redo/s", lambda knee: row(knee).throughput_per_s, columns.rates),
+        fields.measure("t/redo", lambda knee: row(knee).time_per_redo_s),
+        fields.texts("if shared", lambda knee: shared.get(knee.manager, columns.ABSENT)),
+        fields.texts("ahead from N", lambda knee: ahead.get(knee.manager, columns.ABSENT)),
     ]
     title = f"The knee, and from which N on it is ahead of {BASE} (95 %)"
-    return fields.field_table(knees(pair.tenants), shown, title)
+    return field_table(knees(pair.tenants), shown, title)
 
 
 def _shared_knees(pair: Pair) -> list[Knee]:
@@ -145,20 +146,16 @@ def _shared_knees(pair: Pair) -> list[Knee]:
 
 
 def _to_sync(pair: Pair, row: CaseRow) -> Effect | None:
-    if not is_rival(row.case.manager):
-        return None
-    return _ratio(pair.tenants.row(BASE, row.case.clients), row)
+    rival = is_rival(row.case.manager)
+    base = pair.tenants.row(BASE, row.case.clients) if rival else None
+    return to_base(row, base, Measure.THROUGHPUT.of)
 
 
 def _to_shared(pair: Pair, row: CaseRow) -> Effect | None:
     if pair.shared is None:
         return None
-    return _ratio(pair.shared.row(row.case.manager, row.case.clients), row)
-
-
-def _ratio(base: CaseRow | None, row: CaseRow) -> Effect | None:
-    """The throughput of a row to that of the base."""
-    return None if base is None else ratio(row.throughput_per_s, base.throughput_per_s)
+    base = pair.shared.row(row.case.manager, row.case.clients)
+    return to_base(row, base, Measure.THROUGHPUT.of)
 
 
 def _ratios_data(

@@ -15,10 +15,17 @@ from bench.results.measures import redos
 from bench.results.measures.redos import NS_PER_S
 from bench.results.record import RunRecord
 
+HELD_PEAK: Final = "redo_admission_held_peak"
+COLLECTING_PEAK: Final = "redo_admission_collecting_peak"
+REDOING_PEAK: Final = "redo_admission_redoing_peak"
+CHILD_IDLE: Final = "redo_admission_child_idle"
+REDO_P50: Final = "redo_admission_redo_p50"
+REDO_P99: Final = "redo_admission_redo_p99"
+
 _PEAKS: Final = {
-    "redo_admission_held_peak": "held_peak_bytes",
-    "redo_admission_collecting_peak": "collecting_peak",
-    "redo_admission_redoing_peak": "redoing_peak",
+    HELD_PEAK: "held_peak_bytes",
+    COLLECTING_PEAK: "collecting_peak",
+    REDOING_PEAK: "redoing_peak",
 }
 """Key -> what a slice counts."""
 
@@ -33,17 +40,17 @@ def admission_measures(record: RunRecord) -> Mapping[str, Value]:
     p50_ns, p99_ns = np.percentile(redo_ns, (50, 99), method="inverted_cdf")
     return {
         **peaks,
-        "redo_admission_child_idle": idle_s / redos.wall_s(record.slices),
-        "redo_admission_redo_p50": int(p50_ns) / NS_PER_S,
-        "redo_admission_redo_p99": int(p99_ns) / NS_PER_S,
+        CHILD_IDLE: idle_s / redos.wall_s(record.slices),
+        REDO_P50: int(p50_ns) / NS_PER_S,
+        REDO_P99: int(p99_ns) / NS_PER_S,
     }
 
 
 ADMISSION_KEYS = (
-    Key("redo_admission_held_peak", "bytes", "most data that the reads held at once"),
-    Key("redo_admission_collecting_peak", "count", "most clients that collected, held or redid"),
-    Key("redo_admission_redoing_peak", "count", "most redos in flight at once"),
-    Key("redo_admission_child_idle", "ratio", "share of the wall with no redo in flight"),
-    Key("redo_admission_redo_p50", "s", "median time of the redo alone, within a read"),
-    Key("redo_admission_redo_p99", "s", "99th percentile of the same times"),
+    Key(HELD_PEAK, "bytes", "most data that the reads held at once"),
+    Key(COLLECTING_PEAK, "count", "most clients that collected, held or redid"),
+    Key(REDOING_PEAK, "count", "most redos in flight at once"),
+    Key(CHILD_IDLE, "ratio", "share of the wall with no redo in flight"),
+    Key(REDO_P50, "s", "median time of the redo alone, within a read"),
+    Key(REDO_P99, "s", "99th percentile of the same times"),
 )

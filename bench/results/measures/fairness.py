@@ -5,11 +5,16 @@ Pure functions. In a closed loop over equal time a client's redos are what it go
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from bench.results.key import Key, Value
 from bench.results.record import RunRecord
 from bench.results.samples import Int64s
+
+JAIN: Final = "redo_fairness_jain"
+SLOWEST_SHARE: Final = "redo_fairness_slowest_share"
 
 
 def jain_index(shares: Int64s) -> float:
@@ -40,20 +45,20 @@ def fairness_measures(record: RunRecord) -> dict[str, Value]:
     if not redos:
         return {}
     return {
-        "redo_fairness_jain": float(np.mean([jain_index(one) for one in redos])),
-        "redo_fairness_slowest_share": float(np.mean([slowest_share(one) for one in redos])),
+        JAIN: float(np.mean([jain_index(one) for one in redos])),
+        SLOWEST_SHARE: float(np.mean([slowest_share(one) for one in redos])),
     }
 
 
 FAIRNESS_KEYS = (
     Key(
-        "redo_fairness_jain",
+        JAIN,
         "ratio",
         "Jain's index of the redos per client in a slice: 1 if all get the same, 1 / N if one gets"
         " all; mean over the slices",
     ),
     Key(
-        "redo_fairness_slowest_share",
+        SLOWEST_SHARE,
         "ratio",
         "redos of the client that gets the least in a slice / their mean; mean over the slices",
     ),

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
+from typing import Final
 
 from bench.cases.notations import REDO, STORMS
 from bench.results.key import Key, Value
 from bench.results.measures import redos
 from bench.results.record import RunRecord
+
+LAUNCHES_PER_S: Final = "redo_lifecycle_launches_per_s"
+UNREAPED_PEAK: Final = "redo_lifecycle_unreaped_peak"
+LAUNCH: Final = "redo_lifecycle_launch"
+CHILD_RSS: Final = "redo_lifecycle_child_rss"
+CHILD_PSS: Final = "redo_lifecycle_child_pss"
 
 
 def lifecycle_measures(record: RunRecord) -> Mapping[str, Value]:
@@ -22,16 +29,16 @@ def lifecycle_measures(record: RunRecord) -> Mapping[str, Value]:
     found: dict[str, Value] = {}
     if record.case.scenario in STORMS:
         launches = sum(counts["launches"] for counts in record.counts)
-        found["redo_lifecycle_launches_per_s"] = launches / redos.wall_s(record.slices)
+        found[LAUNCHES_PER_S] = launches / redos.wall_s(record.slices)
     if peaks := _counted(record, "unreaped_peak"):
-        found["redo_lifecycle_unreaped_peak"] = max(peaks)
+        found[UNREAPED_PEAK] = max(peaks)
     launches = int(record.worker_metadata.get("redo_counter_launches", 0))
     if launches:
         total_ns = int(record.worker_metadata["redo_counter_launch_ns_total"])
-        found["redo_lifecycle_launch"] = total_ns / launches / redos.NS_PER_S
-    for kind in ("rss", "pss"):
-        if sizes := _counted(record, f"child_{kind}_bytes"):
-            found[f"redo_lifecycle_child_{kind}"] = statistics.median(sizes)
+        found[LAUNCH] = total_ns / launches / redos.NS_PER_S
+    for key, name in ((CHILD_RSS, "child_rss_bytes"), (CHILD_PSS, "child_pss_bytes")):
+        if sizes := _counted(record, name):
+            found[key] = statistics.median(sizes)
     return found
 
 
@@ -41,16 +48,16 @@ def _counted(record: RunRecord, name: str) -> list[int]:
 
 
 LIFECYCLE_KEYS = (
-    Key("redo_lifecycle_launches_per_s", "1/s", "children launched in a storm / wall"),
+    Key(LAUNCHES_PER_S, "1/s", "children launched in a storm / wall"),
     Key(
-        "redo_lifecycle_unreaped_peak",
+        UNREAPED_PEAK,
         "count",
         "most children of a storm without a manager that were launched and not reaped at once",
     ),
-    Key("redo_lifecycle_launch", "s", "mean time to start a child, until it is executed"),
-    Key("redo_lifecycle_child_rss", "bytes", "resident memory of an idle child that has answered"),
+    Key(LAUNCH, "s", "mean time to start a child, until it is executed"),
+    Key(CHILD_RSS, "bytes", "resident memory of an idle child that has answered"),
     Key(
-        "redo_lifecycle_child_pss",
+        CHILD_PSS,
         "bytes",
         "the same, pages that k processes share counted as a k-th",
     ),

@@ -7,6 +7,7 @@ Throughput, latency and time per redo are as for any run (``measures``); the loo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,14 @@ from bench.results.key import Key, Value
 from bench.results.measures.redos import NS_PER_S, percentiles_of
 from bench.results.record import RunRecord
 from bench.worker.protocol import FROM_CALL, PACER_LATE
+
+OFFERED_PER_S: Final = "redo_open_offered_per_s"
+OVERLOADED: Final = "redo_open_overloaded"
+BACKLOG_PEAK: Final = "redo_open_backlog_peak"
+FROM_CALL_P50: Final = "redo_open_from_call_p50"
+FROM_CALL_P99: Final = "redo_open_from_call_p99"
+PACER_LATE_P50: Final = "redo_open_pacer_late_p50"
+PACER_LATE_P99: Final = "redo_open_pacer_late_p99"
 
 
 def open_measures(record: RunRecord) -> Mapping[str, Value]:
@@ -25,25 +34,25 @@ def open_measures(record: RunRecord) -> Mapping[str, Value]:
     seconds = sum(one.deadline_ns for one in record.samples) / NS_PER_S
     from_call = percentiles_of(np.concatenate([one[FROM_CALL] for one in record.series]))
     found: dict[str, Value] = {
-        "redo_open_offered_per_s": sum(one["arrivals"] for one in counts) / seconds,
-        "redo_open_overloaded": sum(one["overloaded"] for one in counts) / len(counts),
-        "redo_open_backlog_peak": max(one["backlog_peak"] for one in counts),
-        "redo_open_from_call_p50": from_call.p50_s,
-        "redo_open_from_call_p99": from_call.p99_s,
+        OFFERED_PER_S: sum(one["arrivals"] for one in counts) / seconds,
+        OVERLOADED: sum(one["overloaded"] for one in counts) / len(counts),
+        BACKLOG_PEAK: max(one["backlog_peak"] for one in counts),
+        FROM_CALL_P50: from_call.p50_s,
+        FROM_CALL_P99: from_call.p99_s,
     }
     late_ns = np.concatenate([one[PACER_LATE] for one in record.series])
     if late_ns.size:
         late = percentiles_of(late_ns)
-        found |= {"redo_open_pacer_late_p50": late.p50_s, "redo_open_pacer_late_p99": late.p99_s}
+        found |= {PACER_LATE_P50: late.p50_s, PACER_LATE_P99: late.p99_s}
     return found
 
 
 OPEN_LOOP_KEYS = (
-    Key("redo_open_offered_per_s", "1/s", "arrivals of an open load / time of its slices"),
-    Key("redo_open_overloaded", "ratio", "share of slices that ended early: too many waited"),
-    Key("redo_open_backlog_peak", "count", "most arrivals that were due and had no client"),
-    Key("redo_open_from_call_p50", "s", "median latency, counted from the call for once"),
-    Key("redo_open_from_call_p99", "s", "99th percentile of the same samples"),
-    Key("redo_open_pacer_late_p50", "s", "median lateness of the calls that a free client awaited"),
-    Key("redo_open_pacer_late_p99", "s", "99th percentile of the same samples"),
+    Key(OFFERED_PER_S, "1/s", "arrivals of an open load / time of its slices"),
+    Key(OVERLOADED, "ratio", "share of slices that ended early: too many waited"),
+    Key(BACKLOG_PEAK, "count", "most arrivals that were due and had no client"),
+    Key(FROM_CALL_P50, "s", "median latency, counted from the call for once"),
+    Key(FROM_CALL_P99, "s", "99th percentile of the same samples"),
+    Key(PACER_LATE_P50, "s", "median lateness of the calls that a free client awaited"),
+    Key(PACER_LATE_P99, "s", "99th percentile of the same samples"),
 )

@@ -16,10 +16,17 @@ from bench.results.record import RunRecord
 from bench.results.samples import Int64s
 from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 
+LATE_P50: Final = "redo_heartbeat_late_p50"
+LATE_P99: Final = "redo_heartbeat_late_p99"
+LATE_P99_9: Final = "redo_heartbeat_late_p99_9"
+LATE_MAX: Final = "redo_heartbeat_late_max"
+LATE_SHARE: Final = "redo_heartbeat_late_share"
+IDLE_LATE_P50: Final = "redo_heartbeat_idle_late_p50"
+
 BEYOND: Final = 10
 """So many beats must be later than a tail percentile, or it would be the word of a few."""
 
-_TAILS: Final = {"p99": 990, "p99_9": 999}
+_TAILS: Final = {LATE_P99: 990, LATE_P99_9: 999}
 
 
 def stall_measures(record: RunRecord) -> dict[str, Value]:
@@ -29,14 +36,14 @@ def stall_measures(record: RunRecord) -> dict[str, Value]:
         return {}
     found: dict[str, Value] = {
         "redo_heartbeat_beats": int(late_ns.size),
-        "redo_heartbeat_late_p50": _at(late_ns, 500),
-        "redo_heartbeat_late_max": _at(late_ns, 1000),
-        "redo_heartbeat_late_share": float(np.count_nonzero(late_ns > PERIOD_NS)) / late_ns.size,
+        LATE_P50: _at(late_ns, 500),
+        LATE_MAX: _at(late_ns, 1000),
+        LATE_SHARE: float(np.count_nonzero(late_ns > PERIOD_NS)) / late_ns.size,
     }
     found |= _tails(late_ns)
     idle_ns = _pooled(record, IDLE_LATE)
     if idle_ns.size:
-        found["redo_heartbeat_idle_late_p50"] = _at(idle_ns, 500)
+        found[IDLE_LATE_P50] = _at(idle_ns, 500)
         found["redo_heartbeat_idle_late_max"] = _at(idle_ns, 1000)
     return found
 
@@ -49,8 +56,8 @@ def _pooled(record: RunRecord, series: str) -> Int64s:
 def _tails(ordered_ns: Int64s) -> Mapping[str, float]:
     """The tail percentiles that these beats are enough for."""
     return {
-        f"redo_heartbeat_late_{name}": _at(ordered_ns, permille)
-        for name, permille in _TAILS.items()
+        key: _at(ordered_ns, permille)
+        for key, permille in _TAILS.items()
         if ordered_ns.size - _rank(ordered_ns, permille) >= BEYOND
     }
 
@@ -66,13 +73,11 @@ def _rank(ordered_ns: Int64s, permille: int) -> int:
 
 STALL_KEYS = (
     Key("redo_heartbeat_beats", "count", "beats that were due in the slices of the run"),
-    Key("redo_heartbeat_late_p50", "s", "median of how late they were; nearest rank, pooled"),
-    Key(
-        "redo_heartbeat_late_p99", "s", "99th percentile; absent with under 10 beats later than it"
-    ),
-    Key("redo_heartbeat_late_p99_9", "s", "99.9th percentile, likewise"),
-    Key("redo_heartbeat_late_max", "s", "the latest beat"),
-    Key("redo_heartbeat_late_share", "ratio", "share of beats later than one period, 1 ms"),
-    Key("redo_heartbeat_idle_late_p50", "s", "median of the beats just before the clients began"),
+    Key(LATE_P50, "s", "median of how late they were; nearest rank, pooled"),
+    Key(LATE_P99, "s", "99th percentile; absent with under 10 beats later than it"),
+    Key(LATE_P99_9, "s", "99.9th percentile, likewise"),
+    Key(LATE_MAX, "s", "the latest beat"),
+    Key(LATE_SHARE, "ratio", "share of beats later than one period, 1 ms"),
+    Key(IDLE_LATE_P50, "s", "median of the beats just before the clients began"),
     Key("redo_heartbeat_idle_late_max", "s", "the latest of those"),
 )

@@ -90,24 +90,25 @@ def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
 
 
 def _whole(make: Callable[[], Figure], caption: str) -> svg.Picture:
-    """A figure with what it tells."""
+    """A figure with the descriptions of its points."""
     figure = make()
     drawn = [
         (axes, line)
         for axes in figure.axes
         for line in axes.lines
-        if isinstance(line, figures.Telling)
+        if isinstance(line, figures.DescribedLine)
     ]
     titles = (" ".join(axes.get_title(loc="left").split()) for axes in figure.axes)
-    said = "; ".join(filter(None, titles))
     return svg.Picture(
         figure,
         tuple(
             svg.Spot(axes, x, y, str(number), text)
             for number, (axes, line) in enumerate(drawn)
-            for x, y, text in line.told()
+            for x, y, text in line.descriptions()
         ),
-        alternative=f"{caption}: {said}; the tables beside it have its numbers",
+        alternative=(
+            f"{caption}: {'; '.join(filter(None, titles))}; the tables beside it have its numbers"
+        ),
     )
 
 

@@ -1,13 +1,12 @@
 """One measure against the number of clients: a panel per group, a line per manager.
 
-Everything drawn is in the rows of ``stats``, everything said in a title is computed in
-``findings``. Which measures are drawn for whom is decided in ``plots``.
+Titles are computed in `bench.show.findings`. Which measures are drawn is decided in `choice`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,28 +17,24 @@ from bench.cases.names import FLOOR
 from bench.results.summary import Estimate, Group, Summary
 from bench.show.findings import Measure, title
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet, footer
 
 
 def clients_figure(
     groups: Sequence[Group], summary: Summary, measure: Measure, *, tail: bool = False
 ) -> Figure:
     """A panel per group, at least one; ``tail``: with the p99 beside the measure, dotted."""
-    figure, panels, columns = figures.panels(len(groups))
-    for panel, group in zip(panels, groups, strict=True):
-        draw_panel(panel, group, measure, tail=tail)
-        figures.title(panel, title(group, measure), columns)
-    for index in range(0, len(groups), columns):
-        panels[index].set_ylabel(style.Y_LABELS[measure])
-    figures.frame(figure, legend(groups, measure, tail=tail), figures.footer(summary))
-    return figure
+    draw = partial(draw_panel, measure=measure, tail=tail)
+    sheet = Sheet.of(groups, draw, partial(title, measure=measure))
+    sheet.label_left(style.Y_LABELS[measure])
+    return sheet.framed(legend(groups, measure, tail=tail), footer(summary))
 
 
 def draw_panel(panel: Axes, group: Group, measure: Measure, *, tail: bool) -> None:
     """The curves of all managers, with their axes; neither a title nor a label of the y axis."""
     figures.clients_axis(panel, group.clients)
-    estimates = [one for row in group.rows if (one := measure.of(row)) is not None]
-    # A logarithm has no place for a CPU time below what the kernel counts.
-    is_log = all(one.low > 0 for one in estimates)
+    # A logarithmic axis has no place for a CPU time below what the kernel counts.
+    is_log = all(estimate.low > 0 for _, estimate in figures.points(group.rows, measure.of))
     if is_log:
         figures.log_axis(panel, style.Y_FORMATS[measure])
     for manager in reversed(group.managers):  # so that the first one lies on top
@@ -54,30 +49,25 @@ def draw_panel(panel: Axes, group: Group, measure: Measure, *, tail: bool) -> No
 def _curve(panel: Axes, group: Group, manager: str, measure: Measure, *, tail: bool) -> None:
     main = points(group, manager, measure)
     look = style.look(manager)
-    figures.line(panel, main, look)
     if manager == FLOOR:
-        return  # a yardstick: one thin line is enough
-    figures.band(panel, main, look.color)
-    if tail:
-        of_p99 = points(group, manager, Measure.LATENCY_P99)
-        figures.line(panel, of_p99, replace(look, **style.TAIL))
+        figures.line(panel, main, look)  # what the others are compared with: a line is enough
+    elif tail:
+        figures.percentiles(panel, main, points(group, manager, Measure.LATENCY_P99), look)
+    else:
+        figures.line(panel, main, look)
+        figures.band(panel, main, look.color)
 
 
 def points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Estimate]]:
-    """By number of clients, what is known of the manager; empty where nothing is."""
-    rows = [row for row in group.rows if row.case.manager == manager]
-    return [(row.case.clients, one) for row in rows if (one := measure.of(row)) is not None]
+    """By number of clients, what is known of the manager."""
+    return figures.points((row for row in group.rows if row.case.manager == manager), measure.of)
 
 
 def legend(groups: Iterable[Group], measure: Measure, *, tail: bool) -> list[Line2D]:
     """An entry for each line of panels of these groups, and for the band."""
-    # Whoever has no line (of a peer no latency is known) needs no entry.
+    # A manager without a line needs no entry: the latency of a peer is not known.
     managers = dict.fromkeys(
         name for group in groups for name in group.managers if points(group, name, measure)
     )
     entries = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
-    if tail:
-        plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
-        entries.append(figures.legend_entry("p50", plain))
-        entries.append(figures.legend_entry("p99", replace(plain, **style.TAIL)))
-    return [*entries, figures.band_entry()]
+    return [*entries, *(figures.percentile_entries() if tail else ()), figures.band_entry()]

@@ -1,7 +1,7 @@
-"""A comparison at a glance: workload x N for each manager, coloured by the ratio of time per redo.
+"""A comparison as a figure: workload x N for each manager, coloured by the ratio of time per redo.
 
-What the ratios and verdicts are is decided in ``comparison``. Colours go from blue (quicker) over
-white (1) to red (slower), the same for all panels, symmetric on a logarithmic scale.
+Ratios and verdicts are computed in `bench.statistics.comparison`. Colours go from blue (quicker)
+over white (1) to red (slower), on one logarithmic scale for all panels, symmetric about 1.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from bench.errors import PictureError
 from bench.results.summary import Group
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet
 from bench.statistics.comparison import DECISIVE, CaseComparison, Compared, Comparison
 from bench.statistics.effects import Verdict
 
 PICTURE: Final = "comparison"
 
 _COLORS: Final = "RdBu_r"
-"""Of ColorBrewer: red and blue are told apart with any kind of colour vision."""
+"""Of ColorBrewer: red and blue differ for any kind of colour vision."""
 
 _LEAST_SPAN: Final = 1.1
-"""The ratio of the darkest colours is at least so far from 1: noise must look pale."""
+"""The darkest colour is at least this ratio: noise must look pale."""
 
 _STEPS: Final = 21
-"""Of the scale: an odd number has one for 1, and so few fit into the palette of a PNG."""
+"""Colours of the scale: odd, so that 1 has one; few, so that the palette of a PNG has them."""
 
 _TICKS: Final = (1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 _MOST_TICKS: Final = 3
@@ -47,8 +48,8 @@ _ABSENT: Final = "#eeeeee"
 _DARK: Final = 0.5
 """Below this luminance numbers are white."""
 
-_SAID: Final = (Verdict.SLOWER, Verdict.FASTER, Verdict.SAME, Verdict.INCONCLUSIVE)
-"""In the order of a title."""
+_VERDICTS: Final = (Verdict.SLOWER, Verdict.FASTER, Verdict.SAME, Verdict.INCONCLUSIVE)
+"""In the order in which a title counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Panel:
 
 def panels(comparison: Comparison) -> list[Panel]:
     """One per manager, for each value of the further dimensions; cheap workloads first."""
-    compared = {one.case: one for one in comparison.cases}
+    compared = {case.case: case for case in comparison.cases}
     groups = comparison.base.groups()
     found = []
     for extra in dict.fromkeys(group.extra for group in groups):
@@ -84,15 +85,15 @@ def panels(comparison: Comparison) -> list[Panel]:
 def finding(panel: Panel) -> str:
     """As ``async: 2 slower (up to 1.12x), 5 same, 1 inconclusive``."""
     ratios: dict[Verdict, list[float]] = {}
-    for one in panel.cases:
-        if (compared := _decisive(one)) is not None:
+    for case in panel.cases:
+        if (compared := _decisive(case)) is not None:
             ratios.setdefault(compared.verdict, []).append(compared.effect.ratio)
-    said = [
+    counts = [
         f"{len(ratios[kind])} {kind}{_how_far(kind, ratios[kind])}"
-        for kind in _SAID
+        for kind in _VERDICTS
         if kind in ratios
     ]
-    return f"{panel.title}: {', '.join(said) or 'not measured'}"
+    return f"{panel.title}: {', '.join(counts) or 'not measured'}"
 
 
 def _how_far(kind: Verdict, ratios: Sequence[float]) -> str:
@@ -102,12 +103,12 @@ def _how_far(kind: Verdict, ratios: Sequence[float]) -> str:
 
 
 def draw_comparison(comparison: Comparison, stem: Path, *, force: bool = False) -> list[Path]:
-    """Draw the figure, ``comparison``, in each format at its `bench.figures.place`; the files.
+    """Draws the figure ``comparison`` in each format, at `figures.place`; returns the files.
 
-    Raises PictureError if no case has a ratio and, unless ``force`` is given, before anything is
-    drawn, when a file is there already.
+    Raises PictureError if no case has a ratio, and before anything is drawn if a file is there
+    already, unless ``force`` is given.
     """
-    if all(DECISIVE not in one.measures for one in comparison.cases):
+    if all(DECISIVE not in case.measures for case in comparison.cases):
         raise PictureError("no case has a time per redo in both results: nothing to draw")
     make = partial(comparison_figure, comparison)
     return figures.write_all([(PICTURE, make)], stem, figures.FORMATS, force=force)
@@ -116,13 +117,14 @@ def draw_comparison(comparison: Comparison, stem: Path, *, force: bool = False) 
 def comparison_figure(comparison: Comparison) -> Figure:
     """All `panels`, at least one, with one scale of colours."""
     shown = panels(comparison)
-    figure, axes, columns = figures.panels(len(shown))
     colors = _scale(comparison)
-    for index, (one, panel) in enumerate(zip(axes, shown, strict=True)):
-        _panel(one, panel, colors)
-        figures.title(one, finding(panel), columns)
-        one.yaxis.set_tick_params(labelleft=index % columns == 0 or _differ(shown, index))
-    bar = figure.colorbar(colors, ax=axes, aspect=30, label="time per redo, changed / base")
+    sheet = Sheet.of(shown, partial(_panel, colors=colors), finding)
+    for index, axes in enumerate(sheet.panels):
+        at_left = index % sheet.columns == 0
+        axes.yaxis.set_tick_params(labelleft=at_left or _differ(shown, index))
+    bar = sheet.figure.colorbar(
+        colors, ax=list(sheet.panels), aspect=30, label="time per redo, changed / base"
+    )
     bar.ax.yaxis.set_major_locator(FixedLocator(_ticks(colors)))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(value, 2):g}x"))
@@ -131,16 +133,15 @@ def comparison_figure(comparison: Comparison) -> Figure:
         Patch(facecolor=_ABSENT, label="not measured in both"),
         Patch(facecolor="none", label="bold: surely faster or slower"),
     ]
-    figures.frame(figure, legend, _footer(comparison))
-    return figure
+    return sheet.framed(legend, _footer(comparison))
 
 
 def _panel_of(manager: str, alike: Sequence[Group], cases: tuple[CaseComparison, ...]) -> Panel:
     extra = (f"{key}={value}" for key, value in alike[0].extra)
     return Panel(
         title=", ".join((manager, *extra)),
-        workloads=tuple(dict.fromkeys(one.case.workload for one in cases)),
-        clients=tuple(sorted({one.case.clients for one in cases})),
+        workloads=tuple(dict.fromkeys(compared.case.workload for compared in cases)),
+        clients=tuple(sorted({compared.case.clients for compared in cases})),
         cases=cases,
     )
 
@@ -151,7 +152,8 @@ def _differ(shown: Sequence[Panel], index: int) -> bool:
 
 
 def _scale(comparison: Comparison) -> ScalarMappable:
-    ratios = [one.effect.ratio for case in comparison.cases if (one := _decisive(case))]
+    decisive = [found for case in comparison.cases if (found := _decisive(case))]
+    ratios = [compared.effect.ratio for compared in decisive]
     span = max([_LEAST_SPAN, *ratios, *(1 / ratio for ratio in ratios)])
     return ScalarMappable(LogNorm(1 / span, span), mpl.colormaps[_COLORS].resampled(_STEPS))
 
@@ -163,8 +165,8 @@ def _ticks(colors: ScalarMappable) -> list[float]:
     return sorted([*(1 / ratio for ratio in above), 1.0, *above])
 
 
-def _decisive(one: CaseComparison) -> Compared | None:
-    return one.measures.get(DECISIVE)
+def _decisive(case: CaseComparison) -> Compared | None:
+    return case.measures.get(DECISIVE)
 
 
 def _panel(axes: Axes, panel: Panel, colors: ScalarMappable) -> None:
@@ -173,9 +175,9 @@ def _panel(axes: Axes, panel: Panel, colors: ScalarMappable) -> None:
     axes.set_ylim(height - 0.5, -0.5)  # the first workload above
     axes.set_facecolor(_ABSENT)
     axes.grid(False)
-    for one in panel.cases:
-        x, y = panel.clients.index(one.case.clients), panel.workloads.index(one.case.workload)
-        if (compared := _decisive(one)) is not None:
+    for case in panel.cases:
+        x, y = panel.clients.index(case.case.clients), panel.workloads.index(case.case.workload)
+        if (compared := _decisive(case)) is not None:
             _cell(axes, x, y, compared, colors)
     axes.xaxis.set_major_locator(FixedLocator(list(range(width))))
     axes.set_xticklabels([str(n) for n in panel.clients])

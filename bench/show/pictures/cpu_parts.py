@@ -1,7 +1,7 @@
-"""The CPU of a redo against N, stacked by who used it and in which mode: a panel per manager.
+"""The CPU of a redo against N, stacked by process and mode: a panel per manager.
 
-Bars are stacked medians over the runs, so that their sum may differ a little from the median of the
-sum, which the title has.
+Bars stack medians over the runs. Their sum may differ a little from the median of the sum, which
+the title has.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bench.results.summary import CaseRow, Group, Summary
 from bench.show import units
 from bench.show.findings import Measure
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet, footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +56,32 @@ def cpu_figure(groups: Sequence[Group], summary: Summary) -> Figure:
     counts = {len(_managers(group)) for group in groups}
     in_rows = len(counts) == 1 and max(counts) <= _MOST_COLUMNS
     most_columns = max(counts) if in_rows else style.MOST_COLUMNS
-    figure, panels, columns = figures.panels(len(shown), most_columns)
     tops = {group.title: max(map(_height, group.rows)) * _HEADROOM for group in groups}
-    for index, (panel, (group, manager)) in enumerate(zip(panels, shown, strict=True)):
-        _panel(panel, _rows(group, manager))
-        panel.set_ylim(0, tops[group.title] or 1.0)
-        figures.title(panel, finding(group, manager), columns)
-        if index % columns == 0:
-            panel.set_ylabel("CPU per redo")
+
+    def draw(panel: Axes, part: tuple[Group, str]) -> None:
+        _panel(panel, _rows(*part))
+        panel.set_ylim(0, tops[part[0].title] or 1.0)
+
+    sheet = Sheet.of(shown, draw, lambda part: finding(*part), most_columns)
+    sheet.label_left("CPU per redo")
     legend = [Patch(color=part.color, label=part.label) for part in PARTS]
-    figures.frame(figure, legend, figures.footer(summary))
-    return figure
+    return sheet.framed(legend, footer(summary))
 
 
 def finding(group: Group, manager: str) -> str:
-    """As ``short, sync: 24.7 us at N = 1, 40.1 us at N = 64``, manager and child together; with the
-    parts that are not known, as those have no layer."""
+    """As ``short, sync: 24.7 us at N = 1, 40.1 us at N = 64``, manager and child together. It names
+    the parts that are not known, since those have no layer."""
     rows = _rows(group, manager)
     ends = rows if len(rows) == 1 else (rows[0], rows[-1])
-    said = [
+    parts = [
         f"{units.seconds(total.median)} at N = {row.case.clients}"
         for row in ends
         if (total := Measure.CPU_TOTAL.of(row)) is not None
     ]
     unknown = [part.label for part in PARTS if all(part.measure.of(row) is None for row in rows)]
     if unknown:
-        said.append(f"not known: {'; '.join(unknown)}")
-    return f"{group.title}, {manager}: {', '.join(said)}"
+        parts.append(f"not known: {'; '.join(unknown)}")
+    return f"{group.title}, {manager}: {', '.join(parts)}"
 
 
 def _managers(group: Group) -> list[str]:
@@ -89,7 +89,7 @@ def _managers(group: Group) -> list[str]:
 
 
 def _rows(group: Group, manager: str) -> list[CaseRow]:
-    """Those that have a part of their CPU, N ascending."""
+    """The rows that have a part of their CPU, N ascending."""
     return [
         row
         for row in group.rows
@@ -104,7 +104,7 @@ def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
         heights = [_median(row, part) for row in rows]
         panel.bar(places, heights, _BAR_WIDTH, feet, color=part.color, label=part.label)
         feet = [foot + height for foot, height in zip(feet, heights, strict=True)]
-    figures.tell(panel, [(place, feet[place], _told(rows[place])) for place in places])
+    figures.describe(panel, [(place, feet[place], _description(rows[place])) for place in places])
     panel.xaxis.set_major_locator(FixedLocator(list(places)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: str(rows[round(x)].case.clients)))
     panel.xaxis.grid(False)
@@ -113,10 +113,13 @@ def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
     panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.CPU_TOTAL]))
 
 
-def _told(row: CaseRow) -> str:
+def _description(row: CaseRow) -> str:
     """As ``N = 8: 60.0 us; manager, user 20.0 us; ...``."""
-    known = [(part.label, one) for part in PARTS if (one := part.measure.of(row)) is not None]
-    parts = "; ".join(f"{label} {units.seconds(one.median)}" for label, one in known)
+    parts = "; ".join(
+        f"{part.label} {units.seconds(estimate.median)}"
+        for part in PARTS
+        if (estimate := part.measure.of(row)) is not None
+    )
     return f"N = {row.case.clients}: {units.seconds(_height(row))}; {parts}"
 
 
@@ -125,6 +128,6 @@ def _height(row: CaseRow) -> float:
 
 
 def _median(row: CaseRow, part: _Part) -> float:
-    """The height of a layer; where the part is not known, there is none."""
+    """The height of a layer; 0 where the part is not known."""
     estimate = part.measure.of(row)
     return 0.0 if estimate is None else estimate.median

@@ -1,8 +1,8 @@
-"""How a figure is laid out, drawn and written, whatever it shows.
+"""What figures are drawn with, and how they are written to files, whatever they show.
 
-Panels in rows, a legend above and a footer below; an axis of N; lines and bands. What is drawn is
-the business of the modules ``..._plot`` and the views, how it looks that of ``plot_style``.
-Nothing is shown on a screen, printed or shared: a figure is made, written and forgotten.
+An axis of N, lines and bands with descriptions of their points, entries of a legend. How panels
+are laid out is in `sheet`, how lines look in `style`. Nothing is shown on a screen or shared: a
+figure is made, written and forgotten.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import io
 import math
 import re
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import matplotlib as mpl
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
@@ -28,7 +26,7 @@ from PIL import Image
 
 from bench.errors import PictureError
 from bench.results.suite_file import write_atomically
-from bench.results.summary import Estimate, Summary
+from bench.results.summary import CaseRow, Estimate
 from bench.show.pictures import style
 
 FORMATS: Final = ("svg", "png")
@@ -36,14 +34,27 @@ FORMATS: Final = ("svg", "png")
 MakeFigure = Callable[[], Figure]
 
 Points = Sequence[tuple[float, Estimate]]
-"""Where on the x axis, and what is known there."""
+"""Places on the x axis, and the estimates there."""
+
+Value = TypeVar("Value")
+
+
+class Ratio(Protocol):
+    """A ratio and its 95 % interval; of one round, which shows none, the bounds are None."""
+
+    @property
+    def ratio(self) -> float: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
 
 
 def check_formats(formats: Iterable[str]) -> None:
-    """Raises PictureError for one that is not in FORMATS."""
-    for one in formats:
-        if one not in FORMATS:
-            raise PictureError(f"picture format {one!r}: choose from {', '.join(FORMATS)}")
+    """Raises PictureError for a format that is not in FORMATS."""
+    for extension in formats:
+        if extension not in FORMATS:
+            raise PictureError(f"picture format {extension!r}: choose from {', '.join(FORMATS)}")
 
 
 def check_free(paths: Iterable[Path]) -> None:
@@ -62,11 +73,13 @@ def write_all(
 ) -> list[Path]:
     """Writes each picture, by name, in each format, at its `place`; returns the files.
 
-    Raises PictureError for a format that there is not and, unless ``force``, before anything is
-    written, if a file is there already.
+    Raises PictureError for an unknown format, and before anything is written if a file is there
+    already, unless ``force`` is given.
     """
     check_formats(formats)
-    plan = [(make, place(stem, name, one)) for name, make in pictures for one in formats]
+    plan = [
+        (make, place(stem, name, extension)) for name, make in pictures for extension in formats
+    ]
     taken = Counter(path for _, path in plan)
     if twice := [str(path) for path, count in taken.items() if count > 1]:
         raise PictureError(f"two pictures would be {twice[0]}: choose with --only")
@@ -78,8 +91,9 @@ def write_all(
 
 
 def place(stem: Path, name: str, extension: str) -> Path:
-    """``FOLDER/NAME.svg`` where the stem is a folder that exists, else ``STEM-NAME.svg``. A name
-    keeps what no file system minds: ``load-open:80%`` is ``load-open-80pct``."""
+    """``FOLDER/NAME.svg`` where the stem is a folder that exists, else ``STEM-NAME.svg``.
+    Characters that a file system may not allow are replaced: ``load-open:80%`` becomes
+    ``load-open-80pct``."""
     file = re.sub(r"[^\w.,+=-]+", "-", f"{name}.{extension}".replace("%", "pct"))
     return stem / file if stem.is_dir() else stem.with_name(f"{stem.name}-{file}")
 
@@ -109,53 +123,6 @@ def _with_palette(png: io.BytesIO) -> bytes:
     return small.getvalue()
 
 
-def panels(count: int, most_columns: int = style.MOST_COLUMNS) -> tuple[Figure, list[Axes], int]:
-    """A figure with so many panels, the panels, and how many are in a row."""
-    columns = min(count, most_columns)
-    rows = math.ceil(count / columns)
-    height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
-    figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    # Bands for the legend above and the footer below; the panels share what is between.
-    top, bottom = style.LEGEND_HEIGHT / height, style.FOOTER_HEIGHT / height
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
-    axes = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
-    for unused in axes[count:]:
-        unused.set_axis_off()
-    return figure, axes[:count], columns
-
-
-def frame(figure: Figure, legend: Sequence[Artist], footer: str) -> None:
-    """The legend above the panels, in one row, and the footer below them."""
-    figure.legend(handles=legend, loc="upper left", bbox_to_anchor=(0.005, 1.0), ncols=len(legend))
-    figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
-
-
-def footer(summary: Summary) -> str:
-    """What was measured, where and when."""
-    environment = summary.environment
-    cpus = [] if environment.cpu_count is None else [f"{environment.cpu_count} CPUs"]
-    count = len(summary.rounds)
-    return "  |  ".join(
-        (
-            environment.version,
-            ", ".join([environment.cpu_model, *cpus, environment.kernel]),
-            environment.suite_date.partition("T")[0],
-            f"{count} round{'' if count == 1 else 's'}",
-        )
-    )
-
-
-def title(panel: Axes, text: str, columns: int) -> None:
-    """The title of one of so many panels in a row, on several lines if need be."""
-    # ``N = 8`` and ``24.7 us`` stay together.
-    joined = re.sub(r"(?<=\d) (?=[mun]?s\b)", "\0", text.replace(" = ", "\0=\0"))
-    lines = textwrap.fill(joined, style.TITLE_COLUMNS // columns)
-    panel.set_title(lines.replace("\0", " "), loc="left")
-
-
 def clients_axis(panel: Axes, clients: Sequence[int]) -> None:
     """N as the x axis, logarithmic, with a tick for each of them (ascending)."""
     panel.set_xscale("log", base=2)
@@ -170,9 +137,16 @@ def clients_axis(panel: Axes, clients: Sequence[int]) -> None:
 def log_axis(panel: Axes, show: Callable[[float, int | None], str]) -> None:
     """A logarithmic y axis whose ticks are 1, 2 and 5 of each decade."""
     panel.set_yscale("log")
-    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(FuncFormatter(show))
+    log_ticks(panel.yaxis, show)
+
+
+def log_ticks(
+    axis: Axis, show: Callable[[float, int | None], str], subs: Sequence[float] = (1.0, 2.0, 5.0)
+) -> None:
+    """Ticks of a logarithmic axis, at these multiples of each power of 10."""
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(show))
 
 
 def give_room(panel: Axes) -> None:
@@ -182,12 +156,11 @@ def give_room(panel: Axes) -> None:
     panel.set_ylim(low / room, high * room)
 
 
-class Telling(Line2D):
-    """A line whose points can tell what they are, for pictures that are asked."""
+class DescribedLine(Line2D):
+    """A line that has a text for each of its points, for pages that show it beside the point."""
 
-    def told(self) -> Iterator[tuple[float, float, str]]:
-        """Of each point x, y and its text, which begins with whose panel it is, by the head of its
-        title."""
+    def descriptions(self) -> Iterator[tuple[float, float, str]]:
+        """x, y and text of each point. A text begins with the head of the panel's title."""
         if isinstance(self.axes, Axes):
             head = " ".join(self.axes.get_title(loc="left").split()).partition(":")[0]
             for x, y, text in self._points(self.axes):
@@ -197,8 +170,8 @@ class Telling(Line2D):
         raise NotImplementedError
 
 
-class Marks(Telling):
-    """Points that are not drawn, at what is drawn in another way."""
+class Marks(DescribedLine):
+    """Points without a mark, where something is drawn in another way, as a bar."""
 
     def __init__(self, marks: Sequence[tuple[float, float, str]]) -> None:
         super().__init__([x for x, _, _ in marks], [y for _, y, _ in marks], ls="", marker="")
@@ -208,8 +181,8 @@ class Marks(Telling):
         yield from self._marks
 
 
-class Curve(Telling):
-    """A line of medians or ratios; what is measured and where, its axes say."""
+class Curve(DescribedLine):
+    """A line of medians or ratios. Its axes say what is measured, and where."""
 
     def __init__(
         self,
@@ -218,10 +191,10 @@ class Curve(Telling):
         look: style.Look,
         name: str,
         at: Sequence[str] = (),
-        around: Sequence[Around | None] = (),
+        around: Sequence[Bounds | None] = (),
     ) -> None:
-        """``name``: what the line is. ``at``: what each point is, where its x does not say so.
-        ``around``: what lies around each value."""
+        """``name``: what the line is. ``at``: what each point is, if its x does not say so.
+        ``around``: the bounds of each value."""
         super().__init__(list(xs), list(ys), **_properties(look))
         self._places = tuple(zip(map(float, xs), map(float, ys), strict=True))
         self._name = name
@@ -230,7 +203,7 @@ class Curve(Telling):
 
     def _points(self, axes: Axes) -> Iterator[tuple[float, float, str]]:
         """As ``async p50, N = 8: latency of a redo 24.7us (23.1us to 25us between runs, 7
-        rounds)``. Nothing of a line without a name."""
+        rounds)``. A line without a name has no descriptions."""
         if not self._name:
             return
         x_axis, y_axis = axes.xaxis, axes.yaxis
@@ -246,28 +219,28 @@ class Curve(Telling):
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """Two values around a third, and what they are; of one round there is no spread."""
+class Bounds:
+    """The values below and above another, and what they are; one round shows no spread."""
 
     low: float
     high: float
     what: str
 
     @classmethod
-    def between_runs(cls, one: Estimate) -> Around:
-        count = len(one.by_round)
+    def between_runs(cls, estimate: Estimate) -> Bounds:
+        count = len(estimate.by_round)
         what = f"between runs, {count} rounds" if count > 1 else ""
-        return cls(one.low, one.high, what)
+        return cls(estimate.low, estimate.high, what)
 
     @classmethod
-    def interval(cls, low: float | None, high: float | None) -> Around | None:
+    def interval(cls, low: float | None, high: float | None) -> Bounds | None:
         return None if low is None or high is None else cls(low, high, "95 %")
 
     def text(self, show: Callable[[float], str]) -> str:
         """As `` (23.1us to 25us between runs, 7 rounds)``."""
         if not self.what:
             return " (1 round, no spread)"
-        low, high = (show(_three_digits(one)) for one in (self.low, self.high))
+        low, high = (show(_three_digits(bound)) for bound in (self.low, self.high))
         return f" ({low} to {high} {self.what})"
 
 
@@ -276,29 +249,40 @@ def _three_digits(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def described(one: Estimate, show: Callable[[float], str]) -> str:
+def described(estimate: Estimate, show: Callable[[float], str]) -> str:
     """As ``24.7 us (23.1 us to 25.0 us between runs, 4 rounds)``."""
-    return f"{show(one.median)}{Around.between_runs(one).text(show)}"
+    return f"{show(estimate.median)}{Bounds.between_runs(estimate).text(show)}"
 
 
-def tell(panel: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
-    """What has no curve tells at these points, x and y, what it is."""
+def describe(panel: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
+    """Adds descriptions, x, y and text, of what is no curve."""
     panel.add_line(Marks(marks))
+
+
+def points(
+    rows: Iterable[CaseRow], measure_of: Callable[[CaseRow], Value | None]
+) -> list[tuple[int, Value]]:
+    """N and the measure of each row that has it."""
+    return [(row.case.clients, value) for row in rows if (value := measure_of(row)) is not None]
+
+
+def percentiles(
+    panel: Axes, median: Points, tail: Points, look: style.Look, name: str = ""
+) -> None:
+    """The line of a p50 with the spread between runs, and the dotted one of its p99; ``name``
+    begins the names of both."""
+    line(panel, median, look, name and f"{name} p50")
+    band(panel, median, look.color)
+    line(panel, tail, look.tail, name and f"{name} p99")
 
 
 def line(
     panel: Axes, points: Points, look: style.Look, name: str = "", at: Sequence[str] = ()
 ) -> None:
     """The medians; ``name`` and ``at`` as in `Curve`."""
-    curve(
-        panel,
-        [x for x, _ in points],
-        [one.median for _, one in points],
-        look,
-        name,
-        at=at,
-        around=[Around.between_runs(one) for _, one in points],
-    )
+    medians = [estimate.median for _, estimate in points]
+    around = [Bounds.between_runs(estimate) for _, estimate in points]
+    curve(panel, [x for x, _ in points], medians, look, name, at=at, around=around)
 
 
 def curve(
@@ -309,25 +293,46 @@ def curve(
     name: str = "",
     *,
     at: Sequence[str] = (),
-    around: Sequence[Around | None] = (),
+    around: Sequence[Bounds | None] = (),
 ) -> None:
-    """A line through these points; what they tell as in `Curve`."""
+    """A line through these points; ``name``, ``at`` and ``around`` as in `Curve`."""
     if len(xs) == 1 and not look.marker:  # a line needs two
-        look = replace(look, **style.LONE_POINT)
+        look = look.lone_point
     panel.add_line(Curve(xs, ys, look, name, at, around))
     panel.autoscale_view()
 
 
 def band(panel: Axes, points: Points, color: str) -> None:
     """The spread between runs."""
-    low, high = [one.low for _, one in points], [one.high for _, one in points]
+    low, high = [value.low for _, value in points], [value.high for _, value in points]
     area(panel, [x for x, _ in points], low, high, color)
+
+
+def ratios(panel: Axes, points: Iterable[tuple[float, Ratio]], look: style.Look, name: str) -> None:
+    """A line through ratios; the descriptions of its points have their intervals."""
+    found = list(points)
+    curve(
+        panel,
+        [x for x, _ in found],
+        [ratio.ratio for _, ratio in found],
+        look,
+        name,
+        around=[Bounds.interval(ratio.low, ratio.high) for _, ratio in found],
+    )
+
+
+def intervals(panel: Axes, points: Iterable[tuple[float, Ratio]], color: str) -> None:
+    """The area of the intervals of ratios, where they are known."""
+    known = [(x, ratio.low, ratio.high) for x, ratio in points if ratio.low and ratio.high]
+    if known:
+        xs, low, high = zip(*known, strict=True)
+        area(panel, xs, low, high, color)
 
 
 def area(
     panel: Axes, xs: Sequence[float], low: Sequence[float], high: Sequence[float], color: str
 ) -> None:
-    """What lies between two lines."""
+    """The area between two lines."""
     if len(xs) == 1:  # an area needs two
         panel.vlines(xs, low, high, color=color, alpha=style.BAND_ALPHA, lw=style.BAND_WIDTH)
     else:
@@ -335,13 +340,18 @@ def area(
 
 
 def legend_entry(label: str, look: style.Look) -> Line2D:
-    """A line of that look."""
+    """An entry of the legend: a line of that look."""
     return Line2D([], [], label=label, **_properties(look))
 
 
 def band_entry(label: str = "spread between runs") -> Line2D:
-    """What the bands are."""
+    """An entry of the legend for the bands."""
     return legend_entry(label, style.Look(style.BAND, "-", style.BAND_WIDTH, "", 0.0))
+
+
+def percentile_entries() -> list[Line2D]:
+    """Entries of the legend for the lines of p50 and p99, whatever their colour."""
+    return [legend_entry("p50", style.PLAIN), legend_entry("p99", style.PLAIN.tail)]
 
 
 def _properties(look: style.Look) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The history of cases as a figure: a panel per case, a place per result, the oldest code first.
 
-Places and not dates: many commits of a day and a month without one would be unreadable. A line
-joins what was measured under the same conditions and no more; a dashed one stands where they
-changed.
+The x axis has places and not dates: many commits of a day and a month without any would be
+unreadable. A line joins results of the same conditions only; a dashed vertical line stands where
+the conditions changed.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,20 +23,21 @@ from bench.results.environment import short_commit
 from bench.results.summary import less_is_better, measure_name
 from bench.show.findings import Measure
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet
 from bench.statistics.comparison import condition
 from bench.statistics.history import Dated, Point, Series, results_of
 
 MOST_CASES: Final = 24
-"""Panels of a figure: more make none that anybody looks at."""
+"""Panels of a figure: nobody reads more."""
 
 _LABELS: Final = 10
-"""Results that are named below the panels of one row."""
+"""Results named below the panels of one row."""
 
 _LEAST_Y_SPAN: Final = 0.4
-"""Of the greatest median: what scatters by a few per cent must look so."""
+"""Share of the greatest median: a scatter of a few per cent must look small."""
 
 _LABEL_ROOM: Final = 0.45
-"""Of the span, above what is drawn: for the labels of the dashed lines."""
+"""Share of the span, above the points: for the labels of the dashed lines."""
 
 _SHORT: Final = {
     "CPU governor": "CPU",
@@ -48,7 +48,7 @@ _SHORT: Final = {
     "sandbox of the child": "sandbox",
 }
 _LABEL_CONDITIONS: Final = 2
-"""Conditions that a dashed line names; of more it gives the number."""
+"""Conditions that a dashed line names; it gives the number of the others."""
 
 _CHANGE: Final[Mapping[str, Any]] = {
     "color": style.FAINT,
@@ -69,7 +69,8 @@ def draw(series: Sequence[Series], measure: str, stem: Path, *, force: bool = Fa
             f"{len(series)} cases are too many for a figure, {MOST_CASES} the most: narrow --case"
         )
     paths = [
-        stem.with_name(f"{stem.name}-{measure_name(measure)}.{one}") for one in figures.FORMATS
+        stem.with_name(f"{stem.name}-{measure_name(measure)}.{extension}")
+        for extension in figures.FORMATS
     ]
     if not force:
         figures.check_free(paths)
@@ -81,18 +82,14 @@ def draw(series: Sequence[Series], measure: str, stem: Path, *, force: bool = Fa
 def _figure(series: Sequence[Series], measure: str) -> Figure:
     results = results_of(series)
     place = {result: x for x, result in enumerate(results)}
-    figure, panels, columns = figures.panels(len(series))
-    for panel, one in zip(panels, series, strict=True):
-        _panel(panel, one, place)
-        _axes(panel, results, measure, columns)
-        if any(point.differences for point in one.points):
+    sheet = Sheet.of(series, partial(_panel, place=place), lambda case: case.case.name)
+    for panel, case in zip(sheet.panels, series, strict=True):
+        _axes(panel, results, measure, sheet.columns)
+        if any(point.differences for point in case.points):
             low, high = panel.get_ylim()
             panel.set_ylim(low, high + _LABEL_ROOM * (high - low))
-        panel.set_title(textwrap.fill(one.case.name, style.TITLE_COLUMNS // columns), loc="left")
-    for index in range(0, len(series), columns):
-        panels[index].set_ylabel(measure_name(measure).replace("-", " "))
-    figures.frame(figure, _legend(series), _footer(results))
-    return figure
+    sheet.label_left(measure_name(measure).replace("-", " "))
+    return sheet.framed(_legend(series), _footer(results))
 
 
 def _panel(panel: Axes, series: Series, place: Mapping[Dated, int]) -> None:
@@ -111,7 +108,7 @@ def _panel(panel: Axes, series: Series, place: Mapping[Dated, int]) -> None:
 
 
 def _segments(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """Runs of points that were measured under the same conditions."""
+    """The points, cut where the conditions changed."""
     segment: list[Point] = []
     for point in points:
         if point.differences:
@@ -122,7 +119,7 @@ def _segments(points: Sequence[Point]) -> Iterator[list[Point]]:
 
 
 def _look(series: Series) -> style.Look:
-    """That of its manager; with a marker in any case, since each point is a result."""
+    """Its manager's look, always with a marker, since each point is a result."""
     look = style.look(series.case.manager)
     return look if look.marker else replace(look, **_MARKER)
 
@@ -145,7 +142,7 @@ def _hollow(look: style.Look) -> dict[str, Any]:
 def _change(panel: Axes, x: float, differences: Sequence[str]) -> None:
     """A dashed line that names what changed there."""
     panel.axvline(x, **_CHANGE)
-    names = list(dict.fromkeys(_SHORT.get(one, one) for one in map(condition, differences)))
+    names = list(dict.fromkeys(_SHORT.get(name, name) for name in map(condition, differences)))
     text = ", ".join(names[:_LABEL_CONDITIONS])
     if len(names) > _LABEL_CONDITIONS:
         text += f" +{len(names) - _LABEL_CONDITIONS}"
@@ -165,7 +162,7 @@ def _change(panel: Axes, x: float, differences: Sequence[str]) -> None:
 
 def _axes(panel: Axes, results: Sequence[Dated], measure: str, columns: int) -> None:
     panel.set_xlim(-0.5, len(results) - 0.5)
-    # The latest one is always named.
+    # Counted from the end: the latest result is always named.
     step = -(-len(results) // max(1, _LABELS // columns))
     named = [x for x in range(len(results)) if (len(results) - 1 - x) % step == 0]
     panel.xaxis.set_major_locator(FixedLocator(named))
@@ -186,9 +183,9 @@ def _name(result: Dated) -> str:
 
 def _legend(series: Sequence[Series]) -> list[Line2D]:
     # No managers: the titles have them.
-    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "o", 4.0)
+    plain = replace(style.PLAIN, marker="o", marker_size=4.0)
     entries = [figures.legend_entry("median over the runs", plain), figures.band_entry()]
-    points = [point for one in series for point in one.points]
+    points = [point for case in series for point in case.points]
     if any(map(_is_dirty, points)):
         entries.append(Line2D([], [], label="uncommitted changes", **_hollow(plain)))
     if any(point.differences for point in points):

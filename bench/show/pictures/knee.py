@@ -1,4 +1,7 @@
-"""Latency over throughput as N grows: one line per manager, N at its points, a ring at the knee."""
+"""Time per redo over throughput as N grows: a line per manager, with N at its points.
+
+A ring marks the knee. Where the knee is belongs to `bench.statistics.knee`.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,18 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.cases.names import FLOOR
 from bench.results.summary import Estimate, Group, Summary
 from bench.show import units
 from bench.show.findings import Measure, title
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet, footer
 from bench.statistics.knee import knees, point
 
 _RING: Final = 11.0
 _SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "marker_size": 2.0}
-"""What differs in the line of one manager that all clients share."""
+"""How the line of one manager shared by all clients differs."""
 
 _LABEL_OFFSET: Final = 5
 """Points between a point and its N."""
@@ -36,22 +39,18 @@ def knee_figure(groups: Sequence[Group], summary: Summary) -> Figure:
 
 
 def figure_beside(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Figure:
-    """The same for groups of many tenants, each with the group of one shared manager if there is
-    one, in thinner lines."""
-    whole, panels, columns = figures.panels(len(pairs))
-    for panel, (group, shared) in zip(panels, pairs, strict=True):
-        _panel(panel, group, shared, columns)
+    """The same for groups of many tenants, each beside the group of one shared manager if that was
+    measured, in thinner lines."""
+    sheet = Sheet.of(pairs, lambda panel, pair: _panel(panel, *pair), lambda pair: finding(pair[0]))
     managers = dict.fromkeys(
         name for group, _ in pairs for name in group.managers if _points(group, name)
     )
     legend = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
-    plain = style.Look(style.FAINT, "-", style.LINE_WIDTH, "", 0.0)
     if any(shared is not None for _, shared in pairs):
-        look = replace(plain, **_SHARED)
+        look = replace(style.PLAIN, **_SHARED)
         legend.append(figures.legend_entry("one manager for all", look))
     legend.append(Line2D([], [], label="knee", linestyle="", **_ring(style.FAINT)))
-    figures.frame(whole, legend, figures.footer(summary))
-    return whole
+    return sheet.framed(legend, footer(summary))
 
 
 def has_points(group: Group) -> bool:
@@ -61,21 +60,18 @@ def has_points(group: Group) -> bool:
 
 def finding(group: Group) -> str:
     """What there is to see, as ``short: async is ahead of sync ...; knee: sync 2, async 4``."""
-    at = ", ".join(f"{one.manager} {point(one)}" for one in knees(group) if one.manager != FLOOR)
-    said = title(group, Measure.THROUGHPUT)
-    return f"{said}; knee: {at}" if at else said
+    found = [knee for knee in knees(group) if knee.manager != FLOOR]
+    at = ", ".join(f"{knee.manager} {point(knee)}" for knee in found)
+    lead = title(group, Measure.THROUGHPUT)
+    return f"{lead}; knee: {at}" if at else lead
 
 
-def _panel(panel: Axes, group: Group, shared: Group | None, columns: int) -> None:
+def _panel(panel: Axes, group: Group, shared: Group | None) -> None:
     panel.set_xscale("log")
-    panel.set_yscale("log")
-    for axis, measure in ((panel.xaxis, Measure.THROUGHPUT), (panel.yaxis, Measure.LATENCY)):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
+    figures.log_ticks(panel.xaxis, style.Y_FORMATS[Measure.THROUGHPUT])
+    figures.log_axis(panel, style.Y_FORMATS[Measure.LATENCY])
     panel.set_xlabel(style.Y_LABELS[Measure.THROUGHPUT])
     panel.set_ylabel("time per redo")
-    figures.title(panel, finding(group), columns)
     if shared is not None:
         _curves(panel, shared, is_shared=True)
     _curves(panel, group, is_shared=False)
@@ -86,7 +82,7 @@ def _panel(panel: Axes, group: Group, shared: Group | None, columns: int) -> Non
 
 
 def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
-    knee_of = {one.manager: one.clients for one in knees(group)}
+    knee_of = {knee.manager: knee.clients for knee in knees(group)}
     for manager in reversed(group.managers):  # so that the first one lies on top
         points = _points(group, manager)
         look = style.look(manager)
@@ -104,8 +100,8 @@ def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
 
 
 def _label(panel: Axes, group: Group) -> None:
-    """N at the points, where there is room: first at knees, then at the ends, then in between."""
-    knee_of = {one.manager: one.clients for one in knees(group)}
+    """Writes N at the points, where there is room: at knees first, then at ends, then elsewhere."""
+    knee_of = {knee.manager: knee.clients for knee in knees(group)}
     labels: list[tuple[int, int, _Label]] = []
     for index, manager in enumerate(group.managers):
         points = _points(group, manager)
@@ -117,7 +113,7 @@ def _label(panel: Axes, group: Group) -> None:
             labels.append((rank, len(labels), label))
     to_share = panel.transData + panel.transAxes.inverted()
     taken: list[tuple[float, float]] = []
-    for _, _, label in sorted(labels, key=lambda one: one[:2]):
+    for _, _, label in sorted(labels, key=lambda label: label[:2]):
         right, up = (float(share) for share in to_share.transform(label.at))
         place = (right + label.side * _LABEL_ROOM[0] / 2, up - label.side * _LABEL_ROOM[1] / 2)
         if all(

@@ -1,6 +1,7 @@
-"""Figures of views: measures against N, one line for each manager and value of the dimensions.
+"""The figure of a view with families: measures against N, a line per manager and value of the
+dimensions.
 
-What a line is called, how it looks and what stands in the titles is the business of each view.
+What a line is called, how it looks and what the titles say is decided by the view.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,16 +19,17 @@ from bench.cases.case import Case
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show.families import Family, lines, named
 from bench.show.pictures import figures, style
+from bench.show.pictures.sheet import Sheet, footer
 from bench.statistics.effects import Effect
 
-_SHARE_TOP = 1.04
-_SHADE = "#f1ecdc"
+_SHARE_TOP: Final = 1.04
+_SHADE: Final = "#f1ecdc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One measure of one family. ``show`` prints a tick, None: the measure is a share from 0 to 1
-    on a linear axis. ``shaded``: a range of N to point out."""
+    """One measure of one family. ``show`` formats a tick; without it the measure is a share from 0
+    to 1 on a linear axis. ``shaded``: a range of N to point out."""
 
     family: Family
     measure_of: Callable[[CaseRow], Estimate | Effect | None]
@@ -43,42 +46,33 @@ def figure(
     summary: Summary,
     variants: Mapping[str, style.Look] = MappingProxyType({}),
 ) -> Figure:
-    """All panels. In the legend are those lines that have a point and a label, and ``variants``:
-    what a look means whatever the line."""
-    whole, axes, columns = figures.panels(max(1, len(panels)))
+    """All panels. The legend has the lines with a point and a label, and ``variants``: what a look
+    means in any line."""
     drawn: dict[str, style.Look] = {}
-    for one, panel in zip(axes, panels, strict=False):  # where all cases failed, one is empty
-        drawn |= _panel(one, panel, label_of, look_of)
-        figures.title(one, panel.title, columns)
+
+    def draw(axes: Axes, panel: Panel) -> None:
+        drawn.update((label_of(case), look_of(case)) for case in _draw(axes, panel, look_of))
+
+    sheet = Sheet.of(panels, draw, lambda panel: panel.title)
     entries = {label: look for label, look in drawn.items() if label} | dict(variants)
     legend = [figures.legend_entry(label, look) for label, look in entries.items()]
-    figures.frame(whole, legend, figures.footer(summary))
-    return whole
+    return sheet.framed(legend, footer(summary))
 
 
-def _panel(
-    axes: Axes,
-    panel: Panel,
-    label_of: Callable[[Case], str],
-    look_of: Callable[[Case], style.Look],
-) -> dict[str, style.Look]:
+def _draw(axes: Axes, panel: Panel, look_of: Callable[[Case], style.Look]) -> list[Case]:
+    """Draws a panel; returns the cases of its lines."""
     figures.clients_axis(axes, panel.family.clients)
     if panel.show is not None:
         figures.log_axis(axes, panel.show)
     axes.set_ylabel(panel.label)
     if panel.shaded is not None:
         axes.axvspan(*panel.shaded, color=_SHADE, zorder=0)
-    drawn = {}
+    drawn = []
     for line in lines(panel.family):
-        points = [
-            (row.case.clients, one)
-            for row in line.rows
-            if (one := panel.measure_of(row)) is not None
-        ]
+        points: list[tuple[int, Estimate | Effect]] = figures.points(line.rows, panel.measure_of)
         if points:
-            look = look_of(line.case)
-            drawn[label_of(line.case)] = look
-            _draw(axes, points, look, named(line.case))
+            drawn.append(line.case)
+            _line(axes, points, look_of(line.case), named(line.case))
     if panel.show is not None:
         figures.give_room(axes)
     else:
@@ -87,20 +81,15 @@ def _panel(
     return drawn
 
 
-def _draw(
+def _line(
     axes: Axes, points: Sequence[tuple[int, Estimate | Effect]], look: style.Look, name: str
 ) -> None:
-    """A line with what lies around it: the spread between runs, or the interval of a ratio."""
-    estimates = [(x, one) for x, one in points if isinstance(one, Estimate)]
-    effects = [(x, one) for x, one in points if isinstance(one, Effect)]
+    """A line with the spread between runs, or with the intervals of ratios."""
+    estimates = [(x, value) for x, value in points if isinstance(value, Estimate)]
+    effects = [(x, value) for x, value in points if isinstance(value, Effect)]
     if estimates:
         figures.line(axes, estimates, look, name)
         figures.band(axes, estimates, look.color)
     if effects:
-        xs, ys = [x for x, _ in effects], [one.ratio for _, one in effects]
-        around = [figures.Around.interval(one.low, one.high) for _, one in effects]
-        figures.curve(axes, xs, ys, look, name, around=around)
-        known = [(x, one.low, one.high) for x, one in zip(xs, around, strict=True) if one]
-        if known:
-            at, low, high = zip(*known, strict=True)
-            figures.area(axes, at, low, high, look.color)
+        figures.ratios(axes, effects, look, name)
+        figures.intervals(axes, effects, look.color)

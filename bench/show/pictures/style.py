@@ -1,13 +1,13 @@
-"""How the figures look: sizes, colours and number formats; no data and no drawing.
+"""How figures look: sizes, colours and number formats. Data and drawing do not belong here.
 
-Colours are those of Okabe and Ito (Color Universal Design, 2008), told apart with any kind of
-colour vision; managers also differ by marker, so that a print without colours still works.
+The colours are those of Okabe and Ito (Color Universal Design, 2008), which differ for any kind of
+colour vision. Managers also differ by marker, so that a print without colours works as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -23,18 +23,18 @@ PANEL_HEIGHT = 3.3
 LEGEND_HEIGHT = 0.34
 FOOTER_HEIGHT = 0.24
 FRAME_HEIGHT = LEGEND_HEIGHT + FOOTER_HEIGHT
-"""Inches, as a README shows them; panels are in rows of up to MOST_COLUMNS."""
+"""Inches, as a README shows them; a row has up to MOST_COLUMNS panels."""
 
 DPI = 150
 MOST_COLUMNS = 3
 TITLE_COLUMNS = 93
-"""Characters of titles that fit beside each other in the whole width, in a wider font as well."""
+"""Characters that fit into the whole width, in a wider font as well: the titles of a row."""
 
 LEAST_Y_SPAN = 8.0
-"""Greatest / least y of a panel: what is nearly equal must look so, and 1-2-5 ticks need room."""
+"""Greatest / least y of a panel: nearly equal values must look so, and 1-2-5 ticks need room."""
 
 PNG_COLORS = 128
-"""Few lines have few colours: a palette makes the file a third of its size."""
+"""Figures have few colours: a palette makes the file a third of its size."""
 
 FOOTER_SIZE = 7.5
 LINE_WIDTH = 1.8
@@ -45,7 +45,7 @@ FAINT = "#555555"
 
 MANAGER_USER, MANAGER_SYSTEM = "#44546A", "#A9B4C4"
 CHILD_USER, CHILD_SYSTEM = "#A6760F", "#E8CF8C"
-"""Whose CPU it is, and in which mode: a hue per process, and none that a manager has."""
+"""A hue per process, a shade per mode; no manager has these colours."""
 
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -111,8 +111,8 @@ def _without_zeros(text: str) -> str:
 
 
 Y_FORMATS = {
-    one: _no_position(_short_rate if one is Measure.THROUGHPUT else _short_seconds)
-    for one in Measure
+    measure: _no_position(_short_rate if measure is Measure.THROUGHPUT else _short_seconds)
+    for measure in Measure
 }
 
 
@@ -123,20 +123,30 @@ class Look:
     color: str
     linestyle: Any
     width: float
-    marker: str
-    marker_size: float
+    marker: str = ""
+    marker_size: float = 0.0
+
+    @property
+    def tail(self) -> Look:
+        """The line of a p99 beside this line of a p50."""
+        return replace(self, linestyle=(0, (1, 1.3)), width=1.3, marker="", marker_size=0.0)
+
+    @property
+    def lone_point(self) -> Look:
+        """For a line without markers that has one point only, and would not be seen."""
+        return replace(self, marker="_", marker_size=14.0)
+
+    @property
+    def bare(self) -> Look:
+        """Without markers."""
+        return replace(self, marker="", marker_size=0.0)
 
 
-TAIL: Mapping[str, Any] = {
-    "linestyle": (0, (1, 1.3)),
-    "width": 1.3,
-    "marker": "",
-    "marker_size": 0.0,
-}
-"""What differs in the line of a p99."""
+PLAIN = Look(FAINT, "-", LINE_WIDTH)
+"""In legends: a line of any manager."""
 
-LONE_POINT: Mapping[str, Any] = {"marker": "_", "marker_size": 14.0}
-"""What a line without markers has where it is one point."""
+DASHED = Look(FAINT, (0, (5, 2)), 1.3)
+"""What others are compared with: one thin line is enough."""
 
 _PEER_MARKERS = {"sync": "p", "async": "X"}
 _MORE = (kinds.Look("#CC79A7", "D"), kinds.Look("#E69F00", "v"), kinds.Look("#56B4E9", "P"))
@@ -144,9 +154,9 @@ _MORE = (kinds.Look("#CC79A7", "D"), kinds.Look("#E69F00", "v"), kinds.Look("#56
 
 
 def look(manager: str) -> Look:
-    """The line of a manager: the same in every figure, whatever else is in it."""
+    """The line of a manager, the same in every figure."""
     if manager == FLOOR:
-        return Look(FAINT, (0, (5, 2)), 1.3, "", 0.0)
+        return DASHED
     # A peer has the colour of the suite's own manager that waits alike; its line says what it is.
     as_peer = is_peer(manager)
     name = manager.removeprefix(PEER_PREFIX)

@@ -1,0 +1,107 @@
+"""A figure of panels in rows: a title above each, a legend above all of them and a footer below.
+
+What stands in a panel is drawn by the caller; how a figure is written is in `figures`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bench.results.summary import Summary
+from bench.show.pictures import style
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """``columns``: how many panels are in a row. Without any part there is one empty panel."""
+
+    figure: Figure
+    panels: tuple[Axes, ...]
+    columns: int
+
+    @classmethod
+    def of(
+        cls,
+        parts: Sequence[Part],
+        draw: Callable[[Axes, Part], object],
+        title: Callable[[Part], str],
+        most_columns: int = style.MOST_COLUMNS,
+    ) -> Sheet:
+        """A sheet with a panel for each part, drawn and with its title."""
+        sheet = cls._blank(max(1, len(parts)), most_columns)
+        for panel, part in zip(sheet.panels, parts, strict=False):
+            draw(panel, part)
+            sheet.title(panel, title(part))
+        return sheet
+
+    @classmethod
+    def _blank(cls, count: int, most_columns: int) -> Sheet:
+        columns = min(count, most_columns)
+        rows = math.ceil(count / columns)
+        height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
+        figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        # Bands for the legend above and the footer below; the panels share what is between.
+        top, bottom = style.LEGEND_HEIGHT / height, style.FOOTER_HEIGHT / height
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
+        axes = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
+        for unused in axes[count:]:
+            unused.set_axis_off()
+        return cls(figure, tuple(axes[:count]), columns)
+
+    def title(self, panel: Axes, text: str) -> None:
+        """Sets a panel's title, on several lines if need be."""
+        # ``N = 8`` and ``24.7 us`` stay together.
+        joined = re.sub(r"(?<=\d) (?=[mun]?s\b)", "\0", text.replace(" = ", "\0=\0"))
+        lines = textwrap.fill(joined, style.TITLE_COLUMNS // self.columns)
+        panel.set_title(lines.replace("\0", " "), loc="left")
+
+    def label_left(self, text: str) -> None:
+        """Labels the y axis of the panels on the left."""
+        for panel in self.panels[:: self.columns]:
+            panel.set_ylabel(text)
+
+    def share_y(self, room: float = 1.0) -> tuple[float, float]:
+        """Gives all panels the same y axis, from the least / room to the greatest x room; both."""
+        low = min(panel.get_ylim()[0] for panel in self.panels) / room
+        high = max(panel.get_ylim()[1] for panel in self.panels) * room
+        for panel in self.panels:
+            panel.set_ylim(low, high)
+        return low, high
+
+    def framed(self, legend: Sequence[Artist], footer: str) -> Figure:
+        """The figure, with the legend above the panels, in one row, and the footer below them."""
+        self.figure.legend(
+            handles=legend, loc="upper left", bbox_to_anchor=(0.005, 1.0), ncols=len(legend)
+        )
+        self.figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
+        return self.figure
+
+
+def footer(summary: Summary) -> str:
+    """What was measured, where and when."""
+    environment = summary.environment
+    cpus = [] if environment.cpu_count is None else [f"{environment.cpu_count} CPUs"]
+    count = len(summary.rounds)
+    return "  |  ".join(
+        (
+            environment.version,
+            ", ".join([environment.cpu_model, *cpus, environment.kernel]),
+            environment.suite_date.partition("T")[0],
+            f"{count} round{'' if count == 1 else 's'}",
+        )
+    )
