@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""What limits on a read path bound, and at which price."""

@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""CPU per redo, by process and mode, with and without background load."""

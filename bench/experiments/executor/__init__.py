@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""Clients of sync that share a pool of threads."""

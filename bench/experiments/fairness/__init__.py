@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""How evenly redos are shared out among clients."""

@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""Arrivals from a clock, beside the closed loop."""

@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""The figures that were published, beside the result's own."""

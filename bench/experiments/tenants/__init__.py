@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""A manager for each client, in one process."""

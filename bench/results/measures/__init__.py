@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""From samples to measures and their keys, a file per experiment."""

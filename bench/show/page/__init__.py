@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""The HTML page that `report` writes."""

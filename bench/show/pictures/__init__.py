@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""The figures: how they look, and the ordinary ones."""
