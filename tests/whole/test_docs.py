@@ -113,10 +113,8 @@ def test_every_picture_is_shown() -> None:
 @pytest.mark.timeout(300)  # every picture is drawn
 def test_pages_and_pictures_are_what_the_kept_results_say(tmp_path: Path) -> None:
     """All but what is altered here, which is named."""
-    clone = make_checkout(tmp_path / "clone", "Makefile", "requirements.lock", "README.md")
-    install_python(clone)
-    for folder in ("docs", "results/reference"):
-        shutil.copytree(ROOT / folder, clone / folder)
+    clone = clone_with_pages(tmp_path)
+    shutil.copytree(ROOT / "results" / "reference", clone / "results" / "reference")
     page, picture = clone / "docs" / "experiments.md", clone / "docs" / "images" / "stall.svg"
     altered = page.read_text(encoding="utf-8").replace("\nMedians over", "\nMeans of", 1)
     page.write_text(altered)
@@ -157,12 +155,21 @@ def test_what_is_not_as_the_results_say_is_written(
 
 
 def test_make_figures_without_a_result(tmp_path: Path) -> None:
-    clone = make_checkout(tmp_path / "clone", "Makefile", "requirements.lock", "README.md")
-    install_python(clone)
-    shutil.copytree(ROOT / "docs", clone / "docs")
+    clone = clone_with_pages(tmp_path)
     done = make_figures(clone)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no results/reference/default.json: results/README.md")
+
+
+def clone_with_pages(folder: Path) -> Path:
+    """A checkout with all that `make figures` needs but the results."""
+    clone = make_checkout(folder / "clone", "Makefile", "requirements.lock", "README.md")
+    install_python(clone)
+    # The picture of the rooms is drawn from a table in tests/support.
+    for name in ("docs", "tests/support"):
+        shutil.copytree(ROOT / name, clone / name)
+    (clone / "tests" / "__init__.py").touch()
+    return clone
 
 
 def make_figures(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -344,7 +344,9 @@ def test_while_a_program_is_compiled(number: int, server: SuiteServer, tmp_path:
     assert not (tmp_path / "r.json").exists()
 
 
-@pytest.mark.parametrize("sweep", [4, pytest.param(24, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "sweep", [4, pytest.param(24, marks=[pytest.mark.exhaustive, pytest.mark.timeout(600)])]
+)
 def test_at_moments_that_nobody_chose(sweep: int, server: SuiteServer, tmp_path: Path) -> None:
     """Interruptions at moments that chance chooses, one in each part of a suite."""
     seed = random.randrange(1 << 32)

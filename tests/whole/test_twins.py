@@ -20,7 +20,7 @@ SAME = {
     # When a task fails the others are cancelled; threads have to look.
     "while not start.errors:": "while True:",
 }
-ONLY_FOR_THREADS = "with one_by_one"
+ONLY_FOR_THREADS = "with one_at_a_time"
 """A lock that tasks need not: they are not switched in between."""
 
 CLIENTS, SUBJECTS = "bench/worker/clients", "bench/worker/subjects"

@@ -210,10 +210,18 @@ BOTH_MANAGERS = (*AB, "HEAD", "--manager", "sync,async")
 
 
 def run_ab(
-    *options: str, cwd: Path = ROOT, command: Sequence[str] = BOTH_MANAGERS
+    *options: str,
+    cwd: Path = ROOT,
+    command: Sequence[str] = BOTH_MANAGERS,
+    timeout_s: float = 110,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*command, *options], cwd=cwd, capture_output=True, text=True, timeout=110, check=False
+        [*command, *options],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
 
 
@@ -287,20 +295,23 @@ def test_a_commit_in_the_flat_layout_is_measured(own_checkout: Path, tmp_path: P
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) -> None:
     with (own_checkout / "walredo" / "pipeline.py").open("a") as pipeline:
         pipeline.write(SLOWER_BY_20_US)
     done = run_ab(
-        *("--clients", "1", "--minutes", "1.5", "--fail-on", "slower:5", "--json"),
-        *("-o", str(tmp_path / "x")),
+        # It ends once both cases are decided; on a busy machine the pairs take their time.
+        *("--workload", "short", "--clients", "1", "--minutes", "6"),
+        *("--fail-on", "slower:5", "--json", "-o", str(tmp_path / "x")),
         cwd=own_checkout,
+        timeout_s=580,
     )
     assert done.returncode == 1, done.stderr
     cases = json.loads(done.stdout)["cases"]
     # Beside other tests the time may not do for every case; that all are found where it does is
     # measured (docs/comparing.md). No case may be said to be anything else.
     said = [case["verdict"] for case in cases]
-    assert len(said) == 4
+    assert len(said) == 2
     assert "slower" in said
     assert set(said) <= {"slower", "inconclusive"}
     assert all(case["measures"][DECISIVE]["ratio"] > 1 for case in cases)
