@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""Limits on the reads that hold data or redo at once: what each bounds, at which price."""

@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""CPU per redo, with CPU to spare and without."""

@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""Clients that share K threads, beside a thread each and beside async."""

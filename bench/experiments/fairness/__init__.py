@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""How evenly clients are served."""

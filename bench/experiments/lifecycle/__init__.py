@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""Cold starts, relaunches, reaping, and storms of launches."""

@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""Open loads beside the closed loop."""

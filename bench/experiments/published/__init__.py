@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""The published benchmark beside a result."""

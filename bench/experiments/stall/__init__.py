@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""How late a heartbeat is beside the clients."""

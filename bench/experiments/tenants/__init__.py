@@ -1,1 +1,1 @@
-"""A room of the suite."""
+"""Many tenants, each with a manager of its own."""
