@@ -1,5 +1,5 @@
-"""The experiments, a folder each: which cases it covers, what they say, and how that is shown.
+"""A folder per experiment: which cases it covers, what they show, and how that is shown.
 
-It may import `bench.cases`, `bench.results`, `bench.statistics` and `bench.show`. Its only door is
-`registry`, which the command line hands to what shows a result.
+May import errors, places and interrupts of bench, and the rooms cases, results, statistics and
+show. Only the command line imports this room, through its one door: `registry`.
 """

@@ -1,8 +1,7 @@
-"""The experiments: which there are, in the order in which `show` prints them.
+"""All experiments, in the order in which `show` prints them.
 
-Each experiment of docs/experiments.md has a folder here with a `View`. A view finds its cases in a
-summary by their dimensions, so it does not matter which profile they were measured with. Nothing
-in this room prints or writes.
+Each experiment of docs/experiments.md has a folder here with a `View`. A view finds its cases by
+their dimensions, whatever profile they were measured with. Nothing in this room prints or writes.
 """
 
 from __future__ import annotations

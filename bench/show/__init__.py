@@ -1,6 +1,6 @@
-"""How a result is told: words, tables, pictures, the page.
+"""How a result is shown: sentences, tables, exports, pictures and the page.
 
-It may import `bench.cases`, `bench.results` and `bench.statistics`. It knows no single experiment:
-what shows a result gets a `view.Reading`, which brings the experiments' views. Its doors are listed
-in tests/support/rooms.py.
+May import errors, places and interrupts of bench, and the rooms cases, results and statistics; it
+knows the experiments only as the views it is given. The doors are listed in tests/support/rooms.py,
+and in docs/architecture.md.
 """

@@ -1,5 +1,6 @@
-"""The shapes that what is printed has in common: tables without lines, marks with a text beside
-them. What stands in them belongs to the modules that print.
+"""Tables without lines, marks with a text beside them: what printed output has in common.
+
+The contents belong to the modules that print.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ WIDTH: Final = 100
 
 
 def print_whole(table: Table, width: int, console: Console) -> None:
-    """Prints a table that needs so many columns at the most: in a narrower window its lines wrap,
-    but none of its columns is lost. One of `whole_table` has its width already."""
+    """Prints a table, at most ``width`` wide. In a narrower window its lines wrap, but no column is
+    lost. A `whole_table` has its width already."""
     if table.width is not None:
         console.print(table, crop=False)
         return
@@ -50,7 +51,7 @@ def whole_table(
     left: Collection[int] = (),
     gap: int = 2,
 ) -> Table:
-    """A table of numbers, aligned to the right but for the columns ``left``, with so many blanks
+    """A table of numbers, aligned to the right but for the columns ``left``, with ``gap`` blanks
     between columns. In a window that is too narrow its lines wrap, and no cell is cut short.
     Headings and cells may have several lines."""
     table = bare_table(title)
@@ -69,10 +70,10 @@ def whole_table(
 
 
 def broken(text: str, width: int, separator: str) -> str:
-    """The text in lines of at most that width, where its separators, which end a line, allow it."""
+    """The text in lines of at most that width, broken after separators only."""
     lines = [""]
     *parts, last = text.split(separator)
-    for part in (*(f"{one}{separator}" for one in parts), last):
+    for part in (*(f"{part}{separator}" for part in parts), last):
         if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
             lines.append("")
         lines[-1] += part
@@ -80,7 +81,7 @@ def broken(text: str, width: int, separator: str) -> str:
 
 
 def hanging(mark: str, text: str, style: str) -> Table:
-    """A mark with its text beside it, so that further lines of the text stay clear of the mark."""
+    """A mark with its text beside it; further lines of the text begin below the first."""
     grid = Table.grid(padding=0)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")

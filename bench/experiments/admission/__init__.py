@@ -1,1 +1,1 @@
-"""What limits on a read path bound, and at which price."""
+"""Limits on the reads that hold data or redo at once: what each bounds, at which price."""

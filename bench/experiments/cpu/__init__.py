@@ -1,1 +1,1 @@
-"""CPU per redo, by process and mode, with and without background load."""
+"""CPU per redo, with CPU to spare and without."""

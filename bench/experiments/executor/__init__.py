@@ -1,1 +1,1 @@
-"""Clients of sync that share a pool of threads."""
+"""Clients that share K threads, beside a thread each and beside async."""

@@ -1,1 +1,1 @@
-"""How evenly redos are shared out among clients."""
+"""How evenly clients are served."""

@@ -1,1 +1,1 @@
-"""Cold starts, relaunches, reaping and storms of launches."""
+"""Cold starts, relaunches, reaping, and storms of launches."""

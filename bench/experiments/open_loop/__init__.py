@@ -1,1 +1,1 @@
-"""Arrivals from a clock, beside the closed loop."""
+"""Open loads beside the closed loop."""

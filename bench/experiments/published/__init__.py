@@ -1,1 +1,1 @@
-"""The figures that were published, beside the result's own."""
+"""The published benchmark beside a result."""

@@ -1,16 +1,16 @@
-"""How time per redo goes with the manager and with N: one's own measurement beside a published one.
+"""How time per redo depends on the manager and on N: measured here, and as published.
 
-Shapes, never times: another machine, another language, another child and another executor make any
-absolute time differ. What can be compared is the ratio of sync to async at the same N, and the time
-at N as a multiple of that at N = 1.
+Shapes, never times: machine, language, child and executor differ, so absolute times do not compare.
+What does is the ratio of sync to async at the same N, and the time at N as a multiple of that at
+N = 1.
 
-An own ratio is the geometric mean of the ratios taken round by round, its interval that of
-``rounds.ratio`` (rounds drawn with replacement). A published ratio is that of two
-estimates from different processes; its interval comes from theirs, their distances added in
-quadrature on logarithms (G. Y. Zou and A. Donner, "Construction of confidence limits about effect
-measures: a general approach", Statistics in Medicine 27 (2008)).
+A ratio measured here is the geometric mean of the ratios of each round, its interval that of
+`bench.statistics.rounds.ratio`. A published ratio is that of two estimates from different
+processes; its interval comes from theirs, their distances added in quadrature on logarithms (G. Y.
+Zou and A. Donner, "Construction of confidence limits about effect measures: a general approach",
+Statistics in Medicine 27 (2008)).
 
-Pure statistics: no files.
+Computes from rows and tables; knows no files.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from bench.statistics.rounds import ratio
 ASYNC: Final = "async"
 
 ALIKE_WITHIN: Final = 0.05
-"""Ratios up to a factor of 1.05 from 1 are alike: so the published ones say what their authors said
-of them (short: sync is ahead at N = 2, async from 4 on; medium: equal)."""
+"""Ratios within a factor of 1.05 of 1 are alike. The published ones then say what their authors
+wrote of them (short: sync is ahead at N = 2, async from 4 on; medium: equal)."""
 
 
 class Direction(StrEnum):
-    """Where a ratio of sync to async points."""
+    """What a ratio of sync to async says."""
 
     SYNC_SLOWER = "sync takes longer"
     ALIKE = "alike"
@@ -57,8 +57,8 @@ class Ratio:
 
     @property
     def direction(self) -> Direction:
-        """To one side if the ratio is more than `ALIKE_WITHIN` from 1 and its interval does not
-        hold 1; alike if the whole interval lies that near to 1."""
+        """One side is slower if the ratio is further than `ALIKE_WITHIN` from 1 and the interval
+        does not contain 1; both are alike if the whole interval is within it."""
         most = 1 + ALIKE_WITHIN
         if self.low is None or self.high is None:
             return Direction.UNDECIDED

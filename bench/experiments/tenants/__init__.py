@@ -1,1 +1,1 @@
-"""A manager for each client, in one process."""
+"""Many tenants, each with a manager of its own."""

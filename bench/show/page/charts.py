@@ -1,7 +1,7 @@
 """The pictures of a report: curves panel by panel, before and after, and those of the experiments.
 
-A panel of its own for each workload and measure, so that they find room below each other on a
-narrow screen. What is drawn is what ``plots`` draws; how it becomes a part of a page is in ``svg``.
+Each workload and measure has a figure of its own, which fits a narrow screen. They are drawn as in
+`bench.show.pictures`; how a figure becomes a part of a page is in `svg`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from bench.show.pictures.clients import draw_panel, legend, points
 from bench.show.view import View
 
 _SIZE: Final = (4.9, 3.7)
-"""Inches: on a telephone letters are then as large as they are meant to be."""
+"""Inches: on a telephone, text then has its intended size."""
 
 _LEGEND_COLUMNS: Final = 3
 _MEASURES: Final = (Measure.LATENCY, Measure.THROUGHPUT)
 _COMPARED: Final = (Measure.LATENCY, Measure.LATENCY_P99, Measure.THROUGHPUT)
-"""Before and after, a panel has no room for the tails, so they have their own."""
+"""With both results in a panel there is no room for tails, so p99 has its own."""
 
 _SHOW: Final = {
     Measure.LATENCY: units.seconds,
@@ -49,7 +49,7 @@ _AFTER: Final = "after"
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """``svg`` is an element; ``wide``: too wide for a telephone, so that it must scroll."""
+    """``svg`` is an element. ``wide``: too wide for a telephone, so that it scrolls."""
 
     caption: str
     svg: str
@@ -65,7 +65,7 @@ def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
 
 
 def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[Chart]:
-    """The curves of both, for each group that both have, on the same axes."""
+    """The curves of both results on the same axes, for each group that both have."""
     before = {group.title: group for group in filter(was_measured, base.groups())}
     for index, group in enumerate(filter(was_measured, changed.groups())):
         old = before.get(group.title)
@@ -75,7 +75,7 @@ def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[C
 
 
 def further_curves(summary: Summary, prefix: str) -> Iterator[Chart]:
-    """What else can be drawn of the ordinary cases: ratio to sync, knee, parts of the CPU."""
+    """The other pictures of the ordinary cases: ratio to sync, knee, parts of the CPU."""
     for name, caption, make in further(summary):
         picture = partial(_whole, make, caption)
         yield Chart(caption, svg.inline(picture, f"{prefix}-{name}"), wide=True)
@@ -152,7 +152,7 @@ def _picture(group: Group, old: Group | None, measure: Measure, alternative: str
 
 
 _BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)
-"""Thin, dashed and with hollow markers: not told by colour alone."""
+"""Thin, dashed and with hollow markers: colour is not the only difference."""
 
 
 def _draw_before(axes: Axes, old: Group, manager: str, measure: Measure) -> None:
@@ -170,7 +170,7 @@ def _hollow(line: Line2D) -> Line2D:
 def _spots(
     axes: Axes, group: Group, measure: Measure, when: str, *, tail: bool
 ) -> Iterator[svg.Spot]:
-    """Of each curve that is drawn; ``when`` follows the case's name."""
+    """The spots of each curve that is drawn; ``when`` follows the case's name."""
     measures = [measure, Measure.LATENCY_P99] if tail else [measure]
     for manager in group.managers:
         for drawn in measures:
@@ -178,9 +178,9 @@ def _spots(
                 continue
             name = _NAMES[drawn]
             for row in group.rows:
-                one = drawn.of(row)
-                if row.case.manager == manager and one is not None:
+                estimate = drawn.of(row)
+                if row.case.manager == manager and estimate is not None:
                     case = f"{row.case.name} {when}".rstrip()
-                    text = f"{case}: {name} {figures.described(one, _SHOW[measure])}"
+                    text = f"{case}: {name} {figures.described(estimate, _SHOW[measure])}"
                     line = f"{manager} {name} {when}"
-                    yield svg.Spot(axes, row.case.clients, one.median, line, text)
+                    yield svg.Spot(axes, row.case.clients, estimate.median, line, text)

@@ -1,7 +1,7 @@
-"""A report: results as one page that needs nothing else, for people who were not there.
+"""A report: results as one page that needs nothing else.
 
 Gathers what the template shows, as plain data; the template decides how it looks. Sentences come
-from ``verdict`` and the views, pictures from ``report_figures``, marks from ``notes``.
+from `verdict` and the views, pictures from `charts`, warnings from `notes`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.show import comparison as comparison_output
 from bench.show import units, verdict
 from bench.show.findings import HEADINGS
 from bench.show.notes import notes
-from bench.show.page import charts as report_figures
+from bench.show.page import charts
 from bench.show.page.charts import Chart
 from bench.show.summary import throughput_ratio
 from bench.show.view import Reading, View
@@ -37,10 +37,10 @@ from bench.statistics.effects import Effect
 
 _ABSENT: Final = "-"
 _TABLE_WIDTH: Final = 100
-"""Columns that the experiments' tables need."""
+"""Columns of the terminal that tables of experiments need."""
 
 _CONFIG: Final = "redo_config"
-"""Has a table of its own."""
+"""Shown in a table of its own."""
 
 _TEMPLATE: Final = "report.html.j2"
 _SHOW: Final[dict[str, Callable[[float], str]]] = {
@@ -50,8 +50,8 @@ _SHOW: Final[dict[str, Callable[[float], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``value`` is what a column is sorted by, None where there is nothing; ``spread`` stands
-    beside the text, smaller."""
+    """``value``: what a column is sorted by, None in an empty cell. ``spread``: smaller text beside
+    the text."""
 
     text: str
     value: float | str | None
@@ -60,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a table: first the name, then the cells. ``marked``: there is a note about it."""
+    """A line of a table: the name, then the cells. ``marked``: there is a warning about it."""
 
     name: str
     manager: str
@@ -71,7 +71,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A table that sorts and filters. ``headings`` are those of the cells, not of the name."""
+    """A table that sorts and filters. ``headings`` are those of the cells, without the name's."""
 
     ident: str
     caption: str
@@ -132,9 +132,8 @@ class Compared:
 
 
 def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
-    """The whole page, for at least one result. The first of several is what each of the others is
-    compared with; with ``other_conditions`` also what was measured under other conditions. The
-    same results give the same page."""
+    """The whole page, for at least one result. Each further result is compared with the first; with
+    ``other_conditions`` even if their conditions differ. The same results give the same page."""
     base, *others = readings
     environment = Environment(
         loader=PackageLoader("bench.show.page"),
@@ -174,8 +173,8 @@ def _part(reading: Reading, ident: str) -> Part:
         ),
         sentences=verdict.sentences(ordinary),
         notes=tuple(note.text for note in notes(summary)),
-        charts=tuple(report_figures.curves(ordinary, ident)),
-        further=tuple(report_figures.further_curves(ordinary, ident)),
+        charts=tuple(charts.curves(ordinary, ident)),
+        further=tuple(charts.further_curves(ordinary, ident)),
         experiments=tuple(_experiment(view, summary, ident) for view in reading.views),
         listing=_listing(summary, f"{ident}-table"),
         facts=_facts(summary),
@@ -184,29 +183,29 @@ def _part(reading: Reading, ident: str) -> Part:
 
 
 def _experiment(view: View, summary: Summary, ident: str) -> Experiment:
-    """Of what a view shows, the last is how to read it; texts before are what there is to see."""
+    """What a view shows: its last text is how to read it, those before are findings."""
     *shown, reading = list(view.tables(summary)) or [Text("")]
     return Experiment(
         name=view.name.replace("_", " "),
         sentences=tuple(
-            line for one in shown if _is_sentence(one) for line in _plain(one, None).splitlines()
+            line for part in shown if _is_sentence(part) for line in _plain(part, None).splitlines()
         ),
-        charts=tuple(report_figures.of_view(view, summary, f"{ident}-{view.name}")),
+        charts=tuple(charts.of_view(view, summary, f"{ident}-{view.name}")),
         tables="\n\n".join(_titled(shown)),
         reading=_plain(reading, None),
     )
 
 
 def _titled(shown: Sequence[RenderableType]) -> Iterator[str]:
-    """The tables; one without a title gets the head of the sentence before it."""
+    """The tables. A table without a title gets the head of the sentence before it."""
     head = ""
-    for one in shown:
-        if _is_sentence(one):
-            head = _plain(one, None).partition(":")[0]
-        elif isinstance(one, Table) and one.title is None and head:
-            yield f"{head}\n{_plain(one, _TABLE_WIDTH)}"
+    for part in shown:
+        if _is_sentence(part):
+            head = _plain(part, None).partition(":")[0]
+        elif isinstance(part, Table) and part.title is None and head:
+            yield f"{head}\n{_plain(part, _TABLE_WIDTH)}"
         else:
-            yield _plain(one, _TABLE_WIDTH)
+            yield _plain(part, _TABLE_WIDTH)
 
 
 def _is_sentence(shown: RenderableType) -> bool:
@@ -214,7 +213,7 @@ def _is_sentence(shown: RenderableType) -> bool:
 
 
 def _plain(shown: RenderableType, width: int | None) -> str:
-    """As text; of any width without one."""
+    """As text; without a width, of any width."""
     console = Console(file=io.StringIO(), width=width or 10_000, color_system=None, emoji=False)
     with console.capture() as captured:
         console.print(shown, crop=False)
@@ -231,7 +230,7 @@ def _listing(summary: Summary, ident: str) -> Listing:
         ident=ident,
         caption="Every case: medians over the runs, with the spread between them; to sync: the"
         " geometric mean with its 95 % interval",
-        headings=("N", *(HEADINGS[one] for one in MEASURES), f"redo/s to {BASE}", "rounds"),
+        headings=("N", *(HEADINGS[measure] for measure in MEASURES), f"redo/s to {BASE}", "rounds"),
         lines=tuple(lines),
     )
 
@@ -244,7 +243,7 @@ def _line(group: Group, row: CaseRow, marked: bool) -> Line:
         workload=row.case.workload,
         cells=(
             Cell(str(clients), clients),
-            *(_cell(measure_of(row, one), _SHOW[one]) for one in MEASURES),
+            *(_cell(measure_of(row, measure), _SHOW[measure]) for measure in MEASURES),
             _ratio_cell(throughput_ratio(group, row, BASE)),
             Cell(str(len(row.rounds)), len(row.rounds)),
         ),
@@ -252,26 +251,26 @@ def _line(group: Group, row: CaseRow, marked: bool) -> Line:
     )
 
 
-def _cell(one: Estimate | None, show: Callable[[float], str]) -> Cell:
-    if one is None:
+def _cell(estimate: Estimate | None, show: Callable[[float], str]) -> Cell:
+    if estimate is None:
         return Cell(_ABSENT, None)
-    spread = "" if one.spread is None else f"{show(one.low)} to {show(one.high)}"
-    return Cell(show(one.median), one.median, spread)
+    spread = "" if estimate.spread is None else f"{show(estimate.low)} to {show(estimate.high)}"
+    return Cell(show(estimate.median), estimate.median, spread)
 
 
-def _ratio_cell(one: Effect | None) -> Cell:
-    if one is None:
+def _ratio_cell(effect: Effect | None) -> Cell:
+    if effect is None:
         return Cell(_ABSENT, None)
     spread = ""
-    if one.low is not None and one.high is not None:
-        spread = f"{units.factor(one.low)} to {units.factor(one.high)}"
-    return Cell(units.factor(one.ratio), one.ratio, spread)
+    if effect.low is not None and effect.high is not None:
+        spread = f"{units.factor(effect.low)} to {units.factor(effect.high)}"
+    return Cell(units.factor(effect.ratio), effect.ratio, spread)
 
 
 def _facts(summary: Summary) -> tuple[tuple[str, str], ...]:
-    """What the suite knows of machine and code, then what pyperf found to be common to all runs."""
+    """What the suite knows of machine and code, then pyperf's metadata common to all runs."""
     own = {key: value for key, value in summary.environment.to_metadata().items() if key != _CONFIG}
-    found = {key: one for key, one in summary.metadata.items() if not key.startswith(PREFIX)}
+    found = {key: value for key, value in summary.metadata.items() if not key.startswith(PREFIX)}
     return tuple(
         (key.removeprefix(PREFIX).replace("_", " "), _fact(key, value))
         for key, value in (own | found).items()
@@ -293,7 +292,7 @@ def _setting(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_setting, value))
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_setting(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {_setting(inner)}" for name, inner in value.items())
     return _ABSENT if value in (None, "") else str(value)
 
 
@@ -311,20 +310,20 @@ def _compared(comparison: Comparison, ident: str, *, other_conditions: bool) -> 
         reading=comparison_output.HOW_TO_READ,
         charts=()
         if refused
-        else tuple(report_figures.before_and_after(comparison.base, comparison.changed, ident)),
+        else tuple(charts.before_and_after(comparison.base, comparison.changed, ident)),
         listing=None if refused else _changes(comparison, f"{ident}-table"),
     )
 
 
 def _refused(comparison: Comparison, *, other_conditions: bool) -> str:
-    """As `compare` refuses."""
+    """Why they do not compare, as the command `compare` has it; empty if they do."""
     if not comparison.cases:
         return "They have no case in common."
     if comparison.differences and not other_conditions:
-        said = "; ".join(one.replace(" | ", ", then ") for one in comparison.differences)
+        differences = "; ".join(text.replace(" | ", ", then ") for text in comparison.differences)
         return (
-            f"They were not measured under the same conditions ({said}), so they do not compare;"
-            " report --other-conditions compares them all the same."
+            f"They were not measured under the same conditions ({differences}), so they do not"
+            " compare; report --other-conditions compares them all the same."
         )
     return ""
 
@@ -333,20 +332,20 @@ def _changes(comparison: Comparison, ident: str) -> Listing:
     return Listing(
         ident=ident,
         caption="Ratios, changed / base, with their 95 % intervals; of times less is better",
-        headings=(*(HEADINGS[one] for one in MEASURES), "verdict", "shows"),
+        headings=(*(HEADINGS[measure] for measure in MEASURES), "verdict", "shows"),
         lines=tuple(map(_change, comparison.cases)),
     )
 
 
-def _change(one: CaseComparison) -> Line:
-    decisive = one.measures.get(DECISIVE)
+def _change(compared: CaseComparison) -> Line:
+    decisive = compared.measures.get(DECISIVE)
     smallest = None if decisive is None else decisive.effect.smallest_shown
-    ratios = (one.measures.get(measure) for measure in MEASURES)
+    ratios = (compared.measures.get(measure) for measure in MEASURES)
     text = comparison_output.verdict_text(decisive)
     return Line(
-        name=one.case.name,
-        manager=one.case.manager,
-        workload=one.case.workload,
+        name=compared.case.name,
+        manager=compared.case.manager,
+        workload=compared.case.workload,
         cells=(
             *(
                 Cell(comparison_output.ratio_text(r), None if r is None else r.effect.ratio)
@@ -359,8 +358,8 @@ def _change(one: CaseComparison) -> Line:
 
 
 def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:
-    """Raises BenchError if no page can be written there: a folder, one of the results ``of`` which
-    it is, or, unless ``overwrite``, anything."""
+    """Raises BenchError if no page can be written there: if it is a folder, one of the results that
+    the page is of, or, unless ``overwrite``, any file."""
     if place.is_dir():
         raise BenchError(f"{place}: is a folder: name a file, as {place / 'report.html'}")
     there = [path for path in of if path.exists()]
@@ -372,6 +371,7 @@ def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:
 
 
 def write_page(place: Path, readings: Sequence[Reading], *, other_conditions: bool = False) -> None:
-    """Overwrites what is there; ``other_conditions`` as in `page`. Raises ResultFileError."""
+    """Writes the page, over any file there; ``other_conditions`` as in `page`. Raises
+    ResultFileError."""
     text = page(readings, other_conditions=other_conditions)
     write_atomically(place, text.encode("utf-8"))

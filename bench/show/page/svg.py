@@ -1,9 +1,9 @@
-"""A figure as SVG to stand in a page beside others, in the page's own colours.
+"""A figure as an SVG element of a page, in the page's own colours.
 
-Ids get a prefix, so that several pictures in one page do not mix; colours become CSS variables
-(``--c-0072b2`` for #0072B2) with the figure's own as the fallback, so that the page can choose
-others in the dark; points that tell what they are lie above the curves. What a figure shows and
-what the page looks like belongs elsewhere.
+Ids get a prefix, so that pictures of one page do not mix. Colours become CSS variables
+(``--c-0072b2`` for #0072B2) with the figure's colour as the fallback, so that a dark page can
+choose others. Spots with descriptions lie above the curves. What a figure shows and how the page
+looks belongs elsewhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _POINTS_PER_INCH: Final = 72
 
 _HIT_RADIUS: Final = 9
 _RING_RADIUS: Final = 5
-"""Points: where a mouse or a finger counts, and the ring that marks it."""
+"""Points: the area that a mouse or a finger hits, and the ring that marks the spot."""
 
 ET.register_namespace("", _SVG)
 ET.register_namespace("xlink", _XLINK)
@@ -39,8 +39,8 @@ ET.register_namespace("xlink", _XLINK)
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A point of a curve that tells what it is: ``x`` and ``y`` in the units of the axes; spots of
-    one ``line`` belong together."""
+    """A point of a curve with a description: ``x`` and ``y`` in the units of the axes; spots of one
+    ``line`` belong together."""
 
     axes: Axes
     x: float
@@ -51,7 +51,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure, the spots on it, and what is said where it cannot be seen."""
+    """A figure, the spots on it, and the text for readers who cannot see it."""
 
     figure: Figure
     spots: tuple[Spot, ...] = ()
@@ -84,7 +84,7 @@ def inline(make: Callable[[], Picture], prefix: str) -> str:
 
 
 def _without_extras(root: ET.Element) -> None:
-    """Neither who made it nor rules of style, which would hold for the whole page."""
+    """Removes who made it, and rules of style, which would hold for the whole page."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
@@ -105,7 +105,7 @@ def _in_the_page(root: ET.Element, prefix: str) -> None:
 
 
 def _spots(picture: Picture) -> Iterable[ET.Element]:
-    """One of them can be reached by the tab key; from there on it is the page's script's turn."""
+    """The tab key reaches the first of them; the page's script moves on from there."""
     figure = picture.figure
     width, height = figure.get_size_inches() * _POINTS_PER_INCH
     to_share = figure.transFigure.inverted()

@@ -1,9 +1,8 @@
-"""Which pictures there are of a result: the one list of them, and the choice among them.
+"""Which pictures a result has, and the choice among them.
 
-An ordinary picture is drawn of the groups that it has anything to show of, one file per value of
-the further dimensions; those of the experiments are their views'. How each is drawn is in a module
-of its own (``clients_plot``, ...), how all look in ``plot_style``, how they are written in
-``figures``.
+An ordinary picture shows all groups that have what it draws, in one file per value of the further
+dimensions. Experiments draw their own, in their views. How an ordinary picture is drawn is in a
+module of its own (`clients`, `ratio`, ...).
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ from bench.show.view import Reading, View, Views
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An ordinary picture: of which groups it can be drawn, and how.
+    """An ordinary picture: which groups it can show, and how it is drawn.
 
-    ``caption``: what it shows. ``unasked``: whether it is drawn where nobody has chosen.
+    ``caption``: what it shows. ``by_default``: whether it is drawn if no picture was chosen.
     """
 
     name: str
     caption: str
     shows: Callable[[Group], bool]
     figure: Callable[[Sequence[Group], Summary], Figure]
-    unasked: bool = False
+    by_default: bool = False
 
 
 def _has(group: Group, measure: Measure) -> bool:
@@ -58,14 +57,14 @@ KINDS: Final = (
         "latency against N",
         was_measured,
         partial(clients_figure, measure=Measure.LATENCY, tail=True),
-        unasked=True,
+        by_default=True,
     ),
     Kind(
         "throughput",
         "throughput against N",
         was_measured,
         partial(clients_figure, measure=Measure.THROUGHPUT),
-        unasked=True,
+        by_default=True,
     ),
     Kind(
         "ratio",
@@ -80,7 +79,7 @@ KINDS: Final = (
 
 
 def names(views: Views) -> tuple[str, ...]:
-    """Every picture that a result can have, besides those of single measures."""
+    """Every picture that a result can have, but for those of single measures."""
     return (*(kind.name for kind in KINDS), *views.pictures)
 
 
@@ -94,16 +93,18 @@ def draw(
     more: Iterable[tuple[str, figures.MakeFigure]] = (),
     force: bool = False,
 ) -> list[Path]:
-    """Draw figures of a result and return the files, in the order they were written.
+    """Draws figures of a result and returns the files, in the order they were written.
 
     ``only`` names pictures, ``measures`` (fields of a row) are drawn against N, ``more`` are drawn
-    besides; without any, latency, throughput and what the experiments have. ``stem`` is a folder
-    that exists, for ``FOLDER/latency.svg``, or the start of the names, for ``STEM-latency.svg``. A
-    further dimension that differs from its default (child=python) has figures of its own,
-    ``...-latency-child-python.svg``. Raises PictureError for a format that is not one of those,
-    for a picture or measure that the result has not, when there is nothing to draw, and, before
-    anything is drawn, when a file is there already and ``force`` is not given. The same result
-    gives the same SVG, byte for byte.
+    as well; without any of them, latency, throughput and the pictures of the experiments. ``stem``
+    is a folder that exists, for ``FOLDER/latency.svg``, or the start of the names, for
+    ``STEM-latency.svg``. A further dimension that differs from its default (child=python) has
+    figures of its own, ``...-latency-child-python.svg``. The same result gives the same SVG, byte
+    for byte.
+
+    Raises PictureError for an unknown format, for a picture or measure that the result does not
+    have, if there is nothing to draw, and before anything is drawn if a file is there already,
+    unless ``force`` is given.
     """
     only_named, fields, others = tuple(only), tuple(measures), tuple(more)
     # A picture that was named as a measure as well is one picture.
@@ -111,15 +112,15 @@ def draw(
     if only_named or fields or not others:
         pictures = _Pictures.of(reading)
         chosen |= (
-            pictures.chosen(only_named, fields) if only_named or fields else pictures.unasked()
+            pictures.chosen(only_named, fields) if only_named or fields else pictures.by_default()
         )
     return figures.write_all([*chosen.items(), *others], stem, formats, force=force)
 
 
 def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
-    """The ordinary pictures that `draw` makes only where they are asked for: name, caption and how
-    to make each."""
-    kinds = [kind for kind in KINDS if not kind.unasked]
+    """The ordinary pictures that `draw` makes only if they were chosen: name, caption and how to
+    make each."""
+    kinds = [kind for kind in KINDS if not kind.by_default]
     for kind, extra, panels in _ordinary(kinds, summary.groups()):
         beside = "".join(f", {key}={value}" for key, value in extra)
         make = partial(kind.figure, panels, summary)
@@ -127,16 +128,18 @@ def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
 
 
 def check_free(views: Views, cases: Iterable[Case], stem: Path) -> None:
-    """Raises PictureError if a picture that a result of these cases would get is there already."""
+    """Raises PictureError if a picture that a result of these cases will get is there already."""
     all_cases = tuple(cases)
     shown_by_views = views.covered(all_cases)
     ordinary = [case for case in all_cases if case not in shown_by_views]
     suffixes = {_suffix(tuple(case.extra.items())) for case in ordinary}
     names = [
-        f"{kind.name}{suffix}" for suffix in sorted(suffixes) for kind in KINDS if kind.unasked
+        f"{kind.name}{suffix}" for suffix in sorted(suffixes) for kind in KINDS if kind.by_default
     ]
     names += [name for view in views.of(all_cases) for name in view.pictures]
-    figures.check_free(figures.place(stem, name, one) for name in names for one in figures.FORMATS)
+    figures.check_free(
+        figures.place(stem, name, extension) for name in names for extension in figures.FORMATS
+    )
 
 
 _Named = Iterator[tuple[str, figures.MakeFigure]]
@@ -145,7 +148,7 @@ _Named = Iterator[tuple[str, figures.MakeFigure]]
 
 @dataclass(frozen=True, slots=True)
 class _Pictures:
-    """What can be drawn of a result. ``groups``: the ordinary ones, which no view covers."""
+    """What can be drawn of a result. ``groups``: those of the ordinary cases."""
 
     summary: Summary
     groups: tuple[Group, ...]
@@ -162,17 +165,17 @@ class _Pictures:
         return pictures
 
     def names(self) -> tuple[str, ...]:
-        """Those that the result has, without what further dimensions add."""
+        """The pictures that the result has, without the suffixes of further dimensions."""
         of_views = (name for view in self.views for name in view.pictures)
         return (*(kind.name for kind in KINDS if any(map(kind.shows, self.groups))), *of_views)
 
-    def unasked(self) -> _Named:
-        """What is drawn where nobody has chosen."""
-        yield from self._of_kinds([kind for kind in KINDS if kind.unasked], self.groups)
+    def by_default(self) -> _Named:
+        """What is drawn if no picture was chosen."""
+        yield from self._of_kinds([kind for kind in KINDS if kind.by_default], self.groups)
         yield from self._of_views(self.names())
 
     def chosen(self, only: Sequence[str], measures: Sequence[str]) -> _Named:
-        """Raises PictureError for what the result has not."""
+        """Raises PictureError for what the result does not have."""
         for name in only:
             if name not in self.names():
                 raise PictureError(
@@ -188,7 +191,7 @@ class _Pictures:
                 partial(_has, measure=measure),
                 partial(clients_figure, measure=measure),
             )
-            groups = self.summary.groups()  # whoever asks for one may have it of any case
+            groups = self.summary.groups()  # a measure may be drawn of any case
             if not any(map(kind.shows, groups)):
                 raise PictureError(f"{self.summary.source} has no {kind.name} of any case")
             yield from self._of_kinds([kind], groups)
@@ -211,7 +214,7 @@ def _ordinary(
     by kind."""
     for extra in dict.fromkeys(group.extra for group in groups):
         for kind in kinds:
-            panels = [one for one in groups if one.extra == extra and kind.shows(one)]
+            panels = [group for group in groups if group.extra == extra and kind.shows(group)]
             if panels:
                 yield kind, extra, panels
 

@@ -70,7 +70,7 @@ def test_pictures_and_measures_together_and_each_once(small: Summary, tmp_path: 
 
 def test_names_differ() -> None:
     assert len(set(picture_names(VIEWS))) == len(picture_names(VIEWS))
-    assert {kind.name for kind in KINDS if not kind.unasked} == set(NEW)
+    assert {kind.name for kind in KINDS if not kind.by_default} == set(NEW)
     assert set(MEASURE_NAMES) & set(picture_names(VIEWS)) == {"throughput"}
 
 

@@ -1,9 +1,9 @@
 "use strict";
-// What the page does besides being read: points that tell what they are, tables that sort and filter.
+// Spots of pictures show their descriptions; tables sort and filter.
 
 const tip = document.getElementById("tip");
-const REACH = 20; // pixels from a point within which the mouse means it
-let told; // the point that the tip is about
+const REACH = 20; // pixels: the mouse selects a point that is no further away
+let told; // the point whose description is shown
 
 function showTip(spot) {
   hideTip();
@@ -24,7 +24,7 @@ function centre(spot) {
   return [box.left + box.width / 2, box.top + box.height / 2];
 }
 
-// Points may lie closer to each other than a finger is wide.
+// Points may be closer to each other than a finger is wide.
 function nearest(spots, event) {
   const distance = (spot) => {
     const [x, y] = centre(spot);
@@ -68,7 +68,7 @@ for (const picture of document.querySelectorAll(".picture")) {
   picture.addEventListener("pointerdown", point);
   picture.addEventListener("pointerleave", hideTip);
   for (const spot of spots) {
-    spot.querySelector("title").remove(); // the browser's own tip beside ours
+    spot.querySelector("title").remove(); // else the browser shows its own tip as well
     spot.addEventListener("focus", () => {
       for (const one of spots) one.setAttribute("tabindex", one === spot ? "0" : "-1");
       showTip(spot);
@@ -84,10 +84,10 @@ for (const picture of document.querySelectorAll(".picture")) {
     });
   }
 }
-// A point that gets the focus is scrolled into view after that.
+// A point is scrolled into view after it gets the focus.
 addEventListener("scroll", () => told && showTip(told), { passive: true, capture: true });
 
-// Numbers by value, texts as people sort them; what is not there comes last, either way.
+// Numbers by value, texts in natural order; empty cells come last in both directions.
 function compareCells(a, b, sign) {
   if (a === "" || b === "") return (a === "") - (b === "");
   const [x, y] = [Number(a), Number(b)];
