@@ -33,7 +33,7 @@ from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import check_place
-from bench.results.summary import load_summary
+from bench.results.summary import summary_of
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
@@ -84,7 +84,8 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
                 say(err, f"failed: {failure.case.name}, pair {failure.round}: {failure.reason}")
             if not all(file.run_count for file in files):
                 raise BenchError("no pair was measured")
-            comparison = compare(*(load_summary(file.path) for file in files), margin=output.margin)
+            summaries = (summary_of(file.path, file.suite()) for file in files)
+            comparison = compare(*summaries, margin=output.margin)
             status = output.show(comparison, args, out, err)
             return status or (_EXIT_FAILED if failures else 0)
     finally:

@@ -12,9 +12,10 @@ from bench.cli.options import place_path
 from bench.cli.say import say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
-from bench.results.histogram import load_distributions
+from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.results.summary import MEASURE_NAMES, load_summary
+from bench.results.suite_file import read_suite
+from bench.results.summary import MEASURE_NAMES, summary_of
 from bench.show.pictures.choice import draw, names
 from bench.show.pictures.figures import FORMATS
 from bench.show.pictures.tails import pictures as tails_pictures
@@ -62,8 +63,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     chosen = [name for name in only if name != _TAILS]
     path = result_path(args.result)
     stem = args.output or path.with_suffix("")
-    summary, formats = load_summary(path), args.format.split(",")
-    tails = list(tails_pictures(summary, load_distributions(path))) if _TAILS in only else []
+    suite, formats = read_suite(path), args.format.split(",")
+    summary = summary_of(path, suite)
+    tails = list(tails_pictures(summary, distributions_of(path, suite))) if _TAILS in only else []
     for picture in draw(
         Reading.of(summary, VIEWS),
         stem,

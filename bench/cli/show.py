@@ -14,9 +14,10 @@ from bench.cli.options import add_plain_argument, plain_console
 from bench.cli.say import say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
-from bench.results.histogram import load_distributions
+from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.results.summary import load_summary
+from bench.results.suite_file import read_suite
+from bench.results.summary import summary_of
 from bench.show import exports
 from bench.show import summary as table
 from bench.show.against import Against, against_data, pairs, print_against
@@ -89,10 +90,11 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     against = None if args.against is None else Against.parse(args.against)
     parts = _parts(args.only)
     path = result_path(args.result)
-    reading = Reading.of(load_summary(path), VIEWS)
+    suite = read_suite(path)
+    reading = Reading.of(summary_of(path, suite), VIEWS)
     summary = reading.summary
     beside = [] if against is None else pairs(summary, against, args.case or "*")
-    distributions = load_distributions(path) if args.tails else {}
+    distributions = distributions_of(path, suite) if args.tails else {}
     if args.format == TABLE:
         shown = plain_console(out) if args.plain else out
         if args.tails:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyperf
 from hdrh.codec import (
     HdrCookieException,
     HdrHistogramSettingsException,
@@ -130,8 +131,13 @@ Distributions = Mapping[Case, Mapping[int, Distribution]]
 
 def load_distributions(path: Path) -> Distributions:
     """Read a result file. Raises ResultFileError."""
+    return distributions_of(path, read_suite(path))
+
+
+def distributions_of(path: Path, suite: pyperf.BenchmarkSuite) -> Distributions:
+    """The distributions of a suite that was read from that file. Raises ResultFileError."""
     found: dict[Case, dict[int, Distribution]] = {}
-    for benchmark in read_suite(path):
+    for benchmark in suite:
         case = Case.parse(benchmark.get_name())
         for run in benchmark.get_runs():
             metadata = run.get_metadata()

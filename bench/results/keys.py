@@ -20,6 +20,7 @@ from bench.results.measures.fairness import FAIRNESS_KEYS
 from bench.results.measures.lifecycle import LIFECYCLE_KEYS
 from bench.results.measures.open_loop import OPEN_LOOP_KEYS
 from bench.results.measures.stall import STALL_KEYS
+from bench.results.row import MEASURES
 
 _DIMENSIONS = tuple(
     Key(
@@ -29,6 +30,9 @@ _DIMENSIONS = tuple(
     )
     for name, dimension in DIMENSIONS.items()
 )
+
+_OF_ROWS = tuple(measure.key for measure in MEASURES.values())
+_CPU = tuple(key for key in _OF_ROWS if key.name.startswith("redo_cpu_"))
 
 _RUN = (
     Key("redo_schema_version", "count", "version of these keys"),
@@ -41,22 +45,7 @@ _RUN = (
         "JSON list: throughput of each slice, in the order of the run's values, each of which is"
         " its time per redo: their product is N",
     ),
-    Key(
-        "redo_time_per_redo",
-        "s/redo",
-        "sum of the clients' walls / redos, over all slices; of an open load the mean latency",
-    ),
-    Key("redo_throughput", "1/s", "redos / wall from the barrier to the last client's end"),
-    Key(
-        "redo_latency_p50",
-        "s",
-        "median latency; all samples of the run pooled, nearest rank; of an open load from the"
-        " intended start",
-    ),
-    Key("redo_latency_p90", "s", "90th percentile of the same samples"),
-    Key("redo_latency_p99", "s", "99th percentile of the same samples"),
-    Key("redo_latency_p99_9", "s", "99.9th percentile; the maximum if under 1000 samples"),
-    Key("redo_latency_max", "s", "the longest latency"),
+    *(key for key in _OF_ROWS if key not in _CPU),
     Key(
         "redo_hdr_histogram",
         "text",
@@ -70,13 +59,10 @@ _RUN = (
 )
 
 USAGE = (
-    Key("redo_cpu_manager_user", "s/redo", "CPU time of the manager's process in user mode"),
-    Key("redo_cpu_manager_system", "s/redo", "CPU time of the manager's process in the kernel"),
-    Key("redo_cpu_child_user", "s/redo", "CPU time of the redo child in user mode"),
-    Key("redo_cpu_child_system", "s/redo", "CPU time of the redo child in the kernel"),
+    *(key for key in _CPU if key.name != "redo_cpu_total"),
     Key("redo_cpu_manager", "s/redo", "CPU time of the manager's process, both modes; exact"),
     Key("redo_cpu_child", "s/redo", "CPU time of the redo child, both modes; exact"),
-    Key("redo_cpu_total", "s/redo", "CPU time of both processes"),
+    *(key for key in _CPU if key.name == "redo_cpu_total"),
     Key("redo_switches_manager_voluntary", "1/redo", "the manager waited and gave up its CPU"),
     Key("redo_switches_manager_involuntary", "1/redo", "the manager was taken off its CPU"),
     Key("redo_switches_child_voluntary", "1/redo", "the child waited and gave up its CPU"),

@@ -107,13 +107,13 @@ def read_suite(path: Path) -> pyperf.BenchmarkSuite:
     Every run has the schema version, its round, and a case that its benchmark's name agrees with;
     no case has two runs of one round.
     """
-    data = _read_json(path)
-    if not (isinstance(data, dict) and isinstance(data.get("benchmarks"), list)):
-        raise _foreign(path, "JSON, but not in pyperf's format")
+    raw = _read_bytes(path)
     try:
-        # From the text that was read: a second reading of the file could find another one.
-        suite = pyperf.BenchmarkSuite.loads(json.dumps(data))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        suite = pyperf.BenchmarkSuite.loads(raw)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        data = _parsed(path, raw)
+        if not (isinstance(data, dict) and isinstance(data.get("benchmarks"), list)):
+            raise _foreign(path, "JSON, but not in pyperf's format") from error
         raise _foreign(
             path, f"not a suite that pyperf {pyperf.__version__} reads ({error})"
         ) from error
@@ -122,11 +122,10 @@ def read_suite(path: Path) -> pyperf.BenchmarkSuite:
     return suite
 
 
-def _read_json(path: Path) -> Any:
+def _read_bytes(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
-        if path.suffix == _GZIP:
-            raw = gzip.decompress(raw)
+        return gzip.decompress(raw) if path.suffix == _GZIP else raw
     except FileNotFoundError as error:
         raise ResultFileError(path, "no such file: check the name, or make one with run") from error
     except (EOFError, zlib.error) as error:
@@ -134,6 +133,10 @@ def _read_json(path: Path) -> Any:
     except OSError as error:
         reason = error.strerror or error
         raise ResultFileError(path, f"cannot be read ({reason}): check the file") from error
+
+
+def _parsed(path: Path, raw: bytes) -> Any:
+    """The JSON, of which pyperf could make no suite."""
     try:
         return json.loads(raw)
     except json.JSONDecodeError as error:

@@ -26,7 +26,7 @@ from bench.cases.own import is_own_child
 from bench.interrupts import held_back
 from bench.results.record import FailedRun, RunRecord
 from bench.results.result_file import ResultFile
-from bench.results.summary import load_summary
+from bench.results.summary import summary_of
 from bench.running.equipment.equipment import Equipment, child_options
 from bench.running.processes import RunFailedError
 from bench.running.run import Run, failures
@@ -205,5 +205,5 @@ class PairFiles:
     def compared(self) -> Sequence[CaseComparison]:
         if not self.base.run_count:
             return ()
-        summaries = (load_summary(file.path) for file in (self.base, self.changed))
+        summaries = (summary_of(file.path, file.suite()) for file in (self.base, self.changed))
         return compare(*summaries, margin=self.margin).cases

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.show import units
+from bench.statistics.bounded import HasBounds
 
 ABSENT: Final = "-"
 _DIGITS: Final = 3
@@ -50,6 +51,11 @@ def sizes(values: Sequence[float | None]) -> Column:
     return _column(values, units.BYTES)
 
 
+def of_unit(unit: str) -> Numbers:
+    """How a column of values in this unit of a result file's key is written."""
+    return rates if unit == "1/s" else seconds
+
+
 def microseconds(decimals: int) -> Numbers:
     """Durations as us, whatever their size, with so many decimals."""
     return lambda values: Column(
@@ -79,16 +85,15 @@ def _decimals(ratios: Iterable[float | None]) -> int:
     return 3 if any(one is not None and 0 < one < _SMALL for one in ratios) else 2
 
 
-Bounded = tuple[float, float | None, float | None]
-"""A ratio with the bounds of its interval; None where one round shows none."""
-
-
-def intervals(values: Sequence[Bounded | None]) -> Column:
+def intervals(values: Sequence[HasBounds[float] | None]) -> Column:
     """Ratios with their intervals, as ``0.81 (0.78-0.84)`` or ``0.81 (?)``, the ratios with their
     decimal points below each other."""
-    ratios = [None if one is None else one[0] for one in values]
+    ratios = [None if one is None else one.value for one in values]
     decimals = _decimals(ratios)
-    brackets = [_bracket(one, decimals) for one in values]
+    brackets = [
+        "" if one is None else units.bracket(_bound(one.low, decimals), _bound(one.high, decimals))
+        for one in values
+    ]
     width = max(map(len, brackets), default=0)
     return Column(
         "",
@@ -99,17 +104,10 @@ def intervals(values: Sequence[Bounded | None]) -> Column:
     )
 
 
-def _bracket(one: Bounded | None, decimals: int) -> str:
-    if one is None:
-        return ""
-    _, low, high = one
-    if low is None or high is None:
-        return "(?)"
-    return f"({_bound(low, decimals)}-{_bound(high, decimals)})"
-
-
-def _bound(bound: float, decimals: int) -> str:
-    """One that is so far out that it says nothing needs no digits."""
+def _bound(bound: float | None, decimals: int) -> str | None:
+    """A bound. One that is so far out that it means nothing needs no digits."""
+    if bound is None:
+        return None
     least = 10.0**-decimals
     if bound < least / 2:
         return f"<{least:.{decimals}f}"

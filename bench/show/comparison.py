@@ -234,7 +234,7 @@ def ratio_text(compared: Compared | None) -> str:
 
 
 def _interval(effect: Effect) -> str:
-    return columns.intervals([(effect.ratio, effect.low, effect.high)]).texts[0].rstrip()
+    return columns.intervals([effect]).texts[0].rstrip()
 
 
 def smallest_text(compared: Compared | None) -> str:

@@ -16,25 +16,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bench.results.measures.redos import NS_PER_S
-from bench.results.summary import CaseRow, Estimate, Summary, measure_name, measure_of
+from bench.results.summary import MEASURES, CaseRow, Estimate, Summary, measure_name, measure_of
+from bench.show.findings import HEADINGS
 
 _DECIMALS: Final = 3
 """Of nanoseconds: what is beyond them is the rounding of seconds."""
 
-_SMALLER_IS_BETTER: Final = {
-    "time_per_redo_s": "ns/redo",
-    "latency_p99_s": "ns",
-    "cpu_total_s": "ns/redo",
-}
-"""Measure -> its unit. Throughput is not among them: one file of that tool goes one way only."""
+_SMALLER_IS_BETTER: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
+"""Throughput is not among them: one file of that tool goes one way only."""
 
-_BENCHER: Final = (
-    "time_per_redo_s",
-    "throughput_per_s",
-    "latency_p50_s",
-    "latency_p99_s",
-    "cpu_total_s",
-)
 _BENCHER_BUILT_IN: Final = {"latency_p50_s": "latency", "throughput_per_s": "throughput"}
 """Measure -> slug of the measure that every project at Bencher has: nanoseconds, operations per
 second."""
@@ -50,13 +40,13 @@ def github_action(summary: Summary) -> list[dict[str, Any]]:
     return [
         {
             "name": f"{row.case.name} {measure_name(measure)}",
-            "unit": unit,
+            "unit": f"n{MEASURES[measure].key.unit}",
             "value": _ns(estimate.median),
             **_range(estimate),
             "extra": _extra(summary, estimate),
         }
         for row in _rows(summary)
-        for measure, unit in _SMALLER_IS_BETTER.items()
+        for measure in _SMALLER_IS_BETTER
         if (estimate := measure_of(row, measure)) is not None
     ]
 
@@ -70,7 +60,7 @@ def bencher(summary: Summary) -> dict[str, dict[str, dict[str, float]]]:
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in _rows(summary):
-        for measure in _BENCHER:
+        for measure in HEADINGS:
             if (estimate := measure_of(row, measure)) is not None:
                 slug = _BENCHER_BUILT_IN.get(measure, measure_name(measure))
                 found.setdefault(row.case.name, {})[slug] = _metric(measure, estimate)
@@ -105,7 +95,7 @@ def _extra(summary: Summary, estimate: Estimate) -> str:
 
 
 def _metric(measure: str, estimate: Estimate) -> dict[str, float]:
-    scaled = float if measure == "throughput_per_s" else _ns
+    scaled = _ns if MEASURES[measure].less_is_better else float
     metric = {"value": scaled(estimate.median)}
     if len(estimate.by_round) > 1:
         metric |= {"lower_value": scaled(estimate.low), "upper_value": scaled(estimate.high)}

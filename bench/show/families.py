@@ -162,7 +162,4 @@ def interval(effect: Effect | None) -> str:
     """As ``0.81x (0.78-0.84)``, with ``?`` where one round shows no interval."""
     if effect is None:
         return ABSENT
-    if effect.low is None or effect.high is None:
-        return f"{units.factor(effect.ratio)} (?)"
-    low, high = (units.factor(bound).removesuffix("x") for bound in (effect.low, effect.high))
-    return f"{units.factor(effect.ratio)} ({low}-{high})"
+    return units.bounded(effect, units.factor, lambda bound: units.factor(bound).removesuffix("x"))

@@ -166,16 +166,7 @@ def ratio_interval(
     heading: str, value: Callable[[Row], Effect | None], *, key: str | None = None
 ) -> Field[Row]:
     """The same with its interval, as ``0.81 (0.78-0.84)``."""
-
-    def cells(effects: Sequence[Effect | None]) -> Column:
-        return columns.intervals(
-            [
-                None if effect is None else (effect.ratio, effect.low, effect.high)
-                for effect in effects
-            ]
-        )
-
-    return Field(value=value, heading=heading, cells=cells, key=key)
+    return Field(value=value, heading=heading, cells=columns.intervals, key=key)
 
 
 def field_data(rows: Sequence[Row], fields: Sequence[Field[Row]]) -> list[dict[str, Any]]:

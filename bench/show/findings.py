@@ -10,53 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from typing import Final
 
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE, CHALLENGER, FLOOR
-from bench.results.summary import CaseRow, Estimate, Group, less_is_better, measure_of
+from bench.results.row import MEASURES, Measure
+from bench.results.summary import Group
 from bench.show import units
+from bench.statistics.crossover import Crossover
 from bench.statistics.effects import Effect, side
+from bench.statistics.knee import Knee, knees
 from bench.statistics.rounds import ratio
 
-
-def _lower(field: str, noun: str) -> tuple[str, str, str]:
-    return field, f"has a lower {noun} than", f"has a {{times}} lower {noun} than"
-
-
-class Measure(Enum):
-    """A measure that a figure shows: field of a row, and what being better in it is called.
-
-    A lower p50 is called just that, not "quicker": clients also wait for their turn between two
-    redos, which latency leaves out and throughput does not, so the two may point apart.
-    """
-
-    THROUGHPUT = ("throughput_per_s", "is ahead of", "is {times} ahead of")
-    LATENCY = _lower("latency_p50_s", "p50")
-    LATENCY_P90 = _lower("latency_p90_s", "p90")
-    LATENCY_P99 = _lower("latency_p99_s", "p99")
-    LATENCY_P99_9 = _lower("latency_p99_9_s", "p99.9")
-    LATENCY_MAX = _lower("latency_max_s", "greatest latency")
-    TIME_PER_REDO = _lower("time_per_redo_s", "time per redo")
-    CPU_TOTAL = _lower("cpu_total_s", "CPU per redo")
-    CPU_MANAGER_USER = _lower("cpu_manager_user_s", "manager user CPU")
-    CPU_MANAGER_SYSTEM = _lower("cpu_manager_system_s", "manager system CPU")
-    CPU_CHILD_USER = _lower("cpu_child_user_s", "child user CPU")
-    CPU_CHILD_SYSTEM = _lower("cpu_child_system_s", "child system CPU")
-
-    @classmethod
-    def of_field(cls, field: str) -> Measure:
-        """That of a field of a row, any of `bench.stats.MEASURES`."""
-        return next(one for one in cls if one.field == field)
-
-    def __init__(self, field: str, better: str, times_better: str) -> None:
-        self.field = field
-        self.better = better
-        self.times_better = times_better
-
-    def of(self, row: CaseRow | None) -> Estimate | None:
-        """The estimate in a row."""
-        return None if row is None else measure_of(row, self.field)
+__all__ = [
+    "HEADINGS",
+    "Lead",
+    "Measure",
+    "crossover_text",
+    "knee_point",
+    "knee_text",
+    "knee_title",
+    "leads",
+    "title",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +58,7 @@ def leads(group: Group, measure: Measure, manager: str, base: str) -> list[Lead]
     for clients in group.clients:
         own = measure.of(group.row(manager, clients))
         other = measure.of(group.row(base, clients))
-        if less_is_better(measure.field):
+        if measure.less_is_better:
             own, other = other, own
         effect = ratio(own, other)
         if effect is not None:
@@ -96,6 +72,16 @@ def title(group: Group, measure: Measure) -> str:
     if challenger is not None:
         return f"{group.title}: {_verdict(challenger, BASE, measure)}"
     return f"{group.title}: {_alone(group, measure)}"
+
+
+def knee_title(group: Group) -> str:
+    """One line on the group's curve of throughput against latency, as ``short: async is ahead
+    of sync ...; knee: sync 2, async 4``."""
+    at = ", ".join(
+        f"{one.manager} {knee_point(one)}" for one in knees(group) if one.manager != FLOOR
+    )
+    said = title(group, Measure.THROUGHPUT)
+    return f"{said}; knee: {at}" if at else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +167,41 @@ def _alone(group: Group, measure: Measure) -> str:
             continue
         estimate = measure.of(group.row(manager, known[-1]))
         if estimate is not None:
-            show = units.rate if measure is Measure.THROUGHPUT else units.seconds
-            parts.append(f"{manager} has {show(estimate.median)} at N = {known[-1]}")
+            value = units.formatted(measure.key, estimate.median)
+            parts.append(f"{manager} has {value} at N = {known[-1]}")
     return ", ".join(parts) or "no result"
 
 
-HEADINGS: Mapping[str, str] = {
-    "time_per_redo_s": "t/redo",
-    "throughput_per_s": "redo/s",
-    "latency_p50_s": "p50",
-    "latency_p99_s": "p99",
-    "cpu_total_s": "CPU",
+HEADINGS: Final[Mapping[str, str]] = {
+    measure.field: measure.heading for measure in MEASURES.values() if measure.heading is not None
 }
 """Field of a row -> what tables call it."""
+
+
+def crossover_text(one: Crossover) -> str:
+    """As ``4 (2-8)``, ``all``, ``none`` or ``32 (16-none)``."""
+
+    def named(clients: int | None) -> str:
+        if clients is None:
+            return "none"
+        return "all" if clients == one.measured[0] else str(clients)
+
+    point, low, high = (named(n) for n in (one.clients, one.low, one.high))
+    return units.threshold(point, low, high, known=one.known, separator="-")
+
+
+def knee_text(one: Knee) -> str:
+    """As ``4 (2 to 8)``, ``<=1``, ``>=256`` or ``32 (16 to >=256)``."""
+    point, low, high = (_knee_at(one, n) for n in (one.clients, one.low, one.high))
+    return units.threshold(point, low, high, known=one.known)
+
+
+def knee_point(one: Knee) -> str:
+    """The same without the interval."""
+    return _knee_at(one, one.clients)
+
+
+def _knee_at(one: Knee, clients: int | None) -> str:
+    if clients is None:
+        return f">={one.measured[-1]}"
+    return f"<={clients}" if clients == one.measured[0] else str(clients)

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.results.key import SCHEMA_VERSION
-from bench.results.keys import find
 from bench.results.summary import MEASURES, measure_name
 from bench.show.layout import bare_table, print_whole
 from bench.show.units import formatted
@@ -87,14 +86,14 @@ def _table(series: Series, measure: str) -> Table:
     table.add_column("+-", justify="right", no_wrap=True)
     table.add_column("change", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
-    key = find(MEASURES[measure])
+    key = MEASURES[measure].key
     for point in series.points:
         spread = point.estimate.spread
         environment = point.result.summary.environment
         table.add_row(
             f"{point.result.date:%Y-%m-%d %H:%M}",
             Text(environment.version, style="yellow" if environment.git_dirty else ""),
-            str(point.estimate.median) if key is None else formatted(key, point.estimate.median),
+            formatted(key, point.estimate.median),
             _ABSENT if spread is None else f"{spread:.0%}",
             _ABSENT if point.change is None else f"{point.change - 1:+.1%}",
             Text("; ".join(_marks(point)), style="yellow"),

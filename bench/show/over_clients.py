@@ -6,7 +6,6 @@ tables and as data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -16,12 +15,11 @@ from rich.text import Text
 from bench.cases.names import BASE
 from bench.results.summary import Summary
 from bench.show import units
-from bench.show.findings import HEADINGS
+from bench.show.findings import HEADINGS, crossover_text
 from bench.show.layout import bare_table, hanging, print_whole
 from bench.statistics.crossover import MEASURES as CROSSOVER_MEASURES
 from bench.statistics.crossover import crossovers
-from bench.statistics.crossover import text as crossover_text
-from bench.statistics.scalability import Bounded, Fit, scalings
+from bench.statistics.scalability import Fit, scalings
 
 _ABSENT: Final = "-"
 
@@ -114,19 +112,12 @@ def _print_scalings(summary: Summary, console: Console) -> bool:
 
 def _cells(fit: Fit, measured: tuple[int, ...]) -> tuple[str, ...]:
     return (
-        _bounded(fit.lambda_per_s, units.short_rate),
-        _bounded(fit.sigma, lambda share: units.number(share * 100)),
-        _bounded(fit.kappa, lambda share: units.number(share * 1e6)),
+        units.bounded(fit.lambda_per_s, units.short_rate),
+        units.bounded(fit.sigma, lambda share: units.number(share * 100)),
+        units.bounded(fit.kappa, lambda share: units.number(share * 1e6)),
         _peak(fit, measured),
         f"{abs(fit.worst):.0%}",
     )
-
-
-def _bounded(one: Bounded, text: Callable[[float], str]) -> str:
-    """As ``40.4k (39.9k-41.0k)``, with ``?`` where nothing is known."""
-    if one.low is None or one.high is None:
-        return f"{text(one.value)} (?)"
-    return f"{text(one.value)} ({text(one.low)}-{text(one.high)})"
 
 
 def _peak(fit: Fit, measured: tuple[int, ...]) -> str:
@@ -138,6 +129,4 @@ def _peak(fit: Fit, measured: tuple[int, ...]) -> str:
         return f"<{measured[0]}" if clients == measured[0] > 1 else f"{clients:.0f}"
 
     point, low, high = (named(n) for n in (fit.peak.clients, fit.peak.low, fit.peak.high))
-    if not fit.peak.known:
-        return f"{point} (?)"
-    return point if point == low == high else f"{point} ({low} to {high})"
+    return units.threshold(point, low, high, known=fit.peak.known)

@@ -37,7 +37,7 @@ from bench.show.over_clients import over_clients_data, print_over_clients
 from bench.show.verdict import compares, of_group
 from bench.show.view import Reading
 from bench.statistics.effects import Effect
-from bench.statistics.rounds import ratio, winner
+from bench.statistics.rounds import point_ratio, ratio, winner
 
 JSON_VERSION = 1
 """Version of what `as_data` returns."""
@@ -195,13 +195,6 @@ def heading(summary: Summary) -> Text:
     )
 
 
-_MEASURED: Final[tuple[tuple[str, columns.Numbers], ...]] = (
-    ("time_per_redo_s", columns.seconds),
-    ("throughput_per_s", columns.rates),
-    ("latency_p50_s", columns.seconds),
-    ("latency_p99_s", columns.seconds),
-    ("cpu_total_s", columns.seconds),
-)
 _SPREAD_AFTER: Final = "time_per_redo_s"
 
 
@@ -212,20 +205,20 @@ def _table(group: Group, marked: Collection[Any]) -> Table:
     table.add_column("N", justify="right", no_wrap=True)
     table.add_column("manager", overflow="fold")
     cells: list[tuple[str | Text, ...]] = [_of_n(rows), _names(rows, marked)]
-    for measure, column_of in _MEASURED:
+    for measure in HEADINGS:
         estimates = [measure_of(row, measure) for row in rows]
-        column = column_of([None if one is None else one.median for one in estimates])
+        medians = [None if one is None else one.median for one in estimates]
+        column = columns.of_unit(MEASURES[measure].key.unit)(medians)
         table.add_column(_heading_of(measure, column), justify="right", no_wrap=True)
         cells.append(_starred(rows, measure, column))
         if measure == _SPREAD_AFTER:
             table.add_column("+-\n%", justify="right", no_wrap=True)
             cells.append(tuple(map(_spread, estimates)))
     for base in (BASE, FLOOR):
-        ratios = [throughput_ratio(group, row, base) for row in rows]
+        ratios = [point_ratio(*_throughputs(group, row, base)) for row in rows]
         if any(ratios):
-            column = columns.factors([None if one is None else one.ratio for one in ratios])
             table.add_column(f"/{base}", justify="right", no_wrap=True)
-            cells.append(column.texts)
+            cells.append(columns.factors(ratios).texts)
     for line in zip(*cells, strict=True):
         table.add_row(*line)
     return table
@@ -304,7 +297,9 @@ def _legend(summary: Summary, *, marked: bool) -> str:
     bases = [
         base
         for base in (BASE, FLOOR)
-        if any(throughput_ratio(group, row, base) for group in groups for row in group.rows)
+        if any(
+            point_ratio(*_throughputs(group, row, base)) for group in groups for row in group.rows
+        )
     ]
     of_bases = " and of ".join("the floor" if base == FLOOR else base for base in bases)
     said = [

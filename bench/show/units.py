@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from bench.results.key import Key, Value
+from bench.statistics.bounded import HasBounds
 
 TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -70,6 +71,31 @@ def _digits(value: float) -> str:
         return "0"
     whole = math.floor(math.log10(abs(value)) + 1e-9) + 1
     return f"{value:.{max(0, _DIGITS - whole)}f}"
+
+
+def bracket(low: str | None, high: str | None, separator: str = "-") -> str:
+    """Bounds as ``(0.78-0.84)`` or ``(2 to 8)``; ``(?)`` where a single round shows none."""
+    return "(?)" if low is None or high is None else f"({low}{separator}{high})"
+
+
+def bounded(
+    one: HasBounds[float],
+    show: Callable[[float], str],
+    show_bound: Callable[[float], str] | None = None,
+) -> str:
+    """A value with its bounds, as ``40.4k (39.9k-41.0k)`` or ``40.4k (?)``."""
+    low, high = (
+        None if bound is None else (show_bound or show)(bound) for bound in (one.low, one.high)
+    )
+    return f"{show(one.value)} {bracket(low, high)}"
+
+
+def threshold(point: str, low: str, high: str, *, known: bool, separator: str = " to ") -> str:
+    """An N from which on something holds, as ``4 (2 to 8)``; without bounds that say the same, and
+    ``4 (?)`` where they are not known."""
+    if not known:
+        return f"{point} {bracket(None, None)}"
+    return point if point == low == high else f"{point} {bracket(low, high, separator)}"
 
 
 def formatted(key: Key, value: Value) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE
 from bench.results.summary import Group, Summary, measure_of
+from bench.show import units
 from bench.statistics.crossover import Crossover, crossovers
 from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
@@ -121,7 +122,7 @@ def _times(effect: Effect) -> str:
     if effect.low is None or effect.high is None:
         return text
     undecided = ": undecided" if effect.low <= 1 <= effect.high else ""
-    return f"{text} ({_number(effect.low)} to {_number(effect.high)}{undecided})"
+    return f"{text} {units.bracket(_number(effect.low), _number(effect.high) + undecided, ' to ')}"
 
 
 def _number(value: float) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from bench.cases.case import Case
 from bench.cases.notations import NO_ADMISSION
 from bench.results.key import Value
+from bench.results.summary import MEASURES as ROW_MEASURES
 from bench.results.summary import CaseRow, Summary, less_is_better, measure_of
 from bench.statistics.effects import (
     Effect,
@@ -27,14 +28,8 @@ from bench.statistics.effects import (
     verdict,
 )
 
-MEASURES: Final = (
-    "time_per_redo_s",
-    "throughput_per_s",
-    "latency_p50_s",
-    "latency_p99_s",
-    "cpu_total_s",
-)
-"""What is compared: fields of a row."""
+MEASURES: Final = tuple(one.field for one in ROW_MEASURES.values() if one.heading is not None)
+"""What is compared, fields of a row: the measures that tables show."""
 
 DECISIVE: Final = "time_per_redo_s"
 """Whose verdict is that of the case."""

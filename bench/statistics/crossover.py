@@ -9,8 +9,8 @@ their means stretched for the small number of rounds as in ``effects``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE
 from bench.results.summary import Estimate, Group, less_is_better
-from bench.statistics.effects import stretch
-from bench.statistics.rounds import TAILS, drawn, in_common
+from bench.statistics.effects import drawn, stretch
+from bench.statistics.rounds import TAILS, in_common
 
 MEASURES: Final = ("throughput_per_s", "time_per_redo_s", "latency_p99_s", "cpu_total_s")
 """Fields of a row."""
@@ -44,6 +44,7 @@ class Crossover:
     high: int | None
 
 
+@lru_cache(maxsize=64)
 def crossovers(group: Group) -> list[Crossover]:
     """That of each rival and measure, where it and sync have two N in common."""
     found = (
@@ -95,17 +96,3 @@ def _first_of_last_streak(leads: NDArray[np.float64]) -> NDArray[np.int64]:
     still_ahead = np.logical_and.accumulate(leads[:, ::-1] > 0, axis=1)
     counts: NDArray[np.int64] = leads.shape[1] - still_ahead.sum(axis=1)
     return counts
-
-
-def text(one: Crossover) -> str:
-    """As ``4 (2-8)``, ``all``, ``none`` or ``32 (16-none)``."""
-    point, low, high = (_named(one.measured, n) for n in (one.clients, one.low, one.high))
-    if not one.known:
-        return f"{point} (?)"
-    return point if point == low == high else f"{point} ({low}-{high})"
-
-
-def _named(measured: Sequence[int], clients: int | None) -> str:
-    if clients is None:
-        return "none"
-    return "all" if clients == measured[0] else str(clients)

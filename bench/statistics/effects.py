@@ -19,10 +19,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtr, stdtrit
+
+from bench.statistics.bounded import HasBounds
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -65,19 +68,36 @@ class Effect:
     smallest_shown: float | None
     units: tuple[int, int]
 
+    @property
+    def value(self) -> float:
+        """The ratio: an effect is a value with bounds (`bench.statistics.bounded`)."""
+        return self.ratio
+
 
 def ratios_effect(pairs: Sequence[float]) -> Effect:
     """The effect from pairs that were measured together, given as the ratio of changed to base of
     each. At least one pair; all above 0.
     """
     ratios = _logs(pairs)
-    ratio, size = math.exp(ratios.mean()), ratios.size
+    ratio, size = mean_ratio(pairs), ratios.size
     if size < 2:
         return Effect(ratio, None, None, None, None, (size, size))
     freedom = size - 1
     error = float(ratios.std(ddof=1)) / math.sqrt(size)
+    return _effect(ratios.mean(), error, freedom, ratios[drawn(size)].mean(axis=1), (size, size))
+
+
+def mean_ratio(pairs: Sequence[float]) -> float:
+    """The geometric mean of `ratios_effect`, which needs no bootstrap."""
+    return math.exp(_logs(pairs).mean())
+
+
+@lru_cache(maxsize=64)
+def drawn(size: int) -> NDArray[np.int64]:
+    """Indices of ``size`` units drawn with replacement, `RESAMPLES` times; always the same."""
     draws = np.random.default_rng(_SEED).integers(0, size, (RESAMPLES, size))
-    return _effect(ratios.mean(), error, freedom, ratios[draws].mean(axis=1), (size, size))
+    draws.flags.writeable = False  # all callers share it
+    return draws
 
 
 def ratio_of_slices(base: Sequence[float], changed: Sequence[float]) -> float:
@@ -114,9 +134,14 @@ def unpaired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
 def corrected(p_values: Sequence[float | None]) -> list[float | None]:
     """The p-values adjusted for their number (Benjamini and Hochberg 1995): where no case differs,
     as few as `ALPHA` of all comparisons raise any alarm. None stays None."""
-    known = [p for p in p_values if p is not None]
-    adjusted = iter(stats.false_discovery_control(known) if known else ())
-    return [None if p is None else float(next(adjusted)) for p in p_values]
+    ascending = sorted((p, at) for at, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    least = 1.0
+    # From the greatest down: a lesser p-value must not end up above a greater one.
+    for rank, (p, at) in reversed(list(enumerate(ascending, 1))):
+        least = min(least, p * (len(ascending) / rank))
+        adjusted[at] = least
+    return adjusted
 
 
 def verdict(
@@ -140,10 +165,11 @@ def holds_to(effect: Effect) -> float:
     return max(1 / effect.low, effect.high) - 1
 
 
+@lru_cache(maxsize=256)
 def stretch(freedom: float) -> float:
     """The factor of the head of this file, for a mean with so many degrees of freedom."""
     quantile = (1 + CONFIDENCE) / 2
-    narrow = stats.t.ppf(quantile, freedom) / stats.norm.ppf(quantile)
+    narrow = stdtrit(freedom, quantile) / ndtri(quantile)
     return float(narrow * math.sqrt((freedom + 1) / freedom))
 
 
@@ -158,24 +184,29 @@ def _effect(
     error = max(error, least)
     tail = (1 - CONFIDENCE) / 2
     low, high = mean + stretch(freedom) * (np.quantile(draws, (tail, 1 - tail)) - mean)
-    detectable = stats.t.ppf(1 - ALPHA / 2, freedom) + stats.t.ppf(POWER, freedom)
+    detectable = stdtrit(freedom, 1 - ALPHA / 2) + stdtrit(freedom, POWER)
     return Effect(
         ratio=math.exp(mean),
         low=math.exp(low),
         high=math.exp(high),
-        p_value=float(2 * stats.t.sf(abs(mean) / error, freedom)),
+        p_value=float(2 * stdtr(freedom, -abs(mean) / error)),
         smallest_shown=math.expm1(detectable * error),
         units=units,
     )
 
 
-_SMALLEST_LEAD = 0.02
+SMALLEST_LEAD = 0.02
+"""A mean nearer to 1 than this share is no lead, however sure it is."""
 
 
-def side(effect: Effect) -> int:
-    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell."""
-    low = effect.ratio if effect.low is None else effect.low
-    high = effect.ratio if effect.high is None else effect.high
-    if low > 1 and effect.ratio >= 1 + _SMALLEST_LEAD:
+def side(ratio: HasBounds[float]) -> int:
+    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell.
+
+    It is on one side if its interval is, and if it is `SMALLEST_LEAD` away from 1. Of one round,
+    which has no interval, the ratio decides alone.
+    """
+    low = ratio.value if ratio.low is None else ratio.low
+    high = ratio.value if ratio.high is None else ratio.high
+    if low > 1 and ratio.value >= 1 + SMALLEST_LEAD:
         return 1
-    return -int(high < 1 and effect.ratio <= 1 / (1 + _SMALLEST_LEAD))
+    return -int(high < 1 and ratio.value <= 1 / (1 + SMALLEST_LEAD))

@@ -19,12 +19,14 @@ interval is that of rounds drawn with replacement (percentile bootstrap, as for 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.results.summary import Estimate, Group
-from bench.statistics.rounds import TAILS, drawn, in_common
+from bench.statistics.effects import drawn
+from bench.statistics.rounds import TAILS, in_common
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Knee:
     high: int | None
 
 
+@lru_cache(maxsize=64)
 def knees(group: Group) -> list[Knee]:
     """That of each manager that has three N or more in the group, and a round with all of them."""
     found = (_knee(group, manager) for manager in group.managers)
@@ -81,22 +84,3 @@ def _greatest(powers: NDArray[np.float64]) -> NDArray[np.int64]:
     peaks = powers >= powers.max(axis=1, keepdims=True) - 1e-9
     first: NDArray[np.int64] = peaks.argmax(axis=1)
     return first
-
-
-def text(one: Knee) -> str:
-    """As ``4 (2-8)``, ``<=1``, ``>=256`` or ``32 (16 to >=256)``."""
-    low, high = _named(one, one.low), _named(one, one.high)
-    if not one.known:
-        return f"{point(one)} (?)"
-    return low if point(one) == low == high else f"{point(one)} ({low} to {high})"
-
-
-def point(one: Knee) -> str:
-    """The same without the interval."""
-    return _named(one, one.clients)
-
-
-def _named(one: Knee, clients: int | None) -> str:
-    if clients is None:
-        return f">={one.measured[-1]}"
-    return f"<={clients}" if clients == one.measured[0] else str(clients)

@@ -33,16 +33,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import curve_fit
-from scipy.stats import t as students_t
+from scipy.special import stdtrit
 
 from bench.results.summary import Estimate, Group
-from bench.statistics.effects import stretch
-from bench.statistics.rounds import CONFIDENCE, TAILS, drawn, in_common
+from bench.statistics.bounded import Bounded
+from bench.statistics.effects import drawn, stretch
+from bench.statistics.rounds import CONFIDENCE, TAILS, in_common
 
 LEAST_N: Final = 5
 """Fewer different N are not fitted."""
@@ -57,15 +58,6 @@ _NOTHING: Final = 1e-4
 """A sigma or kappa that adds less to a redo at the greatest N, as a share of one client's, is 0."""
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """A number and the bounds of its interval, which are None where a single round shows none."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +83,9 @@ class Fit:
     (-0.08: 8 % below), at N = ``worst_clients``.
     """
 
-    lambda_per_s: Bounded
-    sigma: Bounded
-    kappa: Bounded
+    lambda_per_s: Bounded[float]
+    sigma: Bounded[float]
+    kappa: Bounded[float]
     peak: Peak
     worst: float
     worst_clients: int
@@ -114,6 +106,7 @@ class Scaling:
     why_not: str | None
 
 
+@lru_cache(maxsize=64)
 def scalings(group: Group) -> list[Scaling]:
     """That of each manager that was measured at more than one N."""
     found = []
@@ -146,7 +139,7 @@ def _fit(measured: tuple[int, ...], estimates: Sequence[Estimate]) -> Fit:
         raise _UnexplainedError("a throughput is 0")
     clients, logs = np.array(measured, dtype=np.float64), np.log(values)
     means = logs.mean(axis=0)
-    linear = _linear_fit(clients, means)
+    (linear,) = _linear_fits(clients, means[None])
     curve = _curve_fit(clients, means, linear)
     residuals = means - _log_throughput(clients, *curve)
     worst = int(np.abs(residuals).argmax())
@@ -180,21 +173,24 @@ def _log_throughput(clients: Floats, lambda_per_s: float, sigma: float, kappa: f
     return logs
 
 
-def _linear_fit(clients: Floats, logs: Floats) -> Floats:
+def _linear_fits(clients: Floats, logs: Floats) -> Floats:
     """lambda, sigma and kappa with the least relative errors of N / X, sigma and kappa of any
-    sign."""
+    sign, for each line of log X: (lines, 3)."""
     times = clients / np.exp(logs)
     parts = np.stack([np.ones_like(clients), clients - 1, clients * (clients - 1)], axis=1)
-    alone, contention, coherency = np.linalg.lstsq(
-        parts / times[:, None], np.ones_like(times), rcond=None
-    )[0]
-    if alone <= 0:
+    ones = np.ones_like(clients)
+    scaled = parts / times[:, :, None]
+    found = np.array([np.linalg.lstsq(one, ones, rcond=None)[0] for one in scaled])
+    alone = found[:, 0]
+    if (alone <= 0).any():
         raise _UnexplainedError("it does not tell how fast one client alone is")
-    return np.array([1 / alone, contention / alone, coherency / alone])
+    return np.column_stack([1 / alone, found[:, 1] / alone, found[:, 2] / alone])
 
 
 def _curve_fit(clients: Floats, logs: Floats, start: Floats) -> Floats:
     """lambda, sigma and kappa with the least errors of log X; sigma and kappa at least 0."""
+    from scipy.optimize import curve_fit
+
     start = np.maximum(start, 0)
     try:
         found: Floats = curve_fit(
@@ -218,7 +214,7 @@ def _chance(logs: Floats) -> float:
     own -= own.mean(axis=0)
     freedom = (rounds - 1) * (columns - 1)
     error = math.sqrt(float((own**2).sum()) / freedom / rounds)
-    return error * float(students_t.isf((1 - CONFIDENCE) / 2 / columns, freedom))
+    return error * -float(stdtrit(freedom, (1 - CONFIDENCE) / 2 / columns))
 
 
 def _resampled(clients: Floats, logs: Floats, curve: Floats, linear: Floats) -> Floats:
@@ -226,8 +222,7 @@ def _resampled(clients: Floats, logs: Floats, curve: Floats, linear: Floats) -> 
     size = len(logs)
     # Of few rounds there are few different resamples.
     draws, which = np.unique(np.sort(drawn(size), axis=1), axis=0, return_inverse=True)
-    fits = np.array([_linear_fit(clients, logs[draw].mean(axis=0)) for draw in draws])
-    fits = fits[which.reshape(-1)]
+    fits = _linear_fits(clients, logs[draws].mean(axis=1))[which.reshape(-1)]
     factor = stretch(size - 1)
     rates = curve[0] * (fits[:, 0] / linear[0]) ** factor
     shares = np.maximum(0, curve[1:] + factor * (fits[:, 1:] - linear[1:]))

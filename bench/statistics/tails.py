@@ -25,6 +25,7 @@ from typing import Final
 
 from bench.results.histogram import Distribution, pooled
 from bench.results.summary import Estimate
+from bench.statistics.bounded import Bounded
 from bench.statistics.rounds import ratio
 
 ONE_IN: Final = (2, 4, 10, 20, 100, 200, 1000, 2000, 10_000)
@@ -71,15 +72,12 @@ class Tails:
     percentiles: tuple[Percentile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TailRatio:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailRatio(Bounded[float | None]):
     """A percentile of one case to that of another: the geometric mean of the ratios taken round by
     round, with its interval; or of the pooled ones, without. None where nothing is known."""
 
     one_in: int
-    value: float | None
-    low: float | None = None
-    high: float | None = None
     is_pooled: bool = False
 
 
@@ -133,7 +131,8 @@ def tail_ratios(above: Tails, below: Tails) -> tuple[TailRatio, ...]:
 def _ratio(above: Percentile, below: Percentile) -> TailRatio:
     effect = ratio(above.by_run, below.by_run)
     if effect is not None:
-        return TailRatio(above.one_in, effect.ratio, effect.low, effect.high)
+        return TailRatio(one_in=above.one_in, value=effect.ratio, low=effect.low, high=effect.high)
     if above.pooled_s is None or below.pooled_s is None:
-        return TailRatio(above.one_in, None)
-    return TailRatio(above.one_in, above.pooled_s / below.pooled_s, is_pooled=True)
+        return TailRatio(one_in=above.one_in, value=None)
+    value = above.pooled_s / below.pooled_s
+    return TailRatio(one_in=above.one_in, value=value, is_pooled=True)

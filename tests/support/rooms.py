@@ -49,7 +49,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "results": Room(
         "what a run leaves, and its file",
         doors=(
-            *("claim", "environment", "histogram", "key", "keys", "naming", "record"),
+            *("claim", "environment", "histogram", "key", "keys", "naming", "record", "row"),
             *("result_file", "samples", "suite_file", "summary", "measures.*"),
         ),
         may=("cases", "worker.protocol"),
@@ -57,7 +57,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "statistics": Room(
         "what rows say, and how sure",
         doors=(
-            *("comparison", "crossover", "effects", "history", "knee", "rounds"),
+            *("bounded", "comparison", "crossover", "effects", "history", "knee", "rounds"),
             *("scalability", "tails"),
         ),
         may=("cases", "results"),

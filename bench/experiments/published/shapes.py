@@ -24,6 +24,7 @@ from typing import Final
 from bench.cases.names import SYNC
 from bench.experiments.published.reference import Published, Table, Time
 from bench.results.summary import CaseRow, Group
+from bench.statistics.bounded import Bounded
 from bench.statistics.rounds import ratio
 
 ASYNC: Final = "async"
@@ -43,12 +44,8 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(Bounded[float]):
     """A ratio of two times, with the bounds of its interval; None where one round shows none."""
-
-    value: float
-    low: float | None
-    high: float | None
 
     @property
     def ratio(self) -> float:

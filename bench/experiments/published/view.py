@@ -186,10 +186,7 @@ def _ratios(heading: str, by_clients: ByClients) -> fields.Field[int]:
 
 
 def _intervals(by_clients: ByClients, clients: Iterable[int]) -> columns.Column:
-    found = [by_clients.get(n) for n in clients]
-    return columns.intervals(
-        [None if ratio is None else (ratio.value, ratio.low, ratio.high) for ratio in found]
-    )
+    return columns.intervals([by_clients.get(n) for n in clients])
 
 
 def _same_way(compared: Beside, clients: int) -> str:

@@ -25,13 +25,11 @@ from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields
 from bench.show.families import differing, to_base
 from bench.show.fields import field_table
-from bench.show.findings import Measure
-from bench.show.pictures.knee import figure_beside, finding
+from bench.show.findings import Measure, crossover_text, knee_text, knee_title
+from bench.show.pictures.knee import figure_beside
 from bench.statistics.crossover import crossovers
-from bench.statistics.crossover import text as crossover_text
 from bench.statistics.effects import Effect
 from bench.statistics.knee import Knee, knees
-from bench.statistics.knee import text as knee_text
 
 _PICTURE: Final = "tenants"
 
@@ -77,7 +75,7 @@ class TenantsView:
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         for pair in pairs(summary):
-            yield Text(finding(pair.tenants), style="bold")
+            yield Text(knee_title(pair.tenants), style="bold")
             yield _measures(pair)
             if (of_knees := _knees(pair)).row_count:
                 yield of_knees

@@ -15,7 +15,7 @@ from bench.cases.case import Case
 from bench.cases.config import Config, override
 from bench.results.environment import Environment
 from bench.results.result_file import ResultFile
-from bench.results.summary import load_summary
+from bench.results.summary import summary_of
 from bench.running import ab
 from bench.running.ab import PairFiles, Side
 from bench.running.equipment.equipment import Equipment
@@ -73,7 +73,7 @@ class Laboratory:
         """One case with a child that costs more by that share of a redo."""
         case = self._next_case()
         files = self._pairs([case], self._slowed(case, share), self._short, PAIRS_OF_SLOWER)
-        rows = (load_summary(file.path).rows[0] for file in (files.base, files.changed))
+        rows = (summary_of(file.path, file.suite()).rows[0] for file in (files.base, files.changed))
         ratios = pair_ratios(DECISIVE, *rows)
         report.add_slower(f"+{share:.0%}", list(ratios.values()), JUDGED_AT)
 
@@ -123,7 +123,7 @@ class Laboratory:
         """The time per redo of each pair, of both sides."""
         files = self._pairs([case], sides, self._short, pairs)
         estimates = [
-            getattr(load_summary(file.path).rows[0], DECISIVE).by_round
+            getattr(summary_of(file.path, file.suite()).rows[0], DECISIVE).by_round
             for file in (files.base, files.changed)
         ]
         base_s, changed_s = ([value for _, value in sorted(by_round)] for by_round in estimates)

@@ -14,13 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.cases.names import FLOOR
 from bench.results.summary import Estimate, Group, Summary
 from bench.show import units
-from bench.show.findings import Measure, title
+from bench.show.findings import Measure, knee_title
 from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
-from bench.statistics.knee import knees, point
+from bench.statistics.knee import knees
 
 _RING: Final = 11.0
 _SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "marker_size": 2.0}
@@ -41,7 +40,9 @@ def knee_figure(groups: Sequence[Group], summary: Summary) -> Figure:
 def figure_beside(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Figure:
     """The same for groups of many tenants, each beside the group of one shared manager if that was
     measured, in thinner lines."""
-    sheet = Sheet.of(pairs, lambda panel, pair: _panel(panel, *pair), lambda pair: finding(pair[0]))
+    sheet = Sheet.of(
+        pairs, lambda panel, pair: _panel(panel, *pair), lambda pair: knee_title(pair[0])
+    )
     managers = dict.fromkeys(
         name for group, _ in pairs for name in group.managers if _points(group, name)
     )
@@ -56,14 +57,6 @@ def figure_beside(pairs: Sequence[tuple[Group, Group | None]], summary: Summary)
 def has_points(group: Group) -> bool:
     """Whether there is anything to draw."""
     return any(_points(group, manager) for manager in group.managers)
-
-
-def finding(group: Group) -> str:
-    """What there is to see, as ``short: async is ahead of sync ...; knee: sync 2, async 4``."""
-    found = [knee for knee in knees(group) if knee.manager != FLOOR]
-    at = ", ".join(f"{knee.manager} {point(knee)}" for knee in found)
-    lead = title(group, Measure.THROUGHPUT)
-    return f"{lead}; knee: {at}" if at else lead
 
 
 def _panel(panel: Axes, group: Group, shared: Group | None) -> None:

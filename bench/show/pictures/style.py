@@ -15,8 +15,8 @@ from bench.cases.managers import kind as kinds
 from bench.cases.managers.registry import find
 from bench.cases.managers.yours import PEER_PREFIX, is_peer
 from bench.cases.names import FLOOR
+from bench.results.row import MEASURES
 from bench.show import units
-from bench.show.findings import Measure
 
 WIDTH = 9.0
 PANEL_HEIGHT = 3.3
@@ -76,20 +76,7 @@ RC: dict[Any, Any] = {
     "ytick.labelsize": 8.5,
 }
 
-Y_LABELS = {
-    Measure.THROUGHPUT: "redos per second",
-    Measure.LATENCY: "latency of a redo",
-    Measure.LATENCY_P90: "90th percentile of latency",
-    Measure.LATENCY_P99: "99th percentile of latency",
-    Measure.LATENCY_P99_9: "99.9th percentile of latency",
-    Measure.LATENCY_MAX: "greatest latency of a run",
-    Measure.TIME_PER_REDO: "time per redo",
-    Measure.CPU_TOTAL: "CPU per redo, manager and child",
-    Measure.CPU_MANAGER_USER: "CPU per redo, manager, user mode",
-    Measure.CPU_MANAGER_SYSTEM: "CPU per redo, manager, system",
-    Measure.CPU_CHILD_USER: "CPU per redo, child, user mode",
-    Measure.CPU_CHILD_SYSTEM: "CPU per redo, child, system",
-}
+Y_LABELS = {measure: measure.label for measure in MEASURES.values()}
 
 
 def _no_position(show: Callable[[float], str]) -> Callable[[float, int | None], str]:
@@ -111,8 +98,8 @@ def _without_zeros(text: str) -> str:
 
 
 Y_FORMATS = {
-    measure: _no_position(_short_rate if measure is Measure.THROUGHPUT else _short_seconds)
-    for measure in Measure
+    measure: _no_position(_short_rate if measure.key.unit == "1/s" else _short_seconds)
+    for measure in MEASURES.values()
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from bench.results.summary import Estimate
 from bench.show import columns, fields
 from bench.show.columns import intervals
+from bench.statistics.bounded import Bounded
 from bench.statistics.effects import Effect
 from tests.support.printed import printed
 
@@ -83,7 +84,9 @@ def test_words_may_stand_in_place_of_a_number() -> None:
 
 
 def test_ratios_and_their_bounds_stand_below_each_other() -> None:
-    texts = intervals([(0.77, 0.64, 1.01), None, (12.5, 8.0, 20.25), (0.9, None, None)]).texts
+    texts = intervals(
+        [Bounded(0.77, 0.64, 1.01), None, Bounded(12.5, 8.0, 20.25), Bounded(0.9)]
+    ).texts
     assert texts == (
         "0.77 (0.64-1.01) ",
         "-",
@@ -107,8 +110,8 @@ def test_small_ratios_have_a_decimal_more(
 
 
 def test_a_bound_that_is_far_out_needs_no_digits() -> None:
-    assert intervals([(3.0, 0.0005, 12345.6)]).texts == ("3.00 (<0.01->999)",)
-    assert intervals([(0.004, 0.0039, 0.0041)]).texts == ("0.004 (0.004-0.004)",)
+    assert intervals([Bounded(3.0, 0.0005, 12345.6)]).texts == ("3.00 (<0.01->999)",)
+    assert intervals([Bounded(0.004, 0.0039, 0.0041)]).texts == ("0.004 (0.004-0.004)",)
 
 
 def test_a_ratio_carries_its_interval() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from bench.cases.case import Case
 from bench.results.summary import load_summary
+from bench.show.findings import crossover_text as text
 from bench.show.summary import as_data
-from bench.statistics.crossover import MEASURES, Crossover, crossovers, text
+from bench.statistics.crossover import MEASURES, Crossover, crossovers
 from tests.support.printed import shown
 from tests.support.synthetic import reading, save, steady_record
 

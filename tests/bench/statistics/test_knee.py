@@ -10,7 +10,8 @@ import pytest
 
 from bench.cases.case import Case
 from bench.results.summary import MEASURES, CaseRow, Estimate, Group
-from bench.statistics.knee import Knee, knees, text
+from bench.show.findings import knee_text as text
+from bench.statistics.knee import Knee, knees
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 

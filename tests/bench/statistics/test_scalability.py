@@ -16,9 +16,9 @@ from bench.results.summary import MEASURES, CaseRow, Estimate, Group, Summary, l
 from bench.show.comparison import as_data as comparison_data
 from bench.show.over_clients import print_over_clients
 from bench.show.summary import as_data
-from bench.statistics import scalability
+from bench.statistics.bounded import Bounded
 from bench.statistics.comparison import compare
-from bench.statistics.scalability import LEAST_N, Bounded, Fit, Scaling, scalings
+from bench.statistics.scalability import LEAST_N, Fit, Scaling, scalings
 from tests.support.printed import printed
 from tests.support.synthetic import reading, save, steady_record
 
@@ -157,7 +157,7 @@ def test_the_intervals_hold_the_truth(sigma: float, kappa: float, rounds: int) -
     assert min(held.values()) >= 0.85 * tries, held
 
 
-def holds(one: Bounded, truth: float) -> bool:
+def holds(one: Bounded[float], truth: float) -> bool:
     assert one.low is not None
     assert one.high is not None
     assert one.low <= one.value <= one.high
@@ -276,7 +276,7 @@ def test_a_search_that_does_not_end_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     def endless(*_: object, **__: object) -> None:
         raise RuntimeError("Optimal parameters not found")
 
-    monkeypatch.setattr(scalability, "curve_fit", endless)
+    monkeypatch.setattr("scipy.optimize.curve_fit", endless)
     assert "does not end" in why_not(law(sigma=0.1, kappa=0))
 
 

@@ -1,0 +1,312 @@
+"""The row of a case: its measures over the runs, and all there is to say of each measure.
+
+A measure of every row is declared once, as a field of `CaseRow`. Its key in the result file, its
+name on the command line, the tables and figures that show it and their words follow from that
+declaration; `pyperf_run` computes it. Measures that only some runs have are in ``keys.FURTHER``.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final
+
+from bench.cases.case import Case
+from bench.results.key import Key
+
+QUARTILES_FROM = 4
+"""From this many runs on the spread is their quartiles, below it their least and greatest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One measure of one case: its median over the runs and the spread between them.
+
+    ``low`` and ``high`` are the first and third quartile (linear between runs) from 4 runs on, the
+    least and greatest below that. ``by_round`` is (round, value) of each run, rounds ascending.
+    """
+
+    median: float
+    low: float
+    high: float
+    by_round: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, by_round: Iterable[tuple[int, float]]) -> Estimate | None:
+        """The estimate of one value per round; None if there is none."""
+        pairs = tuple(sorted(by_round))
+        values = [value for _, value in pairs]
+        if not values:
+            return None
+        low, high = min(values), max(values)
+        if len(values) >= QUARTILES_FROM:
+            low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(statistics.median(values), low, high, pairs)
+
+    @property
+    def value(self) -> float:
+        """The median: an estimate is a value with bounds (`bench.statistics.bounded`)."""
+        return self.median
+
+    @property
+    def spread(self) -> float | None:
+        """Half of the spread as a share of the median; None with one run, which shows none."""
+        if len(self.by_round) < 2 or self.median == 0:
+            return None
+        return (self.high - self.low) / 2 / self.median
+
+
+def paired_ratio(above: Estimate | None, below: Estimate | None) -> Estimate | None:
+    """The ratio of two cases, round by round: the rounds that both have, one ratio each.
+
+    Rounds interleave all cases, so what disturbed a round disturbed both and largely cancels out.
+    None without a common round or with a zero below.
+    """
+    if above is None or below is None:
+        return None
+    divisors = dict(below.by_round)
+    return Estimate.of(
+        (number, value / divisors[number])
+        for number, value in above.by_round
+        if divisors.get(number)
+    )
+
+
+_METADATA: Final = "measure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One measure of every row. The unit of its ``key`` decides how its values are written."""
+
+    # Those that code names; a new measure needs no name here.
+    TIME_PER_REDO: ClassVar[Measure]
+    LATENCY: ClassVar[Measure]
+    LATENCY_P99: ClassVar[Measure]
+    THROUGHPUT: ClassVar[Measure]
+    CPU_TOTAL: ClassVar[Measure]
+    CPU_MANAGER_USER: ClassVar[Measure]
+    CPU_MANAGER_SYSTEM: ClassVar[Measure]
+    CPU_CHILD_USER: ClassVar[Measure]
+    CPU_CHILD_SYSTEM: ClassVar[Measure]
+
+    field: str
+    """The field of a row, and the key in `show --json`."""
+    key: Key
+    """Where it is in the metadata of a run."""
+    noun: str
+    """What a title calls it: ``async has a lower p99 than sync``."""
+    label: str
+    """On the axis of a figure."""
+    heading: str | None = None
+    """In the tables of all cases; None: it is not in them."""
+    less_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """Its name where the unit is clear, as ``latency-p99``: on the command line, in other
+        tools' files."""
+        return self.field.removesuffix("_per_s").removesuffix("_s").replace("_", "-")
+
+    @property
+    def better(self) -> str:
+        """What being better is called.
+
+        A lower p50 is called just that, not "quicker": clients also wait for their turn between two
+        redos, which latency leaves out and throughput does not, so the two may point apart.
+        """
+        return f"has a lower {self.noun} than" if self.less_is_better else "is ahead of"
+
+    @property
+    def times_better(self) -> str:
+        """The same with room for ``times``."""
+        return self.better.replace("lower", "{times} lower").replace("is ahead", "is {times} ahead")
+
+    @classmethod
+    def of_field(cls, field: str) -> Measure:
+        """The measure of that field of a row."""
+        return MEASURES[field]
+
+    def of(self, row: CaseRow | None) -> Estimate | None:
+        """The estimate in a row."""
+        return None if row is None else measure_of(row, self.field)
+
+
+def _measure(name: str, unit: str, meaning: str, **words: Any) -> dict[str, Any]:
+    """The metadata of a measure's field: its key, and the other fields of its `Measure`."""
+    return {_METADATA: (Key(name, unit, meaning), words)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRow:
+    """All measures of one case over its runs; None where no run has the measure.
+
+    Times are seconds, ``throughput_per_s`` redos per second, CPU times seconds per redo. ``missed``
+    are the self-checks that were not ok: (round, what the run says). ``slices`` has the values of
+    each slice, in order, by measure and round, for those measures that slices have. ``further`` has
+    the measures of experiments (``keys.FURTHER``) and the usage without a field, by their key.
+    """
+
+    case: Case
+    rounds: tuple[int, ...]
+    time_per_redo_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_time_per_redo",
+            "s/redo",
+            "sum of the clients' walls / redos, over all slices; of an open load the mean latency",
+            noun="time per redo",
+            label="time per redo",
+            heading="t/redo",
+        )
+    )
+    throughput_per_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_throughput",
+            "1/s",
+            "redos / wall from the barrier to the last client's end",
+            noun="throughput",
+            label="redos per second",
+            heading="redo/s",
+            less_is_better=False,
+        )
+    )
+    latency_p50_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_latency_p50",
+            "s",
+            "median latency; all samples of the run pooled, nearest rank; of an open load from the"
+            " intended start",
+            noun="p50",
+            label="latency of a redo",
+            heading="p50",
+        )
+    )
+    latency_p90_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_latency_p90",
+            "s",
+            "90th percentile of the same samples",
+            noun="p90",
+            label="90th percentile of latency",
+        )
+    )
+    latency_p99_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_latency_p99",
+            "s",
+            "99th percentile of the same samples",
+            noun="p99",
+            label="99th percentile of latency",
+            heading="p99",
+        )
+    )
+    latency_p99_9_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_latency_p99_9",
+            "s",
+            "99.9th percentile; the maximum if under 1000 samples",
+            noun="p99.9",
+            label="99.9th percentile of latency",
+        )
+    )
+    latency_max_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_latency_max",
+            "s",
+            "the longest latency",
+            noun="greatest latency",
+            label="greatest latency of a run",
+        )
+    )
+    cpu_total_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_cpu_total",
+            "s/redo",
+            "CPU time of both processes",
+            noun="CPU per redo",
+            label="CPU per redo, manager and child",
+            heading="CPU",
+        )
+    )
+    cpu_manager_user_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_cpu_manager_user",
+            "s/redo",
+            "CPU time of the manager's process in user mode",
+            noun="manager user CPU",
+            label="CPU per redo, manager, user mode",
+        )
+    )
+    cpu_manager_system_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_cpu_manager_system",
+            "s/redo",
+            "CPU time of the manager's process in the kernel",
+            noun="manager system CPU",
+            label="CPU per redo, manager, system",
+        )
+    )
+    cpu_child_user_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_cpu_child_user",
+            "s/redo",
+            "CPU time of the redo child in user mode",
+            noun="child user CPU",
+            label="CPU per redo, child, user mode",
+        )
+    )
+    cpu_child_system_s: Estimate | None = field(
+        metadata=_measure(
+            "redo_cpu_child_system",
+            "s/redo",
+            "CPU time of the redo child in the kernel",
+            noun="child system CPU",
+            label="CPU per redo, child, system",
+        )
+    )
+    missed: tuple[tuple[int, str], ...] = ()
+    slices: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
+    further: Mapping[str, Estimate] = field(default_factory=dict)
+
+
+def _declared() -> dict[str, Measure]:
+    found = {}
+    for item in fields(CaseRow):
+        if _METADATA in item.metadata:
+            key, words = item.metadata[_METADATA]
+            found[item.name] = Measure(field=item.name, key=key, **words)
+    return found
+
+
+MEASURES: Final[Mapping[str, Measure]] = _declared()
+"""Every measure by its field of a row."""
+
+MEASURE_NAMES: Final[Mapping[str, str]] = {one.name: one.field for one in MEASURES.values()}
+"""What users call a measure -> field of a row."""
+
+Measure.TIME_PER_REDO = MEASURES["time_per_redo_s"]
+Measure.LATENCY = MEASURES["latency_p50_s"]
+Measure.LATENCY_P99 = MEASURES["latency_p99_s"]
+Measure.THROUGHPUT = MEASURES["throughput_per_s"]
+Measure.CPU_TOTAL = MEASURES["cpu_total_s"]
+Measure.CPU_MANAGER_USER = MEASURES["cpu_manager_user_s"]
+Measure.CPU_MANAGER_SYSTEM = MEASURES["cpu_manager_system_s"]
+Measure.CPU_CHILD_USER = MEASURES["cpu_child_user_s"]
+Measure.CPU_CHILD_SYSTEM = MEASURES["cpu_child_system_s"]
+
+
+def measure_of(row: CaseRow, measure: str) -> Estimate | None:
+    """The estimate of a measure (a field of a row)."""
+    estimate: Estimate | None = getattr(row, measure)
+    return estimate
+
+
+def measure_name(measure: str) -> str:
+    """`Measure.name` of a field of a row."""
+    return MEASURES[measure].name
+
+
+def less_is_better(measure: str) -> bool:
+    """Which way a measure (a field of a row) is better."""
+    return MEASURES[measure].less_is_better
