@@ -20,6 +20,8 @@ from bench.results.histogram import Distributions
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields, units
 from bench.show.columns import Column
+from bench.statistics.bounded import Bounded
+from bench.statistics.effects import side
 from bench.statistics.tails import (
     LEAST_BEYOND,
     ONE_IN,
@@ -115,8 +117,12 @@ def verdict(summary: Summary, of_case: Mapping[Case, Tails]) -> str:
     if not values:
         return f"No case has a tail of {CHALLENGER} to lay beside one of {BASE}."
     (least, least_at), (most, most_at) = min(values), max(values)
-    longer = sum(one.low is not None and one.low > 1 for one, _ in found)
-    shorter = sum(one.high is not None and one.high < 1 for one, _ in found)
+    sides = [
+        side(Bounded(one.value, one.low, one.high))
+        for one, _ in found
+        if one.value is not None and one.low is not None
+    ]
+    longer, shorter = sides.count(1), sides.count(-1)
     return (
         f"At {percentile_name(TAIL_FROM)} and beyond {CHALLENGER} takes {units.factor(least)}"
         f" ({least_at}) to {units.factor(most)} ({most_at}) as long as {BASE}; of"

@@ -121,7 +121,7 @@ def _times(effect: Effect) -> str:
     text = f"{_number(effect.ratio)} times"
     if effect.low is None or effect.high is None:
         return text
-    undecided = ": undecided" if effect.low <= 1 <= effect.high else ""
+    undecided = ": undecided" if side(effect) == 0 else ""
     return f"{text} {units.bracket(_number(effect.low), _number(effect.high) + undecided, ' to ')}"
 
 

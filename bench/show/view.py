@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 
 from bench.cases.case import Case
 from bench.results.summary import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class View(Protocol):
@@ -36,7 +38,10 @@ class View(Protocol):
         """The same for `show --json`: plain data, units in the names, null where unknown."""
 
     def figure(self, picture: str, summary: Summary) -> Figure:
-        """One of ``pictures``. Called within the project's style."""
+        """One of ``pictures``. Called within the project's style.
+
+        What draws is imported in here: commands that draw nothing do not load matplotlib.
+        """
 
 
 @dataclass(frozen=True, slots=True)

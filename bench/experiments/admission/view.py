@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -33,8 +30,11 @@ from bench.show.families import differing
 from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.layout import hanging
-from bench.show.pictures import figures, style
-from bench.show.pictures.sheet import Sheet, footer
+from bench.show.pictures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LEGEND: Final = (
     "A read collects data, redoes and frees it; reads/s, p50 and p99 are of whole reads, from the"
@@ -81,6 +81,9 @@ class AdmissionView:
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:  # noqa: ARG002 - there is one
+        from bench.show.pictures import figures
+        from bench.show.pictures.sheet import Sheet, footer
+
         found = panels(summary)
         sheet = Sheet.of(found, _draw, finding)
         sheet.label_left("reads per second")
@@ -130,6 +133,10 @@ _FIELDS: Final[list[fields.Field[Line]]] = [
 
 def _draw(axes: Axes, panel: Panel) -> None:
     """Bars of throughput, by admission; above each how idle its child was, below what was held."""
+    from matplotlib.ticker import FuncFormatter
+
+    from bench.show.pictures import figures
+
     places = {admission: at for at, admission in enumerate(panel.admissions)}
     width = _BARS / len(panel.managers)
     marks: list[tuple[float, float, str]] = []
@@ -163,6 +170,8 @@ def _bar(axes: Axes, x: float, width: float, line: Line, color: str) -> None:
 
 
 def _description(line: Line, reads: Estimate) -> str:
+    from bench.show.pictures import figures
+
     held, idle = line.measure(HELD_PEAK), line.measure(CHILD_IDLE)
     parts = [
         f"{line.row.case.manager}, {line.admission}: reads {figures.described(reads, units.rate)}"

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -24,8 +23,12 @@ from bench.show.families import Family, families, kin, to_base
 from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.pictures import style
-from bench.show.pictures.panels import Panel, figure
-from bench.statistics.effects import Effect
+from bench.statistics.effects import Effect, side
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.show.pictures.panels import Panel
 
 PICTURE: Final = "cpu"
 CLAIMED: Final = (0.5, 1.5)
@@ -62,9 +65,7 @@ class Saving:
     @property
     def side(self) -> int:
         """-1 if it needs less, 1 if more, 0 if the rounds do not show which."""
-        if self.effect.high is not None and self.effect.high < 1:
-            return -1
-        return int(self.effect.low is not None and self.effect.low > 1)
+        return 0 if self.effect.low is None else side(self.effect)
 
     @property
     def claimed(self) -> int | None:
@@ -105,6 +106,8 @@ class CpuView:
 
     def figure(self, picture: str, summary: Summary) -> Figure:
         """CPU per redo, its ratio to sync and the manager's share, against N."""
+        from bench.show.pictures.panels import figure
+
         assert picture == PICTURE
         panels = [panel for family in self._families(summary) for panel in _panels(family)]
         return figure(
@@ -263,6 +266,8 @@ def _look_of(case: Case) -> style.Look:
 
 
 def _panels(family: Family) -> tuple[Panel, ...]:
+    from bench.show.pictures.panels import Panel
+
     cpus = next((n for row in family.rows if (n := _cpus(row)) is not None), None)
     shaded = None if cpus is None else (CLAIMED[0] * cpus, CLAIMED[1] * cpus)
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -26,8 +25,12 @@ from bench.show.families import Family, Line, families, further, interval, kin, 
 from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.pictures import style
-from bench.show.pictures.panels import Panel, figure
-from bench.statistics.effects import Effect
+from bench.statistics.effects import Effect, side
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.show.pictures.panels import Panel
 
 PICTURE: Final = "executor"
 in_flight: Final = further("redo_counter_in_flight_peak")
@@ -78,6 +81,8 @@ class ExecutorView:
 
     def figure(self, picture: str, summary: Summary) -> Figure:
         """In flight, throughput and p99 against N: a row of panels for each family."""
+        from bench.show.pictures.panels import figure
+
         assert picture == PICTURE
         found = self._families(summary)
         executors = [
@@ -131,7 +136,7 @@ def finding(family: Family) -> str:
     ratios = ", ".join(
         f"{label_of(row.case)} {interval(effect)}"
         for row, effect in effects
-        if effect.low is not None and effect.high is not None and not effect.low <= 1 <= effect.high
+        if effect.low is not None and side(effect)
     )
     return f"{text}; throughput to that of async: {ratios or 'not told apart by the rounds'}"
 
@@ -212,6 +217,8 @@ def _range_to_async(family: Family) -> str:
 
 
 def _panels(family: Family) -> tuple[Panel, ...]:
+    from bench.show.pictures.panels import Panel
+
     last = family.clients[-1]
     peaks = [
         (row.case.executor, peak.median)

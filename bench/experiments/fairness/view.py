@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -22,8 +21,12 @@ from bench.show import columns, fields
 from bench.show.families import Family, at_default, families, further, kin
 from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
-from bench.show.pictures import figures, style
-from bench.show.pictures.panels import Panel, figure
+from bench.show.pictures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.show.pictures.panels import Panel
 
 PICTURE: Final = "fairness"
 jain: Final = further(JAIN)
@@ -72,6 +75,8 @@ class FairnessView:
 
     def figure(self, picture: str, summary: Summary) -> Figure:
         """Jain's index and the slowest client's share against N."""
+        from bench.show.pictures.panels import figure
+
         assert picture == PICTURE
         return figure(
             [panel for family in self._families(summary) for panel in _panels(family)],
@@ -136,6 +141,8 @@ def _look_of(case: Case) -> style.Look:
 
 
 def _panels(family: Family) -> tuple[Panel, Panel]:
+    from bench.show.pictures.panels import Panel
+
     last = family.clients[-1]
     known = sorted(
         (share.median, label_of(row.case))
@@ -159,7 +166,7 @@ def _evenness(family: Family) -> str:
     parts = []
     for pause in dict.fromkeys(row.case.pause for row in family.at_most_clients):
         rows = family.of(clients=family.clients[-1], pause=pause)
-        if indices := [index.median for _, index in figures.points(rows, jain)]:
+        if indices := [index.median for row in rows if (index := jain(row)) is not None]:
             kind = "yielding" if pause == YIELD else "going on"
             parts.append(f"{kind} {min(indices):.2f} to {max(indices):.2f}")
     at = f"{family.title}: Jain's index at N = {family.clients[-1]}"

@@ -1,36 +1,32 @@
 """Cold starts and relaunches over N, a line per manager; reaping and storms as bars.
 
-Also which groups are shown, and the sentence about each. What storms show is in `storms`.
+Which groups are shown is in `episodes`; what storms show is in `storms`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.cases.notations import (
-    COLD_START,
     REAP,
-    RELAUNCH,
     STORM,
     STORM_BACK_OFF,
     STORM_BACKGROUND,
     STORM_WAIT,
 )
+from bench.experiments.lifecycle.episodes import episodes, finding
 from bench.experiments.lifecycle.storms import Storms, launches_per_s, storms
 from bench.results.measures.lifecycle import LAUNCH
 from bench.results.summary import Estimate, Group, Summary
 from bench.show import units
-from bench.show.findings import Measure, title
+from bench.show.findings import Measure
 from bench.show.pictures import figures, style
 from bench.show.pictures.clients import points
 from bench.show.pictures.sheet import Sheet, footer
-
-PICTURE: Final = "lifecycle"
 
 _LABELS: Final = {
     STORM_BACK_OFF: "{manager},\nback-off",
@@ -40,29 +36,6 @@ _LABELS: Final = {
 }
 _BAR_ROOM: Final = 3.0
 """A logarithmic axis of bars goes from the least / this to the greatest x this."""
-
-
-def episodes(summary: Summary) -> list[Group]:
-    """The groups of cold starts, relaunches and reaps that have a result, in that order."""
-    order = (COLD_START, RELAUNCH, REAP)
-    found = [
-        group
-        for group in summary.groups()
-        if dict(group.extra).get("scenario") in order
-        and any(row.latency_p50_s is not None for row in group.rows)
-    ]
-    return sorted(found, key=lambda group: order.index(str(dict(group.extra)["scenario"])))
-
-
-def finding(group: Group) -> str:
-    """What a group of `episodes` shows, as ``cold-start, short: async has ...``."""
-    extra = dict(group.extra)
-    scenario = str(extra.pop("scenario"))
-    names = (scenario, *(f"{key}={value}" for key, value in extra.items()))
-    if scenario == REAP:
-        return f"{', '.join(names)}: {_of_reaping(group)}"
-    called = replace(group, workload=", ".join((*names, group.workload)), extra=())
-    return title(called, Measure.LATENCY)
 
 
 def figure(summary: Summary) -> Figure:
@@ -92,14 +65,6 @@ def _draw(panel: Axes, part: Group | Storms) -> None:
         _reaps(panel, part)
     else:
         _curves(panel, part)
-
-
-def _of_reaping(group: Group) -> str:
-    row = group.rows[0]
-    assert row.latency_p50_s is not None
-    launch = row.further.get(LAUNCH)
-    reap = f"a kill and its exit status take {units.seconds(row.latency_p50_s.median)}"
-    return reap if launch is None else f"{reap}, a launch {units.seconds(launch.median)}"
 
 
 def _curves(panel: Axes, group: Group) -> None:

@@ -13,7 +13,7 @@ from bench.results.measures.lifecycle import LAUNCHES_PER_S
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import units
 from bench.show.families import alike, to_base
-from bench.statistics.effects import Effect
+from bench.statistics.effects import Effect, side
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Storms:
         effect = None if background is None else self.to_waiting(background)
         if effect is None or effect.low is None or effect.high is None:
             return "launches of children that fail"
-        if effect.low <= 1 <= effect.high:
+        if side(effect) == 0:
             return "reaping in the background is not shown to allow more launches"
-        more = "more" if effect.low > 1 else "fewer"
+        more = "more" if side(effect) > 0 else "fewer"
         return f"reaping in the background allows {abs(effect.ratio - 1):.0%} {more} launches"
 
     def _of_waiting(self) -> str:
@@ -62,12 +62,12 @@ class Storms:
                 " round that there is, which shows no spread"
             )
         interval = f"95 % interval {effect.low - 1:+.0%} to {effect.high - 1:+.0%}"
-        if effect.low > 1:
+        if side(effect) > 0:
             return (
                 "waiting for a child to be reaped does limit launches: reaping in the background"
                 f" allows {change} more ({interval})"
             )
-        if effect.high < 1:
+        if side(effect) < 0:
             return (
                 "waiting for a child to be reaped does not limit launches: reaping in the"
                 f" background allows {change} fewer ({interval})"

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -23,13 +22,18 @@ from bench.cases.notations import (
     STORM_WAIT,
     UNREAPED_MOST,
 )
-from bench.experiments.lifecycle.figure import PICTURE, episodes, figure, finding
+from bench.experiments.lifecycle.episodes import episodes, finding
 from bench.experiments.lifecycle.storms import Storms, launches_per_s, storms
 from bench.results.measures.lifecycle import CHILD_PSS, CHILD_RSS, LAUNCH, UNREAPED_PEAK
 from bench.results.summary import CaseRow, Summary
 from bench.show import columns, fields
 from bench.show.families import differing, further
 from bench.show.fields import field_data, field_table, in_full
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURE: Final = "lifecycle"
 
 WAYS: Final = {
     STORM_BACK_OFF: "back-off as built",
@@ -87,6 +91,8 @@ class LifecycleView:
         }
 
     def figure(self, picture: str, summary: Summary) -> Figure:
+        from bench.experiments.lifecycle.figure import figure
+
         assert picture == PICTURE
         return figure(summary)
 

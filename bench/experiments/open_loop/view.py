@@ -7,12 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -25,9 +21,12 @@ from bench.show.families import further, interval, with_default
 from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.layout import hanging
-from bench.show.pictures import figures, style
-from bench.show.pictures.sheet import Sheet, footer
+from bench.show.pictures import style
 from bench.statistics.effects import Effect
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HOW_TO_READ: Final = (
     "Medians over the runs, ratios the geometric means over the rounds. p50, p99: latency, of an"
@@ -87,6 +86,11 @@ class OpenView:
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:
+        from matplotlib.lines import Line2D
+
+        from bench.show.pictures import figures
+        from bench.show.pictures.sheet import Sheet, footer
+
         assert picture in self.pictures
         curves = [(panel, curve) for panel in panels(summary) for curve in panel.curves]
         sheet = Sheet.of(
@@ -191,6 +195,10 @@ _FIELDS: Final[list[fields.Field[_Row]]] = [
 
 
 def _draw(axes: Axes, curve: Curve) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    from bench.show.pictures import figures
+
     look = style.look(curve.manager)
     placed, x_label = _placed(curve)
     p50, p99, called = (

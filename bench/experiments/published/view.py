@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.names import SYNC
-from bench.experiments.published.figure import growth_figure, shapes_figure
 from bench.experiments.published.reference import Published, PublishedError, load
 from bench.experiments.published.shapes import (
     ASYNC,
@@ -33,6 +31,9 @@ from bench.experiments.published.shapes import (
 )
 from bench.results.summary import Group, Summary
 from bench.show import columns, fields
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COST: Final = "pg14"
 """The cost of the child that the published figures were measured with."""
@@ -89,6 +90,8 @@ class _PublishedView:
         }
 
     def figure(self, picture: str, summary: Summary) -> Figure:
+        from bench.experiments.published.figure import growth_figure, shapes_figure
+
         groups = _groups(summary)
         if picture == _GROWTH:
             grown = [group for group in groups if any(own_growth(group, m) for m in (SYNC, ASYNC))]

@@ -9,10 +9,8 @@ import statistics
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -43,8 +41,11 @@ from bench.show.families import further, with_default
 from bench.show.fields import field_data, field_table, in_full
 from bench.show.findings import Measure
 from bench.show.layout import hanging
-from bench.show.pictures import figures, style
-from bench.show.pictures.sheet import Sheet, footer
+from bench.show.pictures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LATENESS: Final = {"p50": LATE_P50, "p99": LATE_P99, "p99_9": LATE_P99_9, "max": LATE_MAX}
 _HOW_TO_READ: Final = (
@@ -93,6 +94,9 @@ class StallView:
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:  # noqa: ARG002 - there is one
+        from bench.show.pictures import figures
+        from bench.show.pictures.sheet import Sheet, footer
+
         found = panels(summary)
         sheet = Sheet.of(found, _draw, headline)
         sheet.share_y()
@@ -132,6 +136,8 @@ def _fields(panel: Panel) -> list[fields.Field[CaseRow]]:
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
+    from bench.show.pictures import figures
+
     figures.clients_axis(axes, panel.group.clients)
     figures.log_axis(axes, style.Y_FORMATS[Measure.LATENCY])
     idle = figures.points(panel.group.rows, further(IDLE_LATE_P50))

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -26,10 +25,12 @@ from bench.show import columns, fields
 from bench.show.families import differing, to_base
 from bench.show.fields import field_table
 from bench.show.findings import Measure, crossover_text, knee_text, knee_title
-from bench.show.pictures.knee import figure_beside
 from bench.statistics.crossover import crossovers
 from bench.statistics.effects import Effect
 from bench.statistics.knee import Knee, knees
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _PICTURE: Final = "tenants"
 
@@ -96,6 +97,8 @@ class TenantsView:
         ]
 
     def figure(self, picture: str, summary: Summary) -> Figure:
+        from bench.show.pictures.knee import figure_beside
+
         assert picture == _PICTURE
         return figure_beside([(pair.tenants, pair.shared) for pair in pairs(summary)], summary)
 
