@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from bench.cases.cost import NOTATION, cost_name
 from bench.cases.dimension import METADATA, Dimension, further, required
 from bench.cases.managers.kind import Kind
-from bench.cases.managers.registry import MANAGERS, kind_of
+from bench.cases.managers.registry import NAMES, kind_of
 from bench.cases.managers.sync import SYNC
 from bench.cases.names import (
     CHILDREN,
@@ -68,8 +68,8 @@ class Case:
     manager: str = required(
         Dimension(
             meaning="what the clients call",
-            help=f"of {', '.join((*MANAGERS, 'peer:KIND'))}, package.module:factory",
-            notation=f"any of {', '.join((*MANAGERS, 'peer:KIND'))}, or package.module:factory",
+            help=f"of {', '.join(NAMES)}",
+            notation=f"any of {', '.join(NAMES[:-1])}, or {NAMES[-1]}",
             check=kind_of,
             nesting=95,
         )

@@ -134,22 +134,21 @@ class Config(_Dimensions, frozen=True, kw_only=True):
 
     def without_paths(self) -> "Config":
         """The same without a place on this machine, for a result file."""
-
-        def labels(name: str) -> tuple[str, ...]:
-            label = DIMENSIONS[name].label
-            choices = self.values(name)
-            return choices if label is None else tuple(map(label, choices))
-
         own = [name for name in DIMENSIONS if profile_field(name) == name]
-        child = msgspec.structs.replace(self.child, kind=labels("child"))
+        child = msgspec.structs.replace(self.child, kind=self.labels("child"))
         return msgspec.structs.replace(
-            self, peer="", child=child, **{name: labels(name) for name in own}
+            self, peer="", child=child, **{name: self.labels(name) for name in own}
         )
 
     def values(self, dimension: str) -> tuple[Any, ...]:
-        """The values that are asked for of a dimension."""
+        """The values that are asked for of a dimension. A value may be or hold a path."""
         value = _field(self, profile_field(dimension))
         return value if isinstance(value, tuple) else (value,)
+
+    def labels(self, dimension: str) -> tuple[Any, ...]:
+        """The same as cases call them."""
+        label, values = DIMENSIONS[dimension].label, self.values(dimension)
+        return values if label is None else tuple(map(label, values))
 
     def to_json(self) -> str:
         """One line of JSON, from which ``from_json`` makes an equal Config."""

@@ -6,7 +6,7 @@ What a case is, and its name, is in `bench.cases.case`; `bench.running.schedule`
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from bench.cases.case import DEFAULTS, DIMENSIONS, Case, without
 from bench.cases.config import Config
@@ -45,14 +45,8 @@ _CAN_BE_MEANINGLESS: Final[Mapping[str, Callable[[Case], bool]]] = {
 
 
 def _product(config: Config) -> Iterator[Case]:
-    for point in itertools.product(*(_labels(config, name) for name in _SLOWEST_FIRST)):
+    for point in itertools.product(*map(config.labels, _SLOWEST_FIRST)):
         yield Case(**dict(zip(_SLOWEST_FIRST, point, strict=True)))
-
-
-def _labels(config: Config, name: str) -> list[Any]:
-    """The values that are asked for of a dimension, as cases call them."""
-    label = DIMENSIONS[name].label
-    return [choice if label is None else label(choice) for choice in config.values(name)]
 
 
 def _with_defaults_for_the_meaningless(case: Case) -> Case:
