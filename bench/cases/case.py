@@ -177,7 +177,7 @@ class Case:
             nesting=45,
             changes_calls=True,
             protocol=2,
-            means_something=lambda case: bool(case.kind.tenants),
+            means_something=lambda case: case.kind.has_tenants,
         ),
     )
     executor: str = further(

@@ -166,17 +166,6 @@ class ChildrenMeter:
         return _share(user, system)
 
 
-class ChildMeter(ChildrenMeter):
-    """Meters the child ``pid`` of this process (None: there is none now) and those before it."""
-
-    def __init__(self, pid: Callable[[], int | None]) -> None:
-        def pids() -> tuple[int, ...]:
-            now = pid()
-            return () if now is None else (now,)
-
-        super().__init__(pids)
-
-
 def _share(user: float, system: float) -> float | None:
     return user / (user + system) if user + system > 0 else None
 

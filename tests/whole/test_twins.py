@@ -37,7 +37,7 @@ TWINS = [
         "read_in_threads.read_till_deadline",
         "read_in_tasks.read_till_deadline",
     ),
-    (f"{SUBJECTS}/hosts.py", "SyncHost.fail_until", "AsyncHost._fail_until"),
+    (f"{SUBJECTS}/hosts.py", "fail_in_thread", "fail_in_task"),
 ]
 METHODS = ["request_redo", "ping", "__enter__", "__exit__"]
 

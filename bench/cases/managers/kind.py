@@ -22,9 +22,8 @@ class Look:
 class Kind:
     """One kind of manager.
 
-    ``subject`` and ``tenants`` name, as ``module:callable``, what a worker makes of a case: with
-    one manager for all clients, and with a manager for each client. Empty: there is no such case.
-    They are names and no references, so that a worker imports only what it runs.
+    ``subject`` names, as ``module:callable``, what a worker makes of a case. It is a name and no
+    reference, so that a worker imports only what it runs. Empty: no worker runs this kind.
     """
 
     name: str
@@ -32,7 +31,8 @@ class Kind:
     pattern: re.Pattern[str] | None = None
     """What matches its names, for a kind that has many; None: its only name is ``name``."""
     subject: str = ""
-    tenants: str = ""
+    has_tenants: bool = False
+    """Whether there are cases with a manager for each client."""
     is_async: bool | None = False
     """Whether clients are tasks on an event loop and not threads; None: known once imported."""
     loop: str = ASYNCIO

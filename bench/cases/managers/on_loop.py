@@ -6,8 +6,8 @@ from bench.cases.managers.kind import UVLOOP, Kind, Look
 
 ASYNC = Kind(
     name="async",
-    subject="bench.worker.subjects.manager:AsyncSubject",
-    tenants="bench.worker.subjects.tenants:AsyncTenantsSubject",
+    subject="bench.worker.subjects.manager:walredo_subject",
+    has_tenants=True,
     is_async=True,
     is_walredo=True,
     look=Look("#0072B2", "s"),

@@ -4,8 +4,8 @@ from bench.cases.managers.kind import Kind, Look
 
 SYNC = Kind(
     name="sync",
-    subject="bench.worker.subjects.manager:SyncSubject",
-    tenants="bench.worker.subjects.tenants:SyncTenantsSubject",
+    subject="bench.worker.subjects.manager:walredo_subject",
+    has_tenants=True,
     is_walredo=True,
     look=Look("#D55E00", "o"),
     # Besides: two eventfd; a thread that reads the child's stderr, and the client's thread.

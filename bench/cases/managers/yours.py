@@ -16,7 +16,7 @@ PEER = Kind(
 OWN = Kind(
     name="package.module:factory",
     pattern=re.compile(r"(?!peer:)[A-Za-z]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII),
-    subject="bench.worker.subjects.own:own_subject",
+    subject="bench.worker.subjects.manager:own_subject",
     is_async=None,
 )
 

@@ -25,7 +25,7 @@ _TASKS: Final = "processes and threads"
 def check_tenants(config: Config) -> None:
     """Raises BenchError if one process cannot have a manager for each client."""
     if PER_TENANT in config.topology:
-        for manager in (name for name in config.manager if kind_of(name).tenants):
+        for manager in (name for name in config.manager if kind_of(name).has_tenants):
             if why := problem(manager, max(config.clients)):
                 raise BenchError(f"topology {PER_TENANT}: {why}")
 

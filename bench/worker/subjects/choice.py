@@ -6,7 +6,7 @@ import importlib
 from typing import cast
 
 from bench.cases.managers.registry import kind_of
-from bench.cases.notations import PER_TENANT, REDO
+from bench.cases.notations import REDO
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.subject import Subject
 
@@ -17,11 +17,6 @@ def open_subject(spec: WorkerSpec) -> Subject:
     """The subject of a case. Its child is launched and answers, but in a scenario, where that is
     what is measured. Imports only what this case needs: a worker is to start fast."""
     kind = kind_of(spec.manager)
-    if kind.is_walredo and spec.scenario != REDO:
-        place = _SCENARIO
-    elif spec.topology == PER_TENANT:
-        place = kind.tenants
-    else:
-        place = kind.subject
+    place = _SCENARIO if kind.is_walredo and spec.scenario != REDO else kind.subject
     module, _, maker = place.partition(":")
     return cast(Subject, getattr(importlib.import_module(module), maker)(spec))

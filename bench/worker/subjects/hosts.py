@@ -1,4 +1,4 @@
-"""Hosts of managers with their clients, for the scenarios: a class for each kind of manager.
+"""The host of a manager and its clients, for the scenarios.
 
 Standard library and walredo only. A host has one manager at a time. The scenario decides what is
 done to the manager, and what a sample is.
@@ -6,16 +6,15 @@ done to the manager, and what a sample is.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any, Final
 
-from bench.worker.clients.at_once import Episode, tasks_at_once, threads_at_once
+from bench.worker.clients.at_once import Episode
 from bench.worker.clients.slice import Work
 from bench.worker.protocol import WorkerSpec
-from bench.worker.subjects.manager import config_of, loop_of
+from bench.worker.subjects.manager import calls_of, config_of, facts_of
+from bench.worker.subjects.runtime import runtime_of
 from bench.worker.subjects.subject import Fact, SubjectError, pages_of, requests_of
 from walredo import (
     GC_COMPACTION,
@@ -28,7 +27,7 @@ from walredo import (
     create_manager,
 )
 
-_DOOMED = RedoRequest(BufferTag(0, 1663, 5, 16384, 0), ())
+_DOOMED: Final = RedoRequest(BufferTag(0, 1663, 5, 16384, 0), ())
 """A request for a child that always fails."""
 
 _now_ns = time.perf_counter_ns
@@ -37,14 +36,12 @@ _now_ns = time.perf_counter_ns
 class Host:
     """Runs a manager and its clients from `begin` to `end`, then the next manager."""
 
-    kind: ClassVar[ManagerKind]
-
     def __init__(self, spec: WorkerSpec) -> None:
-        self.config = config_of(spec, self.kind)
+        self._clients, self._runtime = spec.clients, runtime_of(spec)
+        self.config = config_of(spec, self._runtime.kind)
         """The configuration of its managers, unless the scenario passes another one."""
-        self._clients, self._is_ping = spec.clients, spec.ping
         self._requests, self._pages = requests_of(spec), pages_of(spec)
-        self._manager: Any = None  # a manager of ``kind``, or None
+        self._manager: Any = None  # a manager of walredo, or None
 
     @property
     def child_pid(self) -> int | None:
@@ -58,107 +55,61 @@ class Host:
 
     def at_once(self, begin: Callable[[], object]) -> Episode:
         """Lets all clients call once (`bench.worker.clients.at_once`)."""
-        raise NotImplementedError
+        work = Work(calls_of(self._manager, self._requests), self._pages)
+        return self._runtime.at_once(work, self._clients, begin)
 
     def fail_until(self, until_ns: int) -> list[int]:
         """One client redoes without retries until that time (perf_counter_ns); each redo fails.
 
         Returns how long each took, in ns. Raises SubjectError if a redo succeeds.
         """
-        raise NotImplementedError
+        redo = self._manager.request_redo
+        is_sync = self._runtime.kind is ManagerKind.SYNC
+        fail = fail_in_thread if is_sync else fail_in_task
+        took_ns: list[int] = self._runtime.call(lambda: fail(redo, until_ns))
+        return took_ns
 
     def status(self) -> ManagerStatus:
-        status: ManagerStatus = self._call(self._manager.status)
+        status: ManagerStatus = self._runtime.call(self._manager.status)
         return status
 
     def end(self) -> None:
         """Shuts the manager down, if there is one. None of its children is left."""
         if self._manager is not None:
-            self._call(self._manager.shutdown)
+            self._runtime.call(self._manager.shutdown)
             self._manager = None
 
-    def facts(self) -> Mapping[str, Fact]:
-        return {}
+    def facts_with(self, status: ManagerStatus) -> Mapping[str, Fact]:
+        """The facts of a run whose manager has that status."""
+        kind = {"redo_worker_manager_kind": str(status.kind)}
+        return {**kind, **facts_of(status), **self._runtime.facts()}
 
     def close(self) -> None:
         self.end()
-
-    def _call(self, method: Callable[[], Any]) -> Any:
-        """What a method of the manager returns, or what its coroutine does."""
-        raise NotImplementedError
-
-    def _work(self) -> Work[Any]:
-        """The calls of the clients, which are new for each manager."""
-        redo = self._manager.request_redo
-        redos = [partial(redo, request) for request in self._requests]
-        return Work([self._manager.ping] if self._is_ping else redos, self._pages)
+        self._runtime.close()
 
 
-class SyncHost(Host):
-    """The sync manager, its clients on threads."""
-
-    kind = ManagerKind.SYNC
-
-    def at_once(self, begin: Callable[[], object]) -> Episode:
-        return threads_at_once(self._work(), self._clients, begin)
-
-    def fail_until(self, until_ns: int) -> list[int]:
-        took_ns: list[int] = []
-        while (before_ns := _now_ns()) < until_ns or not took_ns:
-            try:
-                self._manager.request_redo(_DOOMED, GC_COMPACTION)
-            except FailedAttempt:
-                took_ns.append(_now_ns() - before_ns)
-            else:
-                raise _answered()
-        return took_ns
-
-    def _call(self, method: Callable[[], Any]) -> Any:
-        return method()
+def fail_in_thread(redo: Callable[..., bytes], until_ns: int) -> list[int]:
+    """The loop of `Host.fail_until` for a sync manager."""
+    took_ns: list[int] = []
+    while (before_ns := _now_ns()) < until_ns or not took_ns:
+        try:
+            redo(_DOOMED, GC_COMPACTION)
+        except FailedAttempt:
+            took_ns.append(_now_ns() - before_ns)
+        else:
+            raise SubjectError("a child that was to fail has answered")
+    return took_ns
 
 
-class AsyncHost(Host):
-    """The async manager on one event loop, its clients tasks."""
-
-    kind = ManagerKind.ASYNC
-
-    def __init__(self, spec: WorkerSpec) -> None:
-        super().__init__(spec)
-        new_loop, self._loop_version = loop_of(spec)
-        self._runner = asyncio.Runner(loop_factory=new_loop)
-
-    def at_once(self, begin: Callable[[], object]) -> Episode:
-        return self._runner.run(tasks_at_once(self._work(), self._clients, begin))
-
-    def fail_until(self, until_ns: int) -> list[int]:
-        return self._runner.run(self._fail_until(until_ns))
-
-    async def _fail_until(self, until_ns: int) -> list[int]:
-        took_ns: list[int] = []
-        while (before_ns := _now_ns()) < until_ns or not took_ns:
-            try:
-                await self._manager.request_redo(_DOOMED, GC_COMPACTION)
-            except FailedAttempt:
-                took_ns.append(_now_ns() - before_ns)
-            else:
-                raise _answered()
-        return took_ns
-
-    def facts(self) -> Mapping[str, Fact]:
-        return {"redo_loop": self._loop_version}
-
-    def close(self) -> None:
-        super().close()
-        self._runner.close()
-
-    def _call(self, method: Callable[[], Any]) -> Any:
-        return self._runner.run(method())
-
-
-def host_of(spec: WorkerSpec) -> Host:
-    """The host for the case's kind of manager."""
-    return SyncHost(spec) if spec.manager == "sync" else AsyncHost(spec)
-
-
-def _answered() -> SubjectError:
-    return SubjectError("a child that was to fail has answered")
+async def fail_in_task(redo: Callable[..., Any], until_ns: int) -> list[int]:
+    """The loop of `Host.fail_until` for an async manager."""
+    took_ns: list[int] = []
+    while (before_ns := _now_ns()) < until_ns or not took_ns:
+        try:
+            await redo(_DOOMED, GC_COMPACTION)
+        except FailedAttempt:
+            took_ns.append(_now_ns() - before_ns)
+        else:
+            raise SubjectError("a child that was to fail has answered")
+    return took_ns

@@ -1,21 +1,23 @@
-"""The managers of this project as subjects: one manager with its clients."""
+"""Managers as subjects: one manager for all clients, or a manager for each client.
+
+A manager is one of this project, the simple `StreamsManager`, or the user's. With a manager for
+each client, client c only calls manager c. Once a subject is open, all children have been launched
+and have answered; all managers are shut down on every path, also if one cannot be launched.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final
 
-from bench.cases.managers.kind import ASYNCIO
-from bench.cases.managers.registry import kind_of
 from bench.cases.notations import PER_TENANT
-from bench.worker.clients.choice import task_runner, thread_runner
 from bench.worker.clients.slice import SliceOutcome, Work
-from bench.worker.meters import ChildMeter, Meter, OwnMeter
+from bench.worker.meters import ChildrenMeter, Meter, OwnMeter
+from bench.worker.own_manager import is_async, load_manager
 from bench.worker.protocol import WorkerSpec
-from bench.worker.subjects.streams_manager import StreamsManager
+from bench.worker.subjects.runtime import LoopRuntime, Runtime, ThreadRuntime, runtime_of
 from bench.worker.subjects.subject import (
     PIPE_BYTES,
     TENANT_PIPE_BYTES,
@@ -24,120 +26,8 @@ from bench.worker.subjects.subject import (
     pages_of,
     requests_of,
 )
-from walredo import (
-    AsyncRedoManager,
-    ManagerConfig,
-    ManagerKind,
-    ManagerStatus,
-    SyncRedoManager,
-    create_manager,
-)
-
-AnyManager = TypeVar("AnyManager", SyncRedoManager, AsyncRedoManager)
-
-
-class SyncSubject:
-    """The sync manager, its clients on threads."""
-
-    def __init__(self, spec: WorkerSpec) -> None:
-        self._clients = spec.clients
-        self._run = thread_runner(spec)
-        self._manager = self._new_manager(spec)
-        self._work = Work(
-            [self._manager.ping]
-            if spec.ping
-            else [partial(self._manager.request_redo, request) for request in requests_of(spec)],
-            pages_of(spec),
-        )
-        try:
-            self._manager.ping()
-            self.child_pids = (self._first_child(),)
-        except BaseException:
-            self._manager.shutdown()
-            raise
-        self.meters: tuple[Meter, Meter] = (
-            OwnMeter(),
-            ChildMeter(lambda: self._manager.child_pid),
-        )
-
-    def run_slice(self, seconds: float) -> SliceOutcome:
-        return self._run(self._work, self._clients, seconds, self.meters)
-
-    def counters(self) -> Mapping[str, int]:
-        return counters_of(self._manager.status())
-
-    def facts(self) -> Mapping[str, Fact]:
-        return facts_of(self._manager.status())
-
-    def close(self) -> None:
-        self._manager.shutdown()
-
-    def _new_manager(self, spec: WorkerSpec) -> SyncRedoManager:
-        return manager_of(spec, SyncRedoManager, ManagerKind.SYNC)
-
-    def _first_child(self) -> int:
-        return child_pid_of(self._manager.status(), ManagerKind.SYNC)
-
-
-class AsyncSubject:
-    """The async manager on one event loop, its clients tasks."""
-
-    def __init__(self, spec: WorkerSpec) -> None:
-        self._clients = spec.clients
-        self._run = task_runner(spec)
-        new_loop, self._loop_version = loop_of(spec)
-        self._runner = asyncio.Runner(loop_factory=new_loop)
-        self._manager = self._new_manager(spec)
-        self._work: Work[Awaitable[bytes]] = Work(
-            [self._manager.ping]
-            if spec.ping
-            else [partial(self._manager.request_redo, request) for request in requests_of(spec)],
-            pages_of(spec),
-        )
-        try:
-            self._runner.run(self._manager.ping())
-            self.child_pids = (self._first_child(),)
-        except BaseException:
-            self.close()
-            raise
-        self.meters: tuple[Meter, Meter] = (
-            OwnMeter(),
-            ChildMeter(lambda: self._manager.child_pid),
-        )
-
-    def run_slice(self, seconds: float) -> SliceOutcome:
-        return self._runner.run(self._run(self._work, self._clients, seconds, self.meters))
-
-    def counters(self) -> Mapping[str, int]:
-        return counters_of(self._status())
-
-    def facts(self) -> Mapping[str, Fact]:
-        return {**facts_of(self._status()), "redo_loop": self._loop_version}
-
-    def close(self) -> None:
-        self._runner.run(self._manager.shutdown())
-        self._runner.close()
-
-    def _new_manager(self, spec: WorkerSpec) -> AsyncRedoManager | StreamsManager:
-        return manager_of(spec, AsyncRedoManager, ManagerKind.ASYNC)
-
-    def _first_child(self) -> int:
-        return child_pid_of(self._status(), ManagerKind.ASYNC)
-
-    def _status(self) -> ManagerStatus:
-        return self._runner.run(self._manager.status())
-
-
-class StreamsSubject(AsyncSubject):
-    """The simple manager `StreamsManager` in place of the async manager."""
-
-    def counters(self) -> Mapping[str, int]:
-        found = super().counters()
-        return {name: found[name] for name in KNOWN_TO_STREAMS}
-
-    def _new_manager(self, spec: WorkerSpec) -> StreamsManager:
-        return StreamsManager(config_of(spec, ManagerKind.ASYNC))
-
+from bench.worker.tenant_limits import make_room
+from walredo import ManagerConfig, ManagerKind, RedoRequest, create_manager
 
 COUNTERS: Final = (
     "redos",
@@ -153,10 +43,103 @@ COUNTERS: Final = (
     "in_flight_peak",
     "launches",
     "launch_ns_total",
+    "errors",
+    "kills",
 )
-"""Fields of a status that are reported as they are."""
+"""Fields of a status that are reported: counts, or counts by cause, which are added up."""
 
-KNOWN_TO_STREAMS = ("redos", "in_flight_peak", "launches", "kills")
+KNOWN_TO_STREAMS: Final = ("redos", "in_flight_peak", "launches", "kills")
+
+_PEAK: Final = "in_flight_peak"
+_PIPES: Final = ("redo_worker_pipe_bytes_to_child", "redo_worker_pipe_bytes_from_child")
+
+
+class ManagerSubject:
+    """One manager with all clients, or one per client, by the case's topology."""
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        runtime: Runtime,
+        new_manager: Callable[[], Any],
+        counters: Sequence[str] = COUNTERS,
+    ) -> None:
+        self._clients, self._runtime, self._counted = spec.clients, runtime, counters
+        tenants = spec.clients if spec.topology == PER_TENANT else 1
+        if tenants > 1:
+            make_room(spec.manager, tenants)
+        self._managers = [new_manager() for _ in range(tenants)]
+        requests = requests_of(spec)
+        calls = [calls_of(manager, requests) for manager in self._managers]
+        by_client = calls if spec.topology == PER_TENANT else ()
+        self._work: Work[Any] = Work(calls[0], pages_of(spec), by_client)
+        try:
+            runtime.call_all([manager.ping for manager in self._managers])
+            self.child_pids = tuple(map(_child_pid, self._managers))
+        except BaseException:
+            self.close()
+            raise
+        self.meters: tuple[Meter, Meter] = (OwnMeter(), ChildrenMeter(self._current_pids))
+
+    def run_slice(self, seconds: float) -> SliceOutcome:
+        return self._runtime.run_slice(self._work, self._clients, seconds, self.meters)
+
+    def counters(self) -> Mapping[str, int]:
+        """The sums over the managers. Of the peaks, which were at different times, the highest."""
+        found = [counters_of(status, self._counted) for status in self._statuses()]
+        return {
+            name: (max if name == _PEAK else sum)(counters[name] for counters in found)
+            for name in (found[0] if found else ())
+        }
+
+    def facts(self) -> Mapping[str, Fact]:
+        """The facts of the first manager, but with the smallest pipes that any manager got."""
+        found = [facts_of(status) for status in self._statuses()]
+        smallest = {
+            name: min(int(facts[name]) for facts in found)
+            for name in _PIPES
+            if found and all(name in facts for facts in found)
+        }
+        kind = {"redo_worker_manager_kind": str(self._runtime.kind)}
+        return {**kind, **smallest, **self._runtime.facts()}
+
+    def close(self) -> None:
+        """Shuts all managers down, also if one of them raises."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._runtime.close)
+            for manager in self._managers:
+                stack.callback(self._runtime.call, manager.shutdown)
+
+    def _statuses(self) -> list[Any]:
+        """A status of each manager; none of a user's manager that has no such method."""
+        known = (manager for manager in self._managers if hasattr(manager, "status"))
+        return [self._runtime.call(manager.status) for manager in known]
+
+    def _current_pids(self) -> list[int]:
+        pids = (manager.child_pid for manager in self._managers)
+        return [pid for pid in pids if pid is not None]
+
+
+def walredo_subject(spec: WorkerSpec) -> ManagerSubject:
+    """The subject of a manager of walredo."""
+    runtime = runtime_of(spec)
+    return ManagerSubject(spec, runtime, partial(create_manager, config_of(spec, runtime.kind)))
+
+
+def streams_subject(spec: WorkerSpec) -> ManagerSubject:
+    """The subject of the simple manager."""
+    from bench.worker.subjects.streams_manager import StreamsManager
+
+    runtime = LoopRuntime(spec)
+    new_manager = partial(StreamsManager, config_of(spec, runtime.kind))
+    return ManagerSubject(spec, runtime, new_manager, KNOWN_TO_STREAMS)
+
+
+def own_subject(spec: WorkerSpec) -> ManagerSubject:
+    """The subject of the user's manager, async on asyncio's own loop. Raises OwnManagerError."""
+    manager = load_manager(spec.manager, spec.manager_path, config_of(spec, ManagerKind.SYNC))
+    runtime = LoopRuntime(spec) if is_async(manager) else ThreadRuntime(spec)
+    return ManagerSubject(spec, runtime, lambda: manager)
 
 
 def config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
@@ -170,41 +153,26 @@ def config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
     )
 
 
-def manager_of(spec: WorkerSpec, kind: type[AnyManager], name: ManagerKind) -> AnyManager:
-    manager = create_manager(config_of(spec, name))
-    assert isinstance(manager, kind)
-    return manager
+def calls_of(manager: Any, requests: Sequence[RedoRequest]) -> list[Callable[[], Any]]:
+    """What a client of that manager calls: a redo for each request, or without any a ping."""
+    return [partial(manager.request_redo, request) for request in requests] or [manager.ping]
 
 
-def child_pid_of(status: ManagerStatus, kind: ManagerKind) -> int:
-    """The pid of the child. Raises SubjectError if the manager is not of the kind asked for."""
-    if status.kind is not kind or status.pid is None:
-        raise SubjectError(f"asked for a {kind} manager with a child, got {status}")
-    return status.pid
+def counters_of(status: Any, names: Sequence[str] = COUNTERS) -> dict[str, int]:
+    """The counters that the status has, by name."""
+    given = {name: getattr(status, name, None) for name in names}
+    sums = {n: sum(v.values()) if isinstance(v, Mapping) else v for n, v in given.items()}
+    return {name: count for name, count in sums.items() if isinstance(count, int)}
 
 
-def loop_of(spec: WorkerSpec) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
-    """The maker of the event loop that the kind of manager has, and the loop's version."""
-    if kind_of(spec.manager).loop == ASYNCIO:
-        return asyncio.SelectorEventLoop, f"asyncio {sys.version.split()[0]}"
-    if spec.library_path is not None and spec.library_path not in sys.path:
-        sys.path.append(spec.library_path)
-    import uvloop
-
-    version: str = uvloop.__version__  # type: ignore[attr-defined]
-    return uvloop.new_event_loop, f"uvloop {version}"
+def facts_of(status: Any) -> dict[str, Fact]:
+    """The sizes of the manager's pipes, if the status knows them."""
+    sizes = getattr(status, "pipe_bytes", None)
+    return {} if sizes is None else dict(zip(_PIPES, sizes, strict=True))
 
 
-def counters_of(status: ManagerStatus) -> dict[str, int]:
-    """The counters of a status by name; errors and kills by cause are added up."""
-    found = {name: getattr(status, name) for name in COUNTERS}
-    return {**found, "errors": sum(status.errors.values()), "kills": sum(status.kills.values())}
-
-
-def facts_of(status: ManagerStatus) -> dict[str, Fact]:
-    facts: dict[str, Fact] = {"redo_worker_manager_kind": str(status.kind)}
-    if status.pipe_bytes is not None:
-        to_child, from_child = status.pipe_bytes
-        facts["redo_worker_pipe_bytes_to_child"] = to_child
-        facts["redo_worker_pipe_bytes_from_child"] = from_child
-    return facts
+def _child_pid(manager: Any) -> int:
+    pid = manager.child_pid
+    if not isinstance(pid, int) or pid <= 0:
+        raise SubjectError(f"its child_pid after a ping is {pid!r}: it must be that of its child")
+    return pid

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from bench.cases.managers.registry import kind_of
-from bench.worker.clients.choice import task_runner, thread_runner
 from bench.worker.clients.slice import SliceOutcome, Work
 from bench.worker.meters import Meter, OwnMeter
 from bench.worker.protocol import WorkerSpec
+from bench.worker.subjects.runtime import runtime_of
 from bench.worker.subjects.subject import Fact, pages_of
 
 
@@ -21,23 +21,15 @@ class NoopSubject:
 
     def __init__(self, spec: WorkerSpec) -> None:
         pages = pages_of(spec)
+        redo: Callable[[bytes], Any] = _ready_async if kind_of(spec.manager).is_async else _ready
         # Copies, since a page that is the expected object itself is compared for nothing.
-        ready = [bytes(bytearray(page)) for page in pages]
-        self._clients = spec.clients
-        self._run_threads, self._run_tasks = thread_runner(spec), task_runner(spec)
-        self._is_async = kind_of(spec.manager).is_async
-        self._sync = Work([partial(_ready, page) for page in ready], pages)
-        self._async: Work[Awaitable[bytes]] = Work(
-            [partial(_ready_async, page) for page in ready], pages
-        )
-        self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+        calls = [partial(redo, bytes(bytearray(page))) for page in pages]
+        self._work: Work[Any] = Work(calls, pages)
+        self._clients, self._runtime = spec.clients, runtime_of(spec)
         self.meters: tuple[Meter, ...] = (OwnMeter(),)
 
     def run_slice(self, seconds: float) -> SliceOutcome:
-        if self._is_async:
-            run = self._run_tasks(self._async, self._clients, seconds, self.meters)
-            return self._runner.run(run)
-        return self._run_threads(self._sync, self._clients, seconds, self.meters)
+        return self._runtime.run_slice(self._work, self._clients, seconds, self.meters)
 
     def counters(self) -> Mapping[str, int]:
         return {}
@@ -46,7 +38,7 @@ class NoopSubject:
         return {}
 
     def close(self) -> None:
-        self._runner.close()
+        self._runtime.close()
 
 
 def _ready(page: bytes) -> bytes:

@@ -26,7 +26,14 @@ from bench.cases.notations import (
 )
 from bench.worker.clients.at_once import Episode, outcome_of
 from bench.worker.clients.slice import SliceOutcome
-from bench.worker.meters import ChildMeter, Meter, OwnMeter, memory_bytes, used_before, used_since
+from bench.worker.meters import (
+    ChildrenMeter,
+    Meter,
+    OwnMeter,
+    memory_bytes,
+    used_before,
+    used_since,
+)
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.bare_children import (
     Unreaped,
@@ -35,8 +42,8 @@ from bench.worker.subjects.bare_children import (
     reaping_at_once,
     reaping_in_background,
 )
-from bench.worker.subjects.hosts import host_of
-from bench.worker.subjects.manager import counters_of, facts_of
+from bench.worker.subjects.hosts import Host
+from bench.worker.subjects.manager import counters_of
 from bench.worker.subjects.subject import Fact, Subject, SubjectError
 from walredo import BufferTag, ManagerStatus, RedoRequest, WalRecord
 
@@ -58,7 +65,7 @@ class _Scenario:
     def __init__(self) -> None:
         self.meters: tuple[Meter, Meter] = (
             OwnMeter(),
-            ChildMeter(lambda: next(iter(self.child_pids), None)),
+            ChildrenMeter(lambda: self.child_pids),
         )
         self._counters: Counter[str] = Counter()
         self._facts: Mapping[str, Fact] = {}
@@ -109,7 +116,7 @@ class _OfManagers(_Scenario):
 
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__()
-        self._host = host_of(spec)
+        self._host = Host(spec)
 
     @property
     def child_pids(self) -> tuple[int, ...]:
@@ -122,7 +129,7 @@ class _OfManagers(_Scenario):
     def _note(self, status: ManagerStatus) -> None:
         """Adds the counters and facts of a manager that is about to be replaced."""
         self._add(counters_of(status))
-        self._facts = {**facts_of(status), **self._host.facts()}
+        self._facts = self._host.facts_with(status)
 
 
 class ColdStarts(_OfManagers):
@@ -180,7 +187,7 @@ class Relaunches(_OfManagers):
         return counters_of(self._host.status())
 
     def facts(self) -> Mapping[str, Fact]:
-        return {**facts_of(self._host.status()), **self._host.facts()}
+        return self._host.facts_with(self._host.status())
 
 
 class ManagerStorms(_OfManagers):

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from bench.worker.meters import (
-    ChildMeter,
     ChildrenMeter,
     Meter,
     OwnMeter,
@@ -132,7 +131,7 @@ def test_a_process_that_is_gone_is_an_error() -> None:
 
 def test_children_are_counted_when_they_have_ended_too() -> None:
     current: list[int] = []
-    meter = ChildMeter(lambda: current[-1] if current else None)
+    meter = ChildrenMeter(lambda: current[-1:])
     seen = [meter.used().cpu_ns]
     for _ in range(2):
         with subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY]) as process:
@@ -166,11 +165,11 @@ def test_several_children_are_added_up() -> None:
 
 
 def test_a_child_that_has_ended_and_is_not_reaped_is_counted_once() -> None:
-    before = ChildMeter(lambda: None).used()
+    before = ChildrenMeter(lambda: ()).used()
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", "sum(range(10**6))"]) as process:
         assert eventually(lambda: state_of(process.pid) == "Z")
-        as_zombie = ChildMeter(lambda: process.pid).used()
-    reaped = ChildMeter(lambda: None).used()
+        as_zombie = ChildrenMeter(lambda: (process.pid,)).used()
+    reaped = ChildrenMeter(lambda: ()).used()
     assert as_zombie.cpu_ns > before.cpu_ns
     assert abs(reaped.cpu_ns - as_zombie.cpu_ns) < TICK_NS
 

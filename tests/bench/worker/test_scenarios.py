@@ -36,7 +36,7 @@ from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects import scenarios
 from bench.worker.subjects.bare_children import Unreaped, reaping_at_once, reaping_in_background
 from bench.worker.subjects.choice import open_subject
-from bench.worker.subjects.hosts import SyncHost
+from bench.worker.subjects.hosts import Host
 from bench.worker.subjects.subject import SubjectError
 from fake_redo_child import build
 from tests.support.children import LIMIT_S, command_of
@@ -213,13 +213,13 @@ def test_back_off_holds_launches_back_unless_it_is_switched_off(
     spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[ManagerConfig] = []
-    begin = SyncHost.begin
+    begin = Host.begin
 
-    def noting(host: SyncHost, config: ManagerConfig) -> None:
+    def noting(host: Host, config: ManagerConfig) -> None:
         begun.append(config)
         begin(host, config)
 
-    monkeypatch.setattr(SyncHost, "begin", noting)
+    monkeypatch.setattr(Host, "begin", noting)
     subject = open_subject(spec(STORM_BACK_OFF))
     try:
         launches = subject.run_slice(0.1).counts["launches"]
