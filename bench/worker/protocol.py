@@ -133,22 +133,21 @@ def decode(line: bytes, kind: str, names: Sequence[str]) -> dict[str, Any]:
     return message
 
 
+REDO_END: Final = "redo_end_ns"
+"""Series of a closed loop: when each redo ended, client after client. Only differences have a
+meaning: the zero is another one for each kind of manager."""
+
 FROM_CALL: Final = "from_call_ns"
 """Series: of every redo what the client saw that made it, from its call to its page."""
-
 
 PACER_LATE: Final = "pacer_late_ns"
 """Series: of every arrival that a free client awaited, how late it called."""
 
-
 PERIOD_NS: Final = 1_000_000
-
+"""The time between two beats of a heartbeat."""
 
 LATE: Final = "heartbeat_late_ns"
-
-
 IDLE_LATE: Final = "heartbeat_idle_late_ns"
-"""Series of a slice: the lateness of each beat, in their order; the same before the clients."""
-
+"""Series: how late each beat was, in their order; the same before the clients began."""
 
 REDO_NS: Final = "redo_ns"

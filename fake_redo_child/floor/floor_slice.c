@@ -50,6 +50,10 @@ static bool samples_grow(struct samples *samples)
     if (latency_ns == NULL)
         return false;
     samples->latency_ns = latency_ns;
+    int64_t *end_ns = realloc(samples->end_ns, capacity * sizeof *end_ns);
+    if (end_ns == NULL)
+        return false;
+    samples->end_ns = end_ns;
     uint32_t *client = realloc(samples->client, capacity * sizeof *client);
     if (client == NULL)
         return false;
@@ -57,11 +61,12 @@ static bool samples_grow(struct samples *samples)
     samples->capacity = capacity;
     /* Touched now, so that the timed part has no page faults. */
     memset(latency_ns + old, 0, (capacity - old) * sizeof *latency_ns);
+    memset(end_ns + old, 0, (capacity - old) * sizeof *end_ns);
     memset(client + old, 0, (capacity - old) * sizeof *client);
     return true;
 }
 
-static bool sample(struct slice *s, uint32_t client, int64_t latency_ns)
+static bool sample(struct slice *s, uint32_t client, int64_t latency_ns, int64_t end_ns)
 {
     struct samples *samples = &s->samples;
     if (samples->count == samples->capacity && !samples_grow(samples)) {
@@ -69,6 +74,7 @@ static bool sample(struct slice *s, uint32_t client, int64_t latency_ns)
         return false;
     }
     samples->latency_ns[samples->count] = latency_ns;
+    samples->end_ns[samples->count] = end_ns;
     samples->client[samples->count] = client;
     samples->count++;
     return true;
@@ -198,7 +204,7 @@ static bool take_page(struct slice *s, const uint8_t *page, int64_t now)
                  client->request);
         return false;
     }
-    if (!sample(s, index, now - client->offered_ns))
+    if (!sample(s, index, now - client->offered_ns, now))
         return false;
     client->redos++;
     if (now >= s->duration_ns) {

@@ -23,9 +23,10 @@ struct client {
     size_t request;     /* index of the request in flight */
 };
 
-/* Latencies in the order of measurement, each with its client. */
+/* In the order of measurement: the latency, the end and the client of each redo. */
 struct samples {
     int64_t *latency_ns;
+    int64_t *end_ns;
     uint32_t *client;
     size_t count;
     size_t capacity;

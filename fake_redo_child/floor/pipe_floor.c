@@ -1,7 +1,7 @@
 /*
  * The floor: the cost of the traffic of N clients for a C program that does nothing else.
  *
- *     pipe_floor --requests FILE --pages FILE --window N [--pipe-bytes B] -- CHILD [ARGUMENT]...
+ *     pipe_floor --requests FILE --pages FILE --window N [--pipe-bytes B] [--ends yes] -- CHILD ...
  *
  * The file of requests holds complete redos in wire format, the file of pages their pages in the
  * same order. The program prints `ready PID` (of the child) on standard output once the child has
@@ -10,7 +10,8 @@
  *     slice NANOSECONDS   measures for this time; answers `slice BYTES READS WRITES POLLS` (the last
  *                         three count system calls), then BYTES bytes of native int64: start_ns,
  *                         end_ns (both since the slice's start) and redos of each client, then every
- *                         latency in ns, client after client
+ *                         latency in ns, client after client; with --ends yes then the end of
+ *                         every redo in ns since the slice's start, client after client
  *     stop                ends the program, as does the end of input
  *
  * Exit status: 0 after `stop`; 1 if the child failed or sent a wrong page; 2 for bad usage, files
@@ -44,7 +45,7 @@ enum { EXIT_CHILD = 1, EXIT_USAGE = 2 };
 #define DEAD_GRACE_MS 100
 
 static const char usage_text[] = "usage: pipe_floor --requests FILE --pages FILE --window N "
-                                 "[--pipe-bytes B] -- CHILD [ARGUMENT]...\n";
+                                 "[--pipe-bytes B] [--ends yes] -- CHILD [ARGUMENT]...\n";
 
 /* The child, also for the signal handler; 0 while there is none. */
 static volatile sig_atomic_t child_pid = 0;
@@ -286,11 +287,11 @@ static void answer(const void *bytes, size_t size)
     }
 }
 
-static void answer_slice(const struct slice *slice)
+static void answer_slice(const struct slice *slice, bool ends)
 {
     static int64_t *payload = NULL;
     static size_t *next = NULL; /* for each client the position of its next latency */
-    size_t values = 3 * slice->window + slice->samples.count;
+    size_t values = 3 * slice->window + (ends ? 2 : 1) * slice->samples.count;
     int64_t *larger = realloc(payload, values * sizeof *payload);
     if (next == NULL)
         next = calloc(slice->window, sizeof *next);
@@ -307,8 +308,12 @@ static void answer_slice(const struct slice *slice)
         next[i] = at;
         at += (size_t)client->redos;
     }
-    for (size_t k = 0; k < slice->samples.count; k++)
-        payload[next[slice->samples.client[k]]++] = slice->samples.latency_ns[k];
+    for (size_t k = 0; k < slice->samples.count; k++) {
+        size_t place = next[slice->samples.client[k]]++;
+        payload[place] = slice->samples.latency_ns[k];
+        if (ends)
+            payload[slice->samples.count + place] = slice->samples.end_ns[k];
+    }
 
     char line[128];
     int size = snprintf(line, sizeof line, "slice %zu %zu %zu %zu\n", values * sizeof *payload,
@@ -339,6 +344,7 @@ _Noreturn static void bad_usage(const char *what, const char *argument)
 struct options {
     const char *requests, *pages;
     long long window, pipe_bytes;
+    bool ends;
     char **child_argv;
 };
 
@@ -362,6 +368,8 @@ static struct options parse_options(char **argv)
             options.window = number(value, 1, MOST_CLIENTS);
         else if (strcmp(name, "--pipe-bytes") == 0)
             options.pipe_bytes = number(value, 1, INT_MAX);
+        else if (strcmp(name, "--ends") == 0 && strcmp(value, "yes") == 0)
+            options.ends = true;
         else
             bad_usage("unknown option", name);
         if (options.window < 0 || options.pipe_bytes < 0)
@@ -411,7 +419,7 @@ int main(int argc, char **argv)
         }
         if (!slice_run(&slice, duration_ns))
             give_up(slice.child_gone ? DEAD_GRACE_MS : 0, slice.error);
-        answer_slice(&slice);
+        answer_slice(&slice, options.ends);
     }
     stop();
 }

@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from bench.results.samples import Int64s, int64s_from
 from bench.running.worker_process import WORKER
 from bench.worker.protocol import WorkerSpec, encode
 from tests.support.children import LIMIT_S
@@ -42,6 +43,7 @@ class Worker:
         assert self.process.stderr
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.stderr = self.process.stderr
+        self.series: dict[str, Int64s] = {}
 
     def __enter__(self) -> Worker:
         return self
@@ -78,11 +80,19 @@ class Worker:
         return self.ask(spec.to_message(), "opened")
 
     def slice(self, seconds: float = SLICE_S) -> tuple[bytes, dict[str, int]]:
+        """Measures a slice. Its series are in ``series`` then, each as integers."""
         reply = self.ask({"command": "slice", "seconds": seconds}, "slice")
-        size = reply["payload_bytes"]
-        payload = self.stdout.read(size)
-        assert len(payload) == size
-        return payload, reply["usage"]
+        return self.payload_of(reply), reply["usage"]
+
+    def payload_of(self, reply: Mapping[str, Any]) -> bytes:
+        """The payload of a slice; keeps the series that follow it."""
+        payload = self.stdout.read(reply["payload_bytes"])
+        assert len(payload) == reply["payload_bytes"]
+        self.series = {
+            name: int64s_from(self.stdout.read(8 * count))
+            for name, count in reply["series"].items()
+        }
+        return payload
 
     def refuses(self, message: Mapping[str, Any] | bytes) -> str:
         """The reason of its error reply, after which it has ended with status 1."""

@@ -49,7 +49,7 @@ def run_threads(
     def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
-        sample = client.latency_ns.append
+        sample, ended = client.latency_ns.append, client.redo_end_ns.append
         start.wait()
         deadline_ns = this.deadline_ns
         client.start_ns = _now_ns()
@@ -58,6 +58,7 @@ def run_threads(
             page = calls[index]()
             after_ns = _now_ns()
             sample(after_ns - before_ns)
+            ended(after_ns)
             if page != pages[index]:
                 raise WrongPageError(client.number, index)
             if after_ns >= deadline_ns:
@@ -87,7 +88,7 @@ async def run_tasks(
     async def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
-        sample = client.latency_ns.append
+        sample, ended = client.latency_ns.append, client.redo_end_ns.append
         await start.wait()
         deadline_ns = this.deadline_ns
         client.start_ns = _now_ns()
@@ -96,6 +97,7 @@ async def run_tasks(
             page = await calls[index]()
             after_ns = _now_ns()
             sample(after_ns - before_ns)
+            ended(after_ns)
             if page != pages[index]:
                 raise WrongPageError(client.number, index)
             if after_ns >= deadline_ns:

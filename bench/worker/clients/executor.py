@@ -66,7 +66,7 @@ def run_on_executor(
             except IndexError:
                 return  # every client that is not done is on another thread
             client, index = waiting.client, waiting.index
-            sample = client.latency_ns.append
+            sample, ended = client.latency_ns.append, client.redo_end_ns.append
             if not client.start_ns:
                 client.start_ns = _now_ns()
             while True:
@@ -74,6 +74,7 @@ def run_on_executor(
                 page = calls[index]()
                 after_ns = _now_ns()
                 sample(after_ns - before_ns)
+                ended(after_ns)
                 if page != pages[index]:
                     raise WrongPageError(client.number, index)
                 if after_ns >= deadline_ns:

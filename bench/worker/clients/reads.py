@@ -95,6 +95,7 @@ def read_in_threads(
             page = read(reader, calls[index])
             reader.end_ns = _now_ns()
             reader.latency_ns.append(reader.end_ns - before_ns)
+            reader.redo_end_ns.append(reader.end_ns)
             if page != pages[index]:
                 raise WrongPageError(reader.number, index)
             if reader.end_ns >= this.deadline_ns:
@@ -149,6 +150,7 @@ async def read_in_tasks(
             page = await read(reader, calls[index])
             reader.end_ns = _now_ns()
             reader.latency_ns.append(reader.end_ns - before_ns)
+            reader.redo_end_ns.append(reader.end_ns)
             if page != pages[index]:
                 raise WrongPageError(reader.number, index)
             if reader.end_ns >= this.deadline_ns:

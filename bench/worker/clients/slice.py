@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from bench.worker.meters import Meter, Used, used_before, used_since
-from bench.worker.protocol import STRIDE
+from bench.worker.protocol import REDO_END, STRIDE
 
 Answer = TypeVar("Answer")
 
@@ -152,6 +152,8 @@ class Client:
     start_ns: int = 0
     end_ns: int = 0
     latency_ns: array[int] = field(default_factory=lambda: array("q"))
+    redo_end_ns: array[int] = field(default_factory=lambda: array("q"))
+    """When each redo ended: only a closed loop keeps it."""
 
     def first(self, count: int) -> int:
         """The index of the request that it begins with."""
@@ -193,7 +195,10 @@ def outcome(
         head.append(client.end_ns - this.opened_ns)
         head.append(len(client.latency_ns))
     payload = b"".join((head.tobytes(), *(client.latency_ns.tobytes() for client in team)))
-    return SliceOutcome(payload, this.used, series or {}, counts or {})
+    series = dict(series or {})
+    if any(client.redo_end_ns for client in team):
+        series[REDO_END] = joined(client.redo_end_ns for client in team)
+    return SliceOutcome(payload, this.used, series, counts or {})
 
 
 ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]

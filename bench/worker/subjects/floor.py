@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from array import array
 from collections.abc import Mapping
+from typing import Final
 
 from bench.worker.clients.slice import SliceOutcome
 from bench.worker.meters import Meter, ProcessMeter, used_before, used_since
-from bench.worker.protocol import WorkerSpec
+from bench.worker.protocol import REDO_END, WorkerSpec
 from bench.worker.subjects.subject import PIPE_BYTES, Fact, SubjectError
+
+_HEAD_BYTES: Final = 3 * 8
+"""Start, end and redos of a client, which come before all latencies."""
 
 
 class FloorSubject:
@@ -17,11 +22,13 @@ class FloorSubject:
 
     def __init__(self, spec: WorkerSpec) -> None:
         assert spec.floor_program is not None
+        self._clients = spec.clients
         self._counters = {"read_calls": 0, "write_calls": 0, "poll_calls": 0}
         self._process = subprocess.Popen(
             (
                 *(spec.floor_program, "--requests", spec.requests, "--pages", spec.pages),
-                *("--window", str(spec.clients), "--pipe-bytes", str(PIPE_BYTES), "--"),
+                *("--window", str(spec.clients), "--pipe-bytes", str(PIPE_BYTES)),
+                *("--ends", "yes", "--"),
                 *spec.child_command,
             ),
             stdin=subprocess.PIPE,
@@ -46,7 +53,10 @@ class FloorSubject:
         for name, calls in (("read_calls", reads), ("write_calls", writes), ("poll_calls", polls)):
             self._counters[name] += calls
         used = used_since(self.meters, before)
-        return SliceOutcome(payload, used)
+        head, ends = self._clients * _HEAD_BYTES, array("q")
+        latencies = (size - head) // 2  # as many bytes of ends follow those of latencies
+        ends.frombytes(payload[head + latencies :])
+        return SliceOutcome(payload[: head + latencies], used, {REDO_END: ends})
 
     def counters(self) -> Mapping[str, int]:
         return dict(self._counters)

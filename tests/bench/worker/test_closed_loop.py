@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
 from bench.results.samples import SliceSamples
@@ -21,7 +23,7 @@ from bench.worker.clients import slice
 from bench.worker.clients.closed_loop import run_tasks, run_threads
 from bench.worker.clients.slice import Work, WrongPageError
 from bench.worker.meters import Used
-from bench.worker.protocol import STRIDE
+from bench.worker.protocol import REDO_END, STRIDE
 from tests.support.made_up_managers import PAGES, REQUESTS, Clock, CountingMeter, right
 from tests.support.made_up_managers import run_closed_loop as run
 from tests.support.managers import eventually
@@ -47,6 +49,24 @@ def test_the_payload_counts_every_redo(kind: str, clients: int) -> None:
     assert samples.clients == clients
     assert int(samples.redos.sum()) == len(done) == samples.latency_ns.size
     assert samples.start_ns.min() >= 0
+
+
+@pytest.mark.parametrize("clients", [1, 3])
+def test_each_redo_leaves_its_end(kind: str, clients: int) -> None:
+    outcome = run(kind, right, clients)
+    samples = SliceSamples.from_payload(outcome.payload, clients)
+    ends = outcome.series[REDO_END].tolist()
+    assert len(ends) == samples.latency_ns.size
+    for redos, latencies in zip(samples.redos.tolist(), split(samples), strict=True):
+        own, ends = ends[:redos], ends[redos:]
+        turns = [later - earlier for earlier, later in pairwise(own)]
+        assert all(turn > latency for turn, latency in zip(turns, latencies[1:], strict=True))
+
+
+def split(samples: SliceSamples) -> list[list[int]]:
+    """The latencies of each client."""
+    parts = np.split(samples.latency_ns, samples.redos.cumsum()[:-1])
+    return [part.tolist() for part in parts]
 
 
 @pytest.mark.parametrize("clients", [1, 3])

@@ -25,7 +25,7 @@ from bench.worker.clients.heartbeat import (
 from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
 from bench.worker.clients.timers import BeatTimer
 from bench.worker.meters import Meter, Used
-from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
+from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS, REDO_END
 from tests.support.made_up_managers import CountingMeter
 from tests.support.managers import eventually, open_descriptors
 
@@ -141,7 +141,7 @@ def test_what_the_slice_has_stays(kind: str) -> None:
         outcome = on_tasks(answer, kind, 0.003, meters)
     assert outcome.used == (Used(1000, 10, 1), Used(1000, 10, 1))
     assert SliceSamples.from_payload(outcome.payload, 2).clients == 2
-    assert set(outcome.series) == {LATE, IDLE_LATE}
+    assert set(outcome.series) == {LATE, IDLE_LATE, REDO_END}
     assert outcome.series[LATE]
 
 

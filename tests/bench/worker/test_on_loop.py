@@ -16,7 +16,7 @@ from bench.worker.clients.choice import thread_runner
 from bench.worker.clients.closed_loop import run_tasks
 from bench.worker.clients.on_loop import executor_threads, on_loop
 from bench.worker.clients.slice import Work, WrongPageError
-from bench.worker.protocol import STRIDE, WorkerSpec
+from bench.worker.protocol import LATE, STRIDE, WorkerSpec
 from tests.support.made_up_managers import PAGES, REQUESTS, CountingMeter
 from tests.support.managers import eventually, open_descriptors
 
@@ -100,5 +100,5 @@ def test_the_dimensions_choose_the_loop(caller: str, heartbeat: str) -> None:
     called = Called()
     outcome = run(called.work(), 2, 0.002, ())
     assert (threading.get_ident() in called.threads) == (caller == ON_LOOP)
-    assert bool(outcome.series) == (heartbeat != "none")
+    assert (LATE in outcome.series) == (heartbeat != "none")
     assert not outcome.used

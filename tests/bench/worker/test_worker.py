@@ -15,7 +15,7 @@ from bench.cases import placement
 from bench.results.samples import SliceSamples
 from bench.running.equipment.traffic import Traffic
 from bench.worker.meters import ProcessMeter
-from bench.worker.protocol import PROTOCOL_VERSION
+from bench.worker.protocol import PROTOCOL_VERSION, REDO_END, REDO_NS
 from fake_redo_child import build
 from tests.support.children import LIMIT_S
 from tests.support.managers import eventually, has_ended, is_gone
@@ -53,6 +53,7 @@ def test_a_whole_run(manager: str, child: str, spec: Spec) -> None:
             payload, usage = worker.slice()
             samples = SliceSamples.from_payload(payload, 3)
             redos += samples.latency_ns.size
+            assert worker.series[REDO_END].size == samples.latency_ns.size
             assert set(usage) == USAGE | CALLS
             assert usage["read_calls"] > 0
             assert min(usage.values()) >= 0
@@ -134,7 +135,7 @@ def test_end_of_input_inside_a_slice(spec: Spec) -> None:
         worker.send({"command": "slice", "seconds": 0.2})
         worker.stdin.close()
         reply = worker.reply()
-        assert len(worker.stdout.read(reply["payload_bytes"])) == reply["payload_bytes"]
+        worker.payload_of(reply)
         assert worker.reply() == {"reply": "stopped"}
         assert worker.process.wait(LIMIT_S) == 0
         assert is_gone(child_pid)
@@ -430,9 +431,8 @@ def test_a_read_path_is_limited_and_counted(manager: str, spec: Spec) -> None:
     with Worker() as worker:
         worker.open(replace(case, download_ms=0.1, download_share=0.5))
         reply = worker.ask({"command": "slice", "seconds": SLICE_S}, "slice")
-        samples = SliceSamples.from_payload(worker.stdout.read(reply["payload_bytes"]), 6)
-        assert reply["series"] == {"redo_ns": samples.latency_ns.size}
-        worker.stdout.read(8 * samples.latency_ns.size)
+        samples = SliceSamples.from_payload(worker.payload_of(reply), 6)
+        assert reply["series"] == dict.fromkeys((REDO_NS, REDO_END), samples.latency_ns.size)
         counts = reply["counts"]
         assert 1 <= counts["redoing_peak"] <= 2
         assert 1 <= counts["collecting_peak"] <= 3
