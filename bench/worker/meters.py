@@ -5,10 +5,11 @@ Standard library only; Linux's /proc. A worker reads its meters just before and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -102,20 +103,19 @@ class ProcessMeter:
     """
 
     def __init__(self, pid: int, name: str = "process") -> None:
+        self._pid, self._name = pid, name
         self._clock = ~pid << 3 | _CPU_CLOCK_OF_PROCESS
-        self._folder = Path(f"/proc/{pid}")
-        self._gone = ProcessGoneError(name, pid)
 
     def used(self) -> Used:
         switches = {}
-        for line in self._read("status").splitlines():
+        for line in _read(self._pid, "status", self._name).splitlines():
             name, _, value = line.partition(":")
             if name.endswith("ctxt_switches"):
                 switches[name] = int(value)
         try:
             cpu_ns = time.clock_gettime_ns(self._clock)
         except OSError:
-            raise self._gone from None
+            raise ProcessGoneError(self._name, self._pid) from None
         return Used(
             cpu_ns,
             switches["voluntary_ctxt_switches"],
@@ -123,47 +123,84 @@ class ProcessMeter:
         )
 
     def user_share(self) -> float | None:
-        return _share(*self.times_s())
-
-    def times_s(self) -> tuple[float, float]:
-        """User and system time in seconds, in whole clock ticks. Raises ProcessGoneError."""
-        # Counted after the program's name, which may contain blanks and brackets: utime and stime
-        # are the 12th and 13th field from there (proc(5)).
-        fields = self._read("stat").rpartition(")")[2].split()
-        return int(fields[11]) / _TICKS_PER_S, int(fields[12]) / _TICKS_PER_S
-
-    def _read(self, name: str) -> str:
-        try:
-            return (self._folder / name).read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            raise self._gone from None
+        return _share(*_times_s(self._pid, self._name)[:2])
 
 
-class ChildrenMeter:
-    """Meters the children of this process as one sum: those in ``pids``, and all that have ended.
+class DescendantsMeter:
+    """Meters the descendants of a process as one sum: children, their children, and so on.
 
-    A child counts as ended once it is reaped. Read the meter only while no child is being replaced.
+    One that has ended counts once its parent has reaped it. ``but_for``: children that are not
+    counted, nor what they start; they must not be reaped while the meter is used. Context switches
+    are those of each process's first thread. Read the meter only while no child is being replaced.
     """
 
-    def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
-        self._pids = pids
+    def __init__(self, pid: int | None = None, but_for: Iterable[int] = ()) -> None:
+        """``pid``: the process; None is this one. Raises NotImplementedError on a kernel that does
+        not list the children of a process."""
+        self._pid = os.getpid() if pid is None else pid
+        if not Path(f"/proc/{self._pid}/task/{self._pid}/children").exists():
+            raise NotImplementedError("this kernel lists no children (CONFIG_PROC_CHILDREN)")
+        self._but_for = frozenset(but_for)
 
     def used(self) -> Used:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        total = Used(
-            round((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw, usage.ru_nivcsw
-        )
-        for pid in self._pids():
-            total = total.plus(ProcessMeter(pid, "child").used())
+        total = self._reaped()
+        for pid in self._living():
+            # Gone since the list was made: what it used is in no sum that is exact.
+            with contextlib.suppress(ProcessGoneError):
+                total = total.plus(ProcessMeter(pid).used())
+                total = total.plus(Used(_reaped_ns(pid), 0, 0))
         return total
 
     def user_share(self) -> float | None:
-        times = os.times()
-        user, system = times.children_user, times.children_system
-        for pid in self._pids():
-            own_user, own_system = ProcessMeter(pid, "child").times_s()
-            user, system = user + own_user, system + own_system
+        _, _, user, system = _times_s(self._pid)
+        for pid in self._living():
+            with contextlib.suppress(ProcessGoneError):
+                own_user, own_system, reaped_user, reaped_system = _times_s(pid)
+                user += own_user + reaped_user
+                system += own_system + reaped_system
         return _share(user, system)
+
+    def _reaped(self) -> Used:
+        if self._pid != os.getpid():
+            return Used(_reaped_ns(self._pid), 0, 0)
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return Used(round((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw, usage.ru_nivcsw)
+
+    def _living(self) -> list[int]:
+        found = [pid for pid in children_of(self._pid) if pid not in self._but_for]
+        for pid in found:  # grows while it is walked
+            found += children_of(pid)
+        return found
+
+
+def children_of(pid: int) -> list[int]:
+    """The living and unreaped children of a process; none if it has ended."""
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            found += map(int, children.read_text().split())
+    return found
+
+
+def _times_s(pid: int, name: str = "process") -> tuple[float, float, float, float]:
+    """User and system time of a process, then of the children that it has reaped, in seconds and in
+    whole clock ticks. Raises ProcessGoneError."""
+    # Counted after the program's name, which may contain blanks and brackets: utime, stime, cutime
+    # and cstime are the 12th to 15th field from there (proc(5)).
+    fields = _read(pid, "stat", name).rpartition(")")[2].split()
+    user, system, reaped_user, reaped_system = (int(each) / _TICKS_PER_S for each in fields[11:15])
+    return user, system, reaped_user, reaped_system
+
+
+def _reaped_ns(pid: int) -> int:
+    return round(sum(_times_s(pid)[2:]) * 1e9)
+
+
+def _read(pid: int, file: str, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{file}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessGoneError(name, pid) from None
 
 
 def _share(user: float, system: float) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bench.worker.clients.slice import SliceOutcome
-from bench.worker.meters import Meter, ProcessMeter, used_before, used_since
+from bench.worker.meters import DescendantsMeter, Meter, ProcessMeter, used_before, used_since
 from bench.worker.protocol import REDO_END, WorkerSpec
 from bench.worker.subjects.subject import PIPE_BYTES, Fact, SubjectError
 
@@ -42,7 +42,7 @@ class FloorSubject:
         self.child_pids = (child_pid,)
         self.meters: tuple[Meter, Meter] = (
             ProcessMeter(self._process.pid, "floor"),
-            ProcessMeter(child_pid, "child"),
+            DescendantsMeter(self._process.pid),
         )
 
     def run_slice(self, seconds: float) -> SliceOutcome:

@@ -8,13 +8,14 @@ and have answered; all managers are shut down on every path, also if one cannot 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from bench.cases.notations import PER_TENANT
 from bench.worker.clients.slice import SliceOutcome, Work
-from bench.worker.meters import ChildrenMeter, Meter, OwnMeter
+from bench.worker.meters import DescendantsMeter, Meter, OwnMeter, children_of
 from bench.worker.own_manager import is_async, load_manager
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.runtime import LoopRuntime, Runtime, ThreadRuntime, runtime_of
@@ -65,6 +66,9 @@ class ManagerSubject:
         counters: Sequence[str] = COUNTERS,
     ) -> None:
         self._clients, self._runtime, self._counted = spec.clients, runtime, counters
+        # Processes that are there before the managers (busy ones) are no children of theirs.
+        others = children_of(os.getpid())
+        self.meters: tuple[Meter, Meter] = (OwnMeter(), DescendantsMeter(but_for=others))
         tenants = spec.clients if spec.topology == PER_TENANT else 1
         if tenants > 1:
             make_room(spec.manager, tenants)
@@ -79,7 +83,6 @@ class ManagerSubject:
         except BaseException:
             self.close()
             raise
-        self.meters: tuple[Meter, Meter] = (OwnMeter(), ChildrenMeter(self._current_pids))
 
     def run_slice(self, seconds: float) -> SliceOutcome:
         return self._runtime.run_slice(self._work, self._clients, seconds, self.meters)
@@ -114,10 +117,6 @@ class ManagerSubject:
         """A status of each manager; none of a user's manager that has no such method."""
         known = (manager for manager in self._managers if hasattr(manager, "status"))
         return [self._runtime.call(manager.status) for manager in known]
-
-    def _current_pids(self) -> list[int]:
-        pids = (manager.child_pid for manager in self._managers)
-        return [pid for pid in pids if pid is not None]
 
 
 def walredo_subject(spec: WorkerSpec) -> ManagerSubject:

@@ -27,9 +27,10 @@ from bench.cases.notations import (
 from bench.worker.clients.at_once import Episode, outcome_of
 from bench.worker.clients.slice import SliceOutcome
 from bench.worker.meters import (
-    ChildrenMeter,
+    DescendantsMeter,
     Meter,
     OwnMeter,
+    children_of,
     memory_bytes,
     used_before,
     used_since,
@@ -65,7 +66,7 @@ class _Scenario:
     def __init__(self) -> None:
         self.meters: tuple[Meter, Meter] = (
             OwnMeter(),
-            ChildrenMeter(lambda: self.child_pids),
+            DescendantsMeter(but_for=children_of(os.getpid())),
         )
         self._counters: Counter[str] = Counter()
         self._facts: Mapping[str, Fact] = {}

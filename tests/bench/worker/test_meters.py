@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from bench.worker.meters import (
-    ChildrenMeter,
+    DescendantsMeter,
     Meter,
     OwnMeter,
     ProcessGoneError,
     ProcessMeter,
     Used,
+    children_of,
     peak_rss_bytes,
 )
 from tests.support.managers import SLACK_S, eventually
@@ -129,26 +130,29 @@ def test_a_process_that_is_gone_is_an_error() -> None:
             read()
 
 
-def test_children_are_counted_when_they_have_ended_too() -> None:
-    current: list[int] = []
-    meter = ChildrenMeter(lambda: current[-1:])
+@pytest.fixture
+def meter() -> DescendantsMeter:
+    """Of what this test starts: other tests may have left children that are there already."""
+    return DescendantsMeter(but_for=children_of(os.getpid()))
+
+
+def test_children_are_counted_when_they_have_ended_too(meter: DescendantsMeter) -> None:
     seen = [meter.used().cpu_ns]
     for _ in range(2):
         with subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY]) as process:
-            current.append(process.pid)
             assert burnt_elsewhere(meter, TICK_NS)
             share = meter.user_share()
             assert share is not None
             assert 0 <= share <= 1
             process.kill()
-        current.clear()
         seen.append(meter.used().cpu_ns)
     assert seen[1] - seen[0] >= TICK_NS
     assert seen[2] - seen[1] >= TICK_NS
 
 
-def test_several_children_are_added_up() -> None:
+def test_several_children_are_added_up(meter: DescendantsMeter) -> None:
     with contextlib.ExitStack() as stack:
+        ended = meter.used()
         pids = []
         for _ in range(2):
             process = subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY])
@@ -160,16 +164,41 @@ def test_several_children_are_added_up() -> None:
         for pid in pids:
             assert eventually(lambda pid=pid: state_of(pid) == "T")  # type: ignore[misc]
         first, second = (ProcessMeter(pid).used() for pid in pids)
-        ended = ChildrenMeter(lambda: ()).used()
-        assert ChildrenMeter(lambda: pids).used().since(ended) == first.plus(second)
+        assert meter.used().since(ended) == first.plus(second)
 
 
-def test_a_child_that_has_ended_and_is_not_reaped_is_counted_once() -> None:
-    before = ChildrenMeter(lambda: ()).used()
+GRANDCHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-I', '-S', '-c', {BUSY!r}])"
+
+
+def test_children_of_children_are_counted(meter: DescendantsMeter) -> None:
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", GRANDCHILD])
+    try:
+        assert eventually(lambda: bool(children_of(process.pid)))
+        own = ProcessMeter(process.pid)
+        assert burnt_elsewhere(meter, own.used().cpu_ns + 5 * TICK_NS)
+        assert own.used().cpu_ns + 2 * TICK_NS < meter.used().cpu_ns
+        assert DescendantsMeter(process.pid).used().cpu_ns > 2 * TICK_NS
+    finally:
+        for pid in (*children_of(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_what_was_there_before_is_not_counted() -> None:
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY]) as process:
+        meter = DescendantsMeter(but_for=children_of(os.getpid()))
+        before = meter.used()
+        assert burnt_elsewhere(ProcessMeter(process.pid), 2 * TICK_NS)
+        assert meter.used() == before
+        process.kill()
+
+
+def test_a_child_that_has_ended_and_is_not_reaped_is_counted_once(meter: DescendantsMeter) -> None:
+    before = meter.used()
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", "sum(range(10**6))"]) as process:
         assert eventually(lambda: state_of(process.pid) == "Z")
-        as_zombie = ChildrenMeter(lambda: (process.pid,)).used()
-    reaped = ChildrenMeter(lambda: ()).used()
+        as_zombie = meter.used()
+    reaped = meter.used()
     assert as_zombie.cpu_ns > before.cpu_ns
     assert abs(reaped.cpu_ns - as_zombie.cpu_ns) < TICK_NS
 
