@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from bench.cases.case import DIMENSIONS
 from bench.errors import BenchError
+from bench.results.disturbance import DISTURBANCE_KEYS
 from bench.results.key import PREFIX, Key
 from bench.results.measures.admission import ADMISSION_KEYS
 from bench.results.measures.fairness import FAIRNESS_KEYS
@@ -81,6 +82,7 @@ FURTHER: tuple[Key, ...] = (
         "count",
         "most requests in flight at once, pings of the manager's own among them, warm-up included",
     ),
+    *DISTURBANCE_KEYS,
     *STALL_KEYS,
     *ADMISSION_KEYS,
     *OPEN_LOOP_KEYS,

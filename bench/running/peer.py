@@ -29,6 +29,7 @@ from bench.running.processes import (
     next_output,
     start_group,
 )
+from bench.running.watched import watch, watched
 from bench.running.worker_process import MOST_REDOS_PER_S
 
 WARMUP_REDOS: Final = 400
@@ -45,6 +46,7 @@ def measure_peer(case: Case, round_number: int, config: Config, peer: PeerProgra
     call = _Call(case, peer, config.run_timeout_s)
     warmup = call(max(WARMUP_REDOS, _WARMUP_PER_CLIENT * case.clients))
     slices: list[SliceSummary] = []
+    begun = watch()
     for _ in range(config.slices):
         # The last call shows how many redos fill a slice better than the short warm-up does.
         last = slices[-1] if slices else warmup
@@ -54,6 +56,7 @@ def measure_peer(case: Case, round_number: int, config: Config, peer: PeerProgra
         round=round_number,
         slices=tuple(slices),
         warmups=((max(1, warmup.redos // case.clients), measures.time_per_redo_s([warmup])),),
+        worker_metadata=watched(begun),
     )
 
 

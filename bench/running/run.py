@@ -18,12 +18,14 @@ from bench.cases.managers.yours import is_peer
 from bench.cases.notations import NO_ADMISSION, Load
 from bench.cases.placement import cpu_count
 from bench.errors import SampleError
+from bench.machine.disturbance import Watch
 from bench.results.measures import redos
 from bench.results.record import RunRecord, Usage
 from bench.results.samples import REDOS_PER_CLIENT, SliceSamples, int64s_from
 from bench.running.equipment.equipment import Equipment
 from bench.running.peer import measure_peer
 from bench.running.processes import RunFailedError
+from bench.running.watched import watch, watched
 from bench.running.worker_process import SliceReply, WorkerProcess
 from bench.worker.protocol import BY_CONTENT, BY_LENGTH, WorkerSpec
 
@@ -89,6 +91,7 @@ class Run:
         self._warmups: tuple[tuple[int, float], ...] = ()
         self._slices: list[SliceSamples] = []
         self._replies: list[SliceReply] = []
+        self._watch: Watch | None = None
         python = equipment.interpreters[case.python].program
         self._worker = WorkerProcess(spec, config.run_timeout_s, python, program)
 
@@ -115,13 +118,15 @@ class Run:
         return max(config.slice_s, least_s)
 
     def slice(self, seconds: float) -> None:
-        """Measures one slice."""
+        """Measures one slice. What else the machine does is watched from the first one on."""
+        self._watch = self._watch or watch()
         samples, reply = self._run_slice(seconds)
         self._slices.append(samples)
         self._replies.append(reply)
 
     def end(self) -> RunRecord:
         """Stops the worker, which must end well. Everything that was measured."""
+        others = {} if self._watch is None else watched(self._watch)
         report = self._worker.report()
         self._worker.stop()
         return RunRecord(
@@ -134,6 +139,7 @@ class Run:
             ),
             warmups=self._warmups,
             worker_metadata={
+                **others,
                 **report["facts"],
                 "redo_cpus": cpu_count(self._case.placement),
                 "redo_start_ns": self._worker.opened["start_ns"],

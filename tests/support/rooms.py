@@ -37,19 +37,29 @@ ROOMS: Final[Mapping[str, Room]] = {
     ),
     "worker": Room(
         "what runs in the measured process",
-        doors=("protocol", "tenant_limits"),
+        doors=("meters", "protocol", "tenant_limits"),
         may=("cases",),
         packages=("walredo",),
     ),
     "machine": Room(
         "what on this machine disturbs",
-        doors=("cgroup", "checks", "finding", "machine"),
+        doors=("cgroup", "checks", "disturbance", "finding", "machine"),
         may=("cases",),
     ),
     "results": Room(
         "what a run leaves, and its file",
         doors=(
-            *("claim", "environment", "histogram", "key", "keys", "naming", "record", "row"),
+            *(
+                "claim",
+                "disturbance",
+                "environment",
+                "histogram",
+                "key",
+                "keys",
+                "naming",
+                "record",
+                "row",
+            ),
             *("result_file", "samples", "suite_file", "summary", "measures.*"),
         ),
         may=("cases", "worker.protocol"),
