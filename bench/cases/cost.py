@@ -50,6 +50,10 @@ class ChildCost:
             )
         return cls._of_us(*map(float, match.groups()))
 
+    def per_redo_s(self, records: float) -> float:
+        """The CPU time of a redo with so many records."""
+        return (self.request_ns + self.record_ns * records) / 1e9
+
     @classmethod
     def _of_us(cls, request_us: float, record_us: float) -> ChildCost:
         return cls(round(request_us * _NS_PER_US), round(record_us * _NS_PER_US))

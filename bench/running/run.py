@@ -13,6 +13,7 @@ import msgspec
 from bench.cases import notations
 from bench.cases.case import Case, has_unknown_pages, is_closed_loop
 from bench.cases.config import Config
+from bench.cases.cost import ChildCost
 from bench.cases.managers.floor import FLOOR
 from bench.cases.managers.yours import is_peer
 from bench.cases.notations import NO_ADMISSION, Load
@@ -32,6 +33,10 @@ from bench.worker.protocol import BY_CONTENT, BY_LENGTH, WorkerSpec
 MOST_OF_TIMEOUT: Final = 0.25
 """Slices are stretched to at most this share of the run's timeout. It leaves room for `ab`, where
 two workers take turns within one timeout."""
+
+MIN_OF_COST: Final = 0.5
+"""A run fails if less than this share of the declared cost was metered. The child calibrates its
+speed once, so what it burns is not exact."""
 
 
 def worker_spec(
@@ -86,6 +91,9 @@ class Run:
         """
         spec = worker_spec(case, round_number, config, equipment, load)
         self._case = case
+        records = equipment.traffic[case.workload].records
+        # A ping costs a child nothing.
+        self._declared_s = 0.0 if spec.ping else ChildCost.parse(case.cost).per_redo_s(records)
         self._rate_per_s = Load.parse(spec.load).rate_per_s
         self._round = round_number
         self._warmups: tuple[tuple[int, float], ...] = ()
@@ -129,14 +137,16 @@ class Run:
         others = {} if self._watch is None else watched(self._watch)
         report = self._worker.report()
         self._worker.stop()
+        usage = _usage(
+            [reply.usage for reply in self._replies],
+            {name: report[f"{name}_user_share"] for name in ("manager", "child")},
+        )
+        self._check_cost(usage)
         return RunRecord(
             case=self._case,
             round=self._round,
             slices=tuple(self._slices),
-            usage=_usage(
-                [reply.usage for reply in self._replies],
-                {name: report[f"{name}_user_share"] for name in ("manager", "child")},
-            ),
+            usage=usage,
             warmups=self._warmups,
             worker_metadata={
                 **others,
@@ -151,6 +161,19 @@ class Run:
             ),
             counts=tuple(reply.counts for reply in self._replies),
         )
+
+    def _check_cost(self, usage: Usage) -> None:
+        """Raises RunFailedError if the child used much less CPU than it is told to burn: then it is
+        another process that redoes, and its CPU would be missing in the result."""
+        if usage.child_cpu_s is None:
+            return
+        per_redo_s = usage.child_cpu_s / redos.redos(self._slices)
+        if per_redo_s < MIN_OF_COST * self._declared_s:
+            raise RunFailedError(
+                f"the child used {per_redo_s * 1e6:.1f} us of CPU a redo, and --cost"
+                f" {self._case.cost} is {self._declared_s * 1e6:.1f} us: the processes that redo"
+                " must be descendants of the worker, or their CPU cannot be metered"
+            )
 
     def _run_slice(self, seconds: float) -> tuple[SliceSamples, SliceReply]:
         reply = self._worker.slice(seconds)

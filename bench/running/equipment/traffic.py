@@ -7,6 +7,7 @@ function of the Python child; the runs check that the C child agrees with it.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ class Traffic:
 
     ``requests``: whole redos (or pings) in wire format, one after another. ``pages``: the page that
     answers each, 8,192 bytes, in the same order. ``distinct``: how many requests differ.
+    ``records``: how many records a request has on average.
     ``sha256``: the hash of the file that the user gave; None for a built-in workload.
     """
 
@@ -32,6 +34,7 @@ class Traffic:
     pages: Path
     sha256: str | None = None
     distinct: int = DISTINCT_REQUESTS
+    records: float = 0.0
 
 
 def requests_of(choice: str, seed: int) -> tuple[RedoRequest, ...]:
@@ -65,6 +68,8 @@ def write_traffic(folder: Path, workloads: Iterable[str], seed: int) -> Mapping[
         else:
             requests = make_requests(choice, seed)
         if requests:
+            records = statistics.fmean(len(request.records) for request in requests)
+            traffic = replace(traffic, records=records)
             sent = b"".join(request.serialise() for request in requests)
             pages = b"".join(expected_page(request) for request in requests)
         else:

@@ -194,5 +194,52 @@ def test_one_that_tells_no_child_fails_its_runs(
     assert "its child_pid after a ping is None" in ended.err
 
 
+SEVERAL = """
+import itertools, subprocess
+from examples.lock_manager import LockManager
+
+class Several:
+    def __init__(self, config):
+        self.all = [LockManager(config) for _ in range(4)]
+        self.turn = itertools.cycle(self.all)
+    @property
+    def child_pid(self):
+        return self.all[0].child_pid
+    def request_redo(self, request):
+        return next(self.turn).request_redo(request)
+    def ping(self):
+        return [one.ping() for one in self.all][0]
+    def shutdown(self):
+        return [one.shutdown() for one in self.all][0]
+
+class Hidden(LockManager):
+    \"""Whose child is launched by a process that ends at once: nobody's descendant.\"""
+    def __init__(self, config):
+        super().__init__(config)
+        words = ' '.join(config.child_command)
+        self._command = ("/bin/sh", "-c", f"exec 3<&0; {words} <&3 & exec 3<&- <&-; exit 0")
+"""
+
+
+@pytest.mark.parametrize(("name", "seen"), [("Several", True), ("Hidden", False)])
+def test_all_its_children_are_metered(
+    name: str, seen: bool, module: Write, tmp_path: Path, server: SuiteServer
+) -> None:
+    module(SEVERAL)
+    result = tmp_path / "r.json"
+    words = f"run --profile quick --manager mine:{name} --clients 2 --child python --rounds 1"
+    words += f" --workload short --slices 1 --seconds 0.05 --cost us:300+0 -o {result}"
+    suite = partial(server.run, tmp_path, code=ON_THE_PATH, place=str(tmp_path))
+    ended = suite(*words.split())
+    if seen:
+        assert ended.status == 0, ended.err
+        (case,) = read_suite(result)
+        cpu_s = case.get_runs()[0].get_metadata()["redo_cpu_child"]
+        assert cpu_s > 150e-6  # the calibration of the child may be off on a busy machine
+    else:
+        assert ended.status == 1
+        assert "their CPU cannot be metered" in ended.err
+
+
 def test_ab_refuses_it(bench: Bench) -> None:
     assert "own managers" in bench.refuses(["ab", "HEAD", "--manager", "sync,mine:create"])
