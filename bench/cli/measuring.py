@@ -21,7 +21,6 @@ def new_environment(config: Config, now_utc: datetime | None = None) -> Environm
     """The machine, the code and the configuration. What the equipment adds is not known yet."""
     return Environment.collect(
         ROOT,
-        child_build={},
         seed=config.seed,
         profile=config.name,
         config_json=config.without_paths().to_json(),

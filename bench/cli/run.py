@@ -34,7 +34,7 @@ from bench.results.environment import Environment
 from bench.results.record import RunRecord
 from bench.results.result_file import ResultFile, default_name
 from bench.results.suite_file import check_place
-from bench.results.summary import load_summary
+from bench.results.summary import summary_of
 from bench.running.capacity import WithCapacity, closed_first
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
@@ -272,7 +272,7 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
         reason = first.reason.partition(STDERR_ENDS)[0]
         say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
         return 1
-    reading = Reading.of(load_summary(result.path), VIEWS)
+    reading = Reading.of(summary_of(result.path, result.suite()), VIEWS)
     print_summary(reading, out)
     out.print()
     say(out, str(result.path))

@@ -1,8 +1,8 @@
-"""A result file has one suite at a time: a lock beside the file while the suite runs.
+"""Keeps a second suite from a result file: a lock beside the file, held while a suite runs.
 
-The file itself cannot carry the lock, since each save puts a new file in its place. The lock is the
-kernel's (flock on ``.NAME.lock``), so it ends with the suite, however that ends; the lock file of a
-suite that was killed means nothing, and the next one takes it over.
+The lock cannot be on the file itself, since each save puts a new file in its place. It is the
+kernel's (flock on ``.NAME.lock``), so it ends with the suite, even if that is killed. A lock file
+that a killed suite left behind is simply taken over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.results.suite_file import cannot_be_written
 def claimed(path: Path) -> Iterator[None]:
     """Keeps other suites from the file. Makes its folder if there is none.
 
-    Raises ResultTakenError if another suite has it, ResultFileError if the folder takes no file.
+    Raises ResultTakenError if another suite has it, ResultFileError if the folder is not writable.
     """
     target = Path(os.path.realpath(path))
     lock = target.with_name(f".{target.name}.lock")
@@ -37,8 +37,8 @@ def claimed(path: Path) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            # Before it is released: after that it may be another suite's. One that cannot be
-            # removed (the disk has become read-only) harms nobody.
+            # Removed before it is released: after that it may belong to another suite. If it cannot
+            # be removed (the disk has become read-only), it does no harm.
             with contextlib.suppress(OSError):
                 lock.unlink()
             os.close(descriptor)
@@ -66,7 +66,7 @@ def _take(path: Path, lock: Path) -> int:
                 lock.unlink()
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder has removed it between the opening and the locking
+        os.close(descriptor)  # the lock file was removed between our opening and locking it
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -1,11 +1,12 @@
-"""What a suite was measured on and with: collected once, the same for all of its runs.
+"""The machine, code and configuration of a suite: collected once, the same for all of its runs.
 
-Only what pyperf does not collect, or what a reader must find without knowing pyperf, is here. No
-host name and no path is kept: result files are published.
+It repeats of pyperf's metadata only what a reader must find without knowing pyperf. It keeps no
+host name and no path, since result files are published.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -24,14 +25,12 @@ _GIT_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Facts about the suite. None and "unknown" mean that a fact could not be had.
+    """Facts about the suite. None and "unknown" mean that a fact could not be found out.
 
     ``git_commit`` is a full hash, ``config_json`` the whole configuration as one line of JSON,
-    ``suite_date`` is UTC in ISO 8601, ``child_build`` says how the C programs were built,
-    ``peer_sha256`` which program a peer was, ``pythons`` which interpreters beside the suite's own
-    were measured, by label, ``workload_files`` the hashes of workloads that are files, by label,
-    ``own_managers`` and ``own_children`` those of managers and children that are the user's,
-    ``ab`` names the measurement that two files are the sides of.
+    ``suite_date`` is UTC in ISO 8601. ``pythons`` are the interpreters besides the suite's own, by
+    label. ``workload_files``, ``own_managers`` and ``own_children`` are hashes of what belongs to
+    the user, by label. ``ab`` is the A/B measurement that the file is one side of.
     """
 
     git_commit: str | None = None
@@ -57,22 +56,20 @@ class Environment:
         cls,
         root: Path,
         *,
-        child_build: Mapping[str, str],
         seed: int,
         profile: str,
         config_json: str,
         now_utc: datetime | None = None,
     ) -> Environment:
-        """Look at the machine and at the git checkout whose top folder is ``root``."""
+        """Looks at the machine and at the git checkout whose top folder is ``root``."""
         commit, dirty = _git_state(root)
         return cls(
             git_commit=commit,
             git_dirty=dirty,
             kernel=f"{platform.system()} {platform.release()}",
-            cpu_model=_cpu_model(Path("/proc/cpuinfo")),
+            cpu_model=_cpu_model(),
             cpu_count=os.cpu_count(),
-            cpu_governor=_cpu_governor(Path("/sys/devices/system/cpu")),
-            child_build=dict(child_build),
+            cpu_governor=_cpu_governor(),
             seed=seed,
             profile=profile,
             config_json=config_json,
@@ -86,12 +83,12 @@ class Environment:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Value]) -> Environment:
-        """The facts back from what is common to all runs of a result file."""
+        """The facts from the metadata that all runs of a result file share."""
         facts: dict[str, Any] = {
             name: kind(value)
             for name, kind in _FACTS.items()
             if (value := metadata.get(_key(name))) is not None
-            # A file may have been edited: what is no number is not known.
+            # A file may have been edited: a number that is none counts as unknown.
             if kind is not int or isinstance(value, int)
         }
         child_build = {
@@ -103,7 +100,7 @@ class Environment:
 
     @property
     def version(self) -> str:
-        """The commit as people write it: ``1a2b3c4``, ``1a2b3c4-dirty`` or ``nocommit``."""
+        """As `short_commit`."""
         return short_commit(self.git_commit, self.git_dirty)
 
 
@@ -112,7 +109,7 @@ _FACTS: Final[Mapping[str, Callable[[Value], Value]]] = {
     for item in fields(Environment)
     if item.name != "child_build"
 }
-"""Each fact that has a key of its own, and its type."""
+"""Each fact that has its own key, and its type."""
 
 
 def _key(fact: str) -> str:
@@ -120,17 +117,17 @@ def _key(fact: str) -> str:
 
 
 def short_commit(commit: str | None, dirty: bool | None) -> str:
-    """Seven digits of the hash, with ``-dirty`` if the tree differed; ``nocommit`` without one."""
+    """As ``1a2b3c4``, ``1a2b3c4-dirty`` if the tree differed from it, or ``nocommit``."""
     return (commit[:7] if commit else "nocommit") + ("-dirty" if dirty else "")
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:
-    """Hash and dirtiness; (None, None) without git, without a commit or in somebody else's tree.
+    """Hash and dirtiness; (None, None) without git or if ``root`` is no checkout's top folder.
 
-    Files that git does not track do not count: a result file may be one of them.
+    Files that git does not track do not count as dirty: a result file may be one of them.
     """
     top = git_output(root, "rev-parse", "--show-toplevel")
-    # An installed copy may lie inside an unrelated checkout, whose commit says nothing.
+    # An installed copy may lie inside an unrelated checkout.
     if top is None or Path(top).resolve() != root.resolve():
         return None, None
     commit = git_output(root, "rev-parse", "--verify", "--quiet", "HEAD")
@@ -139,7 +136,7 @@ def _git_state(root: Path) -> tuple[str | None, bool | None]:
 
 
 def git_output(root: Path, *arguments: str) -> str | None:
-    """What git says in that folder; None where there is no git or it refuses."""
+    """The output of a git command in that folder; None if there is no git or it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments],
@@ -153,25 +150,23 @@ def git_output(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _cpu_model(cpuinfo: Path) -> str:
-    """As /proc/cpuinfo has it; its architecture where there is no model, as on many Arm CPUs."""
+def _cpu_model() -> str:
+    """As in /proc/cpuinfo; the architecture where that names no model, as on many Arm CPUs."""
     try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    for line in lines:
+        cpuinfo = ""
+    for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name" and value.strip():
             return " ".join(value.split())
     return platform.machine() or UNKNOWN
 
 
-def _cpu_governor(cpu_folder: Path) -> str:
-    """The governor of all CPUs, joined by + where they differ; "unknown" as in most machines."""
+def _cpu_governor() -> str:
+    """The governors of the CPUs, joined by + where they differ; most virtual machines show none."""
     governors = set()
-    for path in cpu_folder.glob("cpu[0-9]*/cpufreq/scaling_governor"):
-        try:
+    for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"):
+        with contextlib.suppress(OSError):
             governors.add(path.read_text(encoding="ascii").strip())
-        except OSError:
-            continue
     return "+".join(sorted(governors)) or UNKNOWN

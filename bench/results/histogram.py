@@ -1,7 +1,7 @@
 """Latency samples <-> the standard text of an HdrHistogram (V2, zlib, base64).
 
-The text can be read by every implementation of HdrHistogram and by its plotters. It keeps a whole
-distribution in a few KiB per run, so that percentiles nobody thought of can be asked for later.
+Every implementation of HdrHistogram and its plotters can read the text. It keeps the whole
+distribution of a run in a few KiB, so that any percentile can be asked for later.
 """
 
 from __future__ import annotations
@@ -13,17 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pyperf
-from hdrh.codec import (
-    HdrCookieException,
-    HdrHistogramSettingsException,
-    HdrLengthException,
-)
+from hdrh import codec
 from hdrh.histogram import HdrHistogram
 
 from bench.cases.case import Case
 from bench.errors import ResultFileError
 from bench.results.samples import Int64s
-from bench.results.suite_file import read_suite
 
 LOWEST_NS = 1
 HIGHEST_NS = 60_000_000_000
@@ -40,7 +35,7 @@ _EXACT_BITS = 11
 
 
 def quantise(latency_ns: Int64s) -> Int64s:
-    """Each value as the lowest one (ns) that the histogram cannot tell from it. Same shape."""
+    """The lowest value (ns) that the histogram does not distinguish from each. Same shape."""
     clipped = np.clip(latency_ns, LOWEST_NS, HIGHEST_NS)
     # frexp gives v = m 2^e with 0.5 <= m < 1, so e is the bit length; exact far beyond 60 s.
     bits = np.frexp(clipped.astype(np.float64))[1].astype(np.int64)
@@ -52,8 +47,8 @@ def quantise(latency_ns: Int64s) -> Int64s:
 def encode(latency_ns: Int64s) -> str:
     """The samples (ns, each > 0) as an encoded histogram, 1 ns to 60 s with 3 significant digits.
 
-    A million samples take about as long as sorting them: the library, which is Python, is called
-    once per distinct value, not once per sample.
+    A million samples take about as long as sorting them, because the library, which is pure Python,
+    is called once per distinct value instead of once per sample.
     """
     histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
     values, counts = np.unique(quantise(latency_ns), return_counts=True)
@@ -63,17 +58,12 @@ def encode(latency_ns: Int64s) -> str:
     return text.decode("ascii")
 
 
-def decode(text: str) -> HdrHistogram:
-    """The histogram of an encoded text; its values are ns."""
-    return HdrHistogram.decode(text)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Distribution:
-    """What a histogram holds: ``values_ns``, ascending and each once, and how many samples have it.
+    """The content of a histogram: distinct values, ascending, and the number of samples of each.
 
-    A value is the highest one that the histogram cannot tell from what was recorded. Both arrays
-    are int64[values]; there is at least one sample.
+    A value is the highest one that the histogram does not distinguish from the recorded one. Both
+    arrays are int64[values]; there is at least one sample.
     """
 
     values_ns: Int64s
@@ -81,7 +71,7 @@ class Distribution:
 
     @property
     def samples(self) -> int:
-        """How many there are."""
+        """The number of samples."""
         return int(self.counts.sum())
 
     def ranked_ns(self, rank: int) -> int:
@@ -90,13 +80,13 @@ class Distribution:
 
 
 def distribution(text: str) -> Distribution:
-    """What an encoded text holds. Raises ValueError if it is none or holds no sample."""
+    """Decodes a histogram. Raises ValueError if the text is none or it has no sample."""
     try:
-        histogram = decode(text)
+        histogram = HdrHistogram.decode(text)
     except (
-        HdrCookieException,
-        HdrHistogramSettingsException,
-        HdrLengthException,
+        codec.HdrCookieException,
+        codec.HdrHistogramSettingsException,
+        codec.HdrLengthException,
         TypeError,
         ValueError,
         zlib.error,
@@ -112,26 +102,17 @@ def distribution(text: str) -> Distribution:
 
 
 def pooled(distributions: Iterable[Distribution]) -> Distribution:
-    """All samples of these, of which there is at least one, as one distribution."""
+    """All samples of one or more distributions, as one."""
     parts = list(distributions)
-    values, where = np.unique(np.concatenate([one.values_ns for one in parts]), return_inverse=True)
+    all_values = np.concatenate([part.values_ns for part in parts])
+    values, where = np.unique(all_values, return_inverse=True)
     counts = np.zeros(values.size, dtype=np.int64)
-    np.add.at(counts, where, np.concatenate([one.counts for one in parts]))
+    np.add.at(counts, where, np.concatenate([part.counts for part in parts]))
     return Distribution(values, counts)
-
-
-def percentile_ns(histogram: HdrHistogram, percentile: float) -> int:
-    """Value in ns at a percentile in [0, 100], exact to 3 digits."""
-    return int(histogram.get_value_at_percentile(percentile))
 
 
 Distributions = Mapping[Case, Mapping[int, Distribution]]
 """Case -> round -> all latencies of that run. A case of which no latency is known is absent."""
-
-
-def load_distributions(path: Path) -> Distributions:
-    """Read a result file. Raises ResultFileError."""
-    return distributions_of(path, read_suite(path))
 
 
 def distributions_of(path: Path, suite: pyperf.BenchmarkSuite) -> Distributions:
@@ -141,17 +122,15 @@ def distributions_of(path: Path, suite: pyperf.BenchmarkSuite) -> Distributions:
         case = Case.parse(benchmark.get_name())
         for run in benchmark.get_runs():
             metadata = run.get_metadata()
-            text = metadata.get("redo_hdr_histogram")
+            text, number = metadata.get("redo_hdr_histogram"), metadata["redo_round"]
             if text is None:
-                continue  # a peer's: no single latency of it is known
+                continue  # a peer's run: its single latencies are not known
             try:
-                latencies = distribution(str(text))
+                found.setdefault(case, {})[number] = distribution(str(text))
             except ValueError as error:
-                number = metadata["redo_round"]
                 raise ResultFileError(
                     path,
                     f"the histogram of {case.name} in round {number} is {error}: take the file from"
                     " a backup",
                 ) from error
-            found.setdefault(case, {})[metadata["redo_round"]] = latencies
     return found

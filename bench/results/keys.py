@@ -1,7 +1,7 @@
-"""Every metadata key that the suite adds to a result file: its unit, its meaning, how to print it.
+"""The table of every metadata key that the suite adds to a result file: its unit and meaning.
 
-One table, so that the writer, the tables that people read and docs/measures.md cannot disagree. A
-key ending in ``*`` stands for a family. This module knows no runs and no files but that page.
+One table, so that the writer, `show` and docs/measures.md cannot disagree. A key that ends in ``*``
+stands for a family.
 
 History of the schema (``redo_schema_version``):
 
@@ -89,7 +89,7 @@ FURTHER: tuple[Key, ...] = (
     *LIFECYCLE_KEYS,
     *FAIRNESS_KEYS,
 )
-"""Measures of experiments (docs/experiments.md): numbers that only some runs have."""
+"""Measures of experiments (docs/experiments.md), which only some runs have."""
 
 _WORKER = (
     Key("redo_loop", "text", "event loop that the clients ran on, with its version"),
@@ -156,13 +156,13 @@ _FAMILIES = tuple(key for key in KEYS if key.name.endswith("*"))
 
 
 def find(name: str) -> Key | None:
-    """The entry of a key, or of the family it belongs to; None if the table does not have it."""
+    """The entry of a key or of its family; None if the table has neither."""
     family = (key for key in _FAMILIES if name.startswith(key.name[:-1]))
     return _BY_NAME.get(name) or next(family, None)
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """The names with the suite's prefix that the table does not have, sorted."""
+    """The names with the suite's prefix that are not in the table, sorted."""
     return sorted(name for name in names if name.startswith(PREFIX) and find(name) is None)
 
 
@@ -170,16 +170,12 @@ TABLE_BEGIN = "<!-- keys: begin (written from bench/results/keys.py, do not edit
 TABLE_END = "<!-- keys: end -->"
 
 
-def markdown_table() -> str:
-    """The table of all keys as Markdown, ending in a newline."""
-    rows = (f"| `{key.name}` | {key.unit} | {key.meaning} |" for key in KEYS)
-    return "\n".join(("| key | unit | meaning |", "|---|---|---|", *rows)) + "\n"
-
-
 def with_table(page: str) -> str:
-    """The page with the table between its two markers brought up to date. Raises BenchError."""
+    """The page with the current table between its two markers. Raises BenchError."""
     before, begin, rest = page.partition(TABLE_BEGIN)
     _, end, after = rest.partition(TABLE_END)
     if not begin or not end:
         raise BenchError(f"no place for the table of keys: put {TABLE_BEGIN} and {TABLE_END} in")
-    return f"{before}{begin}\n\n{markdown_table()}\n{end}{after}"
+    rows = (f"| `{key.name}` | {key.unit} | {key.meaning} |" for key in KEYS)
+    table = "\n".join(("| key | unit | meaning |", "|---|---|---|", *rows))
+    return f"{before}{begin}\n\n{table}\n\n{end}{after}"

@@ -1,4 +1,4 @@
-"""How a result file is named on the command line: a path, ``latest``, a commit or a tag."""
+"""Finds the result file that the command line names: a path, ``latest``, a commit or a tag."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RESULT_HELP: Final = "a result file, `latest` in results/, or the latest of a co
 
 
 def result_path(name: str, checkout: Path = ROOT) -> Path:
-    """The file that is meant. What looks like a path or exists is one.
+    """The path of the file. A name that exists or looks like a path is taken as one.
 
-    A commit's result is the newest in results/ that was measured on it, unchanged. Sides of `ab`
-    must be named as files. Raises BenchError.
+    The result of a commit is the newest in results/ that was measured on its unchanged tree. Sides
+    of an `ab` must be named as files. Raises BenchError.
     """
     if name == "latest":
         by_age = sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
@@ -50,12 +50,12 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
 
 
 def _is_of_ab(metadata: Mapping[str, Any]) -> bool:
-    """Whether it is one side of `ab`, which means something beside the other only."""
+    """Whether it is one side of an `ab`, which means nothing without the other."""
     return metadata.get("redo_ab") is not None
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    """What the file says of its suite; nothing if it is not a result file."""
+    """The metadata of the suite; empty if the file is not a result file."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):

@@ -1,14 +1,15 @@
-"""A measured run -> a pyperf run: the numbers of a run under the keys of the result file.
+"""Turns a measured run into a pyperf run: its numbers under the keys that ``keys`` describes.
 
-The only place that fills these keys in; ``keys`` describes them. No file is touched here.
+No other module fills in these keys. It touches no file.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from typing import Final
 
 import pyperf
 
@@ -17,21 +18,32 @@ from bench.results import histogram
 from bench.results.environment import Environment
 from bench.results.key import SCHEMA_VERSION, Value
 from bench.results.measures import redos as measures
-from bench.results.measures.further import further_metadata
+from bench.results.measures.admission import admission_measures
+from bench.results.measures.fairness import fairness_measures
+from bench.results.measures.lifecycle import lifecycle_measures
+from bench.results.measures.open_loop import open_measures
+from bench.results.measures.stall import stall_measures
 from bench.results.record import RunRecord, Usage
 from bench.results.samples import SliceSamples
 
-# pyperf looks at the process that writes the file, which is not the one that was measured.
-_OF_THIS_PROCESS = frozenset({"mem_max_rss"})
+# Host names, folders of the user's machine, and what is true of this process only: pyperf looks at
+# the process that writes the file, which is not the one that was measured.
+_LEFT_OUT: Final = frozenset({"mem_max_rss", "hostname", "python_executable", "python_config_args"})
 
-# A result file may be published: no host name and no folder of somebody's machine.
-_PRIVATE = frozenset({"hostname", "python_executable", "python_config_args"})
+_EXPERIMENTS: Final[tuple[Callable[[RunRecord], Mapping[str, Value]], ...]] = (
+    stall_measures,
+    admission_measures,
+    open_measures,
+    lifecycle_measures,
+    fairness_measures,
+)
+"""From a run to values under keys of ``keys.FURTHER``; empty if it did not measure them."""
 
 
 def to_pyperf_run(record: RunRecord, environment: Environment) -> pyperf.Run:
     """The run with one value per slice, its time per redo in seconds, and all of its metadata.
 
-    What is not known is left out: pyperf has no null, and it is never a zero.
+    Unknown values are left out and never written as zero: pyperf has no null.
     """
     slices = record.slices
     metadata: dict[str, Value | None] = {
@@ -42,62 +54,54 @@ def to_pyperf_run(record: RunRecord, environment: Environment) -> pyperf.Run:
         "duration": measures.wall_s(slices),
         "redo_schema_version": SCHEMA_VERSION,
         **environment.to_metadata(),
-        **_case_metadata(record),
-        **_totals_metadata(record),
+        **{f"redo_{item.name}": getattr(record.case, item.name) for item in fields(record.case)},
+        "redo_round": record.round,
+        "redo_redos": measures.redos(slices),
+        "redo_slice_throughputs": json.dumps(
+            [float(f"{measures.throughput_per_s([part]):.6g}") for part in slices]
+        ),
+        "redo_slices": len(slices),
+        "redo_time_per_redo": measures.time_per_redo_s(slices),
+        "redo_throughput": measures.throughput_per_s(slices),
         **(_latency_metadata(record.samples) if record.samples else {}),
-        **(_self_check_metadata(record.samples) if _can_be_checked(record) else {}),
+        **(_self_check_metadata(record.samples) if is_closed_loop(record.case) else {}),
         **_usage_metadata(record.usage, measures.redos(slices)),
         **further_metadata(record),
         **record.worker_metadata,
     }
     return pyperf.Run(
-        [measures.time_per_redo_s([one]) for one in slices],
+        [measures.time_per_redo_s([part]) for part in slices],
         warmups=list(record.warmups),
-        metadata=_machine_metadata(record.worker_metadata) | _present(metadata),
+        metadata=_machine_metadata(record.worker_metadata) | _cleaned(metadata),
         collect_metadata=False,
     )
 
 
-def _case_metadata(record: RunRecord) -> dict[str, Value]:
-    case = record.case
-    dimensions = {f"redo_{item.name}": getattr(case, item.name) for item in fields(case)}
-    return dimensions | {"redo_round": record.round}
-
-
-def _totals_metadata(record: RunRecord) -> dict[str, Value]:
-    slices = record.slices
-    return {
-        "redo_redos": measures.redos(slices),
-        "redo_slice_throughputs": json.dumps(
-            [float(f"{measures.throughput_per_s([one]):.6g}") for one in slices]
-        ),
-        "redo_slices": len(slices),
-        "redo_time_per_redo": measures.time_per_redo_s(slices),
-        "redo_throughput": measures.throughput_per_s(slices),
-    }
+def further_metadata(record: RunRecord) -> dict[str, Value]:
+    """The measures of experiments that the run has."""
+    return {key: value for of in _EXPERIMENTS for key, value in of(record).items()}
 
 
 def _latency_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
-    latency = measures.percentiles(slices)
-    shares = measures.fairness(slices)
+    latency_ns = measures.pooled_latency_ns(slices)
+    latency = measures.percentiles(latency_ns)
+    fewest, most = measures.fairness(slices)
     return {
         "redo_latency_p50": latency.p50_s,
         "redo_latency_p90": latency.p90_s,
         "redo_latency_p99": latency.p99_s,
         "redo_latency_p99_9": latency.p99_9_s,
         "redo_latency_max": latency.max_s,
-        "redo_hdr_histogram": histogram.encode(measures.pooled_latency_ns(slices)),
-        "redo_client_redos_min": shares.least,
-        "redo_client_redos_max": shares.most,
+        "redo_hdr_histogram": histogram.encode(latency_ns),
+        "redo_client_redos_min": fewest,
+        "redo_client_redos_max": most,
     }
 
 
-def _can_be_checked(record: RunRecord) -> bool:
-    return bool(record.samples) and is_closed_loop(record.case)
-
-
 def _self_check_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
-    checks = [measures.self_check(one) for one in slices]
+    checks = [measures.self_check(part) for part in slices]
+    if not checks:
+        return {}
     worst = max(checks, key=lambda check: check.excess)
     missed = sum(not check.ok for check in checks)
     verdict = "ok"
@@ -115,43 +119,40 @@ def _self_check_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
 
 
 def _usage_metadata(usage: Usage, redos: int) -> dict[str, Value | None]:
-    def per_redo(total: float | None) -> float | None:
-        return None if total is None else total / redos
-
     manager_s, child_s = usage.manager_cpu_s, usage.child_cpu_s
-    total_s = None if manager_s is None or child_s is None else manager_s + child_s
-    return {
-        "redo_cpu_manager": per_redo(manager_s),
-        "redo_cpu_child": per_redo(child_s),
-        "redo_cpu_manager_user": per_redo(usage.manager_user_s),
-        "redo_cpu_manager_system": per_redo(usage.manager_system_s),
-        "redo_cpu_child_user": per_redo(usage.child_user_s),
-        "redo_cpu_child_system": per_redo(usage.child_system_s),
-        "redo_cpu_total": per_redo(total_s),
-        "redo_switches_manager_voluntary": per_redo(usage.manager_voluntary_switches),
-        "redo_switches_manager_involuntary": per_redo(usage.manager_involuntary_switches),
-        "redo_switches_child_voluntary": per_redo(usage.child_voluntary_switches),
-        "redo_switches_child_involuntary": per_redo(usage.child_involuntary_switches),
-        "redo_read_calls": per_redo(usage.read_calls),
-        "redo_write_calls": per_redo(usage.write_calls),
-        "redo_poll_calls": per_redo(usage.poll_calls),
+    totals = {
+        "redo_cpu_manager": manager_s,
+        "redo_cpu_child": child_s,
+        "redo_cpu_manager_user": usage.manager_user_s,
+        "redo_cpu_manager_system": usage.manager_system_s,
+        "redo_cpu_child_user": usage.child_user_s,
+        "redo_cpu_child_system": usage.child_system_s,
+        "redo_cpu_total": None if manager_s is None or child_s is None else manager_s + child_s,
+        "redo_switches_manager_voluntary": usage.manager_voluntary_switches,
+        "redo_switches_manager_involuntary": usage.manager_involuntary_switches,
+        "redo_switches_child_voluntary": usage.child_voluntary_switches,
+        "redo_switches_child_involuntary": usage.child_involuntary_switches,
+        "redo_read_calls": usage.read_calls,
+        "redo_write_calls": usage.write_calls,
+        "redo_poll_calls": usage.poll_calls,
     }
+    return {key: None if total is None else total / redos for key, total in totals.items()}
 
 
 def _machine_metadata(worker_metadata: Mapping[str, Value]) -> dict[str, Value]:
-    """What pyperf collects now, less what is not true of the worker."""
+    """What pyperf collects now, without what is not true of the worker or not to be published."""
     collected: dict[str, Value] = pyperf.Run([1.0], collect_metadata=True).get_metadata()
     other_python = "python_version" in worker_metadata
+    return {
+        key: value
+        for key, value in collected.items()
+        if key not in _LEFT_OUT
+        and not (other_python and (key.startswith("python_") or key == "timer"))
+    }
 
-    def is_true(key: str) -> bool:
-        of_this_python = key.startswith("python_") or key == "timer"
-        return key not in _OF_THIS_PROCESS | _PRIVATE and not (of_this_python and other_python)
 
-    return {key: value for key, value in collected.items() if is_true(key)}
-
-
-def _present(metadata: Mapping[str, Value | None]) -> dict[str, Value]:
-    """Without what is missing, and on one line each as pyperf wants it."""
+def _cleaned(metadata: Mapping[str, Value | None]) -> dict[str, Value]:
+    """Without missing values, and each text on one line, as pyperf requires."""
     result: dict[str, Value] = {}
     for key, value in metadata.items():
         clean = re.sub(r"[\r\n]+", " ", value).strip() if isinstance(value, str) else value

@@ -1,6 +1,6 @@
-"""What one run leaves behind, before it has a format: plain data, checked when made.
+"""One run as it was measured: plain data, checked when it is made.
 
-The scheduler makes these, ``pyperf_run`` turns them into what a result file holds.
+``pyperf_run`` turns it into the format of the result file.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from bench.results.samples import Int64s, Slice, SliceSamples
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Resources that the measured slices of a run took, summed; None where it is not known.
+    """Resources used in the measured slices of a run, summed; None where unknown.
 
-    CPU times are seconds, the others are counts. A total is exact; how it splits into user and
-    system mode is only known in clock ticks, and not at all for a process that used less than one.
-    ``manager`` is the process whose clients redo (the C program for the floor), ``child`` the redo
-    process. The calls are the manager's.
+    CPU times are seconds, the others are counts. A total is exact. Its split into user and system
+    mode is only known in clock ticks, and unknown for a process that used less than one.
+    ``manager`` is the process with the clients (for the floor, the C program). The calls are its.
     """
 
     manager_cpu_s: float | None = None
@@ -49,9 +48,9 @@ class RunRecord:
     """One run: one case in one round, measured.
 
     ``slices`` are all samples or all summaries. ``warmups`` are (redos, seconds per redo) as in
-    pyperf. ``worker_metadata`` is merged into the run's metadata as it is and wins over what the
-    suite knows: what the worker says of its own Python is the truth about it.
-    ``series`` (int64) and ``counts`` are, slice by slice, what is measured beside the redos.
+    pyperf. ``worker_metadata`` overrides the suite's own metadata of the run, because the worker
+    knows its own Python best. ``series`` (int64) and ``counts`` have an entry per slice, for what
+    is measured besides the redos.
     """
 
     case: Case
@@ -65,8 +64,8 @@ class RunRecord:
 
     @property
     def samples(self) -> tuple[SliceSamples, ...]:
-        """The slices, if every redo of them is known; none for a run of summaries."""
-        return tuple(one for one in self.slices if isinstance(one, SliceSamples))
+        """The slices if each of their redos is known; empty for a run of summaries."""
+        return tuple(part for part in self.slices if isinstance(part, SliceSamples))
 
     def __post_init__(self) -> None:
         if len(self.samples) not in (0, len(self.slices)):
@@ -75,14 +74,14 @@ class RunRecord:
             raise ValueError(f"run of {self.case.name} without a slice")
         if self.round < 0:
             raise ValueError(f"round {self.round} of {self.case.name} is below 0")
-        for one in self.slices:
-            if one.clients != self.case.clients:
-                raise ValueError(f"slice of {one.clients} clients in a run of {self.case.name}")
+        for part in self.slices:
+            if part.clients != self.case.clients:
+                raise ValueError(f"slice of {part.clients} clients in a run of {self.case.name}")
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """One run that gave no result, and why in one line."""
+    """A run without a result, and the reason in one line."""
 
     case: Case
     round: int
@@ -90,7 +89,7 @@ class FailedRun:
 
     @property
     def over_budget(self) -> str | None:
-        """The reason of a run that was ended because its reads would have held more memory than
-        they may; None where anything else went wrong."""
+        """The reason if the run was ended because its reads would have exceeded their memory
+        budget; None if anything else went wrong."""
         at = self.reason.find(OVER_BUDGET)
         return None if at < 0 else self.reason[at:]

@@ -1,9 +1,11 @@
-"""The row of a case: its measures over the runs, and all there is to say of each measure.
+"""The row of a case: its measures over the runs, and how each measure is named and shown.
 
 A measure of every row is declared once, as a field of `CaseRow`. Its key in the result file, its
-name on the command line, the tables and figures that show it and their words follow from that
+name on the command line, the tables and figures that show it and their words all derive from that
 declaration; `pyperf_run` computes it. Measures that only some runs have are in ``keys.FURTHER``.
 """
+
+# ruff: noqa: RUF009 - the defaults of `CaseRow` are fields, which `_measure` makes
 
 from __future__ import annotations
 
@@ -46,22 +48,22 @@ class Estimate:
 
     @property
     def value(self) -> float:
-        """The median: an estimate is a value with bounds (`bench.statistics.bounded`)."""
+        """The median, under the name that every value with bounds has (`HasBounds`)."""
         return self.median
 
     @property
     def spread(self) -> float | None:
-        """Half of the spread as a share of the median; None with one run, which shows none."""
+        """Half of the spread as a share of the median; None for a single run or a median of 0."""
         if len(self.by_round) < 2 or self.median == 0:
             return None
         return (self.high - self.low) / 2 / self.median
 
 
 def paired_ratio(above: Estimate | None, below: Estimate | None) -> Estimate | None:
-    """The ratio of two cases, round by round: the rounds that both have, one ratio each.
+    """The ratio of two cases, from one ratio for each round that both have.
 
     Rounds interleave all cases, so what disturbed a round disturbed both and largely cancels out.
-    None without a common round or with a zero below.
+    None without a common round. Rounds with a zero below are left out.
     """
     if above is None or below is None:
         return None
@@ -71,9 +73,6 @@ def paired_ratio(above: Estimate | None, below: Estimate | None) -> Estimate | N
         for number, value in above.by_round
         if divisors.get(number)
     )
-
-
-_METADATA: Final = "measure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +93,9 @@ class Measure:
     field: str
     """The field of a row, and the key in `show --json`."""
     key: Key
-    """Where it is in the metadata of a run."""
+    """Its key in the metadata of a run."""
     noun: str
-    """What a title calls it: ``async has a lower p99 than sync``."""
+    """Its name in titles: ``async has a lower p99 than sync``."""
     label: str
     """On the axis of a figure."""
     heading: str | None = None
@@ -105,27 +104,25 @@ class Measure:
 
     @property
     def name(self) -> str:
-        """Its name where the unit is clear, as ``latency-p99``: on the command line, in other
-        tools' files."""
+        """Its name without the unit, as ``latency-p99``: on the command line and in exports."""
         return self.field.removesuffix("_per_s").removesuffix("_s").replace("_", "-")
 
     @property
     def better(self) -> str:
-        """What being better is called.
+        """The words for "better" in this measure.
 
         A lower p50 is called just that, not "quicker": clients also wait for their turn between two
-        redos, which latency leaves out and throughput does not, so the two may point apart.
+        redos, which counts in throughput but not in latency, so the two may disagree.
         """
         return f"has a lower {self.noun} than" if self.less_is_better else "is ahead of"
 
     @property
     def times_better(self) -> str:
-        """The same with room for ``times``."""
+        """The same with a place for ``times``."""
         return self.better.replace("lower", "{times} lower").replace("is ahead", "is {times} ahead")
 
     @classmethod
     def of_field(cls, field: str) -> Measure:
-        """The measure of that field of a row."""
         return MEASURES[field]
 
     def of(self, row: CaseRow | None) -> Estimate | None:
@@ -133,9 +130,9 @@ class Measure:
         return None if row is None else measure_of(row, self.field)
 
 
-def _measure(name: str, unit: str, meaning: str, **words: Any) -> dict[str, Any]:
-    """The metadata of a measure's field: its key, and the other fields of its `Measure`."""
-    return {_METADATA: (Key(name, unit, meaning), words)}
+def _measure(key: Key, **words: Any) -> Any:
+    """The field of a row for a measure with this key; ``words`` are further fields of `Measure`."""
+    return field(default=None, metadata={"key": key, "words": words})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,147 +140,102 @@ class CaseRow:
     """All measures of one case over its runs; None where no run has the measure.
 
     Times are seconds, ``throughput_per_s`` redos per second, CPU times seconds per redo. ``missed``
-    are the self-checks that were not ok: (round, what the run says). ``slices`` has the values of
-    each slice, in order, by measure and round, for those measures that slices have. ``further`` has
-    the measures of experiments (``keys.FURTHER``) and the usage without a field, by their key.
+    are the failed self-checks: (round, text of the run). ``slices`` has the values of each slice,
+    in order, by measure and round, for the measures that slices have. ``further`` has the measures
+    of experiments (``keys.FURTHER``) and the usage without a field, by key.
     """
 
     case: Case
     rounds: tuple[int, ...]
-    time_per_redo_s: Estimate | None = field(
-        metadata=_measure(
+    time_per_redo_s: Estimate | None = _measure(
+        Key(
             "redo_time_per_redo",
             "s/redo",
             "sum of the clients' walls / redos, over all slices; of an open load the mean latency",
-            noun="time per redo",
-            label="time per redo",
-            heading="t/redo",
-        )
+        ),
+        noun="time per redo",
+        label="time per redo",
+        heading="t/redo",
     )
-    throughput_per_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_throughput",
-            "1/s",
-            "redos / wall from the barrier to the last client's end",
-            noun="throughput",
-            label="redos per second",
-            heading="redo/s",
-            less_is_better=False,
-        )
+    throughput_per_s: Estimate | None = _measure(
+        Key("redo_throughput", "1/s", "redos / wall from the barrier to the last client's end"),
+        noun="throughput",
+        label="redos per second",
+        heading="redo/s",
+        less_is_better=False,
     )
-    latency_p50_s: Estimate | None = field(
-        metadata=_measure(
+    latency_p50_s: Estimate | None = _measure(
+        Key(
             "redo_latency_p50",
             "s",
             "median latency; all samples of the run pooled, nearest rank; of an open load from the"
             " intended start",
-            noun="p50",
-            label="latency of a redo",
-            heading="p50",
-        )
+        ),
+        noun="p50",
+        label="latency of a redo",
+        heading="p50",
     )
-    latency_p90_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_latency_p90",
-            "s",
-            "90th percentile of the same samples",
-            noun="p90",
-            label="90th percentile of latency",
-        )
+    latency_p90_s: Estimate | None = _measure(
+        Key("redo_latency_p90", "s", "90th percentile of the same samples"),
+        noun="p90",
+        label="90th percentile of latency",
     )
-    latency_p99_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_latency_p99",
-            "s",
-            "99th percentile of the same samples",
-            noun="p99",
-            label="99th percentile of latency",
-            heading="p99",
-        )
+    latency_p99_s: Estimate | None = _measure(
+        Key("redo_latency_p99", "s", "99th percentile of the same samples"),
+        noun="p99",
+        label="99th percentile of latency",
+        heading="p99",
     )
-    latency_p99_9_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_latency_p99_9",
-            "s",
-            "99.9th percentile; the maximum if under 1000 samples",
-            noun="p99.9",
-            label="99.9th percentile of latency",
-        )
+    latency_p99_9_s: Estimate | None = _measure(
+        Key("redo_latency_p99_9", "s", "99.9th percentile; the maximum if under 1000 samples"),
+        noun="p99.9",
+        label="99.9th percentile of latency",
     )
-    latency_max_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_latency_max",
-            "s",
-            "the longest latency",
-            noun="greatest latency",
-            label="greatest latency of a run",
-        )
+    latency_max_s: Estimate | None = _measure(
+        Key("redo_latency_max", "s", "the longest latency"),
+        noun="greatest latency",
+        label="greatest latency of a run",
     )
-    cpu_total_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_cpu_total",
-            "s/redo",
-            "CPU time of both processes",
-            noun="CPU per redo",
-            label="CPU per redo, manager and child",
-            heading="CPU",
-        )
+    cpu_total_s: Estimate | None = _measure(
+        Key("redo_cpu_total", "s/redo", "CPU time of both processes"),
+        noun="CPU per redo",
+        label="CPU per redo, manager and child",
+        heading="CPU",
     )
-    cpu_manager_user_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_cpu_manager_user",
-            "s/redo",
-            "CPU time of the manager's process in user mode",
-            noun="manager user CPU",
-            label="CPU per redo, manager, user mode",
-        )
+    cpu_manager_user_s: Estimate | None = _measure(
+        Key("redo_cpu_manager_user", "s/redo", "CPU time of the manager's process in user mode"),
+        noun="manager user CPU",
+        label="CPU per redo, manager, user mode",
     )
-    cpu_manager_system_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_cpu_manager_system",
-            "s/redo",
-            "CPU time of the manager's process in the kernel",
-            noun="manager system CPU",
-            label="CPU per redo, manager, system",
-        )
+    cpu_manager_system_s: Estimate | None = _measure(
+        Key("redo_cpu_manager_system", "s/redo", "CPU time of the manager's process in the kernel"),
+        noun="manager system CPU",
+        label="CPU per redo, manager, system",
     )
-    cpu_child_user_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_cpu_child_user",
-            "s/redo",
-            "CPU time of the redo child in user mode",
-            noun="child user CPU",
-            label="CPU per redo, child, user mode",
-        )
+    cpu_child_user_s: Estimate | None = _measure(
+        Key("redo_cpu_child_user", "s/redo", "CPU time of the redo child in user mode"),
+        noun="child user CPU",
+        label="CPU per redo, child, user mode",
     )
-    cpu_child_system_s: Estimate | None = field(
-        metadata=_measure(
-            "redo_cpu_child_system",
-            "s/redo",
-            "CPU time of the redo child in the kernel",
-            noun="child system CPU",
-            label="CPU per redo, child, system",
-        )
+    cpu_child_system_s: Estimate | None = _measure(
+        Key("redo_cpu_child_system", "s/redo", "CPU time of the redo child in the kernel"),
+        noun="child system CPU",
+        label="CPU per redo, child, system",
     )
     missed: tuple[tuple[int, str], ...] = ()
     slices: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
     further: Mapping[str, Estimate] = field(default_factory=dict)
 
 
-def _declared() -> dict[str, Measure]:
-    found = {}
-    for item in fields(CaseRow):
-        if _METADATA in item.metadata:
-            key, words = item.metadata[_METADATA]
-            found[item.name] = Measure(field=item.name, key=key, **words)
-    return found
-
-
-MEASURES: Final[Mapping[str, Measure]] = _declared()
+MEASURES: Final[Mapping[str, Measure]] = {
+    item.name: Measure(field=item.name, key=item.metadata["key"], **item.metadata["words"])
+    for item in fields(CaseRow)
+    if item.metadata
+}
 """Every measure by its field of a row."""
 
-MEASURE_NAMES: Final[Mapping[str, str]] = {one.name: one.field for one in MEASURES.values()}
-"""What users call a measure -> field of a row."""
+MEASURE_NAMES: Final = {measure.name: measure.field for measure in MEASURES.values()}
+"""Name on the command line -> field of a row."""
 
 Measure.TIME_PER_REDO = MEASURES["time_per_redo_s"]
 Measure.LATENCY = MEASURES["latency_p50_s"]
@@ -308,5 +260,5 @@ def measure_name(measure: str) -> str:
 
 
 def less_is_better(measure: str) -> bool:
-    """Which way a measure (a field of a row) is better."""
+    """`Measure.less_is_better` of a field of a row."""
     return MEASURES[measure].less_is_better

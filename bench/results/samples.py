@@ -1,7 +1,6 @@
-"""One slice as a worker or a peer measured it, checked when made.
+"""One slice as a worker or a peer measured it: raw integers, checked when it is made.
 
-Only raw integers and the way they travel belong here; what they mean as numbers is in
-``measures``.
+What they mean is in ``measures``.
 """
 
 from __future__ import annotations
@@ -16,27 +15,23 @@ from bench.errors import SampleError
 Int64s = NDArray[np.int64]
 
 REDOS_PER_CLIENT = 30
-"""A slice is stretched until a client can finish so many redos in it: with fewer, what the last
-redo of each client adds after the deadline would weigh too much."""
-
-_HEADER_FIELDS = 3
-"""start_ns, end_ns and redos of each client come before the samples."""
+"""A slice is stretched until a client can finish so many redos in it. With fewer, the time that the
+last redo of each client takes beyond the deadline would count too much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceSamples:
-    """What N clients did in one slice. All arrays are int64 and cannot be written to.
+    """What N clients did in one slice. All arrays are read-only int64.
 
-    ``start_ns[N]`` and ``end_ns[N]``: when each client began and when its last redo had ended, in
-    ns after the barrier opened. ``redos[N]``: how many redos each did. ``latency_ns[sum(redos)]``:
-    one sample per redo, client after client. ``deadline_ns``: when a client was to stop with the
-    redo that it was at.
+    ``start_ns[N]`` and ``end_ns[N]``: the start of each client and the end of its last redo, in ns
+    after the barrier opened. ``redos[N]``: the number of redos of each. ``latency_ns[sum(redos)]``:
+    one sample per redo, client after client. ``deadline_ns``: after it no client starts a redo.
 
-    ``is_open``: of an open loop, in which latency counts from the intended start, ``deadline_ns``
-    is the time in which redos were to start, and a client may have had no redo: it ends where it
-    started then. Someone had one, or it is no measurement.
+    ``is_open``: the slice is of an open loop. Latency counts from the intended start, all intended
+    starts lie before ``deadline_ns``, and a client may have no redo; then its end is its start.
+    At least one client must have one.
 
-    Raises SampleError when the numbers cannot be a measurement.
+    Raises SampleError if the numbers cannot be a measurement.
     """
 
     start_ns: Int64s
@@ -78,37 +73,34 @@ class SliceSamples:
 
     @property
     def clients(self) -> int:
-        """N, the number of clients."""
+        """N."""
         return int(self.start_ns.size)
 
     @classmethod
     def from_payload(
         cls, payload: bytes, clients: int, deadline_ns: int = 0, *, is_open: bool = False
     ) -> SliceSamples:
-        """Decode native-endian int64: start_ns, end_ns, redos of each client, then the samples.
+        """Decodes native-endian int64: start_ns, end_ns, redos of each client, then the samples.
 
-        Raises SampleError when the payload is cut short, too long or garbage.
+        Raises SampleError if the payload is cut short, too long or garbage.
         """
         _require(clients >= 1, f"{clients} clients")
         numbers = int64s_from(payload)
-        head = clients * _HEADER_FIELDS
+        head = clients * 3
         _require(
             numbers.size > head,
             f"{numbers.size} integers are too few for {clients} clients and their samples",
         )
-        start_ns, end_ns, redos = numbers[:head].reshape(clients, _HEADER_FIELDS).T
-        latency_ns = numbers[head:]
-        return cls(
-            start_ns.copy(), end_ns.copy(), redos.copy(), latency_ns, deadline_ns, is_open=is_open
-        )
+        start_ns, end_ns, redos = numbers[:head].reshape(clients, 3).T.copy()
+        return cls(start_ns, end_ns, redos, numbers[head:], deadline_ns, is_open=is_open)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceSummary:
-    """What N clients did in one slice, where the single redos are not known (a peer).
+    """What N clients did in one slice of a peer, whose single redos are not known.
 
-    ``wall_ns``: from the barrier to the last client's end. ``clients_ns``: the clients' walls,
-    added up. Raises SampleError when the numbers cannot be a measurement.
+    ``wall_ns``: from the barrier to the last client's end. ``clients_ns``: the sum of the clients'
+    walls. Raises SampleError if the numbers cannot be a measurement.
     """
 
     clients: int

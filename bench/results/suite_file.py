@@ -1,7 +1,6 @@
 """A pyperf suite <-> a file: atomic writing, and reading that trusts nothing.
 
-What a suite means is in ``results`` and ``stats``; this module only knows which files are the
-suite's own and how not to damage one. Every error is a ResultFileError that names file and remedy.
+Every error is a ResultFileError that names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -24,18 +23,17 @@ from bench.errors import CaseError, ResultFileError
 from bench.results.key import SCHEMA_VERSION
 
 _LONGEST_JSON_WORD = len("-Infinity")
-"""An error this close to the end of the text is the end of the text, inside a word or a number."""
+"""A JSON error this close to the end means that the text ends inside a word or a number."""
 
 _PROBE_BYTES = 1 << 20
-"""More than a result file of a few rounds: a disk without room for it is full."""
+"""Larger than a result file of a few rounds: a disk without room for it is full."""
 
-_GZIP = ".gz"  # pyperf itself goes by this suffix
-
+_GZIP = ".gz"  # pyperf's own test for a compressed file
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def write_suite(path: Path, suite: pyperf.BenchmarkSuite) -> None:
-    """Write the suite so that the file is the old one or the new one, whole, at any moment."""
+    """Writes the suite; at any moment the file is either the whole old or the whole new one."""
     text = io.StringIO()
     suite.dump(text, compact=True)
     data = text.getvalue().encode("utf-8")
@@ -43,18 +41,18 @@ def write_suite(path: Path, suite: pyperf.BenchmarkSuite) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a temporary file beside ``path``, fsync, rename over it, fsync the folder.
+    """Writes and fsyncs a temporary file, renames it over ``path``, and fsyncs the folder.
 
-    Makes the folder if there is none. Whatever goes wrong, an interrupt included, an older file
-    stays as it was and the temporary one is removed. Raises ResultFileError.
+    Makes the folder if there is none. On any failure or interrupt an older file stays as it was and
+    the temporary one is removed. Raises ResultFileError.
     """
-    # Through a link to the file it stands for: a rename would replace the link.
+    # The target of a link: a rename would replace the link itself.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # "x": never somebody else's file; plain open: permissions by the user's umask.
+            # "x" never takes another's file; a plain open takes permissions from the umask.
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
@@ -70,7 +68,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Raises ResultFileError if a file could not be written there: better before a long run."""
+    """Raises ResultFileError if no file can be written there. For checks before a long run."""
     if path.exists() and not path.is_file():
         raise ResultFileError(path, "is there and is not a file: choose another place")
     folder = Path(os.path.realpath(path)).parent
@@ -86,7 +84,7 @@ def check_place(path: Path) -> None:
 
 
 def cannot_be_written(path: Path, error: OSError) -> ResultFileError:
-    """The error that names the file, the cause and the way out."""
+    """The error with the file, the cause and the remedy."""
     remedy = "make room there, or choose" if error.errno in _NO_ROOM else "choose"
     return ResultFileError(
         path, f"cannot be written ({error.strerror or error}): {remedy} another place for it"
@@ -102,10 +100,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_suite(path: Path) -> pyperf.BenchmarkSuite:
-    """Read and check a result file. Raises ResultFileError.
+    """Reads and checks a result file. Raises ResultFileError.
 
-    Every run has the schema version, its round, and a case that its benchmark's name agrees with;
-    no case has two runs of one round.
+    Every run has the schema version, its round, and a case that agrees with its benchmark's name;
+    no case has two runs in one round.
     """
     raw = _read_bytes(path)
     try:
@@ -136,7 +134,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _parsed(path: Path, raw: bytes) -> Any:
-    """The JSON, of which pyperf could make no suite."""
+    """The JSON that pyperf could not read as a suite."""
     try:
         return json.loads(raw)
     except json.JSONDecodeError as error:
@@ -188,7 +186,7 @@ def _check_benchmark(path: Path, benchmark: pyperf.Benchmark) -> None:
 
 
 def check_no_result(path: Path) -> None:
-    """Raises ResultFileError if a result is there, which nothing but `run` may overwrite."""
+    """Raises ResultFileError if the file is a result, which only `run` may overwrite."""
     if not path.is_file():
         return
     try:

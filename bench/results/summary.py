@@ -1,9 +1,8 @@
-"""From a result file to the numbers that tables and figures show: one row per case.
+"""A result file as the numbers that tables and figures show: one row per case.
 
 A run is the unit: each measure of a case is the median over its runs, with the spread between the
-runs beside it. What runs of one process have in common (the layout of its memory, the CPU it was
-put on) makes its samples depend on each other, so a spread of pooled samples would say too little.
-Rows are plain data; nothing here draws, prints or knows a live object.
+runs beside it. The samples of one process depend on each other (they share its memory layout and
+its CPU), so the spread of pooled samples would be too narrow. Rows are plain data.
 """
 
 from __future__ import annotations
@@ -21,50 +20,29 @@ from bench.results.environment import Environment
 from bench.results.key import Value
 from bench.results.keys import FURTHER, USAGE
 from bench.results.record import FailedRun
-from bench.results.result_file import common_metadata, failed_runs
-from bench.results.row import (
-    MEASURE_NAMES,
-    MEASURES,
-    QUARTILES_FROM,
-    CaseRow,
-    Estimate,
-    Measure,
-    less_is_better,
-    measure_name,
-    measure_of,
-    paired_ratio,
-)
+from bench.results.result_file import failed_runs
+from bench.results.row import MEASURE_NAMES as MEASURE_NAMES
+from bench.results.row import MEASURES as MEASURES
+from bench.results.row import QUARTILES_FROM as QUARTILES_FROM
+from bench.results.row import CaseRow as CaseRow
+from bench.results.row import Estimate as Estimate
+from bench.results.row import Measure as Measure
+from bench.results.row import less_is_better as less_is_better
+from bench.results.row import measure_name as measure_name
+from bench.results.row import measure_of as measure_of
+from bench.results.row import paired_ratio as paired_ratio
 from bench.results.suite_file import read_suite
 
-__all__ = [
-    "MEASURES",
-    "MEASURE_NAMES",
-    "QUARTILES_FROM",
-    "CaseRow",
-    "Estimate",
-    "Group",
-    "Measure",
-    "Summary",
-    "less_is_better",
-    "load_summary",
-    "manager_order",
-    "measure_name",
-    "measure_of",
-    "paired_ratio",
-    "summary_of",
-]
-
-_OF_ROWS = frozenset(measure.key.name for measure in MEASURES.values())
-_FURTHER_KEYS = tuple(key.name for key in (*USAGE, *FURTHER) if key.name not in _OF_ROWS)
+_WITH_FIELDS = frozenset(measure.key.name for measure in MEASURES.values())
+_FURTHER_KEYS = tuple(key.name for key in (*USAGE, *FURTHER) if key.name not in _WITH_FIELDS)
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """The rows of one table or panel: one workload and one value of each further dimension.
 
-    Groups are compared by identity, so that what is computed of one can be kept (`lru_cache`).
-
-    ``extra`` is the further dimensions that differ from their default, as in a case's name.
+    ``extra`` is the further dimensions that differ from their default, as in a case's name. Groups
+    are compared by identity, so that `lru_cache` can keep what was computed of one.
     """
 
     workload: str
@@ -97,11 +75,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that a result file says, ready to be shown.
+    """The whole content of a result file.
 
-    ``rounds`` are the rounds of any run or failed run; a case that lacks one was measured less. A
+    ``rounds`` are those of all runs and failed runs; a case that lacks one was measured less. A
     case that only failed has a row without numbers. ``metadata`` is what all runs have in common,
-    with pyperf's keys.
+    under pyperf's keys.
     """
 
     source: str
@@ -120,8 +98,7 @@ class Summary:
     def groups(self) -> tuple[Group, ...]:
         """The rows by workload and further dimensions: defaults first, then cheap workloads first.
 
-        Rows are in ascending order of N and then of the manager, as `manager_order` has them. Each
-        call gives the same objects.
+        Rows are in ascending order of N, then in `manager_order`. Each call gives the same objects.
         """
         return self._groups
 
@@ -138,20 +115,20 @@ class Summary:
 
 
 def load_summary(path: Path) -> Summary:
-    """Read a result file. Raises ResultFileError."""
+    """Reads a result file. Raises ResultFileError."""
     return summary_of(path, read_suite(path))
 
 
 def summary_of(path: Path, suite: pyperf.BenchmarkSuite) -> Summary:
-    """The summary of a suite that was read from that file, or is to be saved there. Raises
-    ResultFileError."""
-    metadata = common_metadata(suite)
+    """The summary of a suite that is or will be in that file. Raises ResultFileError."""
+    metadata: Mapping[str, Value] = suite.get_metadata()
     failures = failed_runs(path, metadata)
-    rows = [_row(Case.parse(one.get_name()), one.get_runs()) for one in suite]
-    # A case of which every run failed has no benchmark, and must not vanish for it.
-    without_runs = {one.case for one in failures} - {row.case for row in rows}
+    rows = [_row(Case.parse(benchmark.get_name()), benchmark.get_runs()) for benchmark in suite]
+    # A case of which every run failed has no benchmark, but must still be shown.
+    without_runs = {failed.case for failed in failures} - {row.case for row in rows}
     rows += [_row(case, []) for case in sorted(without_runs)]
-    attempted = {number for row in rows for number in row.rounds} | {one.round for one in failures}
+    attempted = {number for row in rows for number in row.rounds}
+    attempted |= {failed.round for failed in failures}
     return Summary(
         source=path.name,
         environment=Environment.from_metadata(metadata),
@@ -163,41 +140,42 @@ def summary_of(path: Path, suite: pyperf.BenchmarkSuite) -> Summary:
 
 
 def manager_order(manager: str) -> tuple[int, str]:
-    """Sort key: sync, which the others are compared with, first; the floor last; else by name."""
+    """Sort key: sync, the base of comparisons, first; the floor last; the others by name."""
     return {"sync": 0, "floor": 2}.get(manager, 1), manager
 
 
 def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
-    all_runs = list(pyperf_runs)
-    runs: list[Mapping[str, Value]] = [run.get_metadata() for run in all_runs]
-    rounds = [int(run["redo_round"]) for run in runs]
+    values: dict[int, tuple[float, ...]] = {}
+    runs: dict[int, Mapping[str, Value]] = {}
+    for run in pyperf_runs:
+        metadata = run.get_metadata()
+        number = int(metadata["redo_round"])
+        values[number], runs[number] = tuple(run.values), metadata
 
     def estimate(key: str) -> Estimate | None:
         return Estimate.of(
-            (number, float(run[key]))
-            for number, run in zip(rounds, runs, strict=True)
-            if isinstance(run.get(key), int | float)
+            (number, float(value))
+            for number, run in runs.items()
+            if isinstance(value := run.get(key), int | float)
         )
 
     return CaseRow(
         case=case,
-        rounds=tuple(sorted(rounds)),
+        rounds=tuple(sorted(runs)),
         missed=tuple(
             (number, str(run["redo_self_check"]))
-            for number, run in sorted(zip(rounds, runs, strict=True), key=lambda pair: pair[0])
+            for number, run in sorted(runs.items())
             if run.get("redo_self_check", "ok") != "ok"
         ),
         slices={
-            "time_per_redo_s": {
-                number: tuple(run.values) for number, run in zip(rounds, all_runs, strict=True)
-            },
+            "time_per_redo_s": values,
             "throughput_per_s": {
                 number: tuple(json.loads(str(run["redo_slice_throughputs"])))
-                for number, run in zip(rounds, runs, strict=True)
+                for number, run in runs.items()
                 if "redo_slice_throughputs" in run
             },
         },
-        further={key: one for key in _FURTHER_KEYS if (one := estimate(key)) is not None},
+        further={key: found for key in _FURTHER_KEYS if (found := estimate(key)) is not None},
         **{name: estimate(measure.key.name) for name, measure in MEASURES.items()},
     )
 
@@ -208,11 +186,10 @@ def _row_order(row: CaseRow) -> tuple[int, tuple[int, str]]:
 
 def _group_order(group: Group) -> tuple[tuple[tuple[str, str], ...], float, str]:
     """Cheap first is also the order of the published tables: ping, short, medium."""
-    least_clients = group.clients[0]
     costs = [
         row.time_per_redo_s.median
         for row in group.rows
-        if row.case.clients == least_clients and row.time_per_redo_s is not None
+        if row.case.clients == group.clients[0] and row.time_per_redo_s is not None
     ]
     extra = tuple((key, str(value)) for key, value in group.extra)
     return extra, min(costs, default=0.0), group.workload

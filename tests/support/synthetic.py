@@ -171,7 +171,8 @@ def save(
         result.add(record)
     for failure in failures:
         result.add_failure(failure)
-    return result.save()
+    result.save()
+    return path
 
 
 def reading(summary: Summary) -> Reading:

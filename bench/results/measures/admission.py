@@ -1,6 +1,6 @@
-"""What a run says of its read path: memory, clients past each point, and how idle the child was.
+"""Measures of a run's read path: memory, clients in each stage, and how idle the child was.
 
-Pure: from a run to values under keys of ``keys.FURTHER``. Formulas are in docs/measures.md.
+Formulas are in docs/measures.md.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 
 from bench.results.key import Key, Value
-from bench.results.measures import redos
-from bench.results.measures.redos import NS_PER_S
+from bench.results.measures.redos import NS_PER_S, wall_s
 from bench.results.record import RunRecord
 
 HELD_PEAK: Final = "redo_admission_held_peak"
@@ -22,25 +21,20 @@ CHILD_IDLE: Final = "redo_admission_child_idle"
 REDO_P50: Final = "redo_admission_redo_p50"
 REDO_P99: Final = "redo_admission_redo_p99"
 
-_PEAKS: Final = {
-    HELD_PEAK: "held_peak_bytes",
-    COLLECTING_PEAK: "collecting_peak",
-    REDOING_PEAK: "redoing_peak",
-}
-"""Key -> what a slice counts."""
-
 
 def admission_measures(record: RunRecord) -> Mapping[str, Value]:
     """Peaks are those of the worst slice; empty for a run without a read path."""
-    if not all("held_peak_bytes" in one for one in record.counts) or not record.counts:
+    slices = record.counts
+    if not slices or not all("held_peak_bytes" in counts for counts in slices):
         return {}
-    peaks = {key: max(one[name] for one in record.counts) for key, name in _PEAKS.items()}
-    idle_s = sum(one["child_idle_ns"] for one in record.counts) / NS_PER_S
-    redo_ns = np.concatenate([one["redo_ns"] for one in record.series])
+    idle_s = sum(counts["child_idle_ns"] for counts in slices) / NS_PER_S
+    redo_ns = np.concatenate([series["redo_ns"] for series in record.series])
     p50_ns, p99_ns = np.percentile(redo_ns, (50, 99), method="inverted_cdf")
     return {
-        **peaks,
-        CHILD_IDLE: idle_s / redos.wall_s(record.slices),
+        HELD_PEAK: max(counts["held_peak_bytes"] for counts in slices),
+        COLLECTING_PEAK: max(counts["collecting_peak"] for counts in slices),
+        REDOING_PEAK: max(counts["redoing_peak"] for counts in slices),
+        CHILD_IDLE: idle_s / wall_s(record.slices),
         REDO_P50: int(p50_ns) / NS_PER_S,
         REDO_P99: int(p99_ns) / NS_PER_S,
     }

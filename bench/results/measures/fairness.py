@@ -1,6 +1,6 @@
-"""How evenly clients are served: from the redos of each in a slice to the measures of fairness.
+"""How evenly clients are served, from the redos of each client in a slice.
 
-Pure functions. In a closed loop over equal time a client's redos are what it got.
+In a closed loop over equal time, the number of a client's redos is its share of the service.
 """
 
 from __future__ import annotations
@@ -35,18 +35,17 @@ def slowest_share(shares: Int64s) -> float:
 
 
 def fairness_measures(record: RunRecord) -> dict[str, Value]:
-    """Means over the slices, nothing for a run without samples.
+    """Means over the slices; empty for a run without samples.
 
-    Not of sums over the slices: each starts its clients anew, so that a thread or task that got
-    little in one has nothing in common with that of the same number in the next, and adding them
-    up would even out what is to be seen.
+    Not computed from sums over the slices: each slice starts its clients anew, so client k of one
+    slice has nothing to do with client k of the next, and sums would even out the unfairness.
     """
-    redos = [one.redos for one in record.samples]
+    redos = [part.redos for part in record.samples]
     if not redos:
         return {}
     return {
-        JAIN: float(np.mean([jain_index(one) for one in redos])),
-        SLOWEST_SHARE: float(np.mean([slowest_share(one) for one in redos])),
+        JAIN: float(np.mean([jain_index(shares) for shares in redos])),
+        SLOWEST_SHARE: float(np.mean([slowest_share(shares) for shares in redos])),
     }
 
 

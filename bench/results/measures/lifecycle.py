@@ -1,7 +1,6 @@
-"""What a run of a scenario says beyond its samples: launches, children unreaped, a child's memory.
+"""Measures of a run of a scenario: launches, children not yet reaped, a child's memory.
 
-Pure: from a run to values under keys of ``keys.FURTHER``. How they are counted is in
-``lifecycle_subjects``.
+How they are counted is in ``bench.worker.subjects.scenarios``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Final
 
 from bench.cases.notations import REDO, STORMS
 from bench.results.key import Key, Value
-from bench.results.measures import redos
+from bench.results.measures.redos import NS_PER_S, wall_s
 from bench.results.record import RunRecord
 
 LAUNCHES_PER_S: Final = "redo_lifecycle_launches_per_s"
@@ -23,28 +22,26 @@ CHILD_PSS: Final = "redo_lifecycle_child_pss"
 
 
 def lifecycle_measures(record: RunRecord) -> Mapping[str, Value]:
-    """Nothing of a case that redoes."""
+    """Empty for a case that redoes."""
     if record.case.scenario == REDO:
         return {}
+
+    def of_slices(name: str) -> list[int]:
+        return [counts[name] for counts in record.counts if name in counts]
+
     found: dict[str, Value] = {}
     if record.case.scenario in STORMS:
-        launches = sum(counts["launches"] for counts in record.counts)
-        found[LAUNCHES_PER_S] = launches / redos.wall_s(record.slices)
-    if peaks := _counted(record, "unreaped_peak"):
+        found[LAUNCHES_PER_S] = sum(of_slices("launches")) / wall_s(record.slices)
+    if peaks := of_slices("unreaped_peak"):
         found[UNREAPED_PEAK] = max(peaks)
     launches = int(record.worker_metadata.get("redo_counter_launches", 0))
     if launches:
         total_ns = int(record.worker_metadata["redo_counter_launch_ns_total"])
-        found[LAUNCH] = total_ns / launches / redos.NS_PER_S
+        found[LAUNCH] = total_ns / launches / NS_PER_S
     for key, name in ((CHILD_RSS, "child_rss_bytes"), (CHILD_PSS, "child_pss_bytes")):
-        if sizes := _counted(record, name):
+        if sizes := of_slices(name):
             found[key] = statistics.median(sizes)
     return found
-
-
-def _counted(record: RunRecord, name: str) -> list[int]:
-    """That count of each slice that has it."""
-    return [counts[name] for counts in record.counts if name in counts]
 
 
 LIFECYCLE_KEYS = (
@@ -56,9 +53,5 @@ LIFECYCLE_KEYS = (
     ),
     Key(LAUNCH, "s", "mean time to start a child, until it is executed"),
     Key(CHILD_RSS, "bytes", "resident memory of an idle child that has answered"),
-    Key(
-        CHILD_PSS,
-        "bytes",
-        "the same, pages that k processes share counted as a k-th",
-    ),
+    Key(CHILD_PSS, "bytes", "the same, pages that k processes share counted as a k-th"),
 )

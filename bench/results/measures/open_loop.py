@@ -1,7 +1,6 @@
-"""What a run with an open load says of its arrivals: pure functions, from a run to its keys.
+"""Measures of the arrivals of an open load.
 
-Throughput, latency and time per redo are as for any run (``measures``); the loop is in
-``clients_open``.
+Throughput, latency and time per redo of an open load are in ``redos``, as those of any run.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 
 from bench.cases.notations import Load
 from bench.results.key import Key, Value
-from bench.results.measures.redos import NS_PER_S, percentiles_of
+from bench.results.measures.redos import NS_PER_S, percentiles
 from bench.results.record import RunRecord
 from bench.worker.protocol import FROM_CALL, PACER_LATE
 
@@ -27,22 +26,22 @@ PACER_LATE_P99: Final = "redo_open_pacer_late_p99"
 
 
 def open_measures(record: RunRecord) -> Mapping[str, Value]:
-    """The keys ``redo_open_*``; none for a closed loop. All slices of the run together."""
+    """Over all slices of the run together; empty for a closed loop."""
     if not Load.parse(record.case.load).is_open:
         return {}
-    counts = record.counts
-    seconds = sum(one.deadline_ns for one in record.samples) / NS_PER_S
-    from_call = percentiles_of(np.concatenate([one[FROM_CALL] for one in record.series]))
+    slices = record.counts
+    seconds = sum(part.deadline_ns for part in record.samples) / NS_PER_S
+    from_call = percentiles(np.concatenate([series[FROM_CALL] for series in record.series]))
     found: dict[str, Value] = {
-        OFFERED_PER_S: sum(one["arrivals"] for one in counts) / seconds,
-        OVERLOADED: sum(one["overloaded"] for one in counts) / len(counts),
-        BACKLOG_PEAK: max(one["backlog_peak"] for one in counts),
+        OFFERED_PER_S: sum(counts["arrivals"] for counts in slices) / seconds,
+        OVERLOADED: sum(counts["overloaded"] for counts in slices) / len(slices),
+        BACKLOG_PEAK: max(counts["backlog_peak"] for counts in slices),
         FROM_CALL_P50: from_call.p50_s,
         FROM_CALL_P99: from_call.p99_s,
     }
-    late_ns = np.concatenate([one[PACER_LATE] for one in record.series])
+    late_ns = np.concatenate([series[PACER_LATE] for series in record.series])
     if late_ns.size:
-        late = percentiles_of(late_ns)
+        late = percentiles(late_ns)
         found |= {PACER_LATE_P50: late.p50_s, PACER_LATE_P99: late.p99_s}
     return found
 

@@ -1,11 +1,7 @@
-"""How late a heartbeat beside the clients was: from the series of a run to its measures.
-
-Pure functions; how the beats are taken is in ``heartbeat``.
-"""
+"""How late a heartbeat beside the clients was; ``bench.worker.clients.heartbeat`` beats."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -23,14 +19,12 @@ LATE_MAX: Final = "redo_heartbeat_late_max"
 LATE_SHARE: Final = "redo_heartbeat_late_share"
 IDLE_LATE_P50: Final = "redo_heartbeat_idle_late_p50"
 
-BEYOND: Final = 10
-"""So many beats must be later than a tail percentile, or it would be the word of a few."""
-
-_TAILS: Final = {LATE_P99: 990, LATE_P99_9: 999}
+MIN_BEYOND: Final = 10
+"""A tail percentile needs this many later beats, or it would rest on a few of them."""
 
 
 def stall_measures(record: RunRecord) -> dict[str, Value]:
-    """Nothing for a run without a heartbeat. All slices of a run are pooled."""
+    """All slices of the run are pooled; empty for a run without a heartbeat."""
     late_ns = _pooled(record, LATE)
     if not late_ns.size:
         return {}
@@ -40,7 +34,9 @@ def stall_measures(record: RunRecord) -> dict[str, Value]:
         LATE_MAX: _at(late_ns, 1000),
         LATE_SHARE: float(np.count_nonzero(late_ns > PERIOD_NS)) / late_ns.size,
     }
-    found |= _tails(late_ns)
+    for key, permille in ((LATE_P99, 990), (LATE_P99_9, 999)):
+        if late_ns.size - _rank(late_ns, permille) >= MIN_BEYOND:
+            found[key] = _at(late_ns, permille)
     idle_ns = _pooled(record, IDLE_LATE)
     if idle_ns.size:
         found[IDLE_LATE_P50] = _at(idle_ns, 500)
@@ -48,22 +44,13 @@ def stall_measures(record: RunRecord) -> dict[str, Value]:
     return found
 
 
-def _pooled(record: RunRecord, series: str) -> Int64s:
-    parts = [one[series] for one in record.series if series in one]
+def _pooled(record: RunRecord, name: str) -> Int64s:
+    parts = [series[name] for series in record.series if name in series]
     return np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
 
 
-def _tails(ordered_ns: Int64s) -> Mapping[str, float]:
-    """The tail percentiles that these beats are enough for."""
-    return {
-        key: _at(ordered_ns, permille)
-        for key, permille in _TAILS.items()
-        if ordered_ns.size - _rank(ordered_ns, permille) >= BEYOND
-    }
-
-
 def _at(ordered_ns: Int64s, permille: int) -> float:
-    """That percentile in seconds, by nearest rank as in ``measures.percentiles``."""
+    """The percentile in seconds, by nearest rank as in ``redos.percentiles``."""
     return int(ordered_ns[_rank(ordered_ns, permille) - 1]) / NS_PER_S
 
 

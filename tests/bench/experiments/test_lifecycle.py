@@ -26,9 +26,8 @@ from bench.cases.notations import (
 from bench.experiments.lifecycle.storms import storms
 from bench.experiments.lifecycle.view import LifecycleView
 from bench.results.keys import FURTHER
-from bench.results.measures.further import further_metadata
 from bench.results.measures.lifecycle import lifecycle_measures
-from bench.results.pyperf_run import to_pyperf_run
+from bench.results.pyperf_run import further_metadata, to_pyperf_run
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import load_summary
 from bench.running.equipment.equipment import prepare

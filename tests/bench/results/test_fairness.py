@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.cases.case import Case
 from bench.results.measures.fairness import fairness_measures, jain_index, slowest_share
-from bench.results.measures.further import further_metadata
+from bench.results.pyperf_run import further_metadata
 from bench.results.record import RunRecord
 from bench.results.samples import SliceSamples, SliceSummary
 from tests.support.synthetic import int64s, steady_record

@@ -58,7 +58,7 @@ def test_time_per_redo_is_the_mean_latency() -> None:
     # Little's law: 200 redos of 400 us in 10 ms are 8 at a time, by 3 clients: 5 of them wait.
     in_system = measures.time_per_redo_s([one]) * measures.throughput_per_s([one])
     assert in_system == pytest.approx(8)
-    assert measures.fairness([one]) == measures.Fairness(0, 200)
+    assert measures.fairness([one]) == (0, 200)
 
 
 def test_a_run_says_nothing_of_a_closed_loops_self_check() -> None:

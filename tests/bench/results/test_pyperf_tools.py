@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases.case import Case
-from bench.results.result_file import FailedRun
+from bench.results.record import FailedRun
 from tests.support.synthetic import save, steady_record
 
 ASYNC, SYNC = Case("async", "short", 8), Case("sync", "short", 8, "python")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases.case import Case
-from bench.results.result_file import FailedRun
+from bench.results.record import FailedRun
 from bench.results.summary import MEASURES, CaseRow, Estimate, load_summary, paired_ratio
 from tests.support.synthetic import ENVIRONMENT, modelled_records, save, steady_record
 

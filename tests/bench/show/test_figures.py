@@ -10,7 +10,7 @@ import pytest
 
 from bench.cases.case import Case
 from bench.errors import PictureError
-from bench.results.result_file import FailedRun
+from bench.results.record import FailedRun
 from bench.results.summary import Group, load_summary
 from bench.show.findings import Measure, title
 from bench.show.pictures.choice import draw

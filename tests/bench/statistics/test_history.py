@@ -14,7 +14,7 @@ from bench.cases.case import Case
 from bench.cli import history as cli_history
 from bench.errors import PictureError
 from bench.results.environment import Environment
-from bench.results.result_file import FailedRun
+from bench.results.record import FailedRun
 from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.pictures import figures
 from bench.show.pictures.history import MOST_CASES, draw

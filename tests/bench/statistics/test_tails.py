@@ -20,13 +20,15 @@ from bench.results.histogram import (
     HIGHEST_NS,
     RELATIVE_ERROR,
     Distribution,
+    Distributions,
     distribution,
+    distributions_of,
     encode,
-    load_distributions,
     pooled,
 )
 from bench.results.record import FailedRun, RunRecord
 from bench.results.samples import Int64s, SliceSamples, SliceSummary
+from bench.results.suite_file import read_suite
 from bench.results.summary import load_summary
 from bench.show.pictures.figures import write_all
 from bench.show.pictures.tails import pictures
@@ -46,6 +48,10 @@ from tests.support.synthetic import USAGE, int64s, save
 def of(latency_ns: Sequence[int] | Int64s) -> Distribution:
     """As a result file keeps it."""
     return distribution(encode(np.asarray(latency_ns, dtype=np.int64)))
+
+
+def load_distributions(path: Path) -> Distributions:
+    return distributions_of(path, read_suite(path))
 
 
 def ramp(samples: int, scale: int = 1) -> Distribution:
