@@ -20,6 +20,10 @@ from bench.cases.case import Case
 from bench.errors import ResultFileError
 from bench.results.samples import Int64s
 
+TURN_KEY = "redo_turn_hdr_histogram"
+KEY = "redo_hdr_histogram"
+"""The keys of the histograms of a run: of its turns, and of the latencies of its calls."""
+
 LOWEST_NS = 1
 HIGHEST_NS = 60_000_000_000
 """One redo's deadline. A longer latency (a redo that was retried) is counted at this value; the
@@ -112,7 +116,8 @@ def pooled(distributions: Iterable[Distribution]) -> Distribution:
 
 
 Distributions = Mapping[Case, Mapping[int, Distribution]]
-"""Case -> round -> all latencies of that run. A case of which no latency is known is absent."""
+"""Case -> round -> all turns of that run, or where these were not measured the latencies of all
+calls. A case of which neither is known is absent."""
 
 
 def distributions_of(path: Path, suite: pyperf.BenchmarkSuite) -> Distributions:
@@ -122,7 +127,8 @@ def distributions_of(path: Path, suite: pyperf.BenchmarkSuite) -> Distributions:
         case = Case.parse(benchmark.get_name())
         for run in benchmark.get_runs():
             metadata = run.get_metadata()
-            text, number = metadata.get("redo_hdr_histogram"), metadata["redo_round"]
+            number = metadata["redo_round"]
+            text = metadata.get(TURN_KEY, metadata.get(KEY))
             if text is None:
                 continue  # a peer's run: its single latencies are not known
             try:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from bench.cases.case import DIMENSIONS
 from bench.errors import BenchError
 from bench.results.disturbance import DISTURBANCE_KEYS
+from bench.results.histogram import KEY, TURN_KEY
 from bench.results.key import PREFIX, Key
 from bench.results.measures.admission import ADMISSION_KEYS
 from bench.results.measures.fairness import FAIRNESS_KEYS
@@ -48,10 +49,11 @@ _RUN = (
     ),
     *(key for key in _OF_ROWS if key not in _CPU),
     Key(
-        "redo_hdr_histogram",
+        TURN_KEY,
         "text",
-        "the samples in ns as an HdrHistogram (V2, zlib, base64), 1 ns to 60 s, 3 digits",
+        "the turns in ns as an HdrHistogram (V2, zlib, base64), 1 ns to 60 s, 3 digits",
     ),
+    Key(KEY, "text", "the latencies of the calls, likewise"),
     Key("redo_client_redos_min", "count", "redos of the client that got the least (fairness)"),
     Key("redo_client_redos_max", "count", "redos of the client that got the most (fairness)"),
     Key("redo_self_check", "text", "ok, or by how much slices miss N = throughput x time per redo"),

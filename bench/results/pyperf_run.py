@@ -24,7 +24,7 @@ from bench.results.measures.lifecycle import lifecycle_measures
 from bench.results.measures.open_loop import open_measures
 from bench.results.measures.stall import stall_measures
 from bench.results.record import RunRecord, Usage
-from bench.results.samples import SliceSamples
+from bench.results.samples import Int64s, SliceSamples
 
 # Host names, folders of the user's machine, and what is true of this process only: pyperf looks at
 # the process that writes the file, which is not the one that was measured.
@@ -63,7 +63,7 @@ def to_pyperf_run(record: RunRecord, environment: Environment) -> pyperf.Run:
         "redo_slices": len(slices),
         "redo_time_per_redo": measures.time_per_redo_s(slices),
         "redo_throughput": measures.throughput_per_s(slices),
-        **(_latency_metadata(record.samples) if record.samples else {}),
+        **(_latency_metadata(record) if record.samples else {}),
         **(_self_check_metadata(record.samples) if is_closed_loop(record.case) else {}),
         **_usage_metadata(record.usage, measures.redos(slices)),
         **further_metadata(record),
@@ -82,19 +82,31 @@ def further_metadata(record: RunRecord) -> dict[str, Value]:
     return {key: value for of in _EXPERIMENTS for key, value in of(record).items()}
 
 
-def _latency_metadata(slices: Sequence[SliceSamples]) -> dict[str, Value]:
-    latency_ns = measures.pooled_latency_ns(slices)
-    latency = measures.percentiles(latency_ns)
-    fewest, most = measures.fairness(slices)
+def _latency_metadata(record: RunRecord) -> dict[str, Value]:
+    latency_ns = measures.pooled_latency_ns(record.samples)
+    turn_ns = measures.pooled_turn_ns(record.samples)
+    if not is_closed_loop(record.case):
+        # There the latency counts from the moment at which the redo was wanted.
+        turn_ns = latency_ns
+    fewest, most = measures.fairness(record.samples)
     return {
-        "redo_latency_p50": latency.p50_s,
-        "redo_latency_p90": latency.p90_s,
-        "redo_latency_p99": latency.p99_s,
-        "redo_latency_p99_9": latency.p99_9_s,
-        "redo_latency_max": latency.max_s,
-        "redo_hdr_histogram": histogram.encode(latency_ns),
+        **(_percentiles("turn", turn_ns) if turn_ns is not None else {}),
+        **_percentiles("latency", latency_ns),
+        **({histogram.TURN_KEY: histogram.encode(turn_ns)} if turn_ns is not None else {}),
+        histogram.KEY: histogram.encode(latency_ns),
         "redo_client_redos_min": fewest,
         "redo_client_redos_max": most,
+    }
+
+
+def _percentiles(name: str, sample_ns: Int64s) -> dict[str, Value]:
+    found = measures.percentiles(sample_ns)
+    return {
+        f"redo_{name}_p50": found.p50_s,
+        f"redo_{name}_p90": found.p90_s,
+        f"redo_{name}_p99": found.p99_s,
+        f"redo_{name}_p99_9": found.p99_9_s,
+        f"redo_{name}_max": found.max_s,
     }
 
 

@@ -31,6 +31,9 @@ class SliceSamples:
     starts lie before ``deadline_ns``, and a client may have no redo; then its end is its start.
     At least one client must have one.
 
+    ``redo_end_ns[sum(redos)]``: when each redo of a closed loop ended, client after client, by a
+    clock with any zero; None where it is not known.
+
     Raises SampleError if the numbers cannot be a measurement.
     """
 
@@ -40,10 +43,13 @@ class SliceSamples:
     latency_ns: Int64s
     deadline_ns: int = 0
     is_open: bool = False
+    redo_end_ns: Int64s | None = None
 
     def __post_init__(self) -> None:
-        for name in ("start_ns", "end_ns", "redos", "latency_ns"):
+        for name in ("start_ns", "end_ns", "redos", "latency_ns", "redo_end_ns"):
             array = getattr(self, name)
+            if array is None:
+                continue
             _require(array.ndim == 1, f"{name} has {array.ndim} dimensions, not 1")
             _require(array.dtype == np.int64, f"{name} is {array.dtype}, not int64")
             # A view, so that the caller's own array stays as it was.
@@ -70,6 +76,27 @@ class SliceSamples:
         _require(self.latency_ns.size == redos, f"{self.latency_ns.size} samples of {redos} redos")
         _require(bool((self.latency_ns > 0).all()), "a latency that is not above 0 ns")
         _require(self.deadline_ns >= 0, f"a deadline of {self.deadline_ns} ns")
+        if self.redo_end_ns is not None:
+            ends = self.redo_end_ns.size
+            _require(ends == redos, f"{ends} ends of {redos} redos")
+            turn_ns = self.turn_ns
+            assert turn_ns is not None
+            _require(bool((turn_ns > 0).all()), "a redo that ended before the one before it")
+
+    @property
+    def turn_ns(self) -> Int64s | None:
+        """The turn of each redo: from the end of the client's redo before it, or from the barrier,
+        to its own end. int64[sum(redos)], client after client; None where ends are not known."""
+        if self.redo_end_ns is None:
+            return None
+        last = self.redos.cumsum() - 1
+        # The end of a client is that of its last redo, counted from the barrier.
+        from_barrier = self.redo_end_ns - np.repeat(self.redo_end_ns[last], self.redos)
+        from_barrier += np.repeat(self.end_ns, self.redos)
+        turn_ns: Int64s = np.diff(from_barrier, prepend=0)
+        first = last - self.redos + 1
+        turn_ns[first] = from_barrier[first]
+        return turn_ns
 
     @property
     def clients(self) -> int:
@@ -78,7 +105,13 @@ class SliceSamples:
 
     @classmethod
     def from_payload(
-        cls, payload: bytes, clients: int, deadline_ns: int = 0, *, is_open: bool = False
+        cls,
+        payload: bytes,
+        clients: int,
+        deadline_ns: int = 0,
+        *,
+        is_open: bool = False,
+        redo_end_ns: Int64s | None = None,
     ) -> SliceSamples:
         """Decodes native-endian int64: start_ns, end_ns, redos of each client, then the samples.
 
@@ -92,7 +125,8 @@ class SliceSamples:
             f"{numbers.size} integers are too few for {clients} clients and their samples",
         )
         start_ns, end_ns, redos = numbers[:head].reshape(clients, 3).T.copy()
-        return cls(start_ns, end_ns, redos, numbers[head:], deadline_ns, is_open=is_open)
+        latency_ns = numbers[head:]
+        return cls(start_ns, end_ns, redos, latency_ns, deadline_ns, is_open, redo_end_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from bench.running.peer import measure_peer
 from bench.running.processes import RunFailedError
 from bench.running.watched import watch, watched
 from bench.running.worker_process import SliceReply, WorkerProcess
-from bench.worker.protocol import BY_CONTENT, BY_LENGTH, WorkerSpec
+from bench.worker.protocol import BY_CONTENT, BY_LENGTH, REDO_END, WorkerSpec
 
 MOST_OF_TIMEOUT: Final = 0.25
 """Slices are stretched to at most this share of the run's timeout. It leaves room for `ab`, where
@@ -182,6 +182,7 @@ class Run:
             self._case.clients,
             round(seconds * 1e9),
             is_open=self._rate_per_s is not None,
+            redo_end_ns=int64s_from(ends) if (ends := reply.series.get(REDO_END)) else None,
         )
         return samples, reply
 

@@ -72,25 +72,14 @@ def steady_slice(clients: int, redos: int, latency_ns: int) -> SliceSamples:
     So time per redo is ``latency_ns``, throughput is clients / latency, and Little's law holds
     exactly.
     """
-    return SliceSamples(
-        start_ns=np.zeros(clients, dtype=np.int64),
-        end_ns=np.full(clients, redos * latency_ns, dtype=np.int64),
-        redos=np.full(clients, redos, dtype=np.int64),
-        latency_ns=np.full(clients * redos, latency_ns, dtype=np.int64),
-    )
+    return _back_to_back([np.full(redos, latency_ns, dtype=np.int64)] * clients)
 
 
 def idle_slice(clients: int, redos: int, latency_ns: int) -> SliceSamples:
     """As `steady_slice`, but all clients but the first stop halfway: the check fails."""
-    counts = np.full(clients, redos // 2, dtype=np.int64)
-    counts[0] = redos
-    return SliceSamples(
-        start_ns=np.zeros(clients, dtype=np.int64),
-        end_ns=counts * latency_ns,
-        redos=counts,
-        latency_ns=np.full(int(counts.sum()), latency_ns, dtype=np.int64),
-        deadline_ns=(redos - 1) * latency_ns,
-    )
+    counts = [redos] + [redos // 2] * (clients - 1)
+    latencies = [np.full(count, latency_ns, dtype=np.int64) for count in counts]
+    return _back_to_back(latencies, deadline_ns=(redos - 1) * latency_ns)
 
 
 def noisy_slice(
@@ -98,11 +87,18 @@ def noisy_slice(
 ) -> SliceSamples:
     """Log-normal latencies with that median; each client's wall is the sum of its own."""
     latencies = rng.lognormal(np.log(latency_ns), 0.25, (clients, redos)).astype(np.int64) + 1
+    return _back_to_back(list(latencies))
+
+
+def _back_to_back(latencies: Sequence[Int64s], deadline_ns: int = 0) -> SliceSamples:
+    """Clients whose redos follow each other without a pause: a turn is as long as its call."""
     return SliceSamples(
-        start_ns=np.zeros(clients, dtype=np.int64),
-        end_ns=latencies.sum(axis=1),
-        redos=np.full(clients, redos, dtype=np.int64),
-        latency_ns=latencies.reshape(-1),
+        start_ns=np.zeros(len(latencies), dtype=np.int64),
+        end_ns=np.array([own.sum() for own in latencies], dtype=np.int64),
+        redos=np.array([own.size for own in latencies], dtype=np.int64),
+        latency_ns=np.concatenate(latencies),
+        deadline_ns=deadline_ns,
+        redo_end_ns=np.concatenate([own.cumsum() for own in latencies]),
     )
 
 

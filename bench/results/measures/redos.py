@@ -20,7 +20,7 @@ SELF_CHECK_TOLERANCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Exact percentiles of all latency samples of a run, in seconds."""
+    """Exact percentiles of all samples of a run, in seconds."""
 
     p50_s: float
     p90_s: float
@@ -55,6 +55,13 @@ class SelfCheck:
 def pooled_latency_ns(slices: Sequence[SliceSamples]) -> Int64s:
     """Every latency sample of the run, in ns: one array, slice after slice."""
     return np.concatenate([part.latency_ns for part in slices])
+
+
+def pooled_turn_ns(slices: Sequence[SliceSamples]) -> Int64s | None:
+    """Every turn of the run, in ns; None where a slice does not have them (`SliceSamples`)."""
+    parts = [part.turn_ns for part in slices]
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known and len(known) == len(parts) else None
 
 
 def redos(slices: Sequence[Slice]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import SampleError
+from bench.results.measures.redos import time_per_redo_s
 from bench.results.samples import SliceSamples
 from tests.support.synthetic import int64s, payload, steady_slice
 
@@ -28,6 +30,42 @@ def test_a_payload_reads_back() -> None:
     one = steady_slice(5, 7, 1000)
     again = SliceSamples.from_payload(payload(one), 5)
     assert payload(again) == payload(one)
+
+
+def test_turns_by_hand() -> None:
+    raw = struct.pack("=11q", 1, 100, 3, 2, 90, 2, 10, 11, 12, 20, 21)
+    one = SliceSamples.from_payload(raw, 2, redo_end_ns=int64s(1030, 1070, 1100, 3000, 3060))
+    assert one.turn_ns is not None
+    assert one.turn_ns.tolist() == [30, 40, 30, 30, 60]
+    assert SliceSamples.from_payload(raw, 2).turn_ns is None
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 10**9), min_size=1, max_size=9), min_size=1, max_size=9),
+    st.integers(-(10**15), 10**15),
+)
+def test_the_turns_of_a_client_fill_its_wall(turns: list[list[int]], zero: int) -> None:
+    ends = [list(itertools.accumulate(own)) for own in turns]
+    count = [len(own) for own in turns]
+    one = SliceSamples(
+        int64s(*[0] * len(turns)),
+        int64s(*(own[-1] for own in ends)),
+        int64s(*count),
+        int64s(*[1] * sum(count)),
+        redo_end_ns=int64s(*(zero + end for own in ends for end in own)),
+    )
+    assert one.turn_ns is not None
+    assert one.turn_ns.tolist() == [turn for own in turns for turn in own]
+    # So their mean is the time per redo.
+    assert time_per_redo_s([one]) == pytest.approx(one.turn_ns.mean() / 1e9)
+
+
+@pytest.mark.parametrize(
+    ("ends", "problem"), [([5], "1 ends of 2 redos"), ([7, 5], "before the one before it")]
+)
+def test_impossible_ends_are_refused(ends: list[int], problem: str) -> None:
+    with pytest.raises(SampleError, match=problem):
+        SliceSamples(int64s(0), int64s(10), int64s(2), int64s(1, 1), redo_end_ns=int64s(*ends))
 
 
 def test_nothing_can_be_written_to() -> None:
