@@ -73,6 +73,11 @@ def _digits(value: float) -> str:
     return f"{value:.{max(0, _DIGITS - whole)}f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """As ``1 round`` or ``7 rounds``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def bracket(low: str | None, high: str | None, separator: str = "-") -> str:
     """Bounds as ``(0.78-0.84)`` or ``(2 to 8)``; ``(?)`` where a single round shows none."""
     return "(?)" if low is None or high is None else f"({low}{separator}{high})"
