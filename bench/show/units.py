@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from bench.results.key import Key, Value
-from bench.statistics.bounded import HasBounds
+from bench.statistics.bounded import HasBounds, Threshold
 
 TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1.0, "B"))
 _DIGITS = 3
+
+N = TypeVar("N", bound=float | None)
 
 
 def seconds(value: float) -> str:
@@ -95,10 +98,11 @@ def bounded(
     return f"{show(one.value)} {bracket(low, high)}"
 
 
-def threshold(point: str, low: str, high: str, *, known: bool, separator: str = " to ") -> str:
-    """An N from which on something holds, as ``4 (2 to 8)``; without bounds that say the same, and
-    ``4 (?)`` where they are not known."""
-    if not known:
+def threshold(found: Threshold[N], named: Callable[[N], str], separator: str = " to ") -> str:
+    """As ``4 (2 to 8)``, ``4 (?)`` where the bounds are not known, ``4`` where they say the same;
+    ``named`` says an N."""
+    point, low, high = map(named, (found.clients, found.low, found.high))
+    if not found.known:
         return f"{point} {bracket(None, None)}"
     return point if point == low == high else f"{point} {bracket(low, high, separator)}"
 
