@@ -120,10 +120,10 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
     if old is None:
         caption = title(group, measure)
     else:
-        caption = f"{group.title}, {style.Y_LABELS[measure]}: {_BEFORE} and {_AFTER}"
+        caption = f"{group.title}, {measure.label}: {_BEFORE} and {_AFTER}"
     managers = ", ".join(name for name in group.managers if points(group, name, measure))
     alternative = (
-        f"{caption}. {style.Y_LABELS[measure]} against N, the number of concurrent clients, both"
+        f"{caption}. {measure.label} against N, the number of concurrent clients, both"
         f" scales logarithmic, a curve for each of {managers}; the table has the numbers"
     )
     make = partial(_picture, group, old, measure, alternative)
@@ -135,7 +135,7 @@ def _picture(group: Group, old: Group | None, measure: Measure, alternative: str
     axes = figure.subplots()
     tail = measure is Measure.LATENCY and old is None
     draw_panel(axes, group, measure, tail=tail)
-    axes.set_ylabel(style.Y_LABELS[measure])
+    axes.set_ylabel(measure.label)
     entries = legend([group], measure, tail=tail)
     spots: list[svg.Spot] = []
     if old is not None:

@@ -26,7 +26,7 @@ def clients_figure(
     """A panel per group, at least one; ``tail``: with the p99 beside the measure, dotted."""
     draw = partial(draw_panel, measure=measure, tail=tail)
     sheet = Sheet.of(groups, draw, partial(title, measure=measure))
-    sheet.label_left(style.Y_LABELS[measure])
+    sheet.label_left(measure.label)
     return sheet.framed(legend(groups, measure, tail=tail), footer(summary))
 
 

@@ -63,7 +63,7 @@ def _panel(panel: Axes, group: Group, shared: Group | None) -> None:
     panel.set_xscale("log")
     figures.log_ticks(panel.xaxis, style.Y_FORMATS[Measure.THROUGHPUT])
     figures.log_axis(panel, style.Y_FORMATS[Measure.LATENCY])
-    panel.set_xlabel(style.Y_LABELS[Measure.THROUGHPUT])
+    panel.set_xlabel(Measure.THROUGHPUT.label)
     panel.set_ylabel("time per redo")
     if shared is not None:
         _curves(panel, shared, is_shared=True)

@@ -80,7 +80,7 @@ def _figure(
     sheet = Sheet.of(
         _clients(group, of_case), draw, lambda clients: _title(group, clients, distributions)
     )
-    sheet.label_left(style.Y_LABELS[Measure.LATENCY])
+    sheet.label_left(Measure.LATENCY.label)
     managers = [
         manager
         for manager in group.managers
