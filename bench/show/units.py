@@ -23,13 +23,13 @@ N = TypeVar("N", bound=float | None)
 def seconds(value: float) -> str:
     """Seconds as ``24.7 us``."""
     scale, unit = scale_of(value, TIME)
-    return f"{_digits(value / scale)} {unit}"
+    return f"{number(value / scale)} {unit}"
 
 
 def rate(value: float) -> str:
     """Events per second as ``40.4 k/s``."""
     scale, unit = scale_of(value, SIZE)
-    return f"{_digits(value / scale)} {unit}/s"
+    return f"{number(value / scale)} {unit}/s"
 
 
 def short_rate(value: float) -> str:
@@ -39,18 +39,13 @@ def short_rate(value: float) -> str:
 
 def factor(value: float) -> str:
     """A ratio as ``3.10x`` or ``0.95x``: hundredths, where a third digit would only be noise."""
-    return f"{value:.2f}x" if 0.1 <= value < 9.995 else f"{_digits(value)}x"
-
-
-def number(value: float) -> str:
-    """A plain number as ``0.0123`` or ``4.50``."""
-    return _digits(value)
+    return f"{value:.2f}x" if 0.1 <= value < 9.995 else f"{number(value)}x"
 
 
 def size(value: float) -> str:
     """Bytes as ``16.0 MiB``."""
     scale, unit = scale_of(value, BYTES)
-    return f"{_digits(value / scale)} {unit}"
+    return f"{number(value / scale)} {unit}"
 
 
 def scale_of(value: float, scales: Sequence[tuple[float, str]]) -> tuple[float, str]:
@@ -68,7 +63,8 @@ def _rounded(value: float) -> float:
     return round(value, _DIGITS - 1 - math.floor(math.log10(abs(value))))
 
 
-def _digits(value: float) -> str:
+def number(value: float) -> str:
+    """A plain number as ``0.0123`` or ``4.50``."""
     value = _rounded(value)
     if value == 0.0:
         return "0"
@@ -107,15 +103,7 @@ def threshold(found: Threshold[N], named: Callable[[N], str], separator: str = "
     return point if point == low == high else f"{point} {bracket(low, high, separator)}"
 
 
-def formatted(key: Key, value: Value) -> str:
-    """The value of a result file's key as people read it, with its unit."""
-    formatter = _FORMATTERS.get(key.unit)
-    if formatter is None or isinstance(value, str):
-        return str(value)
-    return formatter(value)
-
-
-_FORMATTERS: dict[str, Callable[[float], str]] = {
+_FORMATS: dict[str, Callable[[float], str]] = {
     "s": seconds,
     "s/redo": seconds,
     "1/s": rate,
@@ -124,3 +112,10 @@ _FORMATTERS: dict[str, Callable[[float], str]] = {
     "ratio": number,
     "yes/no": lambda value: "yes" if value else "no",
 }
+
+
+def formatted(key: Key, value: Value) -> str:
+    """The value of a result file's key as people read it, with its unit."""
+    if isinstance(value, str):
+        return value
+    return _FORMATS.get(key.unit, str)(value)

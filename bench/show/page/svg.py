@@ -94,9 +94,7 @@ def _in_the_page(root: ET.Element, prefix: str) -> None:
 def _spots(picture: Picture) -> Iterable[ET.Element]:
     """The tab key reaches the first of them; the page's script moves on from there."""
     figure = picture.figure
-    width, height = (
-        figure.get_size_inches() * 72
-    )  # points, the unit of an SVG that matplotlib writes
+    width, height = figure.get_size_inches() * 72  # in points, as matplotlib writes an SVG
     to_share = figure.transFigure.inverted()
     lines = list(dict.fromkeys(spot.line for spot in picture.spots))
     for index, spot in enumerate(picture.spots):
