@@ -13,7 +13,6 @@ from bench.cli.say import say
 from bench.errors import BenchError
 from bench.results.naming import RESULT_HELP, result_path
 from bench.results.summary import load_summary
-from bench.show.pictures.comparison import draw_comparison
 from bench.statistics.comparison import Comparison, compare
 
 
@@ -44,6 +43,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     _check_comparable(comparison, paths, force=args.force)
     pictures = []
     if args.plot:
+        # Late, since it loads matplotlib.
+        from bench.show.pictures.comparison import draw_comparison
+
         stem = args.output or paths[1].with_suffix("")
         pictures = draw_comparison(comparison, stem, force=args.force)
     if paths[0].samefile(paths[1]):

@@ -19,7 +19,6 @@ from bench.places import RESULTS, ROOT
 from bench.results.environment import git_output
 from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.history import as_data, print_cases, print_history
-from bench.show.pictures.history import draw
 from bench.statistics.history import Dated, Series, dated, history
 
 DEFAULT_MEASURE = "time-per-redo"
@@ -131,5 +130,7 @@ def _nothing(results: Iterable[Dated], pattern: str, measure: str) -> str:
 
 
 def _drawn(series: list[Series], measure: str, place: Path, force: bool) -> list[Path]:
+    from bench.show.pictures.history import draw  # late, since it loads matplotlib
+
     stem = place / "history" if place.is_dir() else place
     return draw(series, measure, stem, force=force)

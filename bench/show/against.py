@@ -31,16 +31,6 @@ from bench.statistics.rounds import ratio
 
 _MANAGER: Final = "manager"
 _CLIENTS: Final = "clients"
-_SHORT: Final = {"n": _CLIENTS}
-"""As in the names of cases."""
-
-_INVERSE: Final = "time_per_redo_s"
-"""Says of a closed loop what throughput does, and no table has room for both."""
-
-_OF_MANAGERS: Final = ("wait", "executor", "caller", "python")
-"""Dimensions of how a manager waits, is called and runs: each has its own, or none."""
-
-_GAP: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +44,7 @@ class Against:
     def parse(cls, text: str) -> Against:
         """``MANAGER`` or ``DIMENSION=VALUE``. Raises BenchError."""
         name, equals, value = text.partition("=")
-        name = _SHORT.get(name, name)
+        name = _CLIENTS if name == "n" else name  # as in the names of cases
         if not equals:
             return cls(_MANAGER, text)
         known = [item.name for item in dataclasses.fields(Case)]
@@ -123,7 +113,11 @@ def print_against(
             console.print()
             console.print(_table(workload, against, of_workload), crop=False)
     console.print()
-    console.print(Text(_HOW_TO_READ.format(against=against), style="dim"))
+    how_to_read = (
+        f"Each value divided by that of {against}: the geometric mean over the rounds that both"
+        " have, with its 95 % interval. Of redo/s more is better, of all others less."
+    )
+    console.print(Text(how_to_read, style="dim"))
 
 
 def against_data(found: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -141,11 +135,12 @@ def against_data(found: Sequence[Pair]) -> list[dict[str, Any]]:
 def _base(case: Case, bases: Sequence[CaseRow], against: Against) -> CaseRow | None:
     """The case that differs in that dimension alone. A manager that takes no notice of how others
     wait or are called, as a peer, stands beside all of those."""
-    wanted = replace(case, **{against.dimension: against.value})  # type: ignore[arg-type]
+    changes: dict[str, Any] = {against.dimension: against.value}
     if against.dimension == _MANAGER:
-        for name in _OF_MANAGERS:
+        for name in ("wait", "executor", "caller", "python"):
             if all(getattr(row.case, name) == DEFAULTS[name] for row in bases):
-                wanted = replace(wanted, **{name: DEFAULTS[name]})  # type: ignore[arg-type]
+                changes[name] = DEFAULTS[name]
+    wanted = replace(case, **changes)
     return next((row for row in bases if row.case == wanted), None)
 
 
@@ -162,18 +157,12 @@ def _table(workload: str, against: Against, rows: Sequence[Pair]) -> Table:
     ratios = [
         fields.ratio_interval(heading, partial(Pair.ratio, measure=measure))
         for measure, heading in HEADINGS.items()
-        if measure != _INVERSE
+        # Of a closed loop it says what throughput does, and no table has room for both.
+        if measure != "time_per_redo_s"
     ]
-    room = fields.room_beside(rows, [clients, *ratios], gap=_GAP)
+    room = fields.room_beside(rows, [clients, *ratios], gap=1)
     name: fields.Field[Pair] = fields.words(
         "case", lambda pair: broken(named(without(pair.row.case, shared)), room, ", ")
     )
-    return fields.field_table(
-        rows, [clients, name, *ratios], f"{title}, to {against} (95 %)", gap=_GAP
-    )
-
-
-_HOW_TO_READ: Final = (
-    "Each value divided by that of {against}: the geometric mean over the rounds that both have,"
-    " with its 95 % interval. Of redo/s more is better, of all others less."
-)
+    shown = [clients, name, *ratios]
+    return fields.field_table(rows, shown, f"{title}, to {against} (95 %)", gap=1)

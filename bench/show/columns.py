@@ -15,14 +15,7 @@ from bench.show import units
 from bench.statistics.bounded import HasBounds
 
 ABSENT: Final = "-"
-_DIGITS: Final = 3
-"""That the least number of a column has at least; the others have its decimals."""
-
-_MOST_DECIMALS: Final = 3
-_MIB: Final = 1 << 20
 _FAR_OUT: Final = 999
-_SMALL: Final = 0.05
-"""Ratios below are said to a decimal more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +26,23 @@ class Column:
     texts: tuple[str, ...]
 
 
-def seconds(values: Sequence[float | None]) -> Column:
+Values = Sequence[float | None]
+Numbers = Callable[[Values], Column]
+
+
+def seconds(values: Values) -> Column:
     """Durations, in the unit of the least."""
-    return _column(values, units.TIME)
+    return _in_one_unit(values, units.TIME)
 
 
-def rates(values: Sequence[float | None]) -> Column:
+def rates(values: Values) -> Column:
     """Events per second, or counts, in the unit of the least."""
-    return _column(values, units.SIZE)
+    return _in_one_unit(values, units.SIZE)
 
 
-Numbers = Callable[[Sequence[float | None]], Column]
-
-
-def sizes(values: Sequence[float | None]) -> Column:
+def sizes(values: Values) -> Column:
     """Bytes, in the unit of the least."""
-    return _column(values, units.BYTES)
+    return _in_one_unit(values, units.BYTES)
 
 
 def of_unit(unit: str) -> Numbers:
@@ -58,16 +52,12 @@ def of_unit(unit: str) -> Numbers:
 
 def microseconds(decimals: int) -> Numbers:
     """Durations as us, whatever their size, with so many decimals."""
-    return lambda values: Column(
-        "us", _texts([None if v is None else v * 1e6 for v in values], decimals)
-    )
+    return lambda values: Column("us", _texts(values, decimals, times=1e6))
 
 
 def mebibytes(decimals: int) -> Numbers:
     """Bytes as MiB, whatever their size, with so many decimals."""
-    return lambda values: Column(
-        "MiB", _texts([None if v is None else v / _MIB for v in values], decimals)
-    )
+    return lambda values: Column("MiB", _texts(values, decimals, times=1 / (1 << 20)))
 
 
 def plain(decimals: int) -> Numbers:
@@ -75,51 +65,50 @@ def plain(decimals: int) -> Numbers:
     return lambda values: Column("", _texts(values, decimals))
 
 
-def factors(values: Sequence[float | None]) -> Column:
+def shares(values: Values, decimals: int = 0) -> Column:
+    """Shares as percentages."""
+    return Column("%", _texts(values, decimals, times=100))
+
+
+def factors(values: Values) -> Column:
     """Ratios, in hundredths: what is further behind would only be noise. In thousandths where one
     is so small that hundredths would not tell it from others."""
     return Column("", _texts(values, _decimals(values)))
 
 
-def _decimals(ratios: Iterable[float | None]) -> int:
-    return 3 if any(one is not None and 0 < one < _SMALL for one in ratios) else 2
-
-
 def intervals(values: Sequence[HasBounds[float] | None]) -> Column:
     """Ratios with their intervals, as ``0.81 (0.78-0.84)`` or ``0.81 (?)``, the ratios with their
     decimal points below each other."""
-    ratios = [None if one is None else one.value for one in values]
+    ratios = [None if found is None else found.value for found in values]
     decimals = _decimals(ratios)
+
+    def bound(value: float | None) -> str | None:
+        """A bound that is so far out that it means nothing needs no digits."""
+        if value is None:
+            return None
+        least = 10.0**-decimals
+        if value < least / 2:
+            return f"<{least:.{decimals}f}"
+        return f">{_FAR_OUT}" if value > _FAR_OUT else f"{value:.{decimals}f}"
+
     brackets = [
-        "" if one is None else units.bracket(_bound(one.low, decimals), _bound(one.high, decimals))
-        for one in values
+        "" if found is None else units.bracket(bound(found.low), bound(found.high))
+        for found in values
     ]
     width = max(map(len, brackets), default=0)
-    return Column(
-        "",
-        tuple(
-            f"{ratio} {bracket:<{width}}" if bracket else ABSENT
-            for ratio, bracket in zip(_texts(ratios, decimals), brackets, strict=True)
-        ),
+    texts = (
+        f"{ratio} {bracket:<{width}}" if bracket else ABSENT
+        for ratio, bracket in zip(_texts(ratios, decimals), brackets, strict=True)
     )
+    return Column("", tuple(texts))
 
 
-def _bound(bound: float | None, decimals: int) -> str | None:
-    """A bound. One that is so far out that it means nothing needs no digits."""
-    if bound is None:
-        return None
-    least = 10.0**-decimals
-    if bound < least / 2:
-        return f"<{least:.{decimals}f}"
-    return f">{_FAR_OUT}" if bound > _FAR_OUT else f"{bound:.{decimals}f}"
+def _decimals(ratios: Iterable[float | None]) -> int:
+    return 3 if any(ratio is not None and 0 < ratio < 0.05 for ratio in ratios) else 2
 
 
-def shares(values: Sequence[float | None], decimals: int = 0) -> Column:
-    """Shares as percentages."""
-    return Column("%", _texts([None if v is None else v * 100 for v in values], decimals))
-
-
-def _column(values: Sequence[float | None], scales: Sequence[tuple[float, str]]) -> Column:
+def _in_one_unit(values: Values, scales: Sequence[tuple[float, str]]) -> Column:
+    """At least three digits for the least, up to three decimals; the others have its decimals."""
     if all(value is None for value in values):
         return Column("", _texts(values, 0))
     known = [abs(value) for value in values if value]
@@ -127,9 +116,9 @@ def _column(values: Sequence[float | None], scales: Sequence[tuple[float, str]])
     decimals = 0
     if known:
         digits_before = math.floor(math.log10(min(known) / scale) + 1e-9) + 1
-        decimals = min(max(0, _DIGITS - digits_before), _MOST_DECIMALS)
+        decimals = min(max(0, 3 - digits_before), 3)
     return Column(unit, _texts([None if v is None else v / scale for v in values], decimals))
 
 
-def _texts(values: Sequence[float | None], decimals: int) -> tuple[str, ...]:
-    return tuple(ABSENT if v is None else f"{v:.{decimals}f}" for v in values)
+def _texts(values: Values, decimals: int, times: float = 1) -> tuple[str, ...]:
+    return tuple(ABSENT if v is None else f"{v * times:.{decimals}f}" for v in values)

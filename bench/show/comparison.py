@@ -16,8 +16,8 @@ from rich.table import Table
 from bench.cases.case import shared_extra, without
 from bench.results.key import SCHEMA_VERSION
 from bench.results.summary import Summary
-from bench.show import columns, fields
-from bench.show.columns import Column
+from bench.show import columns, fields, units
+from bench.show.columns import ABSENT, Column
 from bench.show.findings import HEADINGS
 from bench.show.layout import broken
 from bench.show.over_clients import over_clients_data
@@ -32,12 +32,10 @@ HOW_TO_READ: Final = (
     " change of time per redo that such data finds in 8 of 10 attempts."
 )
 
-_IN_TERMINAL: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
-_ABSENT: Final = "-"
 _GAP: Final = 1
-_MOST_LISTED: Final = 12
-_MOST_SHOWN: Final = 9.99
+_MAX_LISTED: Final = 12
+_MAX_SHOWN: Final = 9.99
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -45,7 +43,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(f"{source_text(comparison)}: changed / base", highlight=False, markup=False)
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
-    both = [one.case for one in comparison.cases]
+    both = [compared.case for compared in comparison.cases]
     shared = shared_extra([*both, *comparison.only_base, *comparison.only_changed])
     if shared:
         said = ", ".join(f"{name}={value}" for name, value in shared.items())
@@ -57,32 +55,32 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> Table:
     """A case whose name leaves too little room has it broken at its slashes."""
+
+    def effect(of: CaseComparison, measure: str) -> Effect | None:
+        compared = of.measures.get(measure)
+        return None if compared is None else compared.effect
+
+    def verdicts(cases: Sequence[CaseComparison]) -> Column:
+        return Column("", tuple(verdict_text(compared.decisive) for compared in cases))
+
     figures: list[fields.Field[CaseComparison]] = [
         *(
-            fields.ratio_interval(HEADINGS[measure], partial(_effect, measure))
-            for measure in _IN_TERMINAL
+            fields.ratio_interval(HEADINGS[measure], partial(effect, measure=measure))
+            for measure in ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
         ),
-        fields.column("verdict", _verdicts, is_words=True, style_of=_color),
-        fields.texts("shows", lambda one: smallest_text(one.measures.get(DECISIVE))),
+        fields.column(
+            "verdict",
+            verdicts,
+            is_words=True,
+            style_of=lambda compared: _STYLES.get(compared.verdict, ""),
+        ),
+        fields.texts("shows", lambda compared: smallest_text(compared.decisive)),
     ]
     room = fields.room_beside(cases, figures, gap=_GAP)
     name: fields.Field[CaseComparison] = fields.words(
-        "case", lambda one: broken(without(one.case, shared).name, room, "/")
+        "case", lambda compared: broken(without(compared.case, shared).name, room, "/")
     )
     return fields.field_table(cases, [name, *figures], gap=_GAP)
-
-
-def _effect(measure: str, one: CaseComparison) -> Effect | None:
-    compared = one.measures.get(measure)
-    return None if compared is None else compared.effect
-
-
-def _verdicts(cases: Sequence[CaseComparison]) -> Column:
-    return Column("", tuple(verdict_text(one.measures.get(DECISIVE)) for one in cases))
-
-
-def _color(one: CaseComparison) -> str:
-    return _STYLES.get(one.verdict, "")
 
 
 def as_markdown(comparison: Comparison) -> str:
@@ -95,14 +93,14 @@ def as_markdown(comparison: Comparison) -> str:
         f"| {' | '.join(head)} |",
         f"|---|{'---:|' * len(MEASURES)}---:|---|---:|",
     ]
-    for one in comparison.cases:
-        decisive = one.measures.get(DECISIVE)
+    for compared in comparison.cases:
+        decisive = compared.decisive
         name = verdict_text(decisive)
         cells = [
-            f"`{one.case.name}`",
-            *(ratio_text(one.measures.get(measure)) for measure in MEASURES),
-            _ABSENT if decisive is None else f"{decisive.p_corrected:.2g}",
-            f"**{name}**" if one.verdict in (Verdict.FASTER, Verdict.SLOWER) else name,
+            f"`{compared.case.name}`",
+            *(ratio_text(compared.measures.get(measure)) for measure in MEASURES),
+            ABSENT if decisive is None else f"{decisive.p_corrected:.2g}",
+            f"**{name}**" if compared.verdict in (Verdict.FASTER, Verdict.SLOWER) else name,
             smallest_text(decisive),
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -153,7 +151,7 @@ def verdict_text(compared: Compared | None) -> str:
     if compared is None:
         return "not measured"
     if compared.verdict is Verdict.SAME:
-        return f"same within {math.ceil(holds_to(compared.effect) * 100)} %"
+        return _same(holds_to(compared.effect))
     return str(compared.verdict)
 
 
@@ -174,30 +172,30 @@ def summary_lines(comparison: Comparison) -> Iterator[str]:
 
 def result_lines(comparison: Comparison) -> Iterator[str]:
     """Counts, the overall ratio, what only one file has."""
-    counts = {kind: sum(one.verdict is kind for one in comparison.cases) for kind in Verdict}
+    by_verdict = {
+        kind: [compared for compared in comparison.cases if compared.verdict is kind]
+        for kind in Verdict
+    }
     said = ", ".join(
-        f"{count} {_kind(kind, comparison.cases)}" for kind, count in counts.items() if count
+        f"{len(cases)} {_same(max(holds_to(c.measures[DECISIVE].effect) for c in cases))}"
+        if kind is Verdict.SAME
+        else f"{len(cases)} {kind}"
+        for kind, cases in by_verdict.items()
+        if cases
     )
-    number = len(comparison.cases)
-    yield f"{number} case{'' if number == 1 else 's'}: {said or 'none in common'}"
+    yield f"{units.counted(len(comparison.cases), 'case')}: {said or 'none in common'}"
     if comparison.overall is not None:
-        overall = comparison.overall
-        yield f"time per redo over all of them (geometric mean): {_interval(overall)}"
-    for name, cases in (("base", comparison.only_base), ("changed", comparison.only_changed)):
-        if cases:
-            names = [case.name for case in cases[:_MOST_LISTED]]
-            more = len(cases) - len(names)
-            names += [f"and {more} more (--json has all)"] if more else []
+        overall = _interval(comparison.overall)
+        yield f"time per redo over all of them (geometric mean): {overall}"
+    for name, only in (("base", comparison.only_base), ("changed", comparison.only_changed)):
+        if only:
+            names = [case.name for case in only[:_MAX_LISTED]]
+            if more := len(only) - len(names):
+                names.append(f"and {more} more (--json has all)")
             yield f"only in {name}: {', '.join(names)}"
 
 
-def _kind(kind: Verdict, cases: Sequence[CaseComparison]) -> str:
-    """The verdict; ``same`` with what all of them hold to."""
-    if kind is not Verdict.SAME:
-        return str(kind)
-    within = max(
-        holds_to(one.measures[DECISIVE].effect) for one in cases if one.verdict is Verdict.SAME
-    )
+def _same(within: float) -> str:
     return f"same within {math.ceil(within * 100)} %"
 
 
@@ -230,7 +228,7 @@ def _compared_data(compared: Compared) -> dict[str, Any]:
 
 def ratio_text(compared: Compared | None) -> str:
     """As ``0.95 (0.93-0.97)``."""
-    return _ABSENT if compared is None else _interval(compared.effect)
+    return ABSENT if compared is None else _interval(compared.effect)
 
 
 def _interval(effect: Effect) -> str:
@@ -240,13 +238,10 @@ def _interval(effect: Effect) -> str:
 def smallest_text(compared: Compared | None) -> str:
     """The least change that such data shows, as ``3 %``."""
     if compared is None:
-        return _ABSENT
-    if compared.effect.smallest_shown is None:
+        return ABSENT
+    share = compared.effect.smallest_shown
+    if share is None:
         return "?"  # of one round nobody can tell
-    return _percent(compared.effect.smallest_shown)
-
-
-def _percent(share: float) -> str:
-    if share > _MOST_SHOWN:
-        return f">{_MOST_SHOWN:.0%}".replace("%", " %")
+    if share > _MAX_SHOWN:
+        return f">{_MAX_SHOWN * 100:.0f} %"
     return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.0f} %"

@@ -1,6 +1,6 @@
 """A result as other tools take it: github-action-benchmark and Bencher.
 
-What their formats hold and no more: `bench.table` has everything. Plain data for JSON; nothing here
+What their formats hold and no more: `show --json` has everything. Plain data for JSON; nothing here
 prints or uploads. A measure that is not known, and a case that only failed, is left out: neither
 format has a way to say "unknown", and a time of zero would be the best of all.
 
@@ -12,21 +12,19 @@ Metric Format (BMF)" and the guide "Track Custom Benchmarks" in the Bencher docu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 from bench.results.measures.redos import NS_PER_S
-from bench.results.summary import MEASURES, CaseRow, Estimate, Summary, measure_name, measure_of
+from bench.results.row import Measure
+from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show.findings import HEADINGS
 
-_DECIMALS: Final = 3
-"""Of nanoseconds: what is beyond them is the rounding of seconds."""
-
-_SMALLER_IS_BETTER: Final = ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
+_SMALLER_IS_BETTER: Final = (Measure.TIME_PER_REDO, Measure.LATENCY_P99, Measure.CPU_TOTAL)
 """Throughput is not among them: one file of that tool goes one way only."""
 
-_BENCHER_BUILT_IN: Final = {"latency_p50_s": "latency", "throughput_per_s": "throughput"}
-"""Measure -> slug of the measure that every project at Bencher has: nanoseconds, operations per
+_BENCHER_BUILT_IN: Final = {Measure.LATENCY: "latency", Measure.THROUGHPUT: "throughput"}
+"""The slugs of the measures that every project at Bencher has: nanoseconds, operations per
 second."""
 
 
@@ -37,18 +35,26 @@ def github_action(summary: Summary) -> list[dict[str, Any]]:
     ``range`` (half of the spread between the runs, as ``± 120.5``; left out with one run) and
     ``extra`` (lines that the chart shows besides).
     """
-    return [
-        {
-            "name": f"{row.case.name} {measure_name(measure)}",
-            "unit": f"n{MEASURES[measure].key.unit}",
-            "value": _ns(estimate.median),
-            **_range(estimate),
-            "extra": _extra(summary, estimate),
-        }
-        for row in _rows(summary)
-        for measure in _SMALLER_IS_BETTER
-        if (estimate := measure_of(row, measure)) is not None
-    ]
+    environment = summary.environment
+    entries = []
+    for row in _rows(summary):
+        for measure in _SMALLER_IS_BETTER:
+            if (estimate := measure.of(row)) is None:
+                continue
+            runs = len(estimate.by_round)
+            entry = {
+                "name": f"{row.case.name} {measure.name}",
+                "unit": f"n{measure.key.unit}",
+                "value": _ns(estimate.median),
+            }
+            if runs > 1:
+                entry["range"] = f"± {_ns((estimate.high - estimate.low) / 2)}"
+            entry["extra"] = (
+                f"runs: {runs}\ncommit: {environment.version}\n"
+                f"CPU: {environment.cpu_model}\nkernel: {environment.kernel}"
+            )
+            entries.append(entry)
+    return entries
 
 
 def bencher(summary: Summary) -> dict[str, dict[str, dict[str, float]]]:
@@ -60,42 +66,25 @@ def bencher(summary: Summary) -> dict[str, dict[str, dict[str, float]]]:
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in _rows(summary):
-        for measure in HEADINGS:
-            if (estimate := measure_of(row, measure)) is not None:
-                slug = _BENCHER_BUILT_IN.get(measure, measure_name(measure))
+        for measure in map(Measure.of_field, HEADINGS):
+            if (estimate := measure.of(row)) is not None:
+                slug = _BENCHER_BUILT_IN.get(measure, measure.name)
                 found.setdefault(row.case.name, {})[slug] = _metric(measure, estimate)
     return found
 
 
-def _rows(summary: Summary) -> list[CaseRow]:
+def _rows(summary: Summary) -> Iterator[CaseRow]:
     """In the order of the table."""
-    return [row for group in summary.groups() for row in group.rows]
+    return (row for group in summary.groups() for row in group.rows)
 
 
 def _ns(seconds: float) -> float:
-    return round(seconds * NS_PER_S, _DECIMALS)
+    """With three decimals: what is beyond them is the rounding of seconds."""
+    return round(seconds * NS_PER_S, 3)
 
 
-def _range(estimate: Estimate) -> Mapping[str, str]:
-    if len(estimate.by_round) < 2:
-        return {}
-    return {"range": f"± {_ns((estimate.high - estimate.low) / 2)}"}
-
-
-def _extra(summary: Summary, estimate: Estimate) -> str:
-    environment = summary.environment
-    return "\n".join(
-        (
-            f"runs: {len(estimate.by_round)}",
-            f"commit: {environment.version}",
-            f"CPU: {environment.cpu_model}",
-            f"kernel: {environment.kernel}",
-        )
-    )
-
-
-def _metric(measure: str, estimate: Estimate) -> dict[str, float]:
-    scaled = _ns if MEASURES[measure].less_is_better else float
+def _metric(measure: Measure, estimate: Estimate) -> dict[str, float]:
+    scaled = _ns if measure.less_is_better else float
     metric = {"value": scaled(estimate.median)}
     if len(estimate.by_round) > 1:
         metric |= {"lower_value": scaled(estimate.low), "upper_value": scaled(estimate.high)}

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bench.results.key import SCHEMA_VERSION
 from bench.results.summary import MEASURES, measure_name
+from bench.show.columns import ABSENT
 from bench.show.layout import bare_table, print_whole
 from bench.show.units import formatted
 from bench.statistics.comparison import condition
@@ -19,7 +20,6 @@ from bench.statistics.history import Point, Series
 JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""
 
-_ABSENT: Final = "-"
 _WIDTH: Final = 80
 _LEGEND: Final = (
     "Oldest code first, by the date of the commit (UTC); of a dirty tree that of the commit below"
@@ -80,29 +80,24 @@ def _point_data(point: Point) -> dict[str, Any]:
 
 def _table(series: Series, measure: str) -> Table:
     table = bare_table(series.case.name)
-    table.add_column("date", no_wrap=True)
-    table.add_column("commit", no_wrap=True)
-    table.add_column("median", justify="right", no_wrap=True)
-    table.add_column("+-", justify="right", no_wrap=True)
-    table.add_column("change", justify="right", no_wrap=True)
+    for heading in ("date", "commit"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("median", "+-", "change"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     key = MEASURES[measure].key
     for point in series.points:
         spread = point.estimate.spread
         environment = point.result.summary.environment
+        marks = [] if point.result.by_commit else ["date of the suite"]
+        if point.differences:
+            marks.append(f"changed: {', '.join(map(condition, point.differences))}")
         table.add_row(
             f"{point.result.date:%Y-%m-%d %H:%M}",
             Text(environment.version, style="yellow" if environment.git_dirty else ""),
             formatted(key, point.estimate.median),
-            _ABSENT if spread is None else f"{spread:.0%}",
-            _ABSENT if point.change is None else f"{point.change - 1:+.1%}",
-            Text("; ".join(_marks(point)), style="yellow"),
+            ABSENT if spread is None else f"{spread:.0%}",
+            ABSENT if point.change is None else f"{point.change - 1:+.1%}",
+            Text("; ".join(marks), style="yellow"),
         )
     return table
-
-
-def _marks(point: Point) -> list[str]:
-    marks = [] if point.result.by_commit else ["date of the suite"]
-    if point.differences:
-        marks.append(f"changed: {', '.join(map(condition, point.differences))}")
-    return marks

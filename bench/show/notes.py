@@ -6,14 +6,12 @@ Tables print them, figures may count them; nothing here knows how they are shown
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.cases.case import Case, has_unknown_pages
 from bench.results.record import FailedRun
 from bench.results.summary import CaseRow, Summary
-
-_REASON_LENGTH = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +32,27 @@ def notes(summary: Summary) -> tuple[Note, ...]:
     rows = [row for group in summary.groups() for row in group.rows]
     found = [note for row in rows for note in _of_row(row, summary)]
     found += _failed(summary)
-    found += _unknown_pages(summary)
+    for child in dict.fromkeys(
+        row.case.child for row in summary.rows if has_unknown_pages(row.case)
+    ):
+        text = (
+            f"child={child}: of its pages only length and LSN were checked; what else they must"
+            " hold nobody but the child knows"
+        )
+        found.append(Note("page-check", None, text))
     wanted = _rounds_wanted(summary)
     if len(summary.rounds) < wanted:
-        found.append(
-            Note(
-                "stopped",
-                None,
-                f"{len(summary.rounds)} of {wanted} rounds: the suite was stopped, or its time was"
-                " spent (--budget-s); `run --resume` does the others",
-            )
+        text = (
+            f"{len(summary.rounds)} of {wanted} rounds: the suite was stopped, or its time was"
+            " spent (--budget-s); `run --resume` does the others"
         )
+        found.append(Note("stopped", None, text))
     if len(summary.rounds) == 1:
-        found.append(
-            Note(
-                "single-round",
-                None,
-                "one round only: there is no spread to judge a difference by; "
-                "run more rounds (--rounds 5)",
-            )
+        text = (
+            "one round only: there is no spread to judge a difference by; run more rounds"
+            " (--rounds 5)"
         )
+        found.append(Note("single-round", None, text))
     return tuple(found)
 
 
@@ -68,57 +67,43 @@ def _rounds_wanted(summary: Summary) -> int:
 
 def _of_row(row: CaseRow, summary: Summary) -> Iterable[Note]:
     if row.missed:
-        _, text = row.missed[0]
-        yield Note(
-            "self-check",
-            row.case,
+        _, missed = row.missed[0]
+        text = (
             f"{row.case.name}: the self-check misses in {len(row.missed)} of {len(row.rounds)} "
-            f"runs ({text}); fewer than N clients were at work, so a low throughput may be the "
-            "machine's: run it again with less else going on, or with longer slices",
+            f"runs ({missed}); fewer than N clients were at work, so a low throughput may be the "
+            "machine's: run it again with less else going on, or with longer slices"
         )
-    failed = {one.round for one in summary.failures if one.case == row.case}
+        yield Note("self-check", row.case, text)
+    failed = {failure.round for failure in summary.failures if failure.case == row.case}
     if not set(summary.rounds) <= failed | set(row.rounds):
-        yield Note(
-            "rounds",
-            row.case,
+        text = (
             f"{row.case.name}: only {len(row.rounds)} of {len(summary.rounds)} rounds; ratios use "
-            "the rounds that both sides have; resume the run to complete it",
+            "the rounds that both sides have; resume the run to complete it"
         )
+        yield Note("rounds", row.case, text)
 
 
 def _failed(summary: Summary) -> Iterable[Note]:
-    by_case: Mapping[Case, list[FailedRun]] = {one.case: [] for one in summary.failures}
-    for one in summary.failures:
-        by_case[one.case].append(one)
+    by_case: dict[Case, list[FailedRun]] = {}
+    for failure in summary.failures:
+        by_case.setdefault(failure.case, []).append(failure)
     measured = {row.case for row in summary.rows if row.rounds}
     for case, failures in sorted(by_case.items()):
         times = "once" if len(failures) == 1 else f"{len(failures)} times"
         rest = "it has no result" if case not in measured else "its other runs stand"
-        # One that says more than that the memory was not enough is the one to know of.
-        first = next((one for one in failures if one.over_budget is None), None)
+        # A failure for another reason than too little memory is the one to know of.
+        first = next((failure for failure in failures if failure.over_budget is None), None)
         if first is None:
             why = _short(failures[0].over_budget or "")
             yield Note("over-budget", case, f"{case.name}: ended {times}, {why}; {rest}")
-            continue
-        yield Note(
-            "failed",
-            case,
-            f"{case.name}: failed {times}, first in round {first.round} with: "
-            f"{_short(first.reason)}; {rest}, find the cause before you trust the others",
-        )
-
-
-def _unknown_pages(summary: Summary) -> Iterable[Note]:
-    own = dict.fromkeys(row.case.child for row in summary.rows if has_unknown_pages(row.case))
-    for child in own:
-        yield Note(
-            "page-check",
-            None,
-            f"child={child}: of its pages only length and LSN were checked; what else they must"
-            " hold nobody but the child knows",
-        )
+        else:
+            text = (
+                f"{case.name}: failed {times}, first in round {first.round} with: "
+                f"{_short(first.reason)}; {rest}, find the cause before you trust the others"
+            )
+            yield Note("failed", case, text)
 
 
 def _short(reason: str) -> str:
     line = " ".join(reason.split())
-    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."
+    return line if len(line) <= 160 else line[:157] + "..."

@@ -10,23 +10,18 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from bench.cases.names import BASE
 from bench.results.summary import Summary
 from bench.show import units
+from bench.show.columns import ABSENT
 from bench.show.findings import HEADINGS, crossover_text
-from bench.show.layout import bare_table, hanging, print_whole
+from bench.show.layout import WIDTH, bare_table, hanging, print_whole
 from bench.statistics.crossover import MEASURES as CROSSOVER_MEASURES
 from bench.statistics.crossover import crossovers
 from bench.statistics.scalability import Fit, scalings
-
-_ABSENT: Final = "-"
-
-_CROSSOVERS_WIDTH: Final = 80
-_SCALINGS_WIDTH: Final = 100
-"""What the tables need, in columns of the terminal."""
-
 
 _CROSSOVERS_READ: Final = (
     "Better from N on: by the mean ratio over the rounds at it and at every greater N; none: at no"
@@ -41,11 +36,23 @@ _SCALINGS_READ: Final = (
 
 def print_over_clients(summary: Summary, console: Console) -> list[str]:
     """Prints the tables that have anything to say; how to read those that it printed."""
-    printed = [
-        (_print_crossovers(summary, console), _CROSSOVERS_READ),
-        (_print_scalings(summary, console), _SCALINGS_READ),
-    ]
-    return [reading for is_there, reading in printed if is_there]
+    readings = []
+    crossed = _crossovers_table(summary)
+    if crossed.row_count:
+        console.print()
+        print_whole(crossed, 80, console)
+        readings.append(_CROSSOVERS_READ)
+    growth, not_fitted = _scalings_table(summary)
+    if growth.row_count:
+        console.print()
+        print_whole(growth, WIDTH, console)
+        readings.append(_SCALINGS_READ)
+    if not_fitted:
+        console.print()
+    for why_not, names in not_fitted.items():
+        text = f"growth with N not fitted to {'; '.join(names)}: {why_not}"
+        console.print(hanging("- ", text, ""), highlight=False)
+    return readings
 
 
 def over_clients_data(summary: Summary) -> dict[str, Any]:
@@ -58,75 +65,69 @@ def over_clients_data(summary: Summary) -> dict[str, Any]:
     groups = summary.groups()
     return {
         "crossovers": [
-            {"group": group.title, **asdict(one)} for group in groups for one in crossovers(group)
+            {
+                "group": group.title,
+                "manager": found.manager,
+                "measure": found.measure,
+                "measured": found.measured,
+                **asdict(found),
+            }
+            for group in groups
+            for found in crossovers(group)
         ],
         "scalability": [
-            {"group": group.title, **asdict(one)} for group in groups for one in scalings(group)
+            {"group": group.title, **asdict(found)} for group in groups for found in scalings(group)
         ],
     }
 
 
-def _print_crossovers(summary: Summary, console: Console) -> bool:
-    """Whether there was a table."""
-    table = bare_table(f"Better than {BASE} from N on (95 % interval)")
-    table.add_column("manager", overflow="fold")
-    for measure in CROSSOVER_MEASURES:
-        table.add_column(HEADINGS[measure], justify="right", no_wrap=True)
+def _crossovers_table(summary: Summary) -> Table:
+    headings = (HEADINGS[measure] for measure in CROSSOVER_MEASURES)
+    table = _table(f"Better than {BASE} from N on (95 % interval)", *headings)
     for group in summary.groups():
         by_manager: dict[str, dict[str, str]] = {}
-        for one in crossovers(group):
-            by_manager.setdefault(one.manager, {})[one.measure] = crossover_text(one)
+        for found in crossovers(group):
+            by_manager.setdefault(found.manager, {})[found.measure] = crossover_text(found)
         for manager, texts in by_manager.items():
-            cells = (texts.get(measure, _ABSENT) for measure in CROSSOVER_MEASURES)
+            cells = (texts.get(measure, ABSENT) for measure in CROSSOVER_MEASURES)
             table.add_row(Text(f"{manager}, {group.title}"), *cells)
-    if table.row_count:
-        console.print()
-        print_whole(table, _CROSSOVERS_WIDTH, console)
-    return bool(table.row_count)
+    return table
 
 
-def _print_scalings(summary: Summary, console: Console) -> bool:
-    """Whether there was a table."""
-    table = bare_table("How throughput grows with N (95 % interval)")
-    table.add_column("manager", overflow="fold")
-    for heading in ("lambda, redo/s", "sigma, %", "kappa, 1e-6", "peak at N", "off by"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    without: dict[str, list[str]] = {}
+def _scalings_table(summary: Summary) -> tuple[Table, dict[str, list[str]]]:
+    """The table of the fits, and who has none, by the reason."""
+    headings = ("lambda, redo/s", "sigma, %", "kappa, 1e-6", "peak at N", "off by")
+    table = _table("How throughput grows with N (95 % interval)", *headings)
+    not_fitted: dict[str, list[str]] = {}
     for group in summary.groups():
-        for one in scalings(group):
-            name = f"{one.manager}, {group.title}"
-            if one.fit is None:
-                without.setdefault(str(one.why_not), []).append(name)
+        for found in scalings(group):
+            name = f"{found.manager}, {group.title}"
+            if found.fit is None:
+                not_fitted.setdefault(str(found.why_not), []).append(name)
             else:
-                table.add_row(Text(name), *_cells(one.fit, one.measured))
-    if table.row_count:
-        console.print()
-        print_whole(table, _SCALINGS_WIDTH, console)
-    if without:
-        console.print()
-    for why_not, names in without.items():
-        text = f"growth with N not fitted to {'; '.join(names)}: {why_not}"
-        console.print(hanging("- ", text, ""), highlight=False)
-    return bool(table.row_count)
+                table.add_row(Text(name), *_cells(found.fit, found.measured))
+    return table, not_fitted
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = bare_table(title)
+    table.add_column("manager", overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
 
 
 def _cells(fit: Fit, measured: tuple[int, ...]) -> tuple[str, ...]:
-    return (
-        units.bounded(fit.lambda_per_s, units.short_rate),
-        units.bounded(fit.sigma, lambda share: units.number(share * 100)),
-        units.bounded(fit.kappa, lambda share: units.number(share * 1e6)),
-        _peak(fit, measured),
-        f"{abs(fit.worst):.0%}",
-    )
-
-
-def _peak(fit: Fit, measured: tuple[int, ...]) -> str:
-    """As ``45 (32 to >128)``, ``>128`` or ``1 (?)``."""
-
     def named(clients: float | None) -> str:
+        """As in ``45 (32 to >128)``, ``>128`` or ``1 (?)``."""
         if clients is None:
             return f">{measured[-1]}"
         return f"<{measured[0]}" if clients == measured[0] > 1 else f"{clients:.0f}"
 
-    point, low, high = (named(n) for n in (fit.peak.clients, fit.peak.low, fit.peak.high))
-    return units.threshold(point, low, high, known=fit.peak.known)
+    return (
+        units.bounded(fit.lambda_per_s, units.short_rate),
+        units.bounded(fit.sigma, lambda share: units.number(share * 100)),
+        units.bounded(fit.kappa, lambda share: units.number(share * 1e6)),
+        units.threshold(fit.peak, named),
+        f"{abs(fit.worst):.0%}",
+    )

@@ -15,23 +15,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.cases.case import Case
 from bench.cases.names import BASE, FLOOR
 from bench.errors import BenchError
 from bench.results.key import SCHEMA_VERSION
+from bench.results.row import MEASURES, Measure
 from bench.results.summary import (
-    MEASURES,
     QUARTILES_FROM,
     CaseRow,
     Estimate,
     Group,
     Summary,
-    measure_of,
     paired_ratio,
 )
 from bench.show import columns, units
-from bench.show.columns import Column
 from bench.show.findings import HEADINGS
-from bench.show.layout import bare_table, hanging, print_whole
+from bench.show.layout import WIDTH, bare_table, hanging, print_whole
 from bench.show.notes import notes
 from bench.show.over_clients import over_clients_data, print_over_clients
 from bench.show.verdict import compares, of_group
@@ -48,13 +47,10 @@ EXPERIMENTS: Final = "experiments"
 PARTS: Final = (VERDICT, CASES, EXPERIMENTS)
 """What `print_summary` prints, in this order."""
 
-_ABSENT = "-"
-
-_WIDTH = 100
-"""What the table needs, in columns of the terminal."""
-
 _NOISY_SPREAD = 0.25
 """A spread above this is coloured: the machine did not keep its pace."""
+
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 def print_summary(
@@ -86,12 +82,18 @@ def print_summary(
             console.print(hanging("- ", sentence, "bold"), highlight=False)
     readings: list[str] = []
     if CASES in parts:
-        readings = _print_cases(ordinary, {note.case for note in marks}, console, plain=plain)
+        marked = {note.case for note in marks if note.case is not None}
+        for group in ordinary.groups():
+            console.print()
+            print_whole(_table(group, marked), WIDTH, console)
+            for line in () if plain else sparklines(group):
+                console.print(line, highlight=False)
+        readings = print_over_clients(ordinary, console)
     for view in views if EXPERIMENTS in parts else ():
         for shown in view.tables(summary):
             console.print()
             if isinstance(shown, Table) and shown.show_header:
-                print_whole(shown, _WIDTH, console)
+                print_whole(shown, WIDTH, console)
             else:
                 console.print(shown)
     if only_verdict:
@@ -104,18 +106,6 @@ def print_summary(
             console.print()
         legend = " ".join((_legend(ordinary, marked=bool(marks)), *readings))
         console.print(Text(legend, style="dim"), highlight=False)
-
-
-def _print_cases(
-    summary: Summary, marked: Collection[Any], console: Console, *, plain: bool
-) -> list[str]:
-    """How to read what it printed over all N."""
-    for group in summary.groups():
-        console.print()
-        print_whole(_table(group, marked), _WIDTH, console)
-        for line in () if plain else sparklines(group):
-            console.print(line, highlight=False)
-    return print_over_clients(summary, console)
 
 
 def as_data(reading: Reading) -> dict[str, Any]:
@@ -184,36 +174,40 @@ def _estimate_data(estimate: Estimate | None) -> dict[str, Any] | None:
 def heading(summary: Summary) -> Text:
     """What was measured, on what and when."""
     environment = summary.environment
-    count = len(summary.rounds)
     cpus = "" if environment.cpu_count is None else f", {environment.cpu_count} CPUs"
     return Text.assemble(
         (summary.source, "bold"),
         f"\ncommit {environment.version}, profile {environment.profile}, "
-        f"{count} round{'' if count == 1 else 's'}, started {environment.suite_date}"
+        f"{units.counted(len(summary.rounds), 'round')}, started {environment.suite_date}"
         f"\n{environment.cpu_model}{cpus}, governor {environment.cpu_governor}, "
         f"{environment.kernel}",
     )
 
 
-_SPREAD_AFTER: Final = "time_per_redo_s"
-
-
-def _table(group: Group, marked: Collection[Any]) -> Table:
+def _table(group: Group, marked: Collection[Case]) -> Table:
     """A line per N and manager; the best manager of an N has a star behind its number."""
     table = bare_table(group.title)
     rows = group.rows
     table.add_column("N", justify="right", no_wrap=True)
     table.add_column("manager", overflow="fold")
-    cells: list[tuple[str | Text, ...]] = [_of_n(rows), _names(rows, marked)]
-    for measure in HEADINGS:
-        estimates = [measure_of(row, measure) for row in rows]
-        medians = [None if one is None else one.median for one in estimates]
-        column = columns.of_unit(MEASURES[measure].key.unit)(medians)
-        table.add_column(_heading_of(measure, column), justify="right", no_wrap=True)
-        cells.append(_starred(rows, measure, column))
-        if measure == _SPREAD_AFTER:
+    before = (None, *(row.case.clients for row in rows[:-1]))
+    cells: list[Sequence[str | Text]] = [
+        [
+            "" if row.case.clients == last else str(row.case.clients)
+            for row, last in zip(rows, before, strict=True)
+        ],
+        [f"{row.case.manager}{'!' if row.case in marked else ''}" for row in rows],
+    ]
+    for measure in map(Measure.of_field, HEADINGS):
+        estimates = [measure.of(row) for row in rows]
+        medians = [None if estimate is None else estimate.median for estimate in estimates]
+        column = columns.of_unit(measure.key.unit)(medians)
+        heading = f"{measure.heading}\n{column.unit}".rstrip()
+        table.add_column(heading, justify="right", no_wrap=True)
+        cells.append(_starred(rows, measure, column.texts))
+        if measure is Measure.TIME_PER_REDO:
             table.add_column("+-\n%", justify="right", no_wrap=True)
-            cells.append(tuple(map(_spread, estimates)))
+            cells.append([_spread(estimate) for estimate in estimates])
     for base in (BASE, FLOOR):
         ratios = [point_ratio(*_throughputs(group, row, base)) for row in rows]
         if any(ratios):
@@ -224,44 +218,34 @@ def _table(group: Group, marked: Collection[Any]) -> Table:
     return table
 
 
-def _of_n(rows: Sequence[CaseRow]) -> tuple[str, ...]:
-    """N, where it changes."""
-    before = (None, *(row.case.clients for row in rows[:-1]))
-    return tuple(
-        "" if row.case.clients == last else str(row.case.clients)
-        for row, last in zip(rows, before, strict=True)
-    )
-
-
-def _names(rows: Sequence[CaseRow], marked: Collection[Any]) -> tuple[str, ...]:
-    return tuple(f"{row.case.manager}{'!' if row.case in marked else ''}" for row in rows)
-
-
-def _heading_of(measure: str, column: Column) -> str:
-    return f"{HEADINGS[measure]}\n{column.unit}".rstrip()
-
-
-def _starred(rows: Sequence[CaseRow], measure: str, column: Column) -> tuple[Text, ...]:
+def _starred(rows: Sequence[CaseRow], measure: Measure, texts: Sequence[str]) -> list[Text]:
     """The texts, each with room for the star of the best at its N, which is bold besides."""
     best = [
-        winner([row for row in rows if row.case.clients == clients], measure)
+        winner([row for row in rows if row.case.clients == clients], measure.field)
         for clients in dict.fromkeys(row.case.clients for row in rows)
     ]
-    return tuple(
+    return [
         Text(f"{text}*", style="bold") if row in best else Text(f"{text} ")
-        for row, text in zip(rows, column.texts, strict=True)
-    )
+        for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+def _spread(estimate: Estimate | None) -> Text:
+    spread = None if estimate is None else estimate.spread
+    if spread is None:
+        return Text(columns.ABSENT)
+    return Text(f"{spread * 100:.0f}", style="yellow" if spread > _NOISY_SPREAD else "")
 
 
 def sparklines(group: Group) -> Iterator[Text]:
     """A line per manager: its median latency over N, all on one scale. None for fewer than 3 N."""
     clients = group.clients
-    by_manager = {
-        manager: [_median(group.row(manager, n), "latency_p50_s") for n in clients]
-        for manager in group.managers
-    }
+    by_manager: dict[str, list[float | None]] = {}
+    for manager in group.managers:
+        estimates = [Measure.LATENCY.of(group.row(manager, n)) for n in clients]
+        by_manager[manager] = [None if found is None else found.median for found in estimates]
     known = [value for values in by_manager.values() for value in values if value]
-    if len(clients) < _LEAST_N or not known:
+    if len(clients) < 3 or not known:
         return
     width = max(map(len, by_manager))
     low, high = min(known), max(known)
@@ -269,68 +253,47 @@ def sparklines(group: Group) -> Iterator[Text]:
         ends = [value for value in values if value]
         if ends:
             yield Text(
-                f"{manager:<{width}}  {sparkline(values, low, high)}"
+                f"{manager:<{width}}  {_sparkline(values, low, high)}"
                 f"  p50 {units.seconds(ends[0])} at N = {clients[0]},"
                 f" {units.seconds(ends[-1])} at N = {clients[-1]}"
             )
 
 
-_LEAST_N: Final = 3
-
-
-def _median(row: CaseRow | None, measure: str) -> float | None:
-    estimate = None if row is None else measure_of(row, measure)
-    return None if estimate is None else estimate.median
-
-
-def _spread(estimate: Estimate | None) -> Text:
-    spread = None if estimate is None else estimate.spread
-    if spread is None:
-        return Text(_ABSENT)
-    return Text(f"{spread * 100:.0f}", style="yellow" if spread > _NOISY_SPREAD else "")
+def _sparkline(values: Sequence[float | None], low: float, high: float) -> str:
+    """The values between ``low`` (above 0) and ``high``; a blank where one is not known."""
+    span = math.log(high / low) or 1.0
+    steps = (
+        None if value is None else int(math.log(value / low) / span * len(_BLOCKS))
+        for value in values
+    )
+    return "".join(
+        " " if step is None else _BLOCKS[min(len(_BLOCKS) - 1, max(0, step))] for step in steps
+    )
 
 
 def _legend(summary: Summary, *, marked: bool) -> str:
     """Of what the tables have; nothing of columns that they have not."""
     spread = "quartiles" if len(summary.rounds) >= QUARTILES_FROM else "least and greatest"
-    groups = summary.groups()
     bases = [
         base
         for base in (BASE, FLOOR)
         if any(
-            point_ratio(*_throughputs(group, row, base)) for group in groups for row in group.rows
+            point_ratio(*_throughputs(group, row, base))
+            for group in summary.groups()
+            for row in group.rows
         )
     ]
-    of_bases = " and of ".join("the floor" if base == FLOOR else base for base in bases)
     said = [
         "Medians over the runs. t/redo: time per redo, the sum of the clients' walls / redos. +-:"
         f" its spread over the runs, half the distance of the {spread}. redo/s: throughput. p50,"
-        " p99: latency. CPU: per redo, manager and child.",
-        f"{', '.join(f'/{base}' for base in bases)}: throughput to that of {of_bases} at the same"
-        " N, the geometric mean over the rounds."
-        if bases
-        else "",
-        "*: the best manager at its N, where the runs tell it from each other one."
-        if len({row.case.manager for row in summary.rows} - {FLOOR}) > 1
-        else "",
-        "!: see the notes." if marked else "",
+        " p99: latency. CPU: per redo, manager and child."
     ]
-    return " ".join(filter(None, said))
-
-
-_BLOCKS: Final = "▁▂▃▄▅▆▇█"
-
-
-def sparkline(values: Sequence[float | None], low: float, high: float) -> str:
-    """The values between ``low`` (above 0) and ``high``; a blank where one is not known.
-
-    Several curves drawn with the same bounds can be laid beside each other.
-    """
-    span = math.log(high / low) or 1.0
-    return "".join(
-        " " if value is None else _BLOCKS[_step(math.log(value / low) / span)] for value in values
-    )
-
-
-def _step(share: float) -> int:
-    return min(len(_BLOCKS) - 1, max(0, int(share * len(_BLOCKS))))
+    if bases:
+        of_bases = " and of ".join("the floor" if base == FLOOR else base for base in bases)
+        said.append(
+            f"{', '.join(f'/{base}' for base in bases)}: throughput to that of {of_bases} at the"
+            " same N, the geometric mean over the rounds."
+        )
+    if len({row.case.manager for row in summary.rows} - {FLOOR}) > 1:
+        said.append("*: the best manager at its N, where the runs tell it from each other one.")
+    return " ".join([*said, "!: see the notes."] if marked else said)

@@ -5,8 +5,9 @@ The numbers are those of ``tails``; this module only lays them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 from rich.console import Console
@@ -34,7 +35,7 @@ from bench.statistics.tails import (
     tails,
 )
 
-_POOLED: Final = "*"
+_NAMES: Final = tuple(enumerate(map(percentile_name, ONE_IN)))
 
 
 def print_tails(summary: Summary, distributions: Distributions, console: Console) -> None:
@@ -42,7 +43,7 @@ def print_tails(summary: Summary, distributions: Distributions, console: Console
     them."""
     of_case = {case: tails(runs) for case, runs in distributions.items()}
     console.print()
-    console.print(Text(verdict(summary, of_case)))
+    console.print(Text(_verdict(summary, of_case)))
     for group in summary.groups():
         rows = [row for row in group.rows if row.case in of_case]
         if rows:
@@ -66,31 +67,34 @@ def tails_data(summary: Summary, distributions: Distributions) -> list[dict[str,
             "runs": of_case[row.case].runs,
             "percentiles": [
                 {
-                    "percentile": percent(one.one_in),
-                    "beyond": one.beyond,
-                    "by_run": None if one.by_run is None else asdict(one.by_run),
-                    "pooled": one.pooled_s,
+                    "percentile": percent(tail.one_in),
+                    "beyond": tail.beyond,
+                    "by_run": None if tail.by_run is None else asdict(tail.by_run),
+                    "pooled": tail.pooled_s,
                 }
-                for one in of_case[row.case].percentiles
+                for tail in of_case[row.case].percentiles
             ],
             "to_sync": [
                 {
-                    "percentile": percent(one.one_in),
-                    "ratio": one.value,
-                    "low": one.low,
-                    "high": one.high,
-                    "pooled": one.is_pooled,
+                    "percentile": percent(found.one_in),
+                    "ratio": found.value,
+                    "low": found.low,
+                    "high": found.high,
+                    "pooled": found.is_pooled,
                 }
-                for one in ratios_to_sync(group, row.case, of_case)
+                for found in _ratios_to_sync(group, row.case, of_case)
             ],
         }
-        for group in summary.groups()
-        for row in group.rows
-        if row.case in of_case
+        for group, row in _rows(summary, of_case)
     ]
 
 
-def ratios_to_sync(
+def _rows(summary: Summary, of_case: Mapping[Case, Tails]) -> Iterator[tuple[Group, CaseRow]]:
+    for group in summary.groups():
+        yield from ((group, row) for row in group.rows if row.case in of_case)
+
+
+def _ratios_to_sync(
     group: Group, case: Case, of_case: Mapping[Case, Tails]
 ) -> tuple[TailRatio, ...]:
     """Of a manager's percentiles to those of sync at the same N; empty for others."""
@@ -100,52 +104,44 @@ def ratios_to_sync(
     return tail_ratios(of_case[case], of_case[base.case])
 
 
-def verdict(summary: Summary, of_case: Mapping[Case, Tails]) -> str:
+def _verdict(summary: Summary, of_case: Mapping[Case, Tails]) -> str:
     """One sentence: how long async takes in its tail beside sync, where the rounds can tell.
 
     Pooled ratios have no interval and so no part in it.
     """
-    found = [
-        (one, f"{percentile_name(one.one_in)}, {group.title} at N = {row.case.clients}")
-        for group in summary.groups()
-        for row in group.rows
-        if row.case.manager == CHALLENGER and row.case in of_case
-        for one in ratios_to_sync(group, row.case, of_case)
-        if one.one_in >= TAIL_FROM and not one.is_pooled
-    ]
-    values = [(one.value, where) for one, where in found if one.value is not None]
+    values: list[tuple[float, str]] = []
+    sides: list[int] = []
+    for group, row in _rows(summary, of_case):
+        if row.case.manager != CHALLENGER:
+            continue
+        for found in _ratios_to_sync(group, row.case, of_case):
+            if found.one_in < TAIL_FROM or found.is_pooled or found.value is None:
+                continue
+            name = percentile_name(found.one_in)
+            values.append((found.value, f"{name}, {group.title} at N = {row.case.clients}"))
+            if found.low is not None:
+                sides.append(side(Bounded(found.value, found.low, found.high)))
     if not values:
         return f"No case has a tail of {CHALLENGER} to lay beside one of {BASE}."
     (least, least_at), (most, most_at) = min(values), max(values)
-    sides = [
-        side(Bounded(one.value, one.low, one.high))
-        for one, _ in found
-        if one.value is not None and one.low is not None
-    ]
-    longer, shorter = sides.count(1), sides.count(-1)
     return (
         f"At {percentile_name(TAIL_FROM)} and beyond {CHALLENGER} takes {units.factor(least)}"
-        f" ({least_at}) to {units.factor(most)} ({most_at}) as long as {BASE}; of"
-        f" {len(values)} percentiles {longer} are longer and {shorter} shorter beyond chance."
+        f" ({least_at}) to {units.factor(most)} ({most_at}) as long as {BASE}; of {len(values)}"
+        f" percentiles {sides.count(1)} are longer and {sides.count(-1)} shorter beyond chance."
     )
 
 
 def _table(title: str, rows: Sequence[CaseRow], of_case: Mapping[Case, Tails]) -> Table:
-    def latency(at: int) -> Callable[[Sequence[CaseRow]], Column]:
-        def column(rows: Sequence[CaseRow]) -> Column:
-            of_rows = [of_case[row.case].percentiles[at] for row in rows]
-            return _starred(
-                columns.seconds([one.value_s for one in of_rows]),
-                [one.value_s is not None and one.is_pooled for one in of_rows],
-            )
-
-        return column
+    def latency(rows: Sequence[CaseRow], at: int) -> Column:
+        found = [of_case[row.case].percentiles[at] for row in rows]
+        stars = [tail.value_s is not None and tail.is_pooled for tail in found]
+        return _starred(columns.seconds([tail.value_s for tail in found]), stars)
 
     shown: list[fields.Field[CaseRow]] = [
         fields.clients(lambda row: row.case.clients),
         fields.words("manager", lambda row: row.case.manager),
         fields.numbers("samples", lambda row: of_case[row.case].samples, columns.rates),
-        *(fields.column(percentile_name(one_in), latency(at)) for at, one_in in enumerate(ONE_IN)),
+        *(fields.column(name, partial(latency, at=at)) for at, name in _NAMES),
     ]
     return fields.field_table(rows, shown, title, gap=1)
 
@@ -163,28 +159,25 @@ class _RatioRow:
 
 def _ratio_rows(group: Group, of_case: Mapping[Case, Tails]) -> Iterator[_RatioRow]:
     for row in group.rows:
-        found = ratios_to_sync(group, row.case, of_case)
-        if not found:
-            continue
-        of = row.case.clients, row.case.manager
-        pooled = tuple(one.value is not None and one.is_pooled for one in found)
-        bounds = (False,) * len(found)
-        yield _RatioRow(*of, f"/{BASE}", tuple(one.value for one in found), pooled)
-        yield _RatioRow(*of, "from", tuple(one.low for one in found), bounds)
-        yield _RatioRow(*of, "to", tuple(one.high for one in found), bounds)
+        if found := _ratios_to_sync(group, row.case, of_case):
+            of = row.case.clients, row.case.manager
+            pooled = tuple(ratio.value is not None and ratio.is_pooled for ratio in found)
+            bounds = (False,) * len(found)
+            yield _RatioRow(*of, f"/{BASE}", tuple(ratio.value for ratio in found), pooled)
+            yield _RatioRow(*of, "from", tuple(ratio.low for ratio in found), bounds)
+            yield _RatioRow(*of, "to", tuple(ratio.high for ratio in found), bounds)
 
 
 def _ratios_table(title: str, rows: Sequence[_RatioRow]) -> Table:
-    def ratio(at: int) -> Callable[[Sequence[_RatioRow]], Column]:
-        return lambda rows: _starred(
-            columns.factors([row.values[at] for row in rows]), [row.pooled[at] for row in rows]
-        )
+    def ratio(rows: Sequence[_RatioRow], at: int) -> Column:
+        values = columns.factors([row.values[at] for row in rows])
+        return _starred(values, [row.pooled[at] for row in rows])
 
     shown: list[fields.Field[_RatioRow]] = [
         fields.clients(lambda row: row.clients),
         fields.words("manager", lambda row: row.manager, is_group=True),
         fields.words("", lambda row: row.what),
-        *(fields.column(percentile_name(one_in), ratio(at)) for at, one_in in enumerate(ONE_IN)),
+        *(fields.column(name, partial(ratio, at=at)) for at, name in _NAMES),
     ]
     return fields.field_table(rows, shown, f"{title}: to {BASE}, with 95 % intervals")
 
@@ -194,7 +187,7 @@ def _starred(column: Column, stars: Sequence[bool]) -> Column:
     if not any(stars):
         return column
     marked = zip(column.texts, stars, strict=True)
-    return Column(column.unit, tuple(text + (_POOLED if star else " ") for text, star in marked))
+    return Column(column.unit, tuple(text + ("*" if star else " ") for text, star in marked))
 
 
 _LEGEND: Final = (

@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from bench.results.key import Key, Value
-from bench.statistics.bounded import HasBounds
+from bench.statistics.bounded import HasBounds, Threshold
 
 TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 SIZE = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1.0, "B"))
 _DIGITS = 3
 
+N = TypeVar("N", bound=float | None)
+
 
 def seconds(value: float) -> str:
     """Seconds as ``24.7 us``."""
     scale, unit = scale_of(value, TIME)
-    return f"{_digits(value / scale)} {unit}"
+    return f"{number(value / scale)} {unit}"
 
 
 def rate(value: float) -> str:
     """Events per second as ``40.4 k/s``."""
     scale, unit = scale_of(value, SIZE)
-    return f"{_digits(value / scale)} {unit}/s"
+    return f"{number(value / scale)} {unit}/s"
 
 
 def short_rate(value: float) -> str:
@@ -36,18 +39,13 @@ def short_rate(value: float) -> str:
 
 def factor(value: float) -> str:
     """A ratio as ``3.10x`` or ``0.95x``: hundredths, where a third digit would only be noise."""
-    return f"{value:.2f}x" if 0.1 <= value < 9.995 else f"{_digits(value)}x"
-
-
-def number(value: float) -> str:
-    """A plain number as ``0.0123`` or ``4.50``."""
-    return _digits(value)
+    return f"{value:.2f}x" if 0.1 <= value < 9.995 else f"{number(value)}x"
 
 
 def size(value: float) -> str:
     """Bytes as ``16.0 MiB``."""
     scale, unit = scale_of(value, BYTES)
-    return f"{_digits(value / scale)} {unit}"
+    return f"{number(value / scale)} {unit}"
 
 
 def scale_of(value: float, scales: Sequence[tuple[float, str]]) -> tuple[float, str]:
@@ -65,12 +63,18 @@ def _rounded(value: float) -> float:
     return round(value, _DIGITS - 1 - math.floor(math.log10(abs(value))))
 
 
-def _digits(value: float) -> str:
+def number(value: float) -> str:
+    """A plain number as ``0.0123`` or ``4.50``."""
     value = _rounded(value)
     if value == 0.0:
         return "0"
     whole = math.floor(math.log10(abs(value)) + 1e-9) + 1
     return f"{value:.{max(0, _DIGITS - whole)}f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """As ``1 round`` or ``7 rounds``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def bracket(low: str | None, high: str | None, separator: str = "-") -> str:
@@ -90,23 +94,16 @@ def bounded(
     return f"{show(one.value)} {bracket(low, high)}"
 
 
-def threshold(point: str, low: str, high: str, *, known: bool, separator: str = " to ") -> str:
-    """An N from which on something holds, as ``4 (2 to 8)``; without bounds that say the same, and
-    ``4 (?)`` where they are not known."""
-    if not known:
+def threshold(found: Threshold[N], named: Callable[[N], str], separator: str = " to ") -> str:
+    """As ``4 (2 to 8)``, ``4 (?)`` where the bounds are not known, ``4`` where they say the same;
+    ``named`` says an N."""
+    point, low, high = map(named, (found.clients, found.low, found.high))
+    if not found.known:
         return f"{point} {bracket(None, None)}"
     return point if point == low == high else f"{point} {bracket(low, high, separator)}"
 
 
-def formatted(key: Key, value: Value) -> str:
-    """The value of a result file's key as people read it, with its unit."""
-    formatter = _FORMATTERS.get(key.unit)
-    if formatter is None or isinstance(value, str):
-        return str(value)
-    return formatter(value)
-
-
-_FORMATTERS: dict[str, Callable[[float], str]] = {
+_FORMATS: dict[str, Callable[[float], str]] = {
     "s": seconds,
     "s/redo": seconds,
     "1/s": rate,
@@ -115,3 +112,10 @@ _FORMATTERS: dict[str, Callable[[float], str]] = {
     "ratio": number,
     "yes/no": lambda value: "yes" if value else "no",
 }
+
+
+def formatted(key: Key, value: Value) -> str:
+    """The value of a result file's key as people read it, with its unit."""
+    if isinstance(value, str):
+        return value
+    return _FORMATS.get(key.unit, str)(value)

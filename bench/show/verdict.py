@@ -7,22 +7,20 @@ Pure: numbers of ``crossover`` and ``rounds`` in, texts out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE
-from bench.results.summary import Group, Summary, measure_of
+from bench.results.row import Measure
+from bench.results.summary import Group, Summary
 from bench.show import units
 from bench.statistics.crossover import Crossover, crossovers
 from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
 
-_MEASURE: Final = "throughput_per_s"
-"""Whose crossover is the verdict."""
-
-_FURTHER: Final = (("cpu_total_s", "CPU per redo"), ("latency_p99_s", "p99 latency"))
-"""What else is said at the greatest N: field of a row, and what it is called."""
+_FURTHER: Final = ((Measure.CPU_TOTAL, "CPU per redo"), (Measure.LATENCY_P99, "p99 latency"))
+"""What else is said at the greatest N, and what it is called."""
 
 _NO_INTERVAL: Final = "one round shows no interval"
 
@@ -35,85 +33,94 @@ def sentences(summary: Summary) -> tuple[str, ...]:
 def compares(group: Group) -> bool:
     """Whether there is another manager to compare with sync."""
     known = _known(group)
-    return BASE in known and bool(_rivals(known))
+    return BASE in known and any(map(is_rival, known))
 
 
 def of_group(group: Group) -> tuple[str, ...]:
     """One for each manager that is compared with sync, or why there is none."""
-    about, known = _about(group), _known(group)
-    rivals = _rivals(known)
+    extra = ", ".join(f"{key}={value}" for key, value in group.extra)
+    about = f"for {group.workload} requests" + (f" with {extra}" if extra else "")
+    known = _known(group)
+    rivals = [name for name in known if is_rival(name)]
+    if not known:
+        return (f"No manager has a result {about}.",)
+    if not rivals and BASE not in known:
+        return (f"Only yardsticks have a result {about}: there is nothing to compare.",)
     if BASE not in known:
-        if not rivals:
-            if known:
-                return (f"Only yardsticks have a result {about}: there is nothing to compare.",)
-            return (f"No manager has a result {about}.",)
-        return (f"{_listed(rivals)} {about}: there is no result of {BASE} to compare with.",)
+        *others, last = rivals
+        listed = f"{', '.join(others)} and {last}" if others else last
+        return (f"{listed} {about}: there is no result of {BASE} to compare with.",)
     if not rivals:
         return (f"{BASE} {about}: there is no result of another manager to compare with.",)
-    by_manager = {one.manager: one for one in crossovers(group) if one.measure == _MEASURE}
-    return tuple(_sentence(group, name, by_manager.get(name)) for name in rivals)
+    found = {
+        crossover.manager: crossover
+        for crossover in crossovers(group)
+        if crossover.measure == Measure.THROUGHPUT.field
+    }
+    return tuple(_sentence(group, name, found.get(name), about, known) for name in rivals)
 
 
-def _known(group: Group) -> list[str]:
-    return [name for name in group.managers if _clients(group, name)]
+def _known(group: Group) -> dict[str, list[int]]:
+    """The managers, and every N at which something is known of each."""
+    known: dict[str, list[int]] = {}
+    for manager in group.managers:
+        for row in group.rows:
+            if row.case.manager == manager and row.throughput_per_s is not None:
+                known.setdefault(manager, []).append(row.case.clients)
+    return known
 
 
-def _rivals(known: Sequence[str]) -> list[str]:
-    return [name for name in known if is_rival(name)]
-
-
-def _sentence(group: Group, manager: str, crossover: Crossover | None) -> str:
-    about = _about(group)
-    both = [n for n in _clients(group, manager) if n in _clients(group, BASE)]
+def _sentence(
+    group: Group,
+    manager: str,
+    crossover: Crossover | None,
+    about: str,
+    known: Mapping[str, Sequence[int]],
+) -> str:
+    both = [n for n in known[manager] if n in known[BASE]]
     if not both:
         return f"{manager} and {BASE} {about}: they have no N in common."
-    throughput = _ratio(group, manager, both[-1], _MEASURE)
+    last = both[-1]
+    own, base = group.row(manager, last), group.row(BASE, last)
+    throughput = ratio(Measure.THROUGHPUT.of(own), Measure.THROUGHPUT.of(base))
     if throughput is None:
-        return f"{manager} and {BASE} {about}: they have no round in common at N = {both[-1]}."
-    amounts = _amounts(group, manager, both[-1], throughput)
-    if throughput.low is not None and side(throughput) == 0:
+        return f"{manager} and {BASE} {about}: they have no round in common at N = {last}."
+    # As ``throughput is 4.1 times (3.8 to 4.4) that of sync, its CPU per redo 0.60 times (...)``.
+    amounts = f"throughput is {_times(throughput)} that of {BASE}"
+    for measure, name in _FURTHER:
+        if (effect := ratio(measure.of(own), measure.of(base))) is not None:
+            amounts += f", its {name} {_times(effect)}"
+    if throughput.low is None:
+        amounts += f" ({_NO_INTERVAL})"
+    elif side(throughput) == 0:
         # Whatever the means say of where the lines cross: at the end nobody is known to lead.
-        said = f"{manager} and {BASE} are not told apart {about} at N = {both[-1]}"
-        return f"{said}: {manager}'s {amounts.removeprefix('its ')}."
+        said = f"{manager} and {BASE} are not told apart {about} at N = {last}"
+        return f"{said}: {manager}'s {amounts}."
     if crossover is None:
-        return f"{manager} {about}, at N = {both[-1]}: {amounts}."
-    return f"{_overtakes(crossover, about)}; at N = {both[-1]} {amounts}."
+        return f"{manager} {about}, at N = {last}: its {amounts}."
+    return f"{_overtakes(crossover, about)}; at N = {last} its {amounts}."
 
 
-def _overtakes(one: Crossover, about: str) -> str:
+def _overtakes(found: Crossover, about: str) -> str:
     """As ``async overtakes sync from N = 4 (2 to 8) for short requests``."""
-    first, last = one.measured[0], one.measured[-1]
-    sure = one.known and one.clients == one.low == one.high
-    if one.clients is None:
-        text = f"{one.manager} overtakes {BASE} at no N from {first} to {last}"
-        return f"{text} {about}" if sure else f"{text} ({_bounds(one)}) {about}"
-    if one.clients > first:
-        return f"{one.manager} overtakes {BASE} from N = {one.clients} ({_bounds(one)}) {about}"
+    first, last = found.measured[0], found.measured[-1]
+    sure = found.known and found.clients == found.low == found.high
+    bounds = _NO_INTERVAL
+    if found.known:
+        low, high = ("no N" if n is None else str(n) for n in (found.low, found.high))
+        bounds = f"{low} to {high}"
+        if low == high:
+            bounds = f"interval: {low} alone"
+        elif found.clients is None:
+            bounds = f"interval: {bounds}"
+    if found.clients is None:
+        text = f"{found.manager} overtakes {BASE} at no N from {first} to {last}"
+        return f"{text} {about}" if sure else f"{text} ({bounds}) {about}"
+    if found.clients > first:
+        return f"{found.manager} overtakes {BASE} from N = {found.clients} ({bounds}) {about}"
     if sure:
-        return f"{one.manager} is ahead of {BASE} at every N from {first} to {last} {about}"
-    return f"{one.manager} is ahead of {BASE} from N = {first} on ({_bounds(one)}) {about}"
-
-
-def _bounds(one: Crossover) -> str:
-    if not one.known:
-        return _NO_INTERVAL
-    low, high = ("no N" if n is None else str(n) for n in (one.low, one.high))
-    if low == high:
-        return f"interval: {low} alone"
-    return f"interval: {low} to {high}" if one.clients is None else f"{low} to {high}"
-
-
-def _amounts(group: Group, manager: str, clients: int, throughput: Effect) -> str:
-    """As ``its throughput is 4.1 times (3.8 to 4.4) that of sync, its CPU per redo 0.60 times (0.55
-    to 0.66)``."""
-    parts = [f"its throughput is {_times(throughput)} that of {BASE}"]
-    parts += [
-        f"its {name} {_times(effect)}"
-        for measure, name in _FURTHER
-        if (effect := _ratio(group, manager, clients, measure)) is not None
-    ]
-    said = ", ".join(parts)
-    return f"{said} ({_NO_INTERVAL})" if throughput.low is None else said
+        return f"{found.manager} is ahead of {BASE} at every N from {first} to {last} {about}"
+    return f"{found.manager} is ahead of {BASE} from N = {first} on ({bounds}) {about}"
 
 
 def _times(effect: Effect) -> str:
@@ -130,28 +137,3 @@ def _number(value: float) -> str:
     if 0.1 <= value < 2:
         return f"{value:.2f}"
     return f"{value:.1f}" if 2 <= value < 10 else f"{float(f'{value:.2g}'):.15g}"
-
-
-def _ratio(group: Group, manager: str, clients: int, measure: str) -> Effect | None:
-    own, base = group.row(manager, clients), group.row(BASE, clients)
-    if own is None or base is None:
-        return None
-    return ratio(measure_of(own, measure), measure_of(base, measure))
-
-
-def _clients(group: Group, manager: str) -> tuple[int, ...]:
-    """Every N at which something is known of the manager."""
-    return tuple(
-        row.case.clients
-        for row in group.rows
-        if row.case.manager == manager and row.throughput_per_s is not None
-    )
-
-
-def _about(group: Group) -> str:
-    extra = ", ".join(f"{key}={value}" for key, value in group.extra)
-    return f"for {group.workload} requests" + (f" with {extra}" if extra else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -32,3 +32,17 @@ class Bounded(Generic[Value]):
     value: Value
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold(Generic[Value]):
+    """The N from which on something holds, and the bounds of its 95 % interval.
+
+    None, in each of the three, is an N that was not reached. ``known``: whether there are rounds
+    enough for bounds (two).
+    """
+
+    clients: Value
+    known: bool
+    low: Value
+    high: Value

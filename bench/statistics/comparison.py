@@ -75,10 +75,14 @@ class CaseComparison:
     measures: Mapping[str, Compared]
 
     @property
+    def decisive(self) -> Compared | None:
+        """Its time per redo."""
+        return self.measures.get(DECISIVE)
+
+    @property
     def verdict(self) -> Verdict:
         """That of its time per redo."""
-        decisive = self.measures.get(DECISIVE)
-        return Verdict.INCONCLUSIVE if decisive is None else decisive.verdict
+        return Verdict.INCONCLUSIVE if self.decisive is None else self.decisive.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

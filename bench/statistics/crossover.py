@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE
 from bench.results.summary import Estimate, Group, less_is_better
+from bench.statistics.bounded import Threshold
 from bench.statistics.effects import drawn, stretch
 from bench.statistics.rounds import TAILS, in_common
 
@@ -27,21 +28,13 @@ MEASURES: Final = ("throughput_per_s", "time_per_redo_s", "latency_p99_s", "cpu_
 
 
 @dataclass(frozen=True, slots=True)
-class Crossover:
+class Crossover(Threshold[int | None]):
     """``manager`` is better than sync in ``measure`` from N = ``clients`` on; None: at no N.
-
-    ``low`` and ``high`` bound 95 % of the resampled crossovers, None again for "at no N".
-    ``known`` is whether there are rounds enough for these bounds (two). ``measured`` are the N that
-    both were measured at.
-    """
+    ``measured`` are the N that both were measured at."""
 
     manager: str
     measure: str
     measured: tuple[int, ...]
-    clients: int | None
-    known: bool
-    low: int | None
-    high: int | None
 
 
 @lru_cache(maxsize=64)

@@ -25,25 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.results.summary import Estimate, Group
+from bench.statistics.bounded import Threshold
 from bench.statistics.effects import drawn
 from bench.statistics.rounds import TAILS, in_common
 
 
 @dataclass(frozen=True, slots=True)
-class Knee:
+class Knee(Threshold[int | None]):
     """The measured N at which one manager's power is greatest, the least of them if several are.
 
     ``clients`` is None where that is the greatest N: a knee is not reached there. Where it is the
-    least N, the knee may lie below. ``low`` and ``high`` bound 95 % of the resampled knees, None
-    again for "not reached". ``known`` is whether there are rounds enough for these bounds (two).
+    least N, the knee may lie below.
     """
 
     manager: str
     measured: tuple[int, ...]
-    clients: int | None
-    known: bool
-    low: int | None
-    high: int | None
 
 
 @lru_cache(maxsize=64)

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from bench.results.summary import Estimate, Group
-from bench.statistics.bounded import Bounded
+from bench.statistics.bounded import Bounded, Threshold
 from bench.statistics.effects import drawn, stretch
 from bench.statistics.rounds import CONFIDENCE, TAILS, in_common
 
@@ -61,23 +61,12 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Peak:
-    """The N of the greatest throughput within the measured N, and the bounds of its interval.
-
-    None where it is not below the greatest of them: the curve still rises there, and whether it
-    ever falls nobody has measured. The least of them where throughput falls from there on.
-    ``known``: whether there are rounds enough for bounds (two).
-    """
-
-    clients: float | None
-    known: bool
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Fit:
     """The parameters of the law. ``lambda_per_s`` in redos per second; sigma 0.05 is 5 %.
+
+    ``peak`` is the N of the greatest throughput within the measured N. None where it is not below
+    the greatest of them: the curve still rises there, and whether it ever falls nobody has
+    measured. The least of them where throughput falls from there on.
 
     ``worst`` is how far the throughput that is furthest from the curve is from it, as a share of it
     (-0.08: 8 % below), at N = ``worst_clients``.
@@ -86,7 +75,7 @@ class Fit:
     lambda_per_s: Bounded[float]
     sigma: Bounded[float]
     kappa: Bounded[float]
-    peak: Peak
+    peak: Threshold[float | None]
     worst: float
     worst_clients: int
 
@@ -236,7 +225,9 @@ def _bounds(draws: Floats | None) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def _peak(measured: tuple[int, ...], curve: Floats, draws: Floats | None) -> Peak:
+def _peak(
+    measured: tuple[int, ...], curve: Floats, draws: Floats | None
+) -> Threshold[float | None]:
     def within(clients: float | None) -> float | None:
         if clients is None or clients >= measured[-1]:
             return None
@@ -244,7 +235,7 @@ def _peak(measured: tuple[int, ...], curve: Floats, draws: Floats | None) -> Pea
 
     low, high = _bounds(None if draws is None else _peaks(draws))
     point = float(_peaks(curve[None])[0])
-    return Peak(within(point), draws is not None, within(low), within(high))
+    return Threshold(within(point), draws is not None, within(low), within(high))
 
 
 def _peaks(curves: Floats) -> Floats:

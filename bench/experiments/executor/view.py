@@ -238,7 +238,7 @@ def _panels(family: Family) -> tuple[Panel, ...]:
         Panel(
             family=family,
             measure_of=Measure.THROUGHPUT.of,
-            label=style.Y_LABELS[Measure.THROUGHPUT],
+            label=Measure.THROUGHPUT.label,
             title=f"{family.title}, N = {last}: {_range_to_async(family)}",
             show=style.Y_FORMATS[Measure.THROUGHPUT],
         ),

@@ -97,7 +97,7 @@ class OpenView:
             curves, lambda axes, part: _draw(axes, part[1]), lambda part: _title(*part)
         )
         sheet.share_y()
-        sheet.label_left(style.Y_LABELS[Measure.LATENCY])
+        sheet.label_left(Measure.LATENCY.label)
         legend = [
             *figures.percentile_entries(),
             figures.legend_entry("p99 from the call", _from_call(style.PLAIN)),

@@ -88,8 +88,8 @@ class TenantsView:
         return [
             {
                 "group": pair.tenants.title,
-                "knees": [asdict(knee) for knee in knees(pair.tenants)],
-                "shared_knees": [asdict(knee) for knee in _shared_knees(pair)],
+                "knees": [_knee_data(knee) for knee in knees(pair.tenants)],
+                "shared_knees": [_knee_data(knee) for knee in _shared_knees(pair)],
                 "throughput_to_sync": _ratios_data(pair, _to_sync),
                 "throughput_to_shared": _ratios_data(pair, _to_shared),
             }
@@ -140,6 +140,10 @@ def _knees(pair: Pair) -> Table:
     ]
     title = f"The knee, and from which N on it is ahead of {BASE} (95 %)"
     return field_table(knees(pair.tenants), shown, title)
+
+
+def _knee_data(knee: Knee) -> dict[str, Any]:
+    return {"manager": knee.manager, "measured": knee.measured, **asdict(knee)}
 
 
 def _shared_knees(pair: Pair) -> list[Knee]:

@@ -6,14 +6,13 @@ Each workload and measure has a figure of its own, which fits a narrow screen. T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from bench.cases.names import FLOOR
 from bench.results.summary import Group, Summary
@@ -25,26 +24,14 @@ from bench.show.pictures.choice import further, was_measured
 from bench.show.pictures.clients import draw_panel, legend, points
 from bench.show.view import View
 
-_SIZE: Final = (4.9, 3.7)
-"""Inches: on a telephone, text then has its intended size."""
-
-_LEGEND_COLUMNS: Final = 3
 _MEASURES: Final = (Measure.LATENCY, Measure.THROUGHPUT)
 _COMPARED: Final = (Measure.LATENCY, Measure.LATENCY_P99, Measure.THROUGHPUT)
 """With both results in a panel there is no room for tails, so p99 has its own."""
 
-_SHOW: Final = {
-    Measure.LATENCY: units.seconds,
-    Measure.LATENCY_P99: units.seconds,
-    Measure.THROUGHPUT: units.rate,
-}
-_NAMES: Final = {
-    Measure.LATENCY: "p50",
-    Measure.LATENCY_P99: "p99",
-    Measure.THROUGHPUT: "throughput",
-}
 _BEFORE: Final = "before"
 _AFTER: Final = "after"
+_BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)
+"""Thin, dashed and with hollow markers: colour is not the only difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +64,21 @@ def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[C
 def further_curves(summary: Summary, prefix: str) -> Iterator[Chart]:
     """The other pictures of the ordinary cases: ratio to sync, knee, parts of the CPU."""
     for name, caption, make in further(summary):
-        picture = partial(_whole, make, caption)
-        yield Chart(caption, svg.inline(picture, f"{prefix}-{name}"), wide=True)
+        yield _wide(make, caption, f"{prefix}-{name}")
 
 
 def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
     """The figures of an experiment."""
     for name in view.pictures:
-        caption = name.replace("-", " ")
-        picture = partial(_whole, partial(view.figure, name, summary), caption)
-        yield Chart(caption, svg.inline(picture, f"{prefix}-{name}"), wide=True)
+        make = partial(view.figure, name, summary)
+        yield _wide(make, name.replace("-", " "), f"{prefix}-{name}")
 
 
-def _whole(make: Callable[[], Figure], caption: str) -> svg.Picture:
+def _wide(make: figures.MakeFigure, caption: str, prefix: str) -> Chart:
+    return Chart(caption, svg.inline(partial(_whole, make, caption), prefix), wide=True)
+
+
+def _whole(make: figures.MakeFigure, caption: str) -> svg.Picture:
     """A figure with the descriptions of its points."""
     figure = make()
     drawn = [
@@ -99,17 +88,13 @@ def _whole(make: Callable[[], Figure], caption: str) -> svg.Picture:
         if isinstance(line, figures.DescribedLine)
     ]
     titles = (" ".join(axes.get_title(loc="left").split()) for axes in figure.axes)
-    return svg.Picture(
-        figure,
-        tuple(
-            svg.Spot(axes, x, y, str(number), text)
-            for number, (axes, line) in enumerate(drawn)
-            for x, y, text in line.descriptions()
-        ),
-        alternative=(
-            f"{caption}: {'; '.join(filter(None, titles))}; the tables beside it have its numbers"
-        ),
+    spots = tuple(
+        svg.Spot(axes, x, y, str(number), text)
+        for number, (axes, line) in enumerate(drawn)
+        for x, y, text in line.descriptions()
     )
+    shown = "; ".join(filter(None, titles))
+    return svg.Picture(figure, spots, f"{caption}: {shown}; the tables beside it have its numbers")
 
 
 def _has_points(group: Group, measure: Measure) -> bool:
@@ -120,10 +105,10 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
     if old is None:
         caption = title(group, measure)
     else:
-        caption = f"{group.title}, {style.Y_LABELS[measure]}: {_BEFORE} and {_AFTER}"
+        caption = f"{group.title}, {measure.label}: {_BEFORE} and {_AFTER}"
     managers = ", ".join(name for name in group.managers if points(group, name, measure))
     alternative = (
-        f"{caption}. {style.Y_LABELS[measure]} against N, the number of concurrent clients, both"
+        f"{caption}. {measure.label} against N, the number of concurrent clients, both"
         f" scales logarithmic, a curve for each of {managers}; the table has the numbers"
     )
     make = partial(_picture, group, old, measure, alternative)
@@ -131,56 +116,43 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
 
 
 def _picture(group: Group, old: Group | None, measure: Measure, alternative: str) -> svg.Picture:
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    # On a telephone, text of a figure of this size has its intended size.
+    figure = Figure(figsize=(4.9, 3.7), layout="constrained")
     axes = figure.subplots()
     tail = measure is Measure.LATENCY and old is None
     draw_panel(axes, group, measure, tail=tail)
-    axes.set_ylabel(style.Y_LABELS[measure])
+    axes.set_ylabel(measure.label)
     entries = legend([group], measure, tail=tail)
     spots: list[svg.Spot] = []
     if old is not None:
         figures.clients_axis(axes, sorted({*old.clients, *group.clients}))
-        for manager in filter(lambda name: points(old, name, measure), old.managers):
-            _draw_before(axes, old, manager, measure)
-        entries.append(_hollow(figures.legend_entry(_BEFORE, _BEFORE_LOOK)))
-        spots += _spots(axes, old, measure, _BEFORE, tail=tail)
+        for manager in old.managers:
+            if before := points(old, manager, measure):
+                own = style.look(manager)
+                look = replace(_BEFORE_LOOK, color=own.color, marker=own.marker)
+                figures.line(axes, before, look)
+                axes.lines[-1].set_markerfacecolor("none")
+        entries.append(figures.legend_entry(_BEFORE, _BEFORE_LOOK))
+        entries[-1].set_markerfacecolor("none")
+        spots += _spots(axes, old, [measure], _BEFORE)
         axes.autoscale(axis="y")
         figures.give_room(axes)
-    figure.legend(handles=entries, loc="outside upper left", ncols=_LEGEND_COLUMNS)
-    spots += _spots(axes, group, measure, "" if old is None else _AFTER, tail=tail)
+    figure.legend(handles=entries, loc="outside upper left", ncols=3)
+    measures = [measure, Measure.LATENCY_P99] if tail else [measure]
+    spots += _spots(axes, group, measures, "" if old is None else _AFTER)
     return svg.Picture(figure, tuple(spots), alternative)
 
 
-_BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)
-"""Thin, dashed and with hollow markers: colour is not the only difference."""
-
-
-def _draw_before(axes: Axes, old: Group, manager: str, measure: Measure) -> None:
-    own = style.look(manager)
-    look = replace(_BEFORE_LOOK, color=own.color, marker=own.marker)
-    figures.line(axes, points(old, manager, measure), look)
-    _hollow(axes.lines[-1])
-
-
-def _hollow(line: Line2D) -> Line2D:
-    line.set_markerfacecolor("none")
-    return line
-
-
-def _spots(
-    axes: Axes, group: Group, measure: Measure, when: str, *, tail: bool
-) -> Iterator[svg.Spot]:
+def _spots(axes: Axes, group: Group, measures: Sequence[Measure], when: str) -> Iterator[svg.Spot]:
     """The spots of each curve that is drawn; ``when`` follows the case's name."""
-    measures = [measure, Measure.LATENCY_P99] if tail else [measure]
     for manager in group.managers:
-        for drawn in measures:
-            if drawn is not measure and manager == FLOOR:
-                continue
-            name = _NAMES[drawn]
+        # The floor has no line of the tail.
+        for measure in measures[:1] if manager == FLOOR else measures:
+            show = partial(units.formatted, measure.key)
             for row in group.rows:
-                estimate = drawn.of(row)
+                estimate = measure.of(row)
                 if row.case.manager == manager and estimate is not None:
                     case = f"{row.case.name} {when}".rstrip()
-                    text = f"{case}: {name} {figures.described(estimate, _SHOW[measure])}"
-                    line = f"{manager} {name} {when}"
+                    text = f"{case}: {measure.noun} {figures.described(estimate, show)}"
+                    line = f"{manager} {measure.noun} {when}"
                     yield svg.Spot(axes, row.case.clients, estimate.median, line, text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,34 +18,28 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench.cases.case import Case
 from bench.cases.names import BASE
 from bench.errors import BenchError
-from bench.results.key import PREFIX, Value
+from bench.results.key import PREFIX
 from bench.results.keys import find
+from bench.results.row import Measure
 from bench.results.suite_file import check_no_result, write_atomically
-from bench.results.summary import CaseRow, Estimate, Group, Summary, measure_of
+from bench.results.summary import CaseRow, Group, Summary
 from bench.show import comparison as comparison_output
 from bench.show import units, verdict
+from bench.show.columns import ABSENT
 from bench.show.findings import HEADINGS
+from bench.show.layout import WIDTH
 from bench.show.notes import notes
 from bench.show.page import charts
-from bench.show.page.charts import Chart
 from bench.show.summary import throughput_ratio
 from bench.show.view import Reading, View
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Effect
 
-_ABSENT: Final = "-"
-_TABLE_WIDTH: Final = 100
-"""Columns of the terminal that tables of experiments need."""
-
-_CONFIG: Final = "redo_config"
-"""Shown in a table of its own."""
-
-_TEMPLATE: Final = "report.html.j2"
-_SHOW: Final[dict[str, Callable[[float], str]]] = {
-    measure: units.rate if measure == "throughput_per_s" else units.seconds for measure in MEASURES
-}
+_MEASURES: Final = tuple(map(Measure.of_field, MEASURES))
+_HEADINGS: Final = tuple(HEADINGS[measure] for measure in MEASURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +54,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a table: the name, then the cells. ``marked``: there is a warning about it."""
+    """A line of a table, one case. ``marked``: there is a warning about it."""
 
-    name: str
-    manager: str
-    workload: str
+    case: Case
     cells: tuple[Cell, ...]
     marked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Listing:
     """A table that sorts and filters. ``headings`` are those of the cells, without the name's."""
 
@@ -79,56 +71,12 @@ class Listing:
     lines: tuple[Line, ...]
 
     @property
-    def managers(self) -> list[str]:
-        """To choose from."""
-        return list(dict.fromkeys(line.manager for line in self.lines))
-
-    @property
-    def workloads(self) -> list[str]:
-        """To choose from."""
-        return list(dict.fromkeys(line.workload for line in self.lines))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
-    """What a view shows."""
-
-    name: str
-    sentences: tuple[str, ...]
-    charts: tuple[Chart, ...]
-    tables: str
-    reading: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One result file. ``facts`` and ``settings`` are names and values."""
-
-    ident: str
-    source: str
-    measured: str
-    sentences: tuple[str, ...]
-    notes: tuple[str, ...]
-    charts: tuple[Chart, ...]
-    further: tuple[Chart, ...]
-    experiments: tuple[Experiment, ...]
-    listing: Listing
-    facts: tuple[tuple[str, str], ...]
-    settings: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """Two files. ``refused`` says why they do not compare; then there is no table."""
-
-    ident: str
-    title: str
-    refused: str
-    warnings: tuple[str, ...]
-    sentences: tuple[str, ...]
-    reading: str
-    charts: tuple[Chart, ...]
-    listing: Listing | None
+    def choices(self) -> dict[str, list[str]]:
+        """What the lines can be filtered by: dimension -> its values."""
+        return {
+            name: list(dict.fromkeys(getattr(line.case, name) for line in self.lines))
+            for name in ("manager", "workload")
+        }
 
 
 def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
@@ -142,58 +90,66 @@ def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(_TEMPLATE).render(
+    return environment.get_template("report.html.j2").render(
         title=", ".join(reading.summary.source for reading in readings),
         comparisons=[
-            _compared(
-                compare(base.summary, other.summary),
-                f"compared-{index}",
-                other_conditions=other_conditions,
-            )
+            _compared(compare(base.summary, other.summary), f"compared-{index}", other_conditions)
             for index, other in enumerate(others, 1)
         ],
         parts=[_part(reading, f"result-{index}") for index, reading in enumerate(readings, 1)],
     )
 
 
-# One result
-
-
-def _part(reading: Reading, ident: str) -> Part:
+def _part(reading: Reading, ident: str) -> dict[str, Any]:
+    """One result, as the template takes it. ``facts`` and ``settings`` are names and values."""
     summary, ordinary = reading.summary, reading.ordinary
     environment = summary.environment
-    count = len(summary.rounds)
-    return Part(
-        ident=ident,
-        source=summary.source,
-        measured=(
+    marks = notes(summary)
+    marked = {note.case for note in marks}
+    return {
+        "ident": ident,
+        "source": summary.source,
+        "measured": (
             f"commit {environment.version}, profile {environment.profile}, "
-            f"{count} round{'' if count == 1 else 's'}, {environment.suite_date}, "
+            f"{units.counted(len(summary.rounds), 'round')}, {environment.suite_date}, "
             f"on {environment.cpu_model}, {environment.kernel}"
         ),
-        sentences=verdict.sentences(ordinary),
-        notes=tuple(note.text for note in notes(summary)),
-        charts=tuple(charts.curves(ordinary, ident)),
-        further=tuple(charts.further_curves(ordinary, ident)),
-        experiments=tuple(_experiment(view, summary, ident) for view in reading.views),
-        listing=_listing(summary, f"{ident}-table"),
-        facts=_facts(summary),
-        settings=_settings(summary),
-    )
+        "sentences": verdict.sentences(ordinary),
+        "notes": [note.text for note in marks],
+        "charts": list(charts.curves(ordinary, ident)),
+        "further": list(charts.further_curves(ordinary, ident)),
+        "experiments": [_experiment(view, summary, ident) for view in reading.views],
+        "listing": Listing(
+            f"{ident}-table",
+            "Every case: medians over the runs, with the spread between them; to sync: the"
+            " geometric mean with its 95 % interval",
+            ("N", *_HEADINGS, f"redo/s to {BASE}", "rounds"),
+            tuple(
+                _line(group, row, row.case in marked)
+                for group in summary.groups()
+                for row in group.rows
+            ),
+        ),
+        "facts": list(_facts(summary)),
+        "settings": [
+            (name.replace("_", " "), _setting(value))
+            for name, value in json.loads(summary.environment.config_json).items()
+        ],
+    }
 
 
-def _experiment(view: View, summary: Summary, ident: str) -> Experiment:
+def _experiment(view: View, summary: Summary, ident: str) -> dict[str, Any]:
     """What a view shows: its last text is how to read it, those before are findings."""
     *shown, reading = list(view.tables(summary)) or [Text("")]
-    return Experiment(
-        name=view.name.replace("_", " "),
-        sentences=tuple(
-            line for part in shown if _is_sentence(part) for line in _plain(part, None).splitlines()
-        ),
-        charts=tuple(charts.of_view(view, summary, f"{ident}-{view.name}")),
-        tables="\n\n".join(_titled(shown)),
-        reading=_plain(reading, None),
-    )
+    return {
+        "name": view.name.replace("_", " "),
+        "sentences": [
+            line for part in shown if _is_sentence(part) for line in _plain(part).splitlines()
+        ],
+        "charts": list(charts.of_view(view, summary, f"{ident}-{view.name}")),
+        "tables": "\n\n".join(_titled(shown)),
+        "reading": _plain(reading),
+    }
 
 
 def _titled(shown: Sequence[RenderableType]) -> Iterator[str]:
@@ -201,91 +157,68 @@ def _titled(shown: Sequence[RenderableType]) -> Iterator[str]:
     head = ""
     for part in shown:
         if _is_sentence(part):
-            head = _plain(part, None).partition(":")[0]
+            head = _plain(part).partition(":")[0]
         elif isinstance(part, Table) and part.title is None and head:
-            yield f"{head}\n{_plain(part, _TABLE_WIDTH)}"
+            yield f"{head}\n{_plain(part, WIDTH)}"
         else:
-            yield _plain(part, _TABLE_WIDTH)
+            yield _plain(part, WIDTH)
 
 
 def _is_sentence(shown: RenderableType) -> bool:
     return isinstance(shown, Text) or (isinstance(shown, Table) and not shown.show_header)
 
 
-def _plain(shown: RenderableType, width: int | None) -> str:
-    """As text; without a width, of any width."""
-    console = Console(file=io.StringIO(), width=width or 10_000, color_system=None, emoji=False)
+def _plain(shown: RenderableType, width: int = 10_000) -> str:
+    """As text, in lines of at most that width."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, emoji=False)
     with console.capture() as captured:
         console.print(shown, crop=False)
     lines = (line.rstrip() for line in captured.get().splitlines())
     return "\n".join(lines).strip("\n").removeprefix("- ")
 
 
-def _listing(summary: Summary, ident: str) -> Listing:
-    marked = {note.case for note in notes(summary)}
-    lines = [
-        _line(group, row, row.case in marked) for group in summary.groups() for row in group.rows
-    ]
-    return Listing(
-        ident=ident,
-        caption="Every case: medians over the runs, with the spread between them; to sync: the"
-        " geometric mean with its 95 % interval",
-        headings=("N", *(HEADINGS[measure] for measure in MEASURES), f"redo/s to {BASE}", "rounds"),
-        lines=tuple(lines),
-    )
-
-
 def _line(group: Group, row: CaseRow, marked: bool) -> Line:
-    clients = row.case.clients
-    return Line(
-        name=row.case.name,
-        manager=row.case.manager,
-        workload=row.case.workload,
-        cells=(
-            Cell(str(clients), clients),
-            *(_cell(measure_of(row, measure), _SHOW[measure]) for measure in MEASURES),
-            _ratio_cell(throughput_ratio(group, row, BASE)),
-            Cell(str(len(row.rounds)), len(row.rounds)),
-        ),
-        marked=marked,
+    cells = (
+        Cell(str(row.case.clients), row.case.clients),
+        *(_cell(measure, row) for measure in _MEASURES),
+        _ratio_cell(throughput_ratio(group, row, BASE)),
+        Cell(str(len(row.rounds)), len(row.rounds)),
     )
+    return Line(row.case, cells, marked)
 
 
-def _cell(estimate: Estimate | None, show: Callable[[float], str]) -> Cell:
+def _cell(measure: Measure, row: CaseRow) -> Cell:
+    estimate = measure.of(row)
     if estimate is None:
-        return Cell(_ABSENT, None)
-    spread = "" if estimate.spread is None else f"{show(estimate.low)} to {show(estimate.high)}"
-    return Cell(show(estimate.median), estimate.median, spread)
+        return Cell(ABSENT, None)
+    median, low, high = (
+        units.formatted(measure.key, value)
+        for value in (estimate.median, estimate.low, estimate.high)
+    )
+    return Cell(median, estimate.median, "" if estimate.spread is None else f"{low} to {high}")
 
 
 def _ratio_cell(effect: Effect | None) -> Cell:
     if effect is None:
-        return Cell(_ABSENT, None)
+        return Cell(ABSENT, None)
     spread = ""
     if effect.low is not None and effect.high is not None:
         spread = f"{units.factor(effect.low)} to {units.factor(effect.high)}"
     return Cell(units.factor(effect.ratio), effect.ratio, spread)
 
 
-def _facts(summary: Summary) -> tuple[tuple[str, str], ...]:
+def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
     """What the suite knows of machine and code, then pyperf's metadata common to all runs."""
-    own = {key: value for key, value in summary.environment.to_metadata().items() if key != _CONFIG}
-    found = {key: value for key, value in summary.metadata.items() if not key.startswith(PREFIX)}
-    return tuple(
-        (key.removeprefix(PREFIX).replace("_", " "), _fact(key, value))
-        for key, value in (own | found).items()
-        if value is not None
-    )
-
-
-def _fact(name: str, value: Value) -> str:
-    key = find(name)
-    return str(value) if key is None else units.formatted(key, value)
-
-
-def _settings(summary: Summary) -> tuple[tuple[str, str], ...]:
-    config: dict[str, Any] = json.loads(summary.environment.config_json)
-    return tuple((name.replace("_", " "), _setting(value)) for name, value in config.items())
+    found = summary.environment.to_metadata()
+    del found["redo_config"]  # has a table of its own
+    found |= {
+        name: value for name, value in summary.metadata.items() if not name.startswith(PREFIX)
+    }
+    for name, value in found.items():
+        if value is not None:
+            key = find(name)
+            text = str(value) if key is None else units.formatted(key, value)
+            yield name.removeprefix(PREFIX).replace("_", " "), text
 
 
 def _setting(value: Any) -> str:
@@ -293,68 +226,55 @@ def _setting(value: Any) -> str:
         return ", ".join(map(_setting, value))
     if isinstance(value, dict):
         return ", ".join(f"{name} {_setting(inner)}" for name, inner in value.items())
-    return _ABSENT if value in (None, "") else str(value)
+    return ABSENT if value in (None, "") else str(value)
 
 
-# Two results
-
-
-def _compared(comparison: Comparison, ident: str, *, other_conditions: bool) -> Compared:
-    refused = _refused(comparison, other_conditions=other_conditions)
-    return Compared(
-        ident=ident,
-        title=f"{comparison_output.source_text(comparison)}: changed / base",
-        refused=refused,
-        warnings=() if refused else tuple(comparison_output.warnings(comparison)),
-        sentences=() if refused else tuple(comparison_output.result_lines(comparison)),
-        reading=comparison_output.HOW_TO_READ,
-        charts=()
-        if refused
-        else tuple(charts.before_and_after(comparison.base, comparison.changed, ident)),
-        listing=None if refused else _changes(comparison, f"{ident}-table"),
-    )
-
-
-def _refused(comparison: Comparison, *, other_conditions: bool) -> str:
-    """Why they do not compare, as the command `compare` has it; empty if they do."""
+def _compared(comparison: Comparison, ident: str, other_conditions: bool) -> dict[str, Any]:
+    """Two results, as the template takes them. If ``refused`` says why they do not compare, as the
+    command `compare` has it, there is nothing else but the title."""
+    refused = ""
     if not comparison.cases:
-        return "They have no case in common."
-    if comparison.differences and not other_conditions:
+        refused = "They have no case in common."
+    elif comparison.differences and not other_conditions:
         differences = "; ".join(text.replace(" | ", ", then ") for text in comparison.differences)
-        return (
+        refused = (
             f"They were not measured under the same conditions ({differences}), so they do not"
             " compare; report --other-conditions compares them all the same."
         )
-    return ""
-
-
-def _changes(comparison: Comparison, ident: str) -> Listing:
-    return Listing(
-        ident=ident,
-        caption="Ratios, changed / base, with their 95 % intervals; of times less is better",
-        headings=(*(HEADINGS[measure] for measure in MEASURES), "verdict", "shows"),
-        lines=tuple(map(_change, comparison.cases)),
-    )
+    title = f"{comparison_output.source_text(comparison)}: changed / base"
+    if refused:
+        return {"title": title, "refused": refused}
+    return {
+        "ident": ident,
+        "title": title,
+        "refused": "",
+        "warnings": list(comparison_output.warnings(comparison)),
+        "sentences": list(comparison_output.result_lines(comparison)),
+        "reading": comparison_output.HOW_TO_READ,
+        "charts": list(charts.before_and_after(comparison.base, comparison.changed, ident)),
+        "listing": Listing(
+            f"{ident}-table",
+            "Ratios, changed / base, with their 95 % intervals; of times less is better",
+            (*_HEADINGS, "verdict", "shows"),
+            tuple(map(_change, comparison.cases)),
+        ),
+    }
 
 
 def _change(compared: CaseComparison) -> Line:
     decisive = compared.measures.get(DECISIVE)
     smallest = None if decisive is None else decisive.effect.smallest_shown
-    ratios = (compared.measures.get(measure) for measure in MEASURES)
+    ratios = (compared.measures.get(measure.field) for measure in _MEASURES)
     text = comparison_output.verdict_text(decisive)
-    return Line(
-        name=compared.case.name,
-        manager=compared.case.manager,
-        workload=compared.case.workload,
-        cells=(
-            *(
-                Cell(comparison_output.ratio_text(r), None if r is None else r.effect.ratio)
-                for r in ratios
-            ),
-            Cell(text, text),
-            Cell(comparison_output.smallest_text(decisive), smallest),
+    cells = (
+        *(
+            Cell(comparison_output.ratio_text(r), None if r is None else r.effect.ratio)
+            for r in ratios
         ),
+        Cell(text, text),
+        Cell(comparison_output.smallest_text(decisive), smallest),
     )
+    return Line(compared.case, cells)
 
 
 def check_page(place: Path, *, of: Sequence[Path], overwrite: bool) -> None:

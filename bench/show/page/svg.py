@@ -23,15 +23,6 @@ from bench.show.pictures import style
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "http://www.w3.org/1999/xlink"
-_HREF: Final = f"{{{_XLINK}}}href"
-_COLOR: Final = re.compile(r"#([0-9a-f]{6})\b")
-_REFERENCE: Final = re.compile(r"url\(#")
-_POINTS_PER_INCH: Final = 72
-"""The unit of an SVG that matplotlib writes."""
-
-_HIT_RADIUS: Final = 9
-_RING_RADIUS: Final = 5
-"""Points: the area that a mouse or a finger hits, and the ring that marks the spot."""
 
 ET.register_namespace("", _SVG)
 ET.register_namespace("xlink", _XLINK)
@@ -69,7 +60,11 @@ def inline(make: Callable[[], Picture], prefix: str) -> str:
         picture = make()
         picture.figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     root = ET.fromstring(file.getvalue())
-    _without_extras(root)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            # Who made it; and rules of style, which would hold for the whole page.
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
     _in_the_page(root, prefix)
     drawn = ET.Element(f"{{{_SVG}}}g", {"role": "img", "aria-label": picture.alternative})
     drawn.extend(list(root))
@@ -83,31 +78,23 @@ def inline(make: Callable[[], Picture], prefix: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _without_extras(root: ET.Element) -> None:
-    """Removes who made it, and rules of style, which would hold for the whole page."""
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
-                parent.remove(child)
-
-
 def _in_the_page(root: ET.Element, prefix: str) -> None:
     for element in root.iter():
         for name, value in element.attrib.items():
             if name == "id":
                 element.set(name, f"{prefix}-{value}")
-            elif name == _HREF:
+            elif name == f"{{{_XLINK}}}href":
                 element.set(name, f"#{prefix}-{value.removeprefix('#')}")
             elif name == "style":
-                element.set(name, _COLOR.sub(r"var(--c-\1, #\1)", value))
-            elif "url(#" in value:
-                element.set(name, _REFERENCE.sub(f"url(#{prefix}-", value))
+                element.set(name, re.sub(r"#([0-9a-f]{6})\b", r"var(--c-\1, #\1)", value))
+            else:
+                element.set(name, value.replace("url(#", f"url(#{prefix}-"))
 
 
 def _spots(picture: Picture) -> Iterable[ET.Element]:
     """The tab key reaches the first of them; the page's script moves on from there."""
     figure = picture.figure
-    width, height = figure.get_size_inches() * _POINTS_PER_INCH
+    width, height = figure.get_size_inches() * 72  # in points, as matplotlib writes an SVG
     to_share = figure.transFigure.inverted()
     lines = list(dict.fromkeys(spot.line for spot in picture.spots))
     for index, spot in enumerate(picture.spots):
@@ -125,6 +112,7 @@ def _spots(picture: Picture) -> Iterable[ET.Element]:
             },
         )
         ET.SubElement(point, f"{{{_SVG}}}title").text = spot.text
-        for kind, radius in (("hit", _HIT_RADIUS), ("ring", _RING_RADIUS)):
-            ET.SubElement(point, f"{{{_SVG}}}circle", {"class": kind, "r": str(radius), **center})
+        # The area that a mouse or a finger hits, and the ring that marks the spot.
+        for kind, radius in (("hit", "9"), ("ring", "5")):
+            ET.SubElement(point, f"{{{_SVG}}}circle", {"class": kind, "r": radius, **center})
         yield point

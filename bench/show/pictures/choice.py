@@ -17,14 +17,14 @@ from matplotlib.figure import Figure
 
 from bench.cases.case import Case
 from bench.errors import PictureError
-from bench.results.summary import Group, Summary, measure_name
-from bench.show.findings import Measure
+from bench.results.row import Measure
+from bench.results.summary import Group, Summary
 from bench.show.pictures import figures
 from bench.show.pictures.clients import clients_figure
 from bench.show.pictures.cpu_parts import cpu_figure, has_cpu
 from bench.show.pictures.knee import has_points, knee_figure
 from bench.show.pictures.ratio import ratio_figure, ratios
-from bench.show.view import Reading, View, Views
+from bench.show.view import Reading, Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,44 @@ def draw(
     # A picture that was named as a measure as well is one picture.
     chosen: dict[str, figures.MakeFigure] = {}
     if only_named or fields or not others:
-        pictures = _Pictures.of(reading)
-        chosen |= (
-            pictures.chosen(only_named, fields) if only_named or fields else pictures.by_default()
-        )
+        chosen = dict(_chosen(reading, only_named, fields))
     return figures.write_all([*chosen.items(), *others], stem, formats, force=force)
+
+
+def _chosen(
+    reading: Reading, only: Sequence[str], measures: Sequence[str]
+) -> Iterator[tuple[str, figures.MakeFigure]]:
+    """The name of each figure, and how to make it. Raises PictureError for what the result does not
+    have."""
+    summary, groups = reading.summary, reading.ordinary.groups()
+    kinds = [kind for kind in KINDS if any(map(kind.shows, groups))]
+    has = [*(kind.name for kind in kinds), *(name for v in reading.views for name in v.pictures)]
+    if not has:
+        raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
+    for name in only:
+        if name not in has:
+            raise PictureError(
+                f"{summary.source} has no picture {name!r}: it has {', '.join(has)} (and tails, if"
+                " it has the samples)"
+            )
+    if not only and not measures:
+        kinds = [kind for kind in kinds if kind.by_default]
+        only = has
+    for kind, extra, panels in _ordinary([kind for kind in kinds if kind.name in only], groups):
+        yield f"{kind.name}{_suffix(extra)}", partial(kind.figure, panels, summary)
+    for view in reading.views:
+        for name in view.pictures:
+            if name in only:
+                yield name, partial(view.figure, name, summary)
+    for measure in map(Measure.of_field, measures):
+        draw = partial(clients_figure, measure=measure)
+        kind = Kind(measure.name, f"{measure.name} against N", partial(_has, measure=measure), draw)
+        # A measure may be drawn of any case.
+        pictures = list(_ordinary([kind], summary.groups()))
+        if not pictures:
+            raise PictureError(f"{summary.source} has no {kind.name} of any case")
+        for _, extra, panels in pictures:
+            yield f"{kind.name}{_suffix(extra)}", partial(draw, panels, summary)
 
 
 def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
@@ -129,10 +162,8 @@ def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
 
 def check_free(views: Views, cases: Iterable[Case], stem: Path) -> None:
     """Raises PictureError if a picture that a result of these cases will get is there already."""
-    all_cases = tuple(cases)
-    shown_by_views = views.covered(all_cases)
-    ordinary = [case for case in all_cases if case not in shown_by_views]
-    suffixes = {_suffix(tuple(case.extra.items())) for case in ordinary}
+    all_cases = frozenset(cases)
+    suffixes = {_suffix(case.extra.items()) for case in all_cases - views.covered(all_cases)}
     names = [
         f"{kind.name}{suffix}" for suffix in sorted(suffixes) for kind in KINDS if kind.by_default
     ]
@@ -140,71 +171,6 @@ def check_free(views: Views, cases: Iterable[Case], stem: Path) -> None:
     figures.check_free(
         figures.place(stem, name, extension) for name in names for extension in figures.FORMATS
     )
-
-
-_Named = Iterator[tuple[str, figures.MakeFigure]]
-"""The name of each figure, and how to make it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pictures:
-    """What can be drawn of a result. ``groups``: those of the ordinary cases."""
-
-    summary: Summary
-    groups: tuple[Group, ...]
-    views: tuple[View, ...]
-
-    @classmethod
-    def of(cls, reading: Reading) -> _Pictures:
-        """Raises PictureError if there is nothing to draw."""
-        pictures = cls(reading.summary, reading.ordinary.groups(), reading.views)
-        if not pictures.names():
-            raise PictureError(
-                f"{reading.summary.source}: no case has a result to draw: run it again"
-            )
-        return pictures
-
-    def names(self) -> tuple[str, ...]:
-        """The pictures that the result has, without the suffixes of further dimensions."""
-        of_views = (name for view in self.views for name in view.pictures)
-        return (*(kind.name for kind in KINDS if any(map(kind.shows, self.groups))), *of_views)
-
-    def by_default(self) -> _Named:
-        """What is drawn if no picture was chosen."""
-        yield from self._of_kinds([kind for kind in KINDS if kind.by_default], self.groups)
-        yield from self._of_views(self.names())
-
-    def chosen(self, only: Sequence[str], measures: Sequence[str]) -> _Named:
-        """Raises PictureError for what the result does not have."""
-        for name in only:
-            if name not in self.names():
-                raise PictureError(
-                    f"{self.summary.source} has no picture {name!r}: it has"
-                    f" {', '.join(self.names())} (and tails, if it has the samples)"
-                )
-        yield from self._of_kinds([kind for kind in KINDS if kind.name in only], self.groups)
-        yield from self._of_views(only)
-        for measure in map(Measure.of_field, measures):
-            kind = Kind(
-                measure_name(measure.field),
-                f"{measure_name(measure.field)} against N",
-                partial(_has, measure=measure),
-                partial(clients_figure, measure=measure),
-            )
-            groups = self.summary.groups()  # a measure may be drawn of any case
-            if not any(map(kind.shows, groups)):
-                raise PictureError(f"{self.summary.source} has no {kind.name} of any case")
-            yield from self._of_kinds([kind], groups)
-
-    def _of_kinds(self, kinds: Sequence[Kind], groups: Sequence[Group]) -> _Named:
-        for kind, extra, panels in _ordinary(kinds, groups):
-            yield f"{kind.name}{_suffix(extra)}", partial(kind.figure, panels, self.summary)
-
-    def _of_views(self, names: Sequence[str]) -> _Named:
-        for view in self.views:
-            for name in view.pictures:
-                if name in names:
-                    yield name, partial(view.figure, name, self.summary)
 
 
 def _ordinary(

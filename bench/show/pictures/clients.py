@@ -26,7 +26,7 @@ def clients_figure(
     """A panel per group, at least one; ``tail``: with the p99 beside the measure, dotted."""
     draw = partial(draw_panel, measure=measure, tail=tail)
     sheet = Sheet.of(groups, draw, partial(title, measure=measure))
-    sheet.label_left(style.Y_LABELS[measure])
+    sheet.label_left(measure.label)
     return sheet.framed(legend(groups, measure, tail=tail), footer(summary))
 
 
@@ -38,24 +38,18 @@ def draw_panel(panel: Axes, group: Group, measure: Measure, *, tail: bool) -> No
     if is_log:
         figures.log_axis(panel, style.Y_FORMATS[measure])
     for manager in reversed(group.managers):  # so that the first one lies on top
-        _curve(panel, group, manager, measure, tail=tail)
+        main, look = points(group, manager, measure), style.look(manager)
+        if tail and manager != FLOOR:
+            figures.percentiles(panel, main, points(group, manager, Measure.LATENCY_P99), look)
+            continue
+        figures.line(panel, main, look)
+        if manager != FLOOR:  # what the others are compared with: a line is enough
+            figures.band(panel, main, look.color)
     if is_log:
         figures.give_room(panel)
     else:
         panel.set_ylim(bottom=0)
         panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
-
-
-def _curve(panel: Axes, group: Group, manager: str, measure: Measure, *, tail: bool) -> None:
-    main = points(group, manager, measure)
-    look = style.look(manager)
-    if manager == FLOOR:
-        figures.line(panel, main, look)  # what the others are compared with: a line is enough
-    elif tail:
-        figures.percentiles(panel, main, points(group, manager, Measure.LATENCY_P99), look)
-    else:
-        figures.line(panel, main, look)
-        figures.band(panel, main, look.color)
 
 
 def points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Estimate]]:

@@ -7,7 +7,6 @@ the title has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -21,27 +20,15 @@ from bench.show.findings import Measure
 from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
 
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One layer of the bars."""
-
-    measure: Measure
-    label: str
-    color: str
-
-
 PARTS: Final = (
-    _Part(Measure.CPU_MANAGER_USER, "manager, user", style.MANAGER_USER),
-    _Part(Measure.CPU_MANAGER_SYSTEM, "manager, system", style.MANAGER_SYSTEM),
-    _Part(Measure.CPU_CHILD_USER, "child, user", style.CHILD_USER),
-    _Part(Measure.CPU_CHILD_SYSTEM, "child, system", style.CHILD_SYSTEM),
+    (Measure.CPU_MANAGER_USER, "manager, user", style.MANAGER_USER),
+    (Measure.CPU_MANAGER_SYSTEM, "manager, system", style.MANAGER_SYSTEM),
+    (Measure.CPU_CHILD_USER, "child, user", style.CHILD_USER),
+    (Measure.CPU_CHILD_SYSTEM, "child, system", style.CHILD_SYSTEM),
 )
-"""From the foot of a bar up."""
+"""Measure, label and colour of each layer, from the foot of a bar up."""
 
-_MOST_COLUMNS: Final = 4
-_BAR_WIDTH: Final = 0.8
-_HEADROOM: Final = 1.05
+_MAX_COLUMNS: Final = 4
 
 
 def has_cpu(group: Group) -> bool:
@@ -54,17 +41,17 @@ def cpu_figure(groups: Sequence[Group], summary: Summary) -> Figure:
     shown = [(group, manager) for group in groups for manager in _managers(group)]
     # Groups begin a row each if all have the same number of managers.
     counts = {len(_managers(group)) for group in groups}
-    in_rows = len(counts) == 1 and max(counts) <= _MOST_COLUMNS
+    in_rows = len(counts) == 1 and max(counts) <= _MAX_COLUMNS
     most_columns = max(counts) if in_rows else style.MOST_COLUMNS
-    tops = {group.title: max(map(_height, group.rows)) * _HEADROOM for group in groups}
+    tops = {group.title: max(map(_height, group.rows)) * 1.05 for group in groups}
 
     def draw(panel: Axes, part: tuple[Group, str]) -> None:
         _panel(panel, _rows(*part))
         panel.set_ylim(0, tops[part[0].title] or 1.0)
 
     sheet = Sheet.of(shown, draw, lambda part: finding(*part), most_columns)
-    sheet.label_left("CPU per redo")
-    legend = [Patch(color=part.color, label=part.label) for part in PARTS]
+    sheet.label_left(Measure.CPU_TOTAL.noun)
+    legend = [Patch(color=color, label=label) for _, label, color in PARTS]
     return sheet.framed(legend, footer(summary))
 
 
@@ -72,13 +59,12 @@ def finding(group: Group, manager: str) -> str:
     """As ``short, sync: 24.7 us at N = 1, 40.1 us at N = 64``, manager and child together. It names
     the parts that are not known, since those have no layer."""
     rows = _rows(group, manager)
-    ends = rows if len(rows) == 1 else (rows[0], rows[-1])
     parts = [
         f"{units.seconds(total.median)} at N = {row.case.clients}"
-        for row in ends
+        for row in (rows if len(rows) == 1 else (rows[0], rows[-1]))
         if (total := Measure.CPU_TOTAL.of(row)) is not None
     ]
-    unknown = [part.label for part in PARTS if all(part.measure.of(row) is None for row in rows)]
+    unknown = [label for measure, label, _ in PARTS if all(measure.of(r) is None for r in rows)]
     if unknown:
         parts.append(f"not known: {'; '.join(unknown)}")
     return f"{group.title}, {manager}: {', '.join(parts)}"
@@ -93,16 +79,16 @@ def _rows(group: Group, manager: str) -> list[CaseRow]:
     return [
         row
         for row in group.rows
-        if row.case.manager == manager and any(part.measure.of(row) is not None for part in PARTS)
+        if row.case.manager == manager and any(measure.of(row) for measure, _, _ in PARTS)
     ]
 
 
 def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
     places = range(len(rows))
     feet = [0.0] * len(rows)
-    for part in PARTS:
-        heights = [_median(row, part) for row in rows]
-        panel.bar(places, heights, _BAR_WIDTH, feet, color=part.color, label=part.label)
+    for measure, label, color in PARTS:
+        heights = [_median(row, measure) for row in rows]
+        panel.bar(places, heights, 0.8, feet, color=color, label=label)
         feet = [foot + height for foot, height in zip(feet, heights, strict=True)]
     figures.describe(panel, [(place, feet[place], _description(rows[place])) for place in places])
     panel.xaxis.set_major_locator(FixedLocator(list(places)))
@@ -116,18 +102,18 @@ def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
 def _description(row: CaseRow) -> str:
     """As ``N = 8: 60.0 us; manager, user 20.0 us; ...``."""
     parts = "; ".join(
-        f"{part.label} {units.seconds(estimate.median)}"
-        for part in PARTS
-        if (estimate := part.measure.of(row)) is not None
+        f"{label} {units.seconds(estimate.median)}"
+        for measure, label, _ in PARTS
+        if (estimate := measure.of(row)) is not None
     )
     return f"N = {row.case.clients}: {units.seconds(_height(row))}; {parts}"
 
 
 def _height(row: CaseRow) -> float:
-    return sum(_median(row, part) for part in PARTS)
+    return sum(_median(row, measure) for measure, _, _ in PARTS)
 
 
-def _median(row: CaseRow, part: _Part) -> float:
+def _median(row: CaseRow, measure: Measure) -> float:
     """The height of a layer; 0 where the part is not known."""
-    estimate = part.measure.of(row)
+    estimate = measure.of(row)
     return 0.0 if estimate is None else estimate.median

@@ -12,9 +12,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -28,6 +28,7 @@ from bench.errors import PictureError
 from bench.results.suite_file import write_atomically
 from bench.results.summary import CaseRow, Estimate
 from bench.show.pictures import style
+from bench.statistics.bounded import HasBounds
 
 FORMATS: Final = ("svg", "png")
 
@@ -36,25 +37,10 @@ MakeFigure = Callable[[], Figure]
 Points = Sequence[tuple[float, Estimate]]
 """Places on the x axis, and the estimates there."""
 
+Ratios = Iterable[tuple[float, HasBounds[float]]]
+"""Likewise ratios and their 95 % intervals, which one round does not show."""
+
 Value = TypeVar("Value")
-
-
-class Ratio(Protocol):
-    """A ratio and its 95 % interval; of one round, which shows none, the bounds are None."""
-
-    @property
-    def ratio(self) -> float: ...
-    @property
-    def low(self) -> float | None: ...
-    @property
-    def high(self) -> float | None: ...
-
-
-def check_formats(formats: Iterable[str]) -> None:
-    """Raises PictureError for a format that is not in FORMATS."""
-    for extension in formats:
-        if extension not in FORMATS:
-            raise PictureError(f"picture format {extension!r}: choose from {', '.join(FORMATS)}")
 
 
 def check_free(paths: Iterable[Path]) -> None:
@@ -76,18 +62,26 @@ def write_all(
     Raises PictureError for an unknown format, and before anything is written if a file is there
     already, unless ``force`` is given.
     """
-    check_formats(formats)
+    for extension in formats:
+        if extension not in FORMATS:
+            raise PictureError(f"picture format {extension!r}: choose from {', '.join(FORMATS)}")
     plan = [
-        (make, place(stem, name, extension)) for name, make in pictures for extension in formats
+        (place(stem, name, extension), make) for name, make in pictures for extension in formats
     ]
-    taken = Counter(path for _, path in plan)
+    taken = Counter(path for path, _ in plan)
     if twice := [str(path) for path, count in taken.items() if count > 1]:
         raise PictureError(f"two pictures would be {twice[0]}: choose with --only")
+    return write_plan(plan, force=force)
+
+
+def write_plan(plan: Sequence[tuple[Path, MakeFigure]], *, force: bool) -> list[Path]:
+    """Writes each figure to its file; returns the files. Raises PictureError as `write_all`."""
+    paths = [path for path, _ in plan]
     if not force:
-        check_free(path for _, path in plan)
-    for make, path in plan:
+        check_free(paths)
+    for path, make in plan:
         write(path, make)
-    return [path for _, path in plan]
+    return paths
 
 
 def place(stem: Path, name: str, extension: str) -> Path:
@@ -151,97 +145,54 @@ def log_ticks(
 
 def give_room(panel: Axes) -> None:
     """A logarithmic y axis spans at least LEAST_Y_SPAN."""
-    low, high = panel.get_ylim()
-    room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
-    panel.set_ylim(low / room, high * room)
+    panel.set_ylim(*roomy(*panel.get_ylim()))
+
+
+def roomy(low: float, high: float, least: float = 1.0) -> tuple[float, float]:
+    """The bounds of a logarithmic axis with room on both sides, by the factor ``least`` and so that
+    it spans at least LEAST_Y_SPAN."""
+    room = max(least, math.sqrt(style.LEAST_Y_SPAN / (high / low)))
+    return low / room, high * room
 
 
 class DescribedLine(Line2D):
     """A line that has a text for each of its points, for pages that show it beside the point."""
 
-    def descriptions(self) -> Iterator[tuple[float, float, str]]:
-        """x, y and text of each point. A text begins with the head of the panel's title."""
-        if isinstance(self.axes, Axes):
-            head = " ".join(self.axes.get_title(loc="left").split()).partition(":")[0]
-            for x, y, text in self._points(self.axes):
-                yield x, y, f"{head}; {text}"
-
-    def _points(self, axes: Axes) -> Iterator[tuple[float, float, str]]:
-        raise NotImplementedError
-
-
-class Marks(DescribedLine):
-    """Points without a mark, where something is drawn in another way, as a bar."""
-
-    def __init__(self, marks: Sequence[tuple[float, float, str]]) -> None:
-        super().__init__([x for x, _, _ in marks], [y for _, y, _ in marks], ls="", marker="")
-        self._marks = tuple(marks)
-
-    def _points(self, _axes: Axes) -> Iterator[tuple[float, float, str]]:
-        yield from self._marks
-
-
-class Curve(DescribedLine):
-    """A line of medians or ratios. Its axes say what is measured, and where."""
-
     def __init__(
         self,
         xs: Sequence[float],
         ys: Sequence[float],
-        look: style.Look,
-        name: str,
-        at: Sequence[str] = (),
-        around: Sequence[Bounds | None] = (),
+        texts: Callable[[Axes], Iterable[str]],
+        **properties: Any,
     ) -> None:
-        """``name``: what the line is. ``at``: what each point is, if its x does not say so.
-        ``around``: the bounds of each value."""
-        super().__init__(list(xs), list(ys), **_properties(look))
+        """``texts`` gives a text for each point, or none at all, once the axes are complete."""
+        super().__init__(list(xs), list(ys), **properties)
         self._places = tuple(zip(map(float, xs), map(float, ys), strict=True))
-        self._name = name
-        self._at = at
-        self._around = around
+        self._texts = texts
 
-    def _points(self, axes: Axes) -> Iterator[tuple[float, float, str]]:
-        """As ``async p50, N = 8: latency of a redo 24.7us (23.1us to 25us between runs, 7
-        rounds)``. A line without a name has no descriptions."""
-        if not self._name:
-            return
-        x_axis, y_axis = axes.xaxis, axes.yaxis
-        show_x, show_y = x_axis.get_major_formatter(), y_axis.get_major_formatter()
-        x_name = x_axis.get_label_text().partition(",")[0]
-        measure = y_axis.get_label_text()
-        for index, (x, y) in enumerate(self._places):
-            at = self._at[index] if self._at else f"{x_name} = {show_x(x)}"
-            around = self._around[index] if self._around else None
-            beside = "" if around is None else around.text(show_y)
-            value = " ".join(filter(None, (measure, show_y(_three_digits(y)))))
-            yield x, y, f"{self._name}, {at}: {value}{beside}"
+    def descriptions(self) -> Iterator[tuple[float, float, str]]:
+        """x, y and text of each point. A text begins with the head of the panel's title."""
+        if isinstance(self.axes, Axes):
+            head = " ".join(self.axes.get_title(loc="left").split()).partition(":")[0]
+            for (x, y), text in zip(self._places, self._texts(self.axes), strict=False):
+                yield x, y, f"{head}; {text}"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The values below and above another, and what they are; one round shows no spread."""
+Show = Callable[[float], str]
 
-    low: float
-    high: float
-    what: str
 
-    @classmethod
-    def between_runs(cls, estimate: Estimate) -> Bounds:
-        count = len(estimate.by_round)
-        what = f"between runs, {count} rounds" if count > 1 else ""
-        return cls(estimate.low, estimate.high, what)
+def _bounds(found: HasBounds[float], show: Show, what: str) -> str:
+    """As `` (23.1us to 25us between runs, 7 rounds)``; empty where they are not known."""
+    if found.low is None or found.high is None:
+        return ""
+    return f" ({show(_three_digits(found.low))} to {show(_three_digits(found.high))} {what})"
 
-    @classmethod
-    def interval(cls, low: float | None, high: float | None) -> Bounds | None:
-        return None if low is None or high is None else cls(low, high, "95 %")
 
-    def text(self, show: Callable[[float], str]) -> str:
-        """As `` (23.1us to 25us between runs, 7 rounds)``."""
-        if not self.what:
-            return " (1 round, no spread)"
-        low, high = (show(_three_digits(bound)) for bound in (self.low, self.high))
-        return f" ({low} to {high} {self.what})"
+def _spread(estimate: Estimate, show: Show) -> str:
+    count = len(estimate.by_round)
+    if count < 2:
+        return " (1 round, no spread)"
+    return _bounds(estimate, show, f"between runs, {count} rounds")
 
 
 def _three_digits(value: float) -> float:
@@ -249,14 +200,16 @@ def _three_digits(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def described(estimate: Estimate, show: Callable[[float], str]) -> str:
+def described(estimate: Estimate, show: Show) -> str:
     """As ``24.7 us (23.1 us to 25.0 us between runs, 4 rounds)``."""
-    return f"{show(estimate.median)}{Bounds.between_runs(estimate).text(show)}"
+    return f"{show(estimate.median)}{_spread(estimate, show)}"
 
 
 def describe(panel: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
-    """Adds descriptions, x, y and text, of what is no curve."""
-    panel.add_line(Marks(marks))
+    """Adds descriptions, x, y and text, of what is no curve but, say, a bar."""
+    xs, ys = [x for x, _, _ in marks], [y for _, y, _ in marks]
+    texts = [text for _, _, text in marks]
+    panel.add_line(DescribedLine(xs, ys, lambda _: texts, linestyle="", marker=""))
 
 
 def points(
@@ -279,9 +232,9 @@ def percentiles(
 def line(
     panel: Axes, points: Points, look: style.Look, name: str = "", at: Sequence[str] = ()
 ) -> None:
-    """The medians; ``name`` and ``at`` as in `Curve`."""
+    """The medians; ``name`` and ``at`` as in `curve`."""
     medians = [estimate.median for _, estimate in points]
-    around = [Bounds.between_runs(estimate) for _, estimate in points]
+    around = [partial(_spread, estimate) for _, estimate in points]
     curve(panel, [x for x, _ in points], medians, look, name, at=at, around=around)
 
 
@@ -293,12 +246,27 @@ def curve(
     name: str = "",
     *,
     at: Sequence[str] = (),
-    around: Sequence[Bounds | None] = (),
+    around: Sequence[Callable[[Show], str]] = (),
 ) -> None:
-    """A line through these points; ``name``, ``at`` and ``around`` as in `Curve`."""
+    """A line of medians or ratios. Its axes say what is measured, and where.
+
+    ``name``: what the line is; without it its points have no descriptions. ``at``: what each point
+    is, if its x does not say so. ``around``: what follows each value, in the format of the y axis.
+    """
+
+    def texts(axes: Axes) -> Iterator[str]:
+        """As ``async p50, N = 8: latency of a redo 24.7us (23.1us to 25us between runs, 7
+        rounds)``."""
+        show_x, show_y = axes.xaxis.get_major_formatter(), axes.yaxis.get_major_formatter()
+        x_name = axes.get_xlabel().partition(",")[0]
+        for index, (x, y) in enumerate(zip(xs, ys, strict=True)) if name else ():
+            place = at[index] if at else f"{x_name} = {show_x(x)}"
+            value = " ".join(filter(None, (axes.get_ylabel(), show_y(_three_digits(y)))))
+            yield f"{name}, {place}: {value}{around[index](show_y) if around else ''}"
+
     if len(xs) == 1 and not look.marker:  # a line needs two
         look = look.lone_point
-    panel.add_line(Curve(xs, ys, look, name, at, around))
+    panel.add_line(DescribedLine(xs, ys, texts, **_properties(look)))
     panel.autoscale_view()
 
 
@@ -308,20 +276,15 @@ def band(panel: Axes, points: Points, color: str) -> None:
     area(panel, [x for x, _ in points], low, high, color)
 
 
-def ratios(panel: Axes, points: Iterable[tuple[float, Ratio]], look: style.Look, name: str) -> None:
+def ratios(panel: Axes, points: Ratios, look: style.Look, name: str) -> None:
     """A line through ratios; the descriptions of its points have their intervals."""
     found = list(points)
-    curve(
-        panel,
-        [x for x, _ in found],
-        [ratio.ratio for _, ratio in found],
-        look,
-        name,
-        around=[Bounds.interval(ratio.low, ratio.high) for _, ratio in found],
-    )
+    around = [partial(_bounds, ratio, what="95 %") for _, ratio in found]
+    xs, ys = [x for x, _ in found], [ratio.value for _, ratio in found]
+    curve(panel, xs, ys, look, name, around=around)
 
 
-def intervals(panel: Axes, points: Iterable[tuple[float, Ratio]], color: str) -> None:
+def intervals(panel: Axes, points: Ratios, color: str) -> None:
     """The area of the intervals of ratios, where they are known."""
     known = [(x, ratio.low, ratio.high) for x, ratio in points if ratio.low and ratio.high]
     if known:

@@ -7,7 +7,7 @@ the conditions changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from bench.errors import PictureError
 from bench.results.environment import short_commit
-from bench.results.summary import less_is_better, measure_name
-from bench.show.findings import Measure
+from bench.results.row import Measure
+from bench.show import units
 from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet
 from bench.statistics.comparison import condition
@@ -55,7 +55,6 @@ _CHANGE: Final[Mapping[str, Any]] = {
     "linestyle": (0, (4, 3)),
     "linewidth": 1.0,
 }
-_MARKER: Final[Mapping[str, Any]] = {"marker": "o", "marker_size": 3.5}
 
 
 def draw(series: Sequence[Series], measure: str, stem: Path, *, force: bool = False) -> list[Path]:
@@ -68,18 +67,14 @@ def draw(series: Sequence[Series], measure: str, stem: Path, *, force: bool = Fa
         raise PictureError(
             f"{len(series)} cases are too many for a figure, {MOST_CASES} the most: narrow --case"
         )
-    paths = [
-        stem.with_name(f"{stem.name}-{measure_name(measure)}.{extension}")
-        for extension in figures.FORMATS
-    ]
-    if not force:
-        figures.check_free(paths)
-    for path in paths:
-        figures.write(path, partial(_figure, series, measure))
-    return paths
+    drawn = Measure.of_field(measure)
+    make = partial(_figure, series, drawn)
+    name = f"{stem.name}-{drawn.name}"
+    plan = [(stem.with_name(f"{name}.{extension}"), make) for extension in figures.FORMATS]
+    return figures.write_plan(plan, force=force)
 
 
-def _figure(series: Sequence[Series], measure: str) -> Figure:
+def _figure(series: Sequence[Series], measure: Measure) -> Figure:
     results = results_of(series)
     place = {result: x for x, result in enumerate(results)}
     sheet = Sheet.of(series, partial(_panel, place=place), lambda case: case.case.name)
@@ -88,14 +83,18 @@ def _figure(series: Sequence[Series], measure: str) -> Figure:
         if any(point.differences for point in case.points):
             low, high = panel.get_ylim()
             panel.set_ylim(low, high + _LABEL_ROOM * (high - low))
-    sheet.label_left(measure_name(measure).replace("-", " "))
+    sheet.label_left(measure.name.replace("-", " "))
     return sheet.framed(_legend(series), _footer(results))
 
 
 def _panel(panel: Axes, series: Series, place: Mapping[Dated, int]) -> None:
-    look = _look(series)
-    for segment in _segments(series.points):
-        points = [(place[point.result], point.estimate) for point in segment]
+    look = style.look(series.case.manager)
+    if not look.marker:  # each point is a result
+        look = replace(look, marker="o", marker_size=3.5)
+    # Cut where the conditions changed.
+    starts = [0, *(at for at, point in enumerate(series.points) if point.differences)]
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        points = [(place[point.result], point.estimate) for point in series.points[start:end]]
         figures.band(panel, points, look.color)
         figures.line(panel, points, look)
     for point in series.points:
@@ -105,23 +104,6 @@ def _panel(panel: Axes, series: Series, place: Mapping[Dated, int]) -> None:
         if point.differences:
             x = (place[before.result] + place[point.result]) / 2
             _change(panel, x, point.differences)
-
-
-def _segments(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """The points, cut where the conditions changed."""
-    segment: list[Point] = []
-    for point in points:
-        if point.differences:
-            yield segment
-            segment = []
-        segment.append(point)
-    yield segment
-
-
-def _look(series: Series) -> style.Look:
-    """Its manager's look, always with a marker, since each point is a result."""
-    look = style.look(series.case.manager)
-    return look if look.marker else replace(look, **_MARKER)
 
 
 def _is_dirty(point: Point) -> bool:
@@ -160,25 +142,25 @@ def _change(panel: Axes, x: float, differences: Sequence[str]) -> None:
     )
 
 
-def _axes(panel: Axes, results: Sequence[Dated], measure: str, columns: int) -> None:
+def _axes(panel: Axes, results: Sequence[Dated], measure: Measure, columns: int) -> None:
     panel.set_xlim(-0.5, len(results) - 0.5)
     # Counted from the end: the latest result is always named.
     step = -(-len(results) // max(1, _LABELS // columns))
+
+    def name(x: float, _position: int | None) -> str:
+        result = results[round(x)]
+        commit = short_commit(result.summary.environment.git_commit, dirty=None)
+        return f"{commit}\n{result.date:%Y-%m-%d}"
+
     named = [x for x in range(len(results)) if (len(results) - 1 - x) % step == 0]
     panel.xaxis.set_major_locator(FixedLocator(named))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _name(results[round(x)])))
+    panel.xaxis.set_major_formatter(FuncFormatter(name))
     panel.xaxis.grid(False)
-    kind = Measure.LATENCY if less_is_better(measure) else Measure.THROUGHPUT
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[kind]))
+    panel.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[measure]))
     low, high = panel.get_ylim()
     room = max(0.0, _LEAST_Y_SPAN * high - (high - low)) / 2
     panel.set_ylim(max(0.0, low - room), high + room)
-
-
-def _name(result: Dated) -> str:
-    commit = short_commit(result.summary.environment.git_commit, dirty=None)
-    return f"{commit}\n{result.date:%Y-%m-%d}"
 
 
 def _legend(series: Sequence[Series]) -> list[Line2D]:
@@ -195,11 +177,10 @@ def _legend(series: Sequence[Series]) -> list[Line2D]:
 
 def _footer(results: Sequence[Dated]) -> str:
     environment = results[-1].summary.environment
-    count = len(results)
     by_suite = sum(not result.by_commit for result in results)
     return "  |  ".join(
         (
-            f"{count} result{'' if count == 1 else 's'} by date of the commit"
+            f"{units.counted(len(results), 'result')} by date of the commit"
             + (f" ({by_suite} by that of the suite)" if by_suite else ""),
             f"the last one on {environment.cpu_model}, {environment.kernel}",
         )

@@ -5,9 +5,8 @@ A ring marks the knee. Where the knee is belongs to `bench.statistics.knee`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -21,12 +20,8 @@ from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
 from bench.statistics.knee import knees
 
-_RING: Final = 11.0
 _SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "marker_size": 2.0}
 """How the line of one manager shared by all clients differs."""
-
-_LABEL_OFFSET: Final = 5
-"""Points between a point and its N."""
 
 _LABEL_ROOM: Final = (0.035, 0.045)
 """Shares of a panel's width and height that the N of a point takes."""
@@ -63,14 +58,12 @@ def _panel(panel: Axes, group: Group, shared: Group | None) -> None:
     panel.set_xscale("log")
     figures.log_ticks(panel.xaxis, style.Y_FORMATS[Measure.THROUGHPUT])
     figures.log_axis(panel, style.Y_FORMATS[Measure.LATENCY])
-    panel.set_xlabel(style.Y_LABELS[Measure.THROUGHPUT])
-    panel.set_ylabel("time per redo")
+    panel.set_xlabel(Measure.THROUGHPUT.label)
+    panel.set_ylabel(Measure.TIME_PER_REDO.label)
     if shared is not None:
         _curves(panel, shared, is_shared=True)
     _curves(panel, group, is_shared=False)
-    low, high = panel.get_xlim()
-    room = math.sqrt(max(1.0, style.LEAST_Y_SPAN / (high / low)))
-    panel.set_xlim(low / room, high * room)
+    panel.set_xlim(*figures.roomy(*panel.get_xlim()))
     _label(panel, group)
 
 
@@ -95,48 +88,33 @@ def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
 def _label(panel: Axes, group: Group) -> None:
     """Writes N at the points, where there is room: at knees first, then at ends, then elsewhere."""
     knee_of = {knee.manager: knee.clients for knee in knees(group)}
-    labels: list[tuple[int, int, _Label]] = []
+    labels: list[tuple[int, int, tuple[float, float], int, str]] = []
     for index, manager in enumerate(group.managers):
         points = _points(group, manager)
+        # Below on the right or above on the left: lines of neighbours are often close.
+        side = -1 if index % 2 else 1
         for number, (clients, x, y) in enumerate(points):
             is_end = number in (0, len(points) - 1)
             rank = 0 if clients == knee_of.get(manager) else 1 if is_end else 2
-            # Below on the right or above on the left: lines of neighbours are often close.
-            label = _Label(str(clients), (x, y.median), -1 if index % 2 else 1, manager)
-            labels.append((rank, len(labels), label))
+            labels.append((rank, clients, (x, y.median), side, style.look(manager).color))
     to_share = panel.transData + panel.transAxes.inverted()
+    width, height = _LABEL_ROOM
     taken: list[tuple[float, float]] = []
-    for _, _, label in sorted(labels, key=lambda label: label[:2]):
-        right, up = (float(share) for share in to_share.transform(label.at))
-        place = (right + label.side * _LABEL_ROOM[0] / 2, up - label.side * _LABEL_ROOM[1] / 2)
-        if all(
-            abs(place[0] - other[0]) > _LABEL_ROOM[0] or abs(place[1] - other[1]) > _LABEL_ROOM[1]
-            for other in taken
-        ):
-            taken.append(place)
-            label.draw(panel)
-
-
-@dataclass(frozen=True, slots=True)
-class _Label:
-    """The N of a point, on the right of it (``side`` 1) or on the left (-1)."""
-
-    text: str
-    at: tuple[float, float]
-    side: int
-    manager: str
-
-    def draw(self, panel: Axes) -> None:
-        panel.annotate(
-            self.text,
-            self.at,
-            (self.side * _LABEL_OFFSET, -self.side * _LABEL_OFFSET),
-            textcoords="offset points",
-            ha="left" if self.side > 0 else "right",
-            va="center",
-            color=style.look(self.manager).color,
-            fontsize=style.FOOTER_SIZE,
-        )
+    for _, clients, at, side, color in sorted(labels, key=lambda label: label[0]):
+        right, up = (float(share) for share in to_share.transform(at))
+        right, up = right + side * width / 2, up - side * height / 2
+        if all(abs(right - x) > width or abs(up - y) > height for x, y in taken):
+            taken.append((right, up))
+            panel.annotate(
+                str(clients),
+                at,
+                (side * 5, -side * 5),
+                textcoords="offset points",
+                ha="left" if side > 0 else "right",
+                va="center",
+                color=color,
+                fontsize=style.FOOTER_SIZE,
+            )
 
 
 def _points(group: Group, manager: str) -> list[tuple[int, float, Estimate]]:
@@ -153,7 +131,7 @@ def _points(group: Group, manager: str) -> list[tuple[int, float, Estimate]]:
 def _ring(color: str) -> dict[str, Any]:
     return {
         "marker": "o",
-        "markersize": _RING,
+        "markersize": 11.0,
         "markerfacecolor": "none",
         "markeredgecolor": color,
         "markeredgewidth": 1.5,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,9 +20,6 @@ from bench.show.families import Family, lines, named
 from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
 from bench.statistics.effects import Effect
-
-_SHARE_TOP: Final = 1.04
-_SHADE: Final = "#f1ecdc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,30 +62,25 @@ def _draw(axes: Axes, panel: Panel, look_of: Callable[[Case], style.Look]) -> li
         figures.log_axis(axes, panel.show)
     axes.set_ylabel(panel.label)
     if panel.shaded is not None:
-        axes.axvspan(*panel.shaded, color=_SHADE, zorder=0)
+        axes.axvspan(*panel.shaded, color="#f1ecdc", zorder=0)
     drawn = []
     for line in lines(panel.family):
         points: list[tuple[int, Estimate | Effect]] = figures.points(line.rows, panel.measure_of)
         if points:
             drawn.append(line.case)
-            _line(axes, points, look_of(line.case), named(line.case))
+            look, name = look_of(line.case), named(line.case)
+            # The spread between runs, or the intervals of ratios.
+            estimates = [(x, value) for x, value in points if isinstance(value, Estimate)]
+            effects = [(x, value) for x, value in points if isinstance(value, Effect)]
+            if estimates:
+                figures.line(axes, estimates, look, name)
+                figures.band(axes, estimates, look.color)
+            if effects:
+                figures.ratios(axes, effects, look, name)
+                figures.intervals(axes, effects, look.color)
     if panel.show is not None:
         figures.give_room(axes)
     else:
-        axes.set_ylim(0, _SHARE_TOP)
+        axes.set_ylim(0, 1.04)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return drawn
-
-
-def _line(
-    axes: Axes, points: Sequence[tuple[int, Estimate | Effect]], look: style.Look, name: str
-) -> None:
-    """A line with the spread between runs, or with the intervals of ratios."""
-    estimates = [(x, value) for x, value in points if isinstance(value, Estimate)]
-    effects = [(x, value) for x, value in points if isinstance(value, Effect)]
-    if estimates:
-        figures.line(axes, estimates, look, name)
-        figures.band(axes, estimates, look.color)
-    if effects:
-        figures.ratios(axes, effects, look, name)
-        figures.intervals(axes, effects, look.color)

@@ -7,9 +7,7 @@ its crossover with the bar of that interval, at the foot of the panel. The numbe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -30,33 +28,23 @@ _MEASURE: Final = Measure.THROUGHPUT
 _FOOT: Final = 0.06
 """Height of the first mark, and the step to each further one: shares of the panel."""
 
-_MARK: Final = 7.0
-_ROOM: Final = 1.25
 
-
-@dataclass(frozen=True, slots=True)
-class Ratios:
-    """The throughput of an async manager to that of sync, by N ascending; at least one."""
-
-    manager: str
-    by_clients: tuple[tuple[int, Effect], ...]
-
-
-def ratios(group: Group) -> list[Ratios]:
-    """The ratios of each rival that has an N in common with sync."""
-    found = (
-        Ratios(manager, tuple(_by_clients(group, manager)))
-        for manager in group.managers
-        if is_rival(manager)
-    )
-    return [ratios for ratios in found if ratios.by_clients]
+def ratios(group: Group) -> dict[str, list[tuple[int, Effect]]]:
+    """The throughput of each rival to that of sync, by N ascending, if they have an N in common."""
+    found: dict[str, list[tuple[int, Effect]]] = {}
+    for manager in filter(is_rival, group.managers):
+        for n in group.clients:
+            own, base = (_MEASURE.of(group.row(name, n)) for name in (manager, BASE))
+            if (effect := ratio(own, base)) is not None:
+                found.setdefault(manager, []).append((n, effect))
+    return found
 
 
 def ratio_figure(groups: Sequence[Group], summary: Summary) -> Figure:
     """A panel per group that has `ratios`, at least one."""
     sheet = Sheet.of(groups, _panel, finding)
-    sheet.label_left(f"redos per second, to those of {BASE}")
-    managers = dict.fromkeys(found.manager for group in groups for found in ratios(group))
+    sheet.label_left(f"{_MEASURE.label}, to those of {BASE}")
+    managers = dict.fromkeys(manager for group in groups for manager in ratios(group))
     legend = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
     legend.append(figures.band_entry("95 % interval over rounds"))
     legend.append(Line2D([], [], label="ahead from here on (bar: 95 %)", **_mark(style.FAINT)))
@@ -68,12 +56,6 @@ def finding(group: Group) -> str:
     `title` of the group if only one N was measured."""
     found = ", ".join(f"{crossover.manager} {_from(crossover)}" for crossover in _crossovers(group))
     return f"{group.title}: ahead of {BASE}: {found}" if found else title(group, _MEASURE)
-
-
-def _by_clients(group: Group, manager: str) -> list[tuple[int, Effect]]:
-    pairs = ((n, group.row(manager, n), group.row(BASE, n)) for n in group.clients)
-    effects = ((n, ratio(_MEASURE.of(own), _MEASURE.of(base))) for n, own, base in pairs)
-    return [(n, effect) for n, effect in effects if effect is not None]
 
 
 def _crossovers(group: Group) -> list[Crossover]:
@@ -98,15 +80,14 @@ def _panel(panel: Axes, group: Group) -> None:
     figures.clients_axis(panel, group.clients)
     figures.log_axis(panel, lambda value, _: f"{value:g}x")
     panel.axhline(1.0, color=style.FAINT, linewidth=0.8)
-    for found in reversed(ratios(group)):  # so that the first one lies on top
-        look = style.look(found.manager)
-        figures.ratios(panel, found.by_clients, look, f"{found.manager} to {BASE}")
+    by_manager = ratios(group)
+    for manager in reversed(by_manager):  # so that the first one lies on top
+        figures.ratios(panel, by_manager[manager], style.look(manager), f"{manager} to {BASE}")
     # Read before the intervals are drawn, of which those of two rounds may be very wide.
     low, high = panel.get_ylim()
-    for found in ratios(group):
-        figures.intervals(panel, found.by_clients, style.look(found.manager).color)
-    room = max(_ROOM, math.sqrt(style.LEAST_Y_SPAN / (high / low)))
-    panel.set_ylim(low / room, high * room)
+    for manager, by_clients in by_manager.items():
+        figures.intervals(panel, by_clients, style.look(manager).color)
+    panel.set_ylim(*figures.roomy(low, high, least=1.25))
     for place, crossover in enumerate(_crossovers(group)):
         _crossover(panel, crossover, _FOOT * (place + 1))
 
@@ -114,14 +95,13 @@ def _panel(panel: Axes, group: Group) -> None:
 def _crossover(panel: Axes, found: Crossover, height: float) -> None:
     """A diamond at the crossover and a bar over its interval, to the edge if that is open."""
     color = style.look(found.manager).color
-    beyond = panel.get_xlim()[1]
     across = panel.get_xaxis_transform()  # x: N, y: a share of the height
     if found.known and found.low is not None:
-        ends = [found.low, beyond if found.high is None else found.high]
+        ends = [found.low, panel.get_xlim()[1] if found.high is None else found.high]
         panel.plot(ends, [height] * 2, color=color, linewidth=2.5, alpha=0.5, transform=across)
     if found.clients is not None:
         panel.plot([found.clients], [height], transform=across, **_mark(color))
 
 
 def _mark(color: str) -> dict[str, Any]:
-    return {"color": color, "linestyle": "", "marker": "d", "markersize": _MARK}
+    return {"color": color, "linestyle": "", "marker": "d", "markersize": 7.0}

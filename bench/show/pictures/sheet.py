@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from bench.results.summary import Summary
+from bench.show import units
 from bench.show.pictures import style
 
 Part = TypeVar("Part")
@@ -96,12 +97,11 @@ def footer(summary: Summary) -> str:
     """What was measured, where and when."""
     environment = summary.environment
     cpus = [] if environment.cpu_count is None else [f"{environment.cpu_count} CPUs"]
-    count = len(summary.rounds)
     return "  |  ".join(
         (
             environment.version,
             ", ".join([environment.cpu_model, *cpus, environment.kernel]),
             environment.suite_date.partition("T")[0],
-            f"{count} round{'' if count == 1 else 's'}",
+            units.counted(len(summary.rounds), "round"),
         )
     )

@@ -6,8 +6,8 @@ colour vision. Managers also differ by marker, so that a print without colours w
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -15,6 +15,7 @@ from bench.cases.managers import kind as kinds
 from bench.cases.managers.registry import find
 from bench.cases.managers.yours import PEER_PREFIX, is_peer
 from bench.cases.names import FLOOR
+from bench.results.key import Key
 from bench.results.row import MEASURES
 from bench.show import units
 
@@ -76,31 +77,14 @@ RC: dict[Any, Any] = {
     "ytick.labelsize": 8.5,
 }
 
-Y_LABELS = {measure: measure.label for measure in MEASURES.values()}
+
+def _tick(key: Key, value: float, _position: int | None = None) -> str:
+    """``20 us`` for ``20.0 us``, and no ``/s``: ticks are round numbers and have a label."""
+    number, _, unit = units.formatted(key, value).partition(" ")
+    return f"{float(number):g} {unit.removesuffix('/s')}".strip()
 
 
-def _no_position(show: Callable[[float], str]) -> Callable[[float, int | None], str]:
-    return lambda value, _position: show(value)
-
-
-def _short_seconds(value: float) -> str:
-    return _without_zeros(units.seconds(value))
-
-
-def _short_rate(value: float) -> str:
-    return _without_zeros(units.rate(value).removesuffix("/s"))
-
-
-def _without_zeros(text: str) -> str:
-    """``20 us`` for ``20.0 us``: ticks are round numbers."""
-    number, _, unit = text.partition(" ")
-    return f"{float(number):g} {unit}".strip()
-
-
-Y_FORMATS = {
-    measure: _no_position(_short_rate if measure.key.unit == "1/s" else _short_seconds)
-    for measure in MEASURES.values()
-}
+Y_FORMATS = {measure: partial(_tick, measure.key) for measure in MEASURES.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +119,6 @@ PLAIN = Look(FAINT, "-", LINE_WIDTH)
 DASHED = Look(FAINT, (0, (5, 2)), 1.3)
 """What others are compared with: one thin line is enough."""
 
-_PEER_MARKERS = {"sync": "p", "async": "X"}
 _MORE = (kinds.Look("#CC79A7", "D"), kinds.Look("#E69F00", "v"), kinds.Look("#56B4E9", "P"))
 """For managers without a look of their own."""
 
@@ -145,12 +128,11 @@ def look(manager: str) -> Look:
     if manager == FLOOR:
         return DASHED
     # A peer has the colour of the suite's own manager that waits alike; its line says what it is.
-    as_peer = is_peer(manager)
     name = manager.removeprefix(PEER_PREFIX)
     kind = find(name)
     chosen = None if kind is None else kind.look
     chosen = chosen or _MORE[crc32(manager.encode()) % len(_MORE)]
-    if as_peer:
-        marker = _PEER_MARKERS.get(name, chosen.marker)
+    if is_peer(manager):
+        marker = {"sync": "p", "async": "X"}.get(name, chosen.marker)
         return Look(chosen.color, "-.", LINE_WIDTH, marker, 5.0)
     return Look(chosen.color, "-", LINE_WIDTH, chosen.marker, 4.0)

@@ -12,7 +12,6 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.cases.case import Case
@@ -26,17 +25,9 @@ from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
 from bench.statistics.tails import ONE_IN, Tails, percent, percentile_name, tail_ratios, tails
 
-_GRID: Final = (
-    2,
-    3,
-    5,
-    7,
-    *(step * 10**nines for nines in (1, 2, 3) for step in (1, 2, 3, 5, 7)),
-    10_000,
-)
+_STEPS: Final = (1, 2, 3, 5, 7)
+_GRID: Final = (*_STEPS[1:], *(step * 10**n for n in (1, 2, 3) for step in _STEPS), 10_000)
 """Points of the lines: one in so many redos is slower."""
-
-_TICKS: Final = (2, 10, 100, 1000, 10_000)
 
 
 def pictures(
@@ -80,19 +71,21 @@ def _figure(
     sheet = Sheet.of(
         _clients(group, of_case), draw, lambda clients: _title(group, clients, distributions)
     )
-    sheet.label_left(style.Y_LABELS[Measure.LATENCY])
-    managers = [
-        manager
-        for manager in group.managers
-        if any(row.case.manager == manager and row.case in of_case for row in group.rows)
+    sheet.label_left(Measure.LATENCY.label)
+    drawn = {row.case.manager for row in group.rows if row.case in of_case}
+    legend = [
+        *(figures.legend_entry(m, style.look(m).bare) for m in group.managers if m in drawn),
+        figures.legend_entry("median of runs", style.PLAIN),
+        figures.legend_entry("runs pooled", style.PLAIN.tail),
+        figures.band_entry(),
     ]
-    return sheet.framed(_legend(managers), footer(summary))
+    return sheet.framed(legend, footer(summary))
 
 
 def _axes(panel: Axes) -> None:
     panel.set_xscale("log")
     panel.set_xlim(_GRID[0], _GRID[-1])
-    panel.xaxis.set_major_locator(FixedLocator(list(_TICKS)))
+    panel.xaxis.set_major_locator(FixedLocator([2, 10, 100, 1000, 10_000]))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{percent(round(x)):g} %"))
     panel.set_xlabel("redos that take no longer")
@@ -135,12 +128,3 @@ def _title(group: Group, clients: int, distributions: Distributions) -> str:
             name, value = known[-1]
             return f"{head}: {name} of {CHALLENGER} is {units.factor(value)} that of {BASE}"
     return head
-
-
-def _legend(managers: list[str]) -> list[Line2D]:
-    return [
-        *(figures.legend_entry(name, style.look(name).bare) for name in managers),
-        figures.legend_entry("median of runs", style.PLAIN),
-        figures.legend_entry("runs pooled", style.PLAIN.tail),
-        figures.band_entry(),
-    ]
