@@ -63,9 +63,8 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """All tables of a file, as it has them."""
+    """All tables of a file."""
 
-    what: str
     tables: tuple[Table, ...]
     version: int = VERSION
 
@@ -75,8 +74,9 @@ def decode(data: bytes) -> Published:
     try:
         found = msgspec.json.decode(data, type=Published)
     except msgspec.MsgspecError as error:
-        message = f"not published figures as this version reads them ({error})"
-        raise PublishedError(message) from error
+        raise PublishedError(
+            f"not published figures as this version reads them ({error})"
+        ) from error
     if found.version > VERSION:
         raise PublishedError(f"of version {found.version}, this walredo-bench reads {VERSION}")
     return found

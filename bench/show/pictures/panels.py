@@ -26,7 +26,7 @@ _SHARE_TOP: Final = 1.04
 _SHADE: Final = "#f1ecdc"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Panel:
     """One measure of one family. ``show`` formats a tick; without it the measure is a share from 0
     to 1 on a linear axis. ``shaded``: a range of N to point out."""

@@ -25,6 +25,7 @@ from bench.experiments.published.reference import (
     load,
 )
 from bench.experiments.published.shapes import Direction, Ratio
+from bench.experiments.published.view import PublishedView
 from bench.experiments.registry import VIEWS
 from bench.results.summary import Group, Summary, load_summary
 from bench.running.equipment.workloads import make_requests
@@ -36,6 +37,7 @@ from tests.support.printed import shown
 from tests.support.synthetic import reading, save, steady_record
 
 N = (1, 2, 4, 8)
+VIEW = PublishedView()
 
 
 # --- The file -------------------------------------------------------------------------------------
@@ -195,11 +197,11 @@ def test_same_way_other_way_and_undecided(tmp_path: Path) -> None:
     (group,) = groups(summary)
     (one,) = shapes.beside(group, load())
     assert (one.same_way, one.other_way, one.undecided) == ((1, 4), (2,), (8,))
-    assert view_published.verdict([[one]], [group]) == (
+    assert view_published.verdict({"short": [one]}) == (
         "The ratio sync / async of time per redo points the published way at 2 of 4 N:"
         " short 2 of 4 (not at N = 2; undecided at N = 8)."
     )
-    assert view_published.verdict([[]], [group]).startswith("No published ratio")
+    assert view_published.verdict({"short": []}).startswith("No published ratio")
 
 
 # --- The view -------------------------------------------------------------------------------------
@@ -213,7 +215,7 @@ def test_the_profile_is_what_was_published() -> None:
     assert config.budget_s <= 240
     cases = cases_of(config)
     assert [view.name for view in VIEWS.of(cases)] == ["published"]
-    assert view_published.VIEW.covered(cases) == set(cases)
+    assert VIEW.covered(cases) == set(cases)
     assert not VIEWS.covered(cases), "the ordinary tables stay"
 
 
@@ -230,12 +232,12 @@ def test_the_profile_is_what_was_published() -> None:
     ],
 )
 def test_other_cases_have_no_such_view(cases: Sequence[Case]) -> None:
-    assert not view_published.VIEW.covered(cases)
+    assert not VIEW.covered(cases)
 
 
 def test_other_managers_beside_are_not_its_business() -> None:
     cases = [Case(m, "short", n, cost="pg14") for m in ("sync", "async", "floor") for n in N]
-    shown = view_published.VIEW.covered(cases)
+    shown = VIEW.covered(cases)
     assert {case.manager for case in shown} == {"sync", "async"}
 
 
