@@ -16,16 +16,7 @@ from bench.cases.names import SYNC
 from bench.cases.notations import HEARTBEAT_THREAD, ON_LOOP, OWN, TO_THREAD
 from bench.results.measures import stall
 from bench.results.summary import CaseRow, Estimate, Group, Summary
-from bench.show import columns, fields, units
-from bench.show.families import (
-    alike,
-    at_default,
-    differing,
-    further,
-    interval,
-    to_base,
-    with_default,
-)
+from bench.show import columns, families, fields, units
 from bench.show.fields import field_data, field_table, in_full
 from bench.show.findings import Measure
 from bench.show.layout import hanging
@@ -60,9 +51,9 @@ _HOW_TO_READ: Final = (
     " throughput beside the heartbeat; /alone: to that without one."
 )
 
-late_p50: Final = further(stall.LATE_P50)
-late_p99: Final = further(stall.LATE_P99)
-idle_p50: Final = further(stall.IDLE_LATE_P50)
+late_p50: Final = families.further(stall.LATE_P50)
+late_p99: Final = families.further(stall.LATE_P99)
+idle_p50: Final = families.further(stall.IDLE_LATE_P50)
 
 
 def clients_call(case: Case) -> str:
@@ -93,7 +84,9 @@ class Panel:
 
     def to_alone(self, row: CaseRow) -> Effect | None:
         """The ratio of throughput to that without a heartbeat."""
-        return ratio(row.throughput_per_s, self.alone.get(at_default(row.case, "heartbeat")))
+        return ratio(
+            row.throughput_per_s, self.alone.get(families.at_default(row.case, "heartbeat"))
+        )
 
     def at_most_clients(self) -> list[tuple[CaseRow, Effect | None]]:
         """The rows of the greatest N at which a beat is known, the base first, each with the ratio
@@ -102,17 +95,17 @@ class Panel:
         last = max((row.case.clients for row in known), default=0)
         rows = [row for row in known if row.case.clients == last]
         base = next((row for row in rows if clients_call(row.case) == SYNC_ON_LOOP), None)
-        return [(row, to_base(row, base, late_p50)) for row in rows]
+        return [(row, families.to_base(row, base, late_p50)) for row in rows]
 
 
 def panels(summary: Summary) -> list[Panel]:
     """A panel for each kind of heartbeat and value of the other dimensions, callers aside."""
-    beating = differing((row.case for row in summary.rows), "heartbeat")
+    beating = families.differing((row.case for row in summary.rows), "heartbeat")
     alone = {row.case: row.throughput_per_s for row in summary.rows if row.case not in beating}
     rows = [row for group in summary.groups() for row in group.rows if row.case in beating]
     found = []
-    for common, members in alike(rows, "manager", "clients", "caller").items():
-        extra = tuple(at_default(common, "heartbeat").extra.items())
+    for common, members in families.alike(rows, "manager", "clients", "caller").items():
+        extra = tuple(families.at_default(common, "heartbeat").extra.items())
         group = Group(common.workload, extra, tuple(sorted(members, key=_row_order)))
         found.append(Panel(group, common.heartbeat, alone))
     return found
@@ -153,7 +146,7 @@ def _lateness(row: CaseRow, to_base: Effect | None) -> str:
     notes = [] if p99 is None else [f"p99 {units.seconds(p99.median)}"]
     if to_base is not None:
         apart = "" if _is_told_apart(to_base) else ", not told apart"
-        notes.append(f"median {interval(to_base)} of the first's{apart}")
+        notes.append(f"median {families.interval(to_base)} of the first's{apart}")
     text = f"{units.seconds(median.median)} beside {clients_call(row.case)}"
     return f"{text} ({', '.join(notes)})" if notes else text
 
@@ -170,7 +163,7 @@ class StallView:
     pictures: tuple[str, ...] = ("stall",)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        return with_default(cases, "heartbeat")
+        return families.with_default(cases, "heartbeat")
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         for panel in panels(summary):
@@ -217,9 +210,9 @@ def _fields(panel: Panel) -> list[fields.Field[CaseRow]]:
         fields.clients(lambda row: row.case.clients, key="clients"),
         measure("p50", late_p50, key="late_p50_s"),
         measure("p99", late_p99, key="late_p99_s"),
-        measure("p99.9", further(stall.LATE_P99_9), key="late_p99_9_s"),
-        measure("max", further(stall.LATE_MAX), key="late_max_s"),
-        measure(">1 ms", further(stall.LATE_SHARE), shares, key="late_share"),
+        measure("p99.9", families.further(stall.LATE_P99_9), key="late_p99_9_s"),
+        measure("max", families.further(stall.LATE_MAX), key="late_max_s"),
+        measure(">1 ms", families.further(stall.LATE_SHARE), shares, key="late_share"),
         measure("idle p50", idle_p50, key="idle_late_p50_s"),
         measure("redo/s", Measure.THROUGHPUT.of, columns.rates, key="throughput_per_s"),
         fields.ratio("/alone", panel.to_alone, key="throughput_to_alone"),
