@@ -11,14 +11,17 @@ from rich.text import Text
 
 from bench.cases.case import Case
 from bench.results.summary import CaseRow, Summary
-from bench.show.families import Family, families
+from bench.show.families import Family, Panel, families
 from bench.show.fields import Field, field_data, field_table
 from bench.show.pictures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bench.show.pictures.panels import Panel
+
+def as_number(value: float, _position: int | None) -> str:
+    """A tick of an axis without a unit."""
+    return f"{value:g}"
 
 
 class FamilyView:

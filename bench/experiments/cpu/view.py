@@ -10,24 +10,21 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import RenderableType
 
 from bench.cases.case import Case
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE, CHALLENGER
-from bench.experiments.family_view import FamilyView
+from bench.experiments.family_view import FamilyView, as_number
 from bench.results.summary import CaseRow, Estimate, paired_ratio
 from bench.show import columns, fields
-from bench.show.families import Family, kin, to_base
+from bench.show.families import Family, Panel, kin, to_base
 from bench.show.fields import field_table
 from bench.show.findings import Measure
 from bench.show.pictures import style
 from bench.statistics.effects import Effect, side
-
-if TYPE_CHECKING:
-    from bench.show.pictures.panels import Panel
 
 CLAIMED: Final = (0.5, 1.5)
 """The claim: async needs less CPU than sync between these N / CPUs, and more elsewhere."""
@@ -44,23 +41,13 @@ _PARTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """CPU per redo of an async manager to that of sync, at N clients of ``cpus`` CPUs."""
+    """How the CPU per redo of an async manager compares with that of sync at N clients: ``side``
+    is -1 if it needs less, 1 if more, 0 if the rounds do not show which; ``claimed`` is the side
+    that the claim expects, None if the number of CPUs is not known."""
 
     clients: int
-    cpus: int | None
-    effect: Effect
-
-    @property
-    def side(self) -> int:
-        """-1 if it needs less, 1 if more, 0 if the rounds do not show which."""
-        return 0 if self.effect.low is None else side(self.effect)
-
-    @property
-    def claimed(self) -> int | None:
-        """The ``side`` that the claim expects; None if the number of CPUs is not known."""
-        if self.cpus is None:
-            return None
-        return -1 if CLAIMED[0] <= self.clients / self.cpus <= CLAIMED[1] else 1
+    side: int
+    claimed: int | None
 
 
 class CpuView(FamilyView):
@@ -120,35 +107,21 @@ class CpuView(FamilyView):
 
     def panels(self, family: Family) -> tuple[Panel, ...]:
         """CPU per redo, its ratio to sync and the manager's share, against N."""
-        from bench.show.pictures.panels import Panel
-
         cpus = next((n for row in family.rows if (n := _cpus(row)) is not None), None)
         shaded = None if cpus is None else (CLAIMED[0] * cpus, CLAIMED[1] * cpus)
         sides = _sides(_savings(family, CHALLENGER, _loads(family)[0]))
+        split = next(_splits(family), "the split is not known")
+        titles = (
+            f"{family.title}; shaded: where async is said to need less",
+            f"{family.title}: {CHALLENGER} {sides}",
+            f"{family.title}: {split}",
+        )
+        total, saving = Measure.CPU_TOTAL.of, partial(_saving, family)
+        in_seconds = style.Y_FORMATS[Measure.LATENCY]
         return (
-            Panel(
-                family,
-                Measure.CPU_TOTAL.of,
-                "CPU per redo, both processes",
-                f"{family.title}; shaded: where async is said to need less",
-                style.Y_FORMATS[Measure.LATENCY],
-                shaded,
-            ),
-            Panel(
-                family,
-                partial(_saving, family),
-                "CPU per redo to that of sync",
-                f"{family.title}: {CHALLENGER} {sides}",
-                lambda value, _: f"{value:g}",
-                shaded,
-            ),
-            Panel(
-                family,
-                _share,
-                "manager's share of both's CPU",
-                f"{family.title}: {next(_splits(family), 'the split is not known')}",
-                shaded=shaded,
-            ),
+            Panel(family, total, "CPU per redo, both processes", titles[0], in_seconds, shaded),
+            Panel(family, saving, "CPU per redo to that of sync", titles[1], as_number, shaded),
+            Panel(family, _share, "manager's share of both's CPU", titles[2], None, shaded),
         )
 
 
@@ -200,11 +173,15 @@ def _combined(
 
 
 def _savings(family: Family, manager: str, load: int) -> list[Saving]:
-    return [
-        Saving(row.case.clients, _cpus(row), effect)
-        for row in family.of(manager=manager, background_load=load)
-        if (effect := _saving(family, row)) is not None
-    ]
+    found = []
+    for row in family.of(manager=manager, background_load=load):
+        if (effect := _saving(family, row)) is None:
+            continue
+        clients, cpus = row.case.clients, _cpus(row)
+        is_less = cpus and CLAIMED[0] <= clients / cpus <= CLAIMED[1]
+        claimed = None if cpus is None else -1 if is_less else 1
+        found.append(Saving(clients, 0 if effect.low is None else side(effect), claimed))
+    return found
 
 
 def _sides(found: Collection[Saving]) -> str:

@@ -10,23 +10,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.names import BASE, CHALLENGER, FLOOR
 from bench.cases.notations import PER_CLIENT
 from bench.experiments.fairness.view import FairnessView
-from bench.experiments.family_view import FamilyView
+from bench.experiments.family_view import FamilyView, as_number
 from bench.results.keys import WORKER_PEAK_RSS
 from bench.results.summary import CaseRow, Estimate
 from bench.show import columns, fields, units
-from bench.show.families import Family, further, interval, kin, lines, to_base
+from bench.show.families import Family, Panel, further, interval, kin, lines, to_base
 from bench.show.findings import Measure
 from bench.show.pictures import style
 from bench.statistics.effects import Effect, side
-
-if TYPE_CHECKING:
-    from bench.show.pictures.panels import Panel
 
 in_flight: Final = further("redo_counter_in_flight_peak")
 memory: Final = further(WORKER_PEAK_RSS)
@@ -119,8 +116,6 @@ class ExecutorView(FamilyView):
 
     def panels(self, family: Family) -> tuple[Panel, ...]:
         """In flight, throughput and p99 against N."""
-        from bench.show.pictures.panels import Panel
-
         peaks = [
             (row.case.executor == PER_CLIENT, f"{peak.median:.0f}")
             for row in family.at_most_clients
@@ -129,28 +124,18 @@ class ExecutorView(FamilyView):
         shared = ", ".join(text for is_own, text in peaks if not is_own)
         others = ", ".join(text for is_own, text in peaks if is_own)
         at_last = f"{family.title}, N = {family.clients[-1]}"
+        titles = (
+            f"{at_last}: {shared} on shared threads, else {others}",
+            f"{at_last}: {self._range_to_async(family)}",
+            f"{family.title}: p99 leaves out what a client waits for a thread",
+        )
+        label, show = style.Y_LABELS[Measure.THROUGHPUT], style.Y_FORMATS
+        rate, p99 = Measure.THROUGHPUT.of, Measure.LATENCY_P99.of
+        in_seconds = show[Measure.LATENCY]
         return (
-            Panel(
-                family,
-                in_flight,
-                "most redos in flight",
-                f"{at_last}: {shared} on shared threads, else {others}",
-                lambda value, _: f"{value:g}",
-            ),
-            Panel(
-                family,
-                Measure.THROUGHPUT.of,
-                style.Y_LABELS[Measure.THROUGHPUT],
-                f"{at_last}: {self._range_to_async(family)}",
-                style.Y_FORMATS[Measure.THROUGHPUT],
-            ),
-            Panel(
-                family,
-                Measure.LATENCY_P99.of,
-                "p99 of a redo, from its call",
-                f"{family.title}: p99 leaves out what a client waits for a thread",
-                style.Y_FORMATS[Measure.LATENCY],
-            ),
+            Panel(family, in_flight, "most redos in flight", titles[0], as_number),
+            Panel(family, rate, label, titles[1], show[Measure.THROUGHPUT]),
+            Panel(family, p99, "p99 of a redo, from its call", titles[2], in_seconds),
         )
 
     def _range_to_async(self, family: Family) -> str:

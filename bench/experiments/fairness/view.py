@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.notations import PER_CLIENT, YIELD
@@ -16,12 +16,9 @@ from bench.experiments.family_view import FamilyView
 from bench.results.measures.fairness import JAIN, SLOWEST_SHARE
 from bench.results.summary import CaseRow, Estimate
 from bench.show import columns, fields
-from bench.show.families import Family, at_default, further, kin
+from bench.show.families import Family, Panel, at_default, further, kin
 from bench.show.findings import Measure
 from bench.show.pictures import style
-
-if TYPE_CHECKING:
-    from bench.show.pictures.panels import Panel
 
 jain: Final = further(JAIN)
 slowest: Final = further(SLOWEST_SHARE)
@@ -78,8 +75,6 @@ class FairnessView(FamilyView):
 
     def panels(self, family: Family) -> tuple[Panel, ...]:
         """Jain's index and the slowest client's share against N."""
-        from bench.show.pictures.panels import Panel
-
         known = _ranked(family, slowest)
         least = f": least with {known[0][1]}, {known[0][0]:.2f}" if known else " is not known"
         title = f"{family.title}: share of the slowest client at N = {family.clients[-1]}{least}"

@@ -39,17 +39,8 @@ _HOW_TO_READ: Final = (
     " measured, too. late: by how much a free client called too late, p99; this is in the latency,"
     " whoever is to blame."
 )
-_CLOSED: Final[Mapping[str, Any]] = {
-    "color": style.FAINT,
-    "linestyle": (0, (5, 2)),
-    "linewidth": 1.3,
-}
-_OVERLOADED: Final[Mapping[str, Any]] = {
-    "marker": "o",
-    "markersize": 8,
-    "markerfacecolor": "none",
-    "linestyle": "",
-}
+_CLOSED: Final[Any] = {"color": style.FAINT, "linestyle": (0, (5, 2)), "linewidth": 1.3}
+_OVERLOADED: Final[Any] = {"marker": "o", "ms": 8, "mfc": "none", "linestyle": ""}
 
 offered: Final = further(open_loop.OFFERED_PER_S)
 p50_from_call: Final = further(open_loop.FROM_CALL_P50)
@@ -208,9 +199,7 @@ class OpenView:
 
         assert picture in self.pictures
         curves = [(panel, curve) for panel in panels(summary) for curve in panel.curves]
-        sheet = Sheet.of(
-            curves, lambda axes, part: _draw(axes, part[1]), lambda part: _title(*part)
-        )
+        sheet = Sheet.of(curves, lambda axes, part: _draw(axes, part[1]), _title)
         sheet.share_y()
         sheet.label_left(style.Y_LABELS[Measure.LATENCY])
         legend = [
@@ -328,8 +317,9 @@ def _placed(curve: Curve) -> tuple[list[tuple[float, Point]], str]:
     return [(_offered_per_s(point), point) for point in curve.points], "load, redos per second"
 
 
-def _title(panel: Panel, curve: Curve) -> str:
+def _title(part: tuple[Panel, Curve]) -> str:
     """As ``sync, short, N = 32: at 80 % p99 is 60x that of the closed loop``."""
+    panel, curve = part
     label = panel.telling()
     point = curve.at(label)
     if point is None or point.to_closed_p99 is None:

@@ -79,29 +79,19 @@ class Beside:
     own: ByClients
     published: ByClients
 
-    @property
-    def same_way(self) -> tuple[int, ...]:
-        """The N at which both point the same way, or both are alike."""
-        return tuple(n for n in self.own if self.agrees(n))
-
-    @property
-    def other_way(self) -> tuple[int, ...]:
-        """The N at which they point apart."""
-        return tuple(n for n in self.own if self.agrees(n) is False)
-
-    @property
-    def undecided(self) -> tuple[int, ...]:
-        return tuple(n for n in self.own if self.agrees(n) is None)
+    def where(self, agrees: bool | None) -> tuple[int, ...]:
+        """The N at which both point the same way or are alike (True), at which they point apart
+        (False), and at which a direction is not known (None)."""
+        return tuple(n for n in self.own if self.agrees(n) is agrees)
 
     def agrees(self, clients: int) -> bool | None:
-        """Whether both point the same way at that N; None: a direction is not known."""
         found = {self.own[clients].direction, self.published[clients].direction}
         return None if Direction.UNDECIDED in found else len(found) == 1
 
     @property
     def counted(self) -> str:
         """As ``2 of 4``."""
-        return f"{len(self.same_way)} of {len(self.own)}"
+        return f"{len(self.where(True))} of {len(self.own)}"
 
     @property
     def exceptions(self) -> str:
@@ -110,7 +100,7 @@ class Beside:
             f"{word} at any N"
             if len(where) == len(self.own)
             else f"{word} at N = {', '.join(map(str, where))}"
-            for word, where in (("not", self.other_way), ("undecided", self.undecided))
+            for word, where in (("not", self.where(False)), ("undecided", self.where(None)))
             if where
         )
         return f" ({text})" if text else ""

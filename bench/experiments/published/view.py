@@ -105,7 +105,7 @@ def verdict(compared: Mapping[str, Sequence[Beside]]) -> str:
     for name, one in found:
         where = "" if len(compared[name]) == 1 else f" ({one.table.label})"
         parts.append(f"{name}{where} {one.counted}{one.exceptions}")
-    same = sum(len(one.same_way) for _, one in found)
+    same = sum(len(one.where(True)) for _, one in found)
     measured = sum(len(one.own) for _, one in found)
     return (
         f"The ratio sync / async of time per redo points the published way at {same} of"
@@ -196,9 +196,9 @@ def _group_data(group: Group, published: Published) -> dict[str, Any]:
             {
                 "table": found.table.id,
                 "sync_to_async": _ratios_data(found.published),
-                "same_way": list(found.same_way),
-                "other_way": list(found.other_way),
-                "undecided": list(found.undecided),
+                "same_way": list(found.where(True)),
+                "other_way": list(found.where(False)),
+                "undecided": list(found.where(None)),
             }
             for found in shapes.beside(group, published)
         ],

@@ -196,7 +196,7 @@ def test_same_way_other_way_and_undecided(tmp_path: Path) -> None:
     )
     (group,) = groups(summary)
     (one,) = shapes.beside(group, load())
-    assert (one.same_way, one.other_way, one.undecided) == ((1, 4), (2,), (8,))
+    assert tuple(map(one.where, (True, False, None))) == ((1, 4), (2,), (8,))
     assert view_published.verdict({"short": [one]}) == (
         "The ratio sync / async of time per redo points the published way at 2 of 4 N:"
         " short 2 of 4 (not at N = 2; undecided at N = 8)."
