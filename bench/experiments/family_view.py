@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from bench.results.summary import CaseRow, Summary
 from bench.show.families import Family, Panel, families
 from bench.show.fields import Field, field_data, field_table
 from bench.show.pictures import style
+from bench.statistics.bounded import HasBounds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 def as_number(value: float, _position: int | None) -> str:
     """A tick of an axis without a unit."""
     return f"{value:g}"
+
+
+def ranked(
+    family: Family,
+    value_of: Callable[[CaseRow], HasBounds[float] | None],
+    label_of: Callable[[Case], str],
+) -> list[tuple[float, str]]:
+    """The values at the greatest N that are known, ascending, each with the label of its case."""
+    found = ((value_of(row), label_of(row.case)) for row in family.at_most_clients)
+    return sorted((value.value, label) for value, label in found if value is not None)
 
 
 class FamilyView:

@@ -21,14 +21,8 @@ from bench.show.view import Views
 
 VIEWS: Final = Views(
     instead=(
-        TenantsView(),
-        StallView(),
-        AdmissionView(),
-        OpenView(),
-        LifecycleView(),
-        ExecutorView(),
-        FairnessView(),
-        CpuView(),
+        *(TenantsView(), StallView(), AdmissionView(), OpenView(), LifecycleView()),
+        *(ExecutorView(), FairnessView(), CpuView()),
     ),
     besides=(PublishedView(),),
 )

@@ -30,13 +30,6 @@ CLAIMED: Final = (0.5, 1.5)
 """The claim: async needs less CPU than sync between these N / CPUs, and more elsewhere."""
 
 _LOADED: Final = (0, (4, 1.5))
-_PARTS: Final = {
-    "m.user": Measure.CPU_MANAGER_USER,
-    "m.sys": Measure.CPU_MANAGER_SYSTEM,
-    "c.user": Measure.CPU_CHILD_USER,
-    "c.sys": Measure.CPU_CHILD_SYSTEM,
-}
-"""Heading -> measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +71,19 @@ class CpuView(FamilyView):
             yield field_table(family.of(background_load=load), self.fields_of(family), title)
 
     def fields_of(self, family: Family) -> list[fields.Field[CaseRow]]:
-        plain = columns.plain(2)
-        parts: list[fields.Field[CaseRow]] = [
-            fields.measure(heading, part.of, columns.microseconds(2), key=part.field)
-            for heading, part in _PARTS.items()
-        ]
+        in_us, plain = columns.microseconds(2), columns.plain(2)
         return [
             fields.texts("xCPUs", _per_cpu),
             fields.words("manager", lambda row: row.case.manager, key="manager"),
             fields.only_data("background_load", lambda row: row.case.background_load),
             fields.clients(lambda row: row.case.clients, key="clients"),
             fields.only_data("cpus", _cpus),
-            *parts,
+            fields.measure("m.user", Measure.CPU_MANAGER_USER.of, in_us, key="cpu_manager_user_s"),
+            fields.measure(
+                "m.sys", Measure.CPU_MANAGER_SYSTEM.of, in_us, key="cpu_manager_system_s"
+            ),
+            fields.measure("c.user", Measure.CPU_CHILD_USER.of, in_us, key="cpu_child_user_s"),
+            fields.measure("c.sys", Measure.CPU_CHILD_SYSTEM.of, in_us, key="cpu_child_system_s"),
             fields.only_data("cpu_total_s", Measure.CPU_TOTAL.of),
             fields.measure("m.sw", _switches("manager"), plain, key="switches_manager_per_redo"),
             fields.measure("c.sw", _switches("child"), plain, key="switches_child_per_redo"),

@@ -16,7 +16,7 @@ from bench.cases.case import Case
 from bench.cases.names import BASE, CHALLENGER, FLOOR
 from bench.cases.notations import PER_CLIENT
 from bench.experiments.fairness.view import FairnessView
-from bench.experiments.family_view import FamilyView, as_number
+from bench.experiments.family_view import FamilyView, as_number, ranked
 from bench.results.keys import WORKER_PEAK_RSS
 from bench.results.summary import CaseRow, Estimate
 from bench.show import columns, fields, units
@@ -140,11 +140,7 @@ class ExecutorView(FamilyView):
 
     def _range_to_async(self, family: Family) -> str:
         """The least and the greatest throughput of sync to async at the greatest N."""
-        found = sorted(
-            (effect.ratio, self.label(row.case))
-            for row in family.at_most_clients
-            if (effect := _to_async(family, row)) is not None
-        )
+        found = ranked(family, partial(_to_async, family), self.label)
         if not found:
             return "no result to lay beside another"
         (least, slowest), (most, fastest) = found[0], found[-1]

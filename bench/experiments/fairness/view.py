@@ -6,13 +6,13 @@ depend on most.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.notations import PER_CLIENT, YIELD
-from bench.experiments.family_view import FamilyView
+from bench.experiments.family_view import FamilyView, ranked
 from bench.results.measures.fairness import JAIN, SLOWEST_SHARE
 from bench.results.summary import CaseRow, Estimate
 from bench.show import columns, fields
@@ -52,7 +52,7 @@ class FairnessView(FamilyView):
 
     def finding(self, family: Family) -> str:
         """Who serves most and least evenly at the greatest N."""
-        known = _ranked(family, jain)
+        known = ranked(family, jain, label_of)
         if not known:
             return f"{family.title}: how evenly clients were served is not known"
         (least, unfairest), (most, _) = known[0], known[-1]
@@ -75,7 +75,7 @@ class FairnessView(FamilyView):
 
     def panels(self, family: Family) -> tuple[Panel, ...]:
         """Jain's index and the slowest client's share against N."""
-        known = _ranked(family, slowest)
+        known = ranked(family, slowest, label_of)
         least = f": least with {known[0][1]}, {known[0][0]:.2f}" if known else " is not known"
         title = f"{family.title}: share of the slowest client at N = {family.clients[-1]}{least}"
         return (
@@ -88,16 +88,6 @@ def label_of(case: Case) -> str:
     """As ``async``, ``sync, goes on``, ``sync on 4 threads, goes on``."""
     shared = "" if case.executor == PER_CLIENT else f" on {case.executor} threads"
     return f"{case.manager}{shared}{'' if case.pause == YIELD else ', goes on'}"
-
-
-def _ranked(
-    family: Family, measure_of: Callable[[CaseRow], Estimate | None]
-) -> list[tuple[float, str]]:
-    """The medians at the greatest N, ascending, each with the label of its case."""
-    rows = family.at_most_clients
-    return sorted(
-        (value.median, label_of(row.case)) for row in rows if (value := measure_of(row)) is not None
-    )
 
 
 def _spread(estimate: Estimate | None) -> str:

@@ -149,12 +149,8 @@ def _of_rounds(group: Group, manager: str, base_of: Callable[[int], CaseRow | No
     return {n: Ratio(one.ratio, one.low, one.high) for n, one in effects.items() if one}
 
 
-def _of_times(above: Time, below: Time) -> Ratio:
-    value = above.estimate_us / below.estimate_us
-    down = math.hypot(
-        math.log(above.estimate_us / above.low_us), math.log(below.high_us / below.estimate_us)
-    )
-    up = math.hypot(
-        math.log(above.high_us / above.estimate_us), math.log(below.estimate_us / below.low_us)
-    )
+def _of_times(a: Time, b: Time) -> Ratio:
+    value = a.estimate_us / b.estimate_us
+    down = math.hypot(math.log(a.estimate_us / a.low_us), math.log(b.high_us / b.estimate_us))
+    up = math.hypot(math.log(a.high_us / a.estimate_us), math.log(b.estimate_us / b.low_us))
     return Ratio(value, value * math.exp(-down), value * math.exp(up))

@@ -87,7 +87,7 @@ class TenantsView:
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         for pair in pairs(summary):
             yield Text(knee_title(pair.tenants), style="bold")
-            yield _measures(pair)
+            yield field_table(pair.tenants.rows, _fields(pair))
             if (of_knees := _knees(pair)).row_count:
                 yield of_knees
         yield Text(_LEGEND, style="dim")
@@ -113,8 +113,8 @@ class TenantsView:
         return figure_beside([(pair.tenants, pair.shared) for pair in pairs(summary)], summary)
 
 
-def _measures(pair: Pair) -> Table:
-    shown: list[fields.Field[CaseRow]] = [
+def _fields(pair: Pair) -> list[fields.Field[CaseRow]]:
+    return [
         fields.clients(lambda row: row.case.clients),
         fields.words("manager", lambda row: row.case.manager),
         fields.measure("redo/s", Measure.THROUGHPUT.of, columns.rates),
@@ -124,7 +124,6 @@ def _measures(pair: Pair) -> Table:
         fields.ratio_interval("/sync (95 %)", pair.to_sync),
         fields.ratio("/shared", pair.to_shared),
     ]
-    return field_table(pair.tenants.rows, shown)
 
 
 def _knees(pair: Pair) -> Table:

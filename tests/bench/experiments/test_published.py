@@ -21,7 +21,6 @@ from bench.experiments.published.reference import (
     Published,
     PublishedError,
     Table,
-    decode,
     load,
 )
 from bench.experiments.published.shapes import Direction, Ratio
@@ -76,10 +75,10 @@ def test_the_preset_of_the_child_is_a_fit_of_them() -> None:
     assert (round(per_request), round(per_record, 1)) == COST_PRESETS["pg14"]
 
 
-def test_a_later_file_may_say_more() -> None:
+def test_a_later_file_may_say_more(tmp_path: Path) -> None:
     content = json.loads(REFERENCE.read_bytes())
     content["remark"] = content["tables"][0]["weather"] = "fine"
-    assert decode(json.dumps(content).encode()) == load()
+    assert load_of(tmp_path, content) == load()
 
 
 @pytest.mark.parametrize(
@@ -90,10 +89,10 @@ def test_a_later_file_may_say_more() -> None:
         ({"tables": None}, "Expected `array`, got `null`"),
     ],
 )
-def test_what_is_no_reference(change: Mapping[str, Any], says: str) -> None:
+def test_what_is_no_reference(change: Mapping[str, Any], says: str, tmp_path: Path) -> None:
     content = json.loads(REFERENCE.read_bytes()) | change
     with pytest.raises(PublishedError) as refusal:
-        decode(json.dumps(content).encode())
+        load_of(tmp_path, content)
     assert says in str(refusal.value)
 
 
@@ -107,11 +106,11 @@ def test_what_is_no_reference(change: Mapping[str, Any], says: str) -> None:
         ("1", {"low_us": 1, "estimate_us": 2}),
     ],
 )
-def test_impossible_figures(clients: str, time: Mapping[str, float]) -> None:
+def test_impossible_figures(clients: str, time: Mapping[str, float], tmp_path: Path) -> None:
     content = json.loads(REFERENCE.read_bytes())
     content["tables"][0]["series"]["sync-short"] = {clients: time}
     with pytest.raises(PublishedError, match="series"):
-        decode(json.dumps(content).encode())
+        load_of(tmp_path, content)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -337,6 +336,13 @@ def made_up(
         for number, ns in enumerate(by_round)
     ]
     return load_summary(save(folder / "r.json", records))
+
+
+def load_of(folder: Path, content: object) -> Published:
+    """What a file of this content holds."""
+    path = folder / "published.json"
+    path.write_text(json.dumps(content))
+    return load(path)
 
 
 def groups(summary: Summary) -> tuple[Group, ...]:
