@@ -148,13 +148,13 @@ class Admission:
         return cls(data=limits[0]) if where == "before" else cls(redo=limits[0])
 
 
-LEAST_ARRIVALS: Final = 30
+MIN_ARRIVALS: Final = 30
 """A slice is stretched until this many arrivals are expected in it."""
 
 
-def least_s(rate_per_s: float) -> float:
+def min_slice_s(rate_per_s: float) -> float:
     """The shortest slice of an open load with that rate, in seconds."""
-    return LEAST_ARRIVALS / rate_per_s
+    return MIN_ARRIVALS / rate_per_s
 
 
 UNREAPED_MOST: Final = 64
