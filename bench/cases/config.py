@@ -21,22 +21,11 @@ import msgspec
 
 from bench.cases.case import DIMENSIONS
 from bench.cases.names import unknown
-from bench.cases.rules import ConfigError, Source, check_together, checked, flat, shown
-from bench.cases.settings import RULES, ChildConfig, ReadPathConfig, Rule, Settings, profile_field
-
-__all__ = [
-    "OPTIONS",
-    "ChildConfig",
-    "Config",
-    "ConfigError",
-    "ReadPathConfig",
-    "differences",
-    "from_json",
-    "load_profile",
-    "option_name",
-    "override",
-    "profiles",
-]
+from bench.cases.rules import ConfigError as ConfigError
+from bench.cases.rules import Source, check_together, checked, flat, shown
+from bench.cases.settings import RULES, Rule, Settings, profile_field
+from bench.cases.settings import ChildConfig as ChildConfig
+from bench.cases.settings import ReadPathConfig as ReadPathConfig
 
 
 class Config(Settings, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from bench.cases import notations
 from bench.cases.case import Case, has_unknown_pages, is_closed_loop
 from bench.cases.config import Config
 from bench.cases.cost import ChildCost
-from bench.cases.managers.floor import FLOOR
+from bench.cases.managers.registry import FLOOR
 from bench.cases.managers.yours import is_peer
 from bench.cases.notations import NO_ADMISSION, Load
 from bench.cases.placement import cpu_count

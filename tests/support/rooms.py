@@ -31,7 +31,7 @@ ROOMS: Final[Mapping[str, Room]] = {
         "what can be asked for",
         doors=(
             *("case", "config", "cost", "matrix", "names", "notations", "own", "placement"),
-            *("managers.kind", "managers.floor", "managers.registry", "managers.yours"),
+            *("managers.kind", "managers.registry", "managers.yours"),
         ),
         packages=("fake_redo_child",),
     ),
