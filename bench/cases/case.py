@@ -13,38 +13,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
+from bench.cases import names, notations
 from bench.cases.cost import NOTATION, cost_name
-from bench.cases.dimension import METADATA, Dimension, further, required
+from bench.cases.dimension import METADATA, Dimension
 from bench.cases.managers.kind import Kind
 from bench.cases.managers.registry import NAMES, kind_of
 from bench.cases.managers.sync import SYNC
-from bench.cases.names import (
-    CHILDREN,
-    CLIENTS_MAX,
-    SPIN_MOST_US,
-    WORKLOADS,
-    python_label,
-    spin_us,
-)
-from bench.cases.notations import (
-    BACKGROUND_MOST,
-    CALLERS,
-    EXECUTOR_MOST,
-    HEARTBEAT_ON_LOOP,
-    HEARTBEATS,
-    NCPUS,
-    OWN,
-    PAUSES,
-    PER_CLIENT,
-    REDO,
-    SCENARIOS,
-    TOPOLOGIES,
-    WITHOUT_MANAGER,
-    Admission,
-    Load,
-    check_fault,
-    executor_threads,
-)
 from bench.cases.own import child_label, is_own_child, workload_label
 from bench.cases.placement import PLACEMENTS
 from bench.errors import CaseError
@@ -65,224 +39,173 @@ class Case:
     Raises CaseError when a value could not be read back out of the name.
     """
 
-    manager: str = required(
-        Dimension(
-            meaning="what the clients call",
-            help=f"of {', '.join(NAMES)}",
-            notation=f"any of {', '.join(NAMES[:-1])}, or {NAMES[-1]}",
-            check=kind_of,
-            nesting=95,
-        )
-    )
-    workload: str = required(
-        Dimension(
-            meaning="the requests that are sent",
-            help=f"of {', '.join(WORKLOADS)}, file:PATH (docs/extending.md)",
-            notation=f"any of {', '.join(WORKLOADS)}, or file:PATH without a comma",
-            label=workload_label,
-            label_notation="file:LABEL=PATH",
-            pattern=ONE_LINE_WITHOUT_COMMA,
-            nesting=10,
-        )
-    )
-    clients: int = required(
-        Dimension(
-            meaning="N, the number of concurrent clients",
-            help="numbers of concurrent clients, as 1,8,128",
-            bounds=(1, CLIENTS_MAX),
-            nesting=99,
-        )
-    )
-    child: str = further(
-        "c",
-        Dimension(
-            meaning="which redo child answers",
-            help=f"of {', '.join(CHILDREN)}, cmd:COMMAND (docs/extending.md)",
-            notation=f"any of {', '.join(CHILDREN)}, or cmd:COMMAND",
-            label=child_label,
-            label_notation="cmd:LABEL=COMMAND",
-            pattern=ONE_LINE,
-            # A command may have commas of its own.
-            separator=rf",(?=\s*(?:cmd:|(?:{'|'.join(CHILDREN)})\s*(?:,|$)))",
-            profile_field="child.kind",
-            nesting=0,
+    manager: str = Dimension(
+        meaning="what the clients call",
+        help=f"of {', '.join(NAMES)}",
+        notation=f"any of {', '.join(NAMES[:-1])}, or {NAMES[-1]}",
+        check=kind_of,
+        nesting=95,
+    ).field()
+    workload: str = Dimension(
+        meaning="the requests that are sent",
+        help=f"of {', '.join(names.WORKLOADS)}, file:PATH (docs/extending.md)",
+        notation=f"any of {', '.join(names.WORKLOADS)}, or file:PATH without a comma",
+        label=workload_label,
+        label_notation="file:LABEL=PATH",
+        pattern=ONE_LINE_WITHOUT_COMMA,
+        nesting=10,
+    ).field()
+    clients: int = Dimension(
+        meaning="N, the number of concurrent clients",
+        help="numbers of concurrent clients, as 1,8,128",
+        bounds=(1, names.MAX_CLIENTS),
+        nesting=99,
+    ).field()
+    child: str = Dimension(
+        meaning="which redo child answers",
+        help=f"of {', '.join(names.CHILDREN)}, cmd:COMMAND (docs/extending.md)",
+        notation=f"any of {', '.join(names.CHILDREN)}, or cmd:COMMAND",
+        label=child_label,
+        label_notation="cmd:LABEL=COMMAND",
+        pattern=ONE_LINE,
+        # A command may have commas of its own.
+        separator=rf",(?=\s*(?:cmd:|(?:{'|'.join(names.CHILDREN)})\s*(?:,|$)))",
+        profile_field="child.kind",
+        nesting=0,
+    ).field("c")
+    cost: str = Dimension(
+        meaning="CPU that the child burns besides",
+        help=f"CPU that the child burns besides: {NOTATION}, in us, as us:9+0.5",
+        notation=NOTATION,
+        normal=cost_name,
+        is_list=False,
+        metavar="COST",
+        profile_field="child.cost",
+    ).field("none")
+    fault: str = Dimension(
+        meaning="how the child misbehaves",
+        help="how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none",
+        notation="none, or a fault as NAME:KEY=VALUE",
+        check=notations.check_fault,
+        is_list=False,
+        metavar="FAULT",
+        profile_field="child.fault",
+    ).field("none")
+    wait: str = Dimension(
+        meaning="how the manager waits for a page",
+        help="how managers wait: park, or spin:US, which polls for US microseconds before",
+        notation=f"park, or spin:US with 1 to {names.MAX_SPIN_US} us",
+        check=names.spin_us,
+        nesting=90,
+        means_something=lambda case: (
+            case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER
         ),
-    )
-    cost: str = further(
-        "none",
-        Dimension(
-            meaning="CPU that the child burns besides",
-            help=f"CPU that the child burns besides: {NOTATION}, in us, as us:9+0.5",
-            notation=NOTATION,
-            normal=cost_name,
-            is_list=False,
-            metavar="COST",
-            profile_field="child.cost",
+    ).field("park")
+    placement: str = Dimension(
+        meaning="which CPUs both processes run on",
+        help=f"CPUs of manager and child: {', '.join(PLACEMENTS)}",
+        names=PLACEMENTS,
+        nesting=20,
+    ).field("any")
+    python: str = Dimension(
+        meaning="label of the worker's interpreter",
+        help="interpreters of the workers: this, NAME, PATH or LABEL=PATH",
+        notation="this, or an interpreter as NAME, PATH or LABEL=PATH",
+        label=names.python_label,
+        label_notation="LABEL=PATH",
+        pattern=ONE_LINE_WITHOUT_COMMA,
+        noun="interpreter",
+        nesting=40,
+        means_something=lambda case: case.kind.is_python,
+    ).field("this")
+    topology: str = Dimension(
+        meaning="one manager for all clients, or one each",
+        help="shared: one manager for all clients; per-tenant: one each",
+        names=notations.TOPOLOGIES,
+        nesting=45,
+        changes_calls=True,
+        protocol=2,
+        means_something=lambda case: case.kind.has_tenants,
+    ).field("shared")
+    executor: str = Dimension(
+        meaning="threads that the clients of sync have or share",
+        help="threads of sync's clients: per-client, ncpus, or K that they share",
+        notation=(
+            f"per-client, ncpus, or a number of threads from 1 to {notations.MAX_THREADS}, as text"
         ),
-    )
-    fault: str = further(
-        "none",
-        Dimension(
-            meaning="how the child misbehaves",
-            help="how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none",
-            notation="none, or a fault as NAME:KEY=VALUE",
-            check=check_fault,
-            is_list=False,
-            metavar="FAULT",
-            profile_field="child.fault",
+        check=notations.executor_threads,
+        nesting=75,
+        changes_calls=True,
+        protocol=2,
+        means_something=lambda case: case.kind is SYNC,
+    ).field("per-client")
+    load: str = Dimension(
+        meaning="what starts a redo: the last one's end, or a clock",
+        help="closed, open:RATE (redos/s), open:PERCENT%% of the closed loop's capacity",
+        notation="closed, open:RATE or open:PERCENT%",
+        check=notations.Load.parse,
+        nesting=60,
+        changes_calls=True,
+        protocol=2,
+        means_something=lambda case: case.kind.is_python,
+    ).field("closed")
+    admission: str = Dimension(
+        meaning="how many clients may hold data, and how many redo",
+        help="none, unlimited, before:K, after:K, both:D,K: who may hold data, who redo",
+        notation="none, unlimited, before:K, after:K or both:D,K",
+        check=notations.Admission.parse,
+        separator=r",(?=\s*[a-z])",  # not the comma of both:D,K
+        nesting=55,
+        changes_calls=True,
+        protocol=2,
+        means_something=lambda case: case.kind.is_python and case.kind.has_child,
+    ).field("none")
+    pause: str = Dimension(
+        meaning="what a client does between two redos",
+        help=f"between two redos of a client: {', '.join(notations.PAUSES)}",
+        names=notations.PAUSES,
+        nesting=85,
+        protocol=2,
+        means_something=lambda case: case.kind.is_python and case.redoes,
+    ).field("yield")
+    caller: str = Dimension(
+        meaning="from where the clients call a sync manager",
+        help=f"from where sync is called: {', '.join(notations.CALLERS)}",
+        names=notations.CALLERS,
+        nesting=70,
+        changes_calls=True,
+        protocol=2,
+        means_something=lambda case: case.kind is SYNC,
+    ).field("own")
+    heartbeat: str = Dimension(
+        meaning="whose lateness is measured beside the redos",
+        help=f"lateness measured beside the redos: {', '.join(notations.HEARTBEATS)}",
+        names=notations.HEARTBEATS,
+        nesting=65,
+        protocol=2,
+        means_something=lambda case: (
+            case.kind.is_python
+            and case.redoes
+            and (case.heartbeat != notations.HEARTBEAT_ON_LOOP or case.has_loop)
         ),
-    )
-    wait: str = further(
-        "park",
-        Dimension(
-            meaning="how the manager waits for a page",
-            help="how managers wait: park, or spin:US, which polls for US microseconds before",
-            notation=f"park, or spin:US with 1 to {SPIN_MOST_US} us",
-            check=spin_us,
-            nesting=90,
-            means_something=lambda case: (
-                case.kind.is_walredo and case.scenario not in WITHOUT_MANAGER
-            ),
-        ),
-    )
-    placement: str = further(
-        "any",
-        Dimension(
-            meaning="which CPUs both processes run on",
-            help=f"CPUs of manager and child: {', '.join(PLACEMENTS)}",
-            names=PLACEMENTS,
-            nesting=20,
-        ),
-    )
-    python: str = further(
-        "this",
-        Dimension(
-            meaning="label of the worker's interpreter",
-            help="interpreters of the workers: this, NAME, PATH or LABEL=PATH",
-            notation="this, or an interpreter as NAME, PATH or LABEL=PATH",
-            label=python_label,
-            label_notation="LABEL=PATH",
-            pattern=ONE_LINE_WITHOUT_COMMA,
-            noun="interpreter",
-            nesting=40,
-            means_something=lambda case: case.kind.is_python,
-        ),
-    )
-    topology: str = further(
-        "shared",
-        Dimension(
-            meaning="one manager for all clients, or one each",
-            help="shared: one manager for all clients; per-tenant: one each",
-            names=TOPOLOGIES,
-            nesting=45,
-            changes_calls=True,
-            protocol=2,
-            means_something=lambda case: case.kind.has_tenants,
-        ),
-    )
-    executor: str = further(
-        "per-client",
-        Dimension(
-            meaning="threads that the clients of sync have or share",
-            help="threads of sync's clients: per-client, ncpus, or K that they share",
-            notation=(
-                f"{PER_CLIENT}, {NCPUS}, or a number of threads from 1 to {EXECUTOR_MOST}, as text"
-            ),
-            check=executor_threads,
-            nesting=75,
-            changes_calls=True,
-            protocol=2,
-            means_something=lambda case: case.kind is SYNC,
-        ),
-    )
-    load: str = further(
-        "closed",
-        Dimension(
-            meaning="what starts a redo: the last one's end, or a clock",
-            help="closed, open:RATE (redos/s), open:PERCENT%% of the closed loop's capacity",
-            notation="closed, open:RATE or open:PERCENT%",
-            check=Load.parse,
-            nesting=60,
-            changes_calls=True,
-            protocol=2,
-            means_something=lambda case: case.kind.is_python,
-        ),
-    )
-    admission: str = further(
-        "none",
-        Dimension(
-            meaning="how many clients may hold data, and how many redo",
-            help="none, unlimited, before:K, after:K, both:D,K: who may hold data, who redo",
-            notation="none, unlimited, before:K, after:K or both:D,K",
-            check=Admission.parse,
-            separator=r",(?=\s*[a-z])",  # not the comma of both:D,K
-            nesting=55,
-            changes_calls=True,
-            protocol=2,
-            means_something=lambda case: case.kind.is_python and case.kind.has_child,
-        ),
-    )
-    pause: str = further(
-        "yield",
-        Dimension(
-            meaning="what a client does between two redos",
-            help=f"between two redos of a client: {', '.join(PAUSES)}",
-            names=PAUSES,
-            nesting=85,
-            protocol=2,
-            means_something=lambda case: case.kind.is_python and case.redoes,
-        ),
-    )
-    caller: str = further(
-        "own",
-        Dimension(
-            meaning="from where the clients call a sync manager",
-            help=f"from where sync is called: {', '.join(CALLERS)}",
-            names=CALLERS,
-            nesting=70,
-            changes_calls=True,
-            protocol=2,
-            means_something=lambda case: case.kind is SYNC,
-        ),
-    )
-    heartbeat: str = further(
-        "none",
-        Dimension(
-            meaning="whose lateness is measured beside the redos",
-            help=f"lateness measured beside the redos: {', '.join(HEARTBEATS)}",
-            names=HEARTBEATS,
-            nesting=65,
-            protocol=2,
-            means_something=lambda case: (
-                case.kind.is_python
-                and case.redoes
-                and (case.heartbeat != HEARTBEAT_ON_LOOP or case.has_loop)
-            ),
-        ),
-    )
-    background_load: int = further(
-        0,
-        Dimension(
-            meaning="busy processes beside manager and child",
-            help="busy processes beside manager and child, as 0,2",
-            bounds=(0, BACKGROUND_MOST),
-            nesting=30,
-            protocol=2,
-            means_something=lambda case: case.kind.has_worker,  # which starts them
-        ),
-    )
-    scenario: str = further(
-        "redo",
-        Dimension(
-            meaning="what one sample is",
-            help=f"what is measured: {', '.join(SCENARIOS)}",
-            names=SCENARIOS,
-            nesting=50,
-            changes_calls=True,
-            protocol=2,
-            means_something=lambda case: case.kind.is_walredo,
-        ),
-    )
+    ).field("none")
+    background_load: int = Dimension(
+        meaning="busy processes beside manager and child",
+        help="busy processes beside manager and child, as 0,2",
+        bounds=(0, notations.MAX_BACKGROUND),
+        nesting=30,
+        protocol=2,
+        means_something=lambda case: case.kind.has_worker,  # which starts them
+    ).field(0)
+    scenario: str = Dimension(
+        meaning="what one sample is",
+        help=f"what is measured: {', '.join(notations.SCENARIOS)}",
+        names=notations.SCENARIOS,
+        nesting=50,
+        changes_calls=True,
+        protocol=2,
+        means_something=lambda case: case.kind.is_walredo,
+    ).field("redo")
 
     def __post_init__(self) -> None:
         for name in DIMENSIONS:
@@ -305,12 +228,12 @@ class Case:
     @property
     def redoes(self) -> bool:
         """Whether its clients have one redo after another."""
-        return self.scenario == REDO or not self.kind.is_walredo
+        return self.scenario == notations.REDO or not self.kind.is_walredo
 
     @property
     def has_loop(self) -> bool:
         """Whether its clients are tasks on an event loop."""
-        return self.kind.is_async is True or (self.kind is SYNC and self.caller != OWN)
+        return self.kind.is_async is True or (self.kind is SYNC and self.caller != notations.OWN)
 
     @property
     def name(self) -> str:

@@ -1,8 +1,8 @@
 """Profiles: TOML in, a frozen and checked ``Config`` out; options of the command line on top.
 
 What belongs here: what a configuration holds, where it is read from, how two of them compare. What
-does not: what a field may be (`rules`), names of values (`names`), reading the command line
-(`bench.cli.options`), which cases a configuration asks for (`matrix`).
+does not: what a field may be (`settings`, `rules`), names of values (`names`), reading the command
+line (`bench.cli.options`), which cases a configuration asks for (`matrix`).
 
 The same code checks every Config, whether it comes from a profile, from options or from a result
 file. Only the name that an error gives to a value differs. A Config is never changed.
@@ -19,84 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bench.cases.case import DEFAULTS, DIMENSIONS
-from bench.cases.names import NO_FAULT, unknown
-from bench.cases.rules import (
-    RULES,
-    TABLES,
-    ConfigError,
-    Rule,
-    Source,
-    check_together,
-    checked,
-    flat,
-    profile_field,
-    shown,
-)
-
-__all__ = [
-    "OPTIONS",
-    "ChildConfig",
-    "Config",
-    "ConfigError",
-    "ReadPathConfig",
-    "differences",
-    "from_json",
-    "load_profile",
-    "option_name",
-    "override",
-    "profiles",
-]
+from bench.cases.case import DIMENSIONS
+from bench.cases.names import unknown
+from bench.cases.rules import ConfigError as ConfigError
+from bench.cases.rules import Source, check_together, checked, flat, shown
+from bench.cases.settings import RULES, Rule, Settings, profile_field
+from bench.cases.settings import ChildConfig as ChildConfig
+from bench.cases.settings import ReadPathConfig as ReadPathConfig
 
 
-class ChildConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The redo process: which programs, how much CPU each burns on top of its own work, and how it
-    misbehaves (PROTOCOL.md lists the faults)."""
-
-    kind: tuple[str, ...] = ("c",)
-    cost: str = "none"
-    fault: str = NO_FAULT
-
-
-class ReadPathConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes before a redo in the cases that have a read path, which are those with an
-    admission other than none. A budget of 0 is no limit."""
-
-    data_bytes: int = 262_144
-    download_ms: float = 5.0
-    download_share: float = 0.25
-    budget_bytes: int = 0
-
-
-class _Named(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    """The profile it came from: the stem of the profile's file."""
-    title: str = ""
-
-
-if TYPE_CHECKING:
-
-    class _Dimensions(_Named, frozen=True, kw_only=True):
-        """A tuple of the values that are asked for, under the name of each dimension."""
-
-        def __getattr__(self, name: str) -> tuple[Any, ...]: ...
-
-else:
-    # `Case` declares the dimensions. Those of the table [child] are in `ChildConfig`.
-    _Dimensions = msgspec.defstruct(
-        "_Dimensions",
-        [
-            (name, tuple, (DEFAULTS[name],)) if name in DEFAULTS else (name, tuple)
-            for name in DIMENSIONS
-            if profile_field(name) == name
-        ],
-        bases=(_Named,),
-        frozen=True,
-        kw_only=True,
-    )
-
-
-class Config(_Dimensions, frozen=True, kw_only=True):
+class Config(Settings, frozen=True, kw_only=True):
     """All that decides what one ``run`` measures; bench/profiles/default.toml explains every field.
 
     Of each dimension it has the values that are asked for, as a tuple under the dimension's name.
@@ -106,19 +38,6 @@ class Config(_Dimensions, frozen=True, kw_only=True):
     if TYPE_CHECKING:
 
         def __init__(self, *, name: str, **fields: Any) -> None: ...
-
-    rounds: int = 7
-    slices: int = 5
-    seconds: float = 0.25
-    warmup_s: float = 0.05
-    timeout_s: float = 60.0
-    run_timeout_s: float = 90.0
-    budget_s: float | None = None
-    peer: str = ""
-    """The program that the managers ``peer:KIND`` are."""
-    seed: int = 1
-    child: ChildConfig = ChildConfig()
-    read_path: ReadPathConfig = ReadPathConfig()
 
     def __post_init__(self) -> None:
         # A Config from a file or from options was checked before: that error names the place.
@@ -155,12 +74,6 @@ class Config(_Dimensions, frozen=True, kw_only=True):
         return msgspec.json.encode(self).decode()
 
 
-_DEFAULTS: Final = {
-    f"{prefix}{item.name}": item.default
-    for kind, prefix in ((Config, ""), (ChildConfig, "child."), (ReadPathConfig, "read_path."))
-    for item in msgspec.structs.fields(kind)
-    if not item.required and item.name not in TABLES
-}
 _FIELD_OF_OPTION: Final[Mapping[str, str]] = {
     rule.option: name for name, rule in RULES.items() if rule.option
 }
@@ -275,7 +188,7 @@ def _field(config: Config, name: str) -> Any:
 
 def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:
     """Every Config comes from here. A field that is absent gets its default."""
-    values = {**_DEFAULTS, **checked(fields, source)}
+    values = {name: rule.default for name, rule in RULES.items()} | checked(fields, source)
     if values["budget_s"] == math.inf:
         values["budget_s"] = None  # a single way to say "no limit", and one that JSON has
     check_together(values, source)

@@ -9,7 +9,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ class Dimension:
     means_something: Callable[[Case], bool] | None = None
     """Whether it makes a difference to that case; None: it does to every case."""
 
-
-def required(dimension: Dimension) -> Any:
-    """The field of a dimension that every case's name begins with, and that has no default."""
-    return field(metadata={METADATA: dimension})
-
-
-def further(default: str | int, dimension: Dimension) -> Any:
-    """The field of a dimension that a name mentions only where it differs from its default."""
-    return field(default=default, metadata={METADATA: dimension})
+    def field(self, default: Any = MISSING) -> Any:
+        """The field of a case. Without a default every name begins with it; with one, a name
+        mentions it only where it differs."""
+        return field(default=default, metadata={METADATA: self})

@@ -19,7 +19,7 @@ NO_FAULT: Final = "none"
 PARK: Final = "park"
 """The manager waits in poll(2) or in its event loop. With "spin:US" it polls for US us before."""
 
-SPIN_MOST_US: Final = 1_000_000
+MAX_SPIN_US: Final = 1_000_000
 
 THIS_PYTHON: Final = "this"
 """The suite's own interpreter."""
@@ -27,7 +27,7 @@ THIS_PYTHON: Final = "this"
 OLDEST_PYTHON: Final = (3, 11)
 """The oldest CPython that workers run on."""
 
-CLIENTS_MAX: Final = 4096
+MAX_CLIENTS: Final = 4096
 """The sync manager needs a thread for each client."""
 
 _PYTHON_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -43,9 +43,9 @@ def spin_us(wait: str) -> int:
     if wait == PARK:
         return 0
     name, _, digits = wait.partition(":")
-    if name != "spin" or not digits.isdecimal() or not 1 <= int(digits) <= SPIN_MOST_US:
+    if name != "spin" or not digits.isdecimal() or not 1 <= int(digits) <= MAX_SPIN_US:
         raise ValueError(
-            f"{wait!r}: expected park, or spin:US with 1 to {SPIN_MOST_US} microseconds"
+            f"{wait!r}: expected park, or spin:US with 1 to {MAX_SPIN_US} microseconds"
         )
     return int(digits)
 

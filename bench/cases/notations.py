@@ -20,16 +20,16 @@ TOPOLOGIES: Final = (SHARED, PER_TENANT)
 
 PER_CLIENT: Final = "per-client"
 NCPUS: Final = "ncpus"
-EXECUTOR_MOST: Final = 4096
+MAX_THREADS: Final = 4096
 
 CLOSED: Final = "closed"
 OPEN: Final = "open:"
-RATE_MOST: Final = 10_000_000.0
-PERCENT_MOST: Final = 1000.0
+MAX_RATE_PER_S: Final = 10_000_000.0
+MAX_PERCENT: Final = 1000.0
 
 NO_ADMISSION: Final = "none"
 UNLIMITED: Final = "unlimited"
-ADMITTED_MOST: Final = 4096
+MAX_ADMITTED: Final = 4096
 
 YIELD: Final = "yield"
 NO_PAUSE: Final = "none"
@@ -48,7 +48,7 @@ HEARTBEATS: Final = (NO_HEARTBEAT, HEARTBEAT_ON_LOOP, HEARTBEAT_THREAD)
 OVER_BUDGET: Final = "over budget"
 """Stands in the reason of a run that ended because it would have exceeded its memory budget."""
 
-BACKGROUND_MOST: Final = 256
+MAX_BACKGROUND: Final = 256
 """Each busy process takes 3 MB of memory and a share of the CPUs."""
 
 REDO: Final = "redo"
@@ -77,11 +77,11 @@ def executor_threads(choice: str) -> int | None:
         return None
     if choice == NCPUS:
         return len(os.sched_getaffinity(0))
-    if choice.isdecimal() and 1 <= int(choice) <= EXECUTOR_MOST:
+    if choice.isdecimal() and 1 <= int(choice) <= MAX_THREADS:
         return int(choice)
     raise ValueError(
         f"{choice!r}: expected {PER_CLIENT}, {NCPUS}, or a number of threads from 1 to"
-        f" {EXECUTOR_MOST}"
+        f" {MAX_THREADS}"
     )
 
 
@@ -105,12 +105,12 @@ class Load:
         if text == CLOSED:
             return cls()
         number = text.removeprefix(OPEN).removesuffix("%")
-        most = PERCENT_MOST if text.endswith("%") else RATE_MOST
+        most = MAX_PERCENT if text.endswith("%") else MAX_RATE_PER_S
         if not (text.startswith(OPEN) and _NUMBER.fullmatch(number) and 0 < float(number) <= most):
             raise ValueError(
                 f"{text!r}: expected closed, open:RATE with redos per second above 0, or"
                 f" open:PERCENT% with a share of the closed loop's capacity above 0 (at most"
-                f" {PERCENT_MOST:g} %)"
+                f" {MAX_PERCENT:g} %)"
             )
         value = float(number)
         return cls(percent=value) if text.endswith("%") else cls(rate_per_s=value)
@@ -138,23 +138,23 @@ class Admission:
         where, _, numbers = text.partition(":")
         limits = [int(n) if n.isdecimal() else 0 for n in numbers.split(",")]
         wanted = {"before": 1, "after": 1, "both": 2}.get(where)
-        if wanted != len(limits) or not all(1 <= n <= ADMITTED_MOST for n in limits):
+        if wanted != len(limits) or not all(1 <= n <= MAX_ADMITTED for n in limits):
             raise ValueError(
                 f"{text!r}: expected none, unlimited, before:K, after:K or both:D,K with whole"
-                f" numbers from 1 to {ADMITTED_MOST}"
+                f" numbers from 1 to {MAX_ADMITTED}"
             )
         if where == "both":
             return cls(*limits)
         return cls(data=limits[0]) if where == "before" else cls(redo=limits[0])
 
 
-LEAST_ARRIVALS: Final = 30
+MIN_ARRIVALS: Final = 30
 """A slice is stretched until this many arrivals are expected in it."""
 
 
-def least_s(rate_per_s: float) -> float:
+def min_slice_s(rate_per_s: float) -> float:
     """The shortest slice of an open load with that rate, in seconds."""
-    return LEAST_ARRIVALS / rate_per_s
+    return MIN_ARRIVALS / rate_per_s
 
 
 UNREAPED_MOST: Final = 64

@@ -1,208 +1,36 @@
-"""The fields of a configuration: what each may be, and the one line that refuses anything else.
+"""How fields of a configuration are checked, and the one line that refuses anything else.
 
-The rules of dimensions follow from their declarations in `Case`; those of the settings are here.
-Fields are flat: ``child.kind`` is ``kind`` in the table [child]. This module knows no files and no
-``Config``; `bench.cases.config` reads, overrides and stores.
+What a field may be is declared in `settings`. This module knows no files and no ``Config``.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
-from bench.cases.case import DEFAULTS, DIMENSIONS, ONE_LINE
-from bench.cases.dimension import Dimension
-from bench.cases.names import (
-    NO_FAULT,
-    unknown,
-)
-from bench.cases.notations import (
-    CLOSED,
-    LEAST_ARRIVALS,
-    NO_ADMISSION,
-    REDO,
-    Load,
-    least_s,
-)
+from bench.cases.case import DEFAULTS, DIMENSIONS
+from bench.cases.names import NO_FAULT, unknown
+from bench.cases.notations import CLOSED, MIN_ARRIVALS, NO_ADMISSION, REDO, Load, min_slice_s
 from bench.cases.own import is_own_child
 from bench.cases.placement import SPLIT
+from bench.cases.settings import RULES, TABLES, profile_field
 from bench.errors import BenchError
 from fake_redo_child.build import BuildError
 
-SEED_MAX: Final = 2**63 - 1
-DATA_MOST: Final = 1 << 30
-BUDGET_MOST: Final = 1 << 40
-SLICE_MIN_S: Final = 0.001
+MIN_SLICE_S: Final = 0.001
 """A slice shorter than this measures the barrier, not the redos."""
 
-_SHOWN_CHARS = 60
-_PATH_CHARS = 4096
+_SHOWN_CHARS: Final = 60
+_EXCLUSIVE: Final = {
+    name: DEFAULTS[name] for name, dimension in DIMENSIONS.items() if dimension.changes_calls
+}
 
 
 class ConfigError(BenchError):
     """A profile, an option or a stored configuration is not valid; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What a field may be, and the option that overrides it. msgspec checks ``type``; ``expected``
-    tells the user the same.
-
-    Of a list, type, expected and names describe an item; a list has at least one, and none twice.
-    """
-
-    type: Any
-    expected: str
-    option: str = ""
-    """The name of its option, as ``warmup_s``; empty: there is none."""
-    metavar: str = ""
-    help: str = ""
-    is_list: bool = False
-    noun: str = ""
-    names: tuple[str, ...] = ()
-    check: Callable[[str], object] | None = None
-    """For text with a notation of its own: raises ValueError or BuildError."""
-    normal: Callable[[str], str] | None = None
-    """Instead of ``check`` where one thing can be written in several ways: the one that is kept."""
-    separator: str = ","
-    """What an option's text is split into items by, a regular expression."""
-
-
-def _of_dimension(name: str, dimension: Dimension) -> Rule:
-    kind: Any = str
-    expected = dimension.notation
-    if dimension.names:
-        expected = f"any of {', '.join(dimension.names)}"
-    elif dimension.bounds is not None:
-        least, most = dimension.bounds
-        kind, expected = (
-            Annotated[int, Meta(ge=least, le=most)],
-            f"whole numbers from {least} to {most}",
-        )
-    elif dimension.pattern:
-        kind = Annotated[str, Meta(max_length=_PATH_CHARS, pattern=rf"\A{dimension.pattern}\Z")]
-    return Rule(
-        type=kind,
-        expected=expected,
-        option=name,
-        metavar=dimension.metavar,
-        help=dimension.help,
-        is_list=dimension.is_list,
-        noun=dimension.noun or name,
-        names=dimension.names,
-        check=dimension.label or dimension.check,
-        normal=dimension.normal,
-        separator=dimension.separator,
-    )
-
-
-def profile_field(name: str) -> str:
-    """The flat field of a profile that a dimension is asked for by, as ``child.kind``."""
-    return DIMENSIONS[name].profile_field or name
-
-
-def _setting(name: str, kind: Any, expected: str, metavar: str, help_text: str) -> Rule:
-    """The rule of a field that is no dimension: one value, the same for all cases."""
-    return Rule(type=kind, expected=expected, option=name, metavar=metavar, help=help_text)
-
-
-_COUNT = Annotated[int, Meta(ge=1, le=10_000)], "a whole number from 1 to 10000"
-_SECONDS = Annotated[float, Meta(gt=0, le=86_400)], "seconds, more than 0, at most 86400"
-_SETTINGS = (
-    _setting("rounds", *_COUNT, "K", "runs of each case; lifts the profile's time budget"),
-    _setting("slices", *_COUNT, "K", "slices of a run"),
-    _setting("seconds", *_SECONDS, "S", "measured in a run, over all its slices"),
-    _setting(
-        "warmup_s",
-        Annotated[float, Meta(ge=0, le=86_400)],
-        "seconds, from 0 to 86400",
-        "S",
-        "before the first slice",
-    ),
-    _setting("timeout_s", *_SECONDS, "S", "deadline of a redo"),
-    _setting("run_timeout_s", *_SECONDS, "S", "a run that takes longer has failed"),
-    _setting(
-        "budget_s",
-        Annotated[float, Meta(gt=0)] | None,
-        "seconds, more than 0 (inf: no limit)",
-        "S",
-        "no round starts that would end later; inf: no limit",
-    ),
-    _setting(
-        "peer",
-        Annotated[str, Meta(max_length=_PATH_CHARS, pattern=rf"\A{ONE_LINE}\Z")],
-        "the path of a program",
-        "PATH",
-        "program that the managers peer:KIND are (docs/peer.md)",
-    ),
-    _setting(
-        "seed",
-        Annotated[int, Meta(ge=0, le=SEED_MAX)],
-        f"a whole number from 0 to {SEED_MAX}",
-        "K",
-        "of the order of cases and the contents of requests",
-    ),
-)
-_READ_PATH = (
-    _setting(
-        "data_bytes",
-        Annotated[int, Meta(ge=0, le=DATA_MOST)],
-        f"whole bytes, from 0 to {DATA_MOST}",
-        "B",
-        "that a read collects for its redo, with an admission",
-    ),
-    _setting(
-        "download_ms",
-        Annotated[float, Meta(ge=0, le=60_000)],
-        "milliseconds, from 0 to 60000",
-        "MS",
-        "that a read waits for some of them",
-    ),
-    _setting(
-        "download_share",
-        Annotated[float, Meta(ge=0, le=1)],
-        "a share, from 0 to 1",
-        "SHARE",
-        "of the reads that wait, from 0 to 1",
-    ),
-    _setting(
-        "budget_bytes",
-        Annotated[int, Meta(ge=0, le=BUDGET_MOST)],
-        f"whole bytes, from 0 (no limit) to {BUDGET_MOST}",
-        "B",
-        "that all reads may hold; a run that needs more ends; 0: no limit",
-    ),
-)
-_TITLE = Rule(
-    type=Annotated[str, Meta(max_length=120, pattern=rf"\A{ONE_LINE}\Z")],
-    expected="one line of at most 120 characters",
-)
-_OF_DIMENSIONS = {profile_field(n): _of_dimension(n, d) for n, d in DIMENSIONS.items()}
-
-RULES: Final[Mapping[str, Rule]] = {
-    "title": _TITLE,
-    **{name: rule for name, rule in _OF_DIMENSIONS.items() if "." not in name},
-    **{rule.option: rule for rule in _SETTINGS},
-    **{name: rule for name, rule in _OF_DIMENSIONS.items() if "." in name},
-    **{f"read_path.{rule.option}": rule for rule in _READ_PATH},
-}
-"""The fields of a profile; those of a table as ``TABLE.FIELD``."""
-
-_EXCLUSIVE: Final = {
-    name: DEFAULTS[name] for name, dimension in DIMENSIONS.items() if dimension.changes_calls
-}
-_LABELLED: Final = {
-    profile_field(name): dimension
-    for name, dimension in DIMENSIONS.items()
-    if dimension.label is not None
-}
-
-REQUIRED: Final = ("manager", "workload", "clients")
-TABLES: Final = ("child", "read_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +72,9 @@ def flat(table: Mapping[str, object], source: Source) -> dict[str, object]:
 
 def checked(fields: Mapping[str, object], source: Source) -> dict[str, Any]:
     """The fields with their values checked, lists as tuples. Raises ConfigError."""
-    for name in REQUIRED:
-        if name not in fields:
-            expected = f"expected a list, {RULES[name].expected}"
+    for name, rule in RULES.items():
+        if name not in fields and rule.default is msgspec.NODEFAULT:
+            expected = f"expected a list, {rule.expected}"
             raise source.error(name, f'field "{name}" is missing: {expected}')
     return {name: _value(name, value, source) for name, value in fields.items()}
 
@@ -292,66 +120,64 @@ def _item(name: str, value: object, source: Source, is_text: bool) -> object:
 
 def check_together(fields: Mapping[str, Any], source: Source) -> None:
     """The rules over several fields, all of them given. Blames one that is an option, if any is."""
-
-    def blame(*names: str, expected: str) -> ConfigError:
+    for names, expected in _problems(fields, source):
         blamed = next((name for name in names if name in source.options), names[0])
-        return source.wrong_value(blamed, fields[blamed], expected)
+        raise source.wrong_value(blamed, fields[blamed], expected)
 
+
+def _problems(fields: Mapping[str, Any], source: Source) -> Iterator[tuple[Sequence[str], str]]:
+    """The fields that do not go together, and what was expected of the first."""
     slice_s = fields["seconds"] / fields["slices"]
-    if slice_s < SLICE_MIN_S:
-        expected = f"slices (seconds / slices) of at least {SLICE_MIN_S:g} s, got {slice_s:g} s"
-        raise blame("slices", "seconds", expected=expected)
-    if SPLIT in fields["placement"] and fields["child.fault"] != NO_FAULT:
+    if slice_s < MIN_SLICE_S:
+        expected = f"slices (seconds / slices) of at least {MIN_SLICE_S:g} s, got {slice_s:g} s"
+        yield ("slices", "seconds"), expected
+    has_fault, is_split = fields["child.fault"] != NO_FAULT, SPLIT in fields["placement"]
+    if is_split and has_fault:
         expected = "any or same-cpu with a fault: a child that replaces another is not split off"
-        raise blame("placement", "child.fault", expected=expected)
+        yield ("placement", "child.fault"), expected
     if any(map(is_own_child, fields["child.kind"])):
         for name in ("child.cost", "child.fault"):
             if fields[name] != "none":
                 expected = "none with a child of your own, which takes no options of ours"
-                raise blame(name, "child.kind", expected=expected)
+                yield (name, "child.kind"), expected
     if set(fields["scenario"]) - {REDO}:
-        if fields["child.fault"] != NO_FAULT:
+        if has_fault:
             expected = "redo with a fault: in the other scenarios children end as these need it"
-            raise blame("scenario", "child.fault", expected=expected)
-        if SPLIT in fields["placement"]:
+            yield ("scenario", "child.fault"), expected
+        if is_split:
             expected = "redo with split: a child that replaces another is not split off"
-            raise blame("scenario", "placement", expected=expected)
+            yield ("scenario", "placement"), expected
     changed = [name for name, usual in _EXCLUSIVE.items() if set(fields[name]) - {usual}]
     if len(changed) > 1:
-        raise blame(*changed, expected=f"{_EXCLUSIVE[changed[0]]} with another {changed[1]}")
-    if any(Load.parse(one).percent for one in fields["load"]) and CLOSED not in fields["load"]:
-        raise blame(
-            "load", expected="closed as well, whose throughput is what the percentage is of"
-        )
+        yield changed, f"{_EXCLUSIVE[changed[0]]} with another {changed[1]}"
+    loads = {text: Load.parse(text) for text in fields["load"]}
+    if any(load.percent for load in loads.values()) and CLOSED not in loads:
+        yield ["load"], "closed as well, whose throughput is what the percentage is of"
     if set(fields["admission"]) == {NO_ADMISSION}:
         for name in source.options:
             if name.startswith("read_path."):
-                expected = "an --admission other than none, too: nothing else has a read path"
-                raise blame(name, expected=expected)
+                yield [name], "an --admission other than none, too: nothing else has a read path"
     data, budget = fields["read_path.data_bytes"], fields["read_path.budget_bytes"]
     if 0 < budget < data:
         expected = f"room for the data of one read at least ({data} bytes)"
-        raise blame("read_path.budget_bytes", "read_path.data_bytes", expected=expected)
-    for load in fields["load"]:
-        rate_per_s = Load.parse(load).rate_per_s
-        open_s = 0.0 if rate_per_s is None else (fields["slices"] + 1) * least_s(rate_per_s)
+        yield ("read_path.budget_bytes", "read_path.data_bytes"), expected
+    for text, load in loads.items():
+        open_s = (fields["slices"] + 1) * min_slice_s(load.rate_per_s) if load.rate_per_s else 0.0
         if open_s >= fields["run_timeout_s"]:
             expected = (
-                f"more redos per second than {load}: a run of {fields['slices']} slices with"
-                f" {LEAST_ARRIVALS} each would take {open_s:g} s, more than run_timeout_s"
+                f"more redos per second than {text}: a run of {fields['slices']} slices with"
+                f" {MIN_ARRIVALS} each would take {open_s:g} s, more than run_timeout_s"
             )
-            raise blame("load", "slices", "run_timeout_s", expected=expected)
-    for name, dimension in _LABELLED.items():
-        assert dimension.label is not None
-        labels = [dimension.label(choice) for choice in fields[name]]
-        if len(set(labels)) < len(labels):
-            remedy = dimension.label_notation
-            raise blame(name, expected=f"names that differ: call one of them {remedy}")
+            yield ("load", "slices", "run_timeout_s"), expected
+    for dimension, declared in DIMENSIONS.items():
+        name = profile_field(dimension)
+        if declared.label and len(set(map(declared.label, fields[name]))) < len(fields[name]):
+            yield [name], f"names that differ: call one of them {declared.label_notation}"
     run_s = fields["warmup_s"] + fields["seconds"]
     if fields["run_timeout_s"] <= run_s:
         limit = f"run_timeout_s ({fields['run_timeout_s']:g})"
         expected = f"{limit} above warmup_s + seconds ({run_s:g}), or no run can end in time"
-        raise blame("run_timeout_s", "seconds", "warmup_s", expected=expected)
+        yield ("run_timeout_s", "seconds", "warmup_s"), expected
 
 
 def shown(value: object) -> str:

@@ -14,22 +14,16 @@ from bench.experiments.executor.view import ExecutorView
 from bench.experiments.fairness.view import FairnessView
 from bench.experiments.lifecycle.view import LifecycleView
 from bench.experiments.open_loop.view import OpenView
-from bench.experiments.published import view as view_published
+from bench.experiments.published.view import PublishedView
 from bench.experiments.stall.view import StallView
 from bench.experiments.tenants.view import TenantsView
 from bench.show.view import Views
 
 VIEWS: Final = Views(
     instead=(
-        TenantsView(),
-        StallView(),
-        AdmissionView(),
-        OpenView(),
-        LifecycleView(),
-        ExecutorView(),
-        FairnessView(),
-        CpuView(),
+        *(TenantsView(), StallView(), AdmissionView(), OpenView(), LifecycleView()),
+        *(ExecutorView(), FairnessView(), CpuView()),
     ),
-    besides=(view_published.VIEW,),
+    besides=(PublishedView(),),
 )
 """The view of every experiment. To add an experiment, add its view here."""

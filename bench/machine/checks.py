@@ -6,7 +6,8 @@ its subject, the finding is unknown, not fine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from bench.machine import cpu, load
@@ -21,14 +22,12 @@ _HUGE_PAGES: Final = "sys/kernel/mm/transparent_hugepage/enabled"
 
 
 def clock(machine: Machine) -> Finding:
-    kind = "clock"
     name = machine.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
     if name in _FAST_CLOCKS:
-        return fine(kind, f"The time comes from {name}, which is read without a system call.")
+        return fine(f"The time comes from {name}, which is read without a system call.")
     if name not in _SLOW_CLOCKS:
-        return unknown(kind, f"How long reading the clock takes is not known ({name or 'masked'}).")
+        return unknown(f"How long reading the clock takes is not known ({name or 'masked'}).")
     return disturbs(
-        kind,
         f"The time comes from {name}: every look at the clock is a system call of a microsecond"
         " or more, and each redo looks twice.",
         "boot with tsc=reliable if the CPU's time-stamp counter can be trusted (see dmesg)",
@@ -38,20 +37,19 @@ def clock(machine: Machine) -> Finding:
 
 
 def numa(machine: Machine) -> Finding:
-    kind, nodes = "NUMA", machine.cpus("sys/devices/system/node/online")
+    nodes = machine.cpus("sys/devices/system/node/online")
     if not nodes:
-        return unknown(kind, "Whether the memory has several nodes cannot be seen here.")
+        return unknown("Whether the memory has several nodes cannot be seen here.")
     if len(nodes) == 1:
-        return fine(kind, "All memory is equally near to all CPUs.")
+        return fine("All memory is equally near to all CPUs.")
     used = [
         node
         for node in nodes
         if machine.allowed & set(machine.cpus(f"sys/devices/system/node/node{node}/cpulist") or ())
     ]
     if len(used) == 1:
-        return fine(kind, f"All CPUs that may be used are on node {used[0]}.")
+        return fine(f"All CPUs that may be used are on node {used[0]}.")
     return may_disturb(
-        kind,
         f"CPUs and memory are in {len(nodes)} nodes: manager and child may land on different ones,"
         " where pages travel farther.",
         "keep all on one node",
@@ -60,14 +58,13 @@ def numa(machine: Machine) -> Finding:
 
 
 def huge_pages(machine: Machine) -> Finding:
-    kind, text = "huge pages", machine.text(_HUGE_PAGES)
+    text = machine.text(_HUGE_PAGES)
     chosen = (text or "").partition("[")[2].partition("]")[0]
     if not chosen:
-        return unknown(kind, "Whether memory is merged into huge pages cannot be seen here.")
+        return unknown("Whether memory is merged into huge pages cannot be seen here.")
     if chosen != "always":
-        return fine(kind, f"Used as programs ask for them ({chosen}).")
+        return fine(f"Used as programs ask for them ({chosen}).")
     return may_disturb(
-        kind,
         "The kernel merges memory into huge pages on its own: some processes get them, some do"
         " not, and a kernel thread moves pages meanwhile.",
         "leave it to the programs (to undo: always)",
@@ -76,14 +73,13 @@ def huge_pages(machine: Machine) -> Finding:
 
 
 def power(machine: Machine) -> Finding:
-    kind, reading = "power supply", machine.pyperf.get("power supply")
-    if reading is None or not reading.states:
-        return unknown(kind, "No power cable is known here, as on most servers.")
+    reading = machine.reading("power supply")
+    if not reading.states:
+        return unknown("No power cable is known here, as on most servers.")
     seen = f"{reading.states[0][:1].upper()}{reading.states[0][1:]}."
     if not reading.advice:
-        return fine(kind, seen)
+        return fine(seen)
     return disturbs(
-        kind,
         f"{seen} On battery the clock rate is held down.",
         "plug it in",
         brief="on battery",
@@ -91,18 +87,16 @@ def power(machine: Machine) -> Finding:
 
 
 def aslr(machine: Machine) -> Finding:
-    kind, reading = "ASLR", machine.pyperf.get("ASLR")
-    if reading is None or reading.ready is None:
-        return unknown(kind, "Whether addresses are drawn at random cannot be seen here.")
+    reading = machine.reading("ASLR")
+    if reading.ready is None:
+        return unknown("Whether addresses are drawn at random cannot be seen here.")
     if reading.ready:
         return fine(
-            kind,
             "Each process gets its memory at other addresses: processes differ a little more, but"
             " the mean over many, which is what this suite takes, owes nothing to one lucky layout."
             " Leave it on.",
         )
     return may_disturb(
-        kind,
         "Addresses are not, or not all, drawn at random: all runs of a program share one memory"
         " layout. They scatter less, but a change that shifts it looks like a gain or a loss.",
         "draw them at random, so that many processes even out the layout",
@@ -111,49 +105,48 @@ def aslr(machine: Machine) -> Finding:
 
 
 def perf_events(machine: Machine) -> Finding:
-    kind, reading = "perf events", machine.pyperf.get("perf events")
-    if reading is None or not reading.states:
-        return unknown(kind, "Whether perf can take samples cannot be seen here.")
+    reading = machine.reading("perf events")
+    if not reading.states:
+        return unknown("Whether perf can take samples cannot be seen here.")
     return fine(
-        kind,
         f"{reading.states[0]}: costs nothing as long as nobody records with perf.",
     )
 
 
-CHECKS: Final[Sequence[Check]] = (
-    cpu.virtual,
-    cpu.cpus,
-    cpu.quota,
-    load.load,
-    load.pressure,
-    load.steal,
-    load.swap,
-    cpu.governor,
-    cpu.turbo,
-    cpu.idle_states,
-    cpu.smt,
-    cpu.isolated,
-    cpu.heat,
-    power,
-    clock,
-    numa,
-    huge_pages,
-    aslr,
-    load.irqbalance,
-    perf_events,
-)
+CHECKS: Final[Mapping[str, Check]] = {
+    "virtual machine": cpu.virtual,
+    "CPUs": cpu.cpus,
+    "CPU quota": cpu.quota,
+    "other load": load.load,
+    "CPU pressure": load.pressure,
+    "steal time": load.steal,
+    "swap": load.swap,
+    "governor": cpu.governor,
+    "turbo boost": cpu.turbo,
+    "idle states": cpu.idle_states,
+    "SMT": cpu.smt,
+    "isolated CPUs": cpu.isolated,
+    "heat": cpu.heat,
+    "power supply": power,
+    "clock": clock,
+    "NUMA": numa,
+    "huge pages": huge_pages,
+    "ASLR": aslr,
+    "irqbalance": load.irqbalance,
+    "perf events": perf_events,
+}
 CHECKS_THAT_MAY_TAKE_LONG: Final[Sequence[Check]] = (load.irqbalance,)
 """They read a file of every process. None of them finds anything worse than ``may disturb``."""
 
 
 def examine(machine: Machine) -> tuple[Finding, ...]:
     """The findings of all checks."""
-    return tuple(check(machine) for check in CHECKS)
+    return tuple(replace(check(machine), kind=kind) for kind, check in CHECKS.items())
 
 
 def in_brief(machine: Machine) -> str | None:
     """Everything that disturbs, in a few words; None if nothing does. Skips the slow checks."""
-    quick = (check(machine) for check in CHECKS if check not in CHECKS_THAT_MAY_TAKE_LONG)
+    quick = (check(machine) for check in CHECKS.values() if check not in CHECKS_THAT_MAY_TAKE_LONG)
     return "; ".join(f.brief for f in quick if f.brief and is_disturbing(f)) or None
 
 
@@ -163,14 +156,13 @@ def is_disturbing(finding: Finding) -> bool:
 
 def verdict(findings: Sequence[Finding]) -> str:
     """The findings in one sentence. It never claims that nothing disturbs, only what is seen."""
-    count = {severity: sum(f.severity is severity for f in findings) for severity in Severity}
-    disturbing, may, hidden = (
-        count[severity] for severity in (Severity.DISTURBS, Severity.MAY_DISTURB, Severity.UNKNOWN)
+    severities = [finding.severity for finding in findings]
+    disturbing, may, hidden = map(
+        severities.count, (Severity.DISTURBS, Severity.MAY_DISTURB, Severity.UNKNOWN)
     )
+    text = "Nothing that can be seen from here disturbs"
     if disturbing:
         text = f"{disturbing} thing{'s disturb' if disturbing > 1 else ' disturbs'}"
-    else:
-        text = "Nothing that can be seen from here disturbs"
     rest = [f"{may} more may"] if may else []
     rest += [f"{hidden} could not be seen"] if hidden else []
     return f"{text} measurements here{'; ' if rest else ''}{', '.join(rest)}."

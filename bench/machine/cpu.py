@@ -20,16 +20,15 @@ _CPU_FOLDER: Final = "sys/devices/system/cpu"
 
 
 def virtual(machine: Machine) -> Finding:
-    kind, product = "virtual machine", machine.product
+    product = machine.product
     named = f" ({product})" if product else ""
     match machine.is_virtual:
         case None:
-            return unknown(kind, "Neither CPU flags nor firmware say whether this is one.")
+            return unknown("Neither CPU flags nor firmware say whether this is one.")
         case False:
-            return fine(kind, "This is not one.")
+            return fine("This is not one.")
         case True:
             return disturbs(
-                kind,
                 f"This is a virtual machine{named}: its CPUs are shared with others or moved by"
                 " the host, and waking an idle one may go through the host as well.",
                 "take absolute figures on bare metal; here trust comparisons that were measured"
@@ -39,16 +38,15 @@ def virtual(machine: Machine) -> Finding:
 
 
 def cpus(machine: Machine) -> Finding:
-    kind, allowed = "CPUs", len(machine.allowed)
+    allowed = len(machine.allowed)
     quota = cgroup.quota(machine.text)
     usable = min(float(allowed), quota.cpus if quota else allowed)
     seen = f"This process may use {allowed} of {machine.cpu_count} CPUs"
     if quota and quota.cpus < allowed:
         seen += f", for {quota.cpus:g} CPUs' worth of time"
     if usable >= 2:
-        return fine(kind, f"{seen}: manager and child can run at the same time.")
+        return fine(f"{seen}: manager and child can run at the same time.")
     return disturbs(
-        kind,
         f"{seen}: manager and child wait for each other even where they need not.",
         "allow at least 2 (taskset, the container's --cpus and --cpuset-cpus), or compare with"
         " --placement same-cpu only",
@@ -57,18 +55,17 @@ def cpus(machine: Machine) -> Finding:
 
 
 def quota(machine: Machine) -> Finding:
-    kind, found = "CPU quota", cgroup.quota(machine.text)
+    found = cgroup.quota(machine.text)
     if found is None:
         if cgroup.is_seen(machine.text):
-            return fine(kind, "No control group limits the CPU time.")
-        return unknown(kind, "Control groups cannot be seen here.")
+            return fine("No control group limits the CPU time.")
+        return unknown("Control groups cannot be seen here.")
     seen = f"The control group grants {found.cpus:g} CPUs' worth of time"
     if found.throttled:
         seen += f" and has made its processes wait {found.throttled} times"
     if found.cpus >= len(machine.allowed) and not found.throttled:
-        return fine(kind, f"{seen}, which is all that can be used.")
+        return fine(f"{seen}, which is all that can be used.")
     return disturbs(
-        kind,
         f"{seen}: who has used it up stands still for the rest of the period, tens of ms.",
         "measure without the limit (docker: without --cpus; systemd: CPUQuota=)",
         brief=f"CPU quota of {found.cpus:g}",
@@ -76,14 +73,13 @@ def quota(machine: Machine) -> Finding:
 
 
 def governor(machine: Machine) -> Finding:
-    kind, reading = "governor", machine.pyperf.get("governor")
-    if reading is None or reading.ready is None:
-        return unknown(kind, f"The clock rate of the CPUs cannot be seen here{_why(reading)}.")
+    reading = machine.reading("governor")
+    if reading.ready is None:
+        return unknown(f"The clock rate of the CPUs cannot be seen here{_why(reading)}.")
     seen = f"The frequency governor is: {'; '.join(reading.states)}"
     if reading.ready:
-        return fine(kind, f"{seen}.")
+        return fine(f"{seen}.")
     return disturbs(
-        kind,
         f"{seen}. The clock rate follows the load with a delay: few clients are measured on"
         " slower CPUs than many.",
         "have the highest rate always (to undo: the name above)",
@@ -93,7 +89,6 @@ def governor(machine: Machine) -> Finding:
 
 
 def turbo(machine: Machine) -> Finding:
-    kind = "turbo boost"
     # The kernel's drivers have one of two files. Only without both pyperf reads a CPU register.
     off, on = (f"{_CPU_FOLDER}/{name}" for name in ("intel_pstate/no_turbo", "cpufreq/boost"))
     undo = "have one rate at every load (to undo: write the other digit)"
@@ -102,16 +97,13 @@ def turbo(machine: Machine) -> Finding:
     elif (boost := machine.number(on)) is not None:
         is_on, command = boost == 1, f"echo 0 | sudo tee /{on}"
     else:
-        reading = machine.pyperf.get(kind) if _is_intel(machine) else None
-        if reading is None or reading.ready is None:
-            return unknown(
-                kind, f"Whether CPUs boost their rate cannot be seen here{_why(reading)}."
-            )
+        reading = machine.reading("turbo boost") if _is_intel(machine) else Reading()
+        if reading.ready is None:
+            return unknown(f"Whether CPUs boost their rate cannot be seen here{_why(reading)}.")
         is_on, command, undo = not reading.ready, None, "switch it off in the firmware"
     if not is_on:
-        return fine(kind, "Off: the clock rate does not depend on how many CPUs are busy.")
+        return fine("Off: the clock rate does not depend on how many CPUs are busy.")
     return disturbs(
-        kind,
         "On: the clock rate falls as more CPUs are busy and as they get hot, so that what runs"
         " later, or keeps more CPUs busy, runs slower.",
         undo,
@@ -122,7 +114,7 @@ def turbo(machine: Machine) -> Finding:
 
 def idle_states(machine: Machine) -> Finding:
     """How long a CPU takes to wake up. With one client each redo wakes two CPUs."""
-    kind, folder = "idle states", Path(f"{_CPU_FOLDER}/cpu{min(machine.allowed)}/cpuidle")
+    folder = Path(f"{_CPU_FOLDER}/cpu{min(machine.allowed)}/cpuidle")
     latencies_us = []
     for state in sorted((machine.root / folder).glob("state[0-9]*")):
         place = state.relative_to(machine.root)
@@ -131,14 +123,13 @@ def idle_states(machine: Machine) -> Finding:
             latencies_us.append(latency_us)
     if not latencies_us or machine.is_virtual:
         return unknown(
-            kind, "How deep idle CPUs sleep, and how long waking up takes, cannot be seen here."
+            "How deep idle CPUs sleep, and how long waking up takes, cannot be seen here."
         )
     deepest_us = max(latencies_us)
     seen = f"An idle CPU takes up to {deepest_us} us to wake up"
     if deepest_us < DEEP_IDLE_US:
-        return fine(kind, f"{seen}.")
+        return fine(f"{seen}.")
     return may_disturb(
-        kind,
         f"{seen}, longer than a redo: latencies with few clients show how deep it slept.",
         "forbid deep sleep while you measure (to undo: cpupower idle-set -E), unless waking up is"
         " what you want to measure",
@@ -147,17 +138,16 @@ def idle_states(machine: Machine) -> Finding:
 
 
 def smt(machine: Machine) -> Finding:
-    kind, active = "SMT", machine.number(f"{_CPU_FOLDER}/smt/active")
+    active = machine.number(f"{_CPU_FOLDER}/smt/active")
     if active is None or (active == 0 and machine.is_virtual):
-        return unknown(kind, "Whether two CPUs are threads of one core cannot be seen here.")
+        return unknown("Whether two CPUs are threads of one core cannot be seen here.")
     if active == 0:
-        return fine(kind, "Every CPU is a core of its own.")
+        return fine("Every CPU is a core of its own.")
     seen = "CPUs come in pairs that share a core: each is slower while the other works"
     if machine.split and _share_a_core(machine, *machine.split):
         pair = as_cpu_list(machine.split)
         seen += f". --placement split puts manager and child on such a pair, CPUs {pair}"
     return may_disturb(
-        kind,
         f"{seen}.",
         "use one thread of each core (to undo: on), or allow such CPUs only, with taskset",
         f"echo off | sudo tee /{_CPU_FOLDER}/smt/control",
@@ -165,40 +155,36 @@ def smt(machine: Machine) -> Finding:
 
 
 def isolated(machine: Machine) -> Finding:
-    kind, found = "isolated CPUs", machine.cpus(f"{_CPU_FOLDER}/isolated")
+    found = machine.cpus(f"{_CPU_FOLDER}/isolated")
     if found is None:
-        return unknown(kind, "The kernel does not say whether CPUs are set apart.")
+        return unknown("The kernel does not say whether CPUs are set apart.")
     if not found:
-        return fine(kind, "None is set apart, which is needed only where other work cannot stop.")
+        return fine("None is set apart, which is needed only where other work cannot stop.")
     names = as_cpu_list(found)
     used = machine.allowed & set(found)
     if not used:
         return may_disturb(
-            kind,
             f"CPUs {names} are kept free of other work, and not used.",
             "measure on them",
             f"taskset -c {names} python -m bench run --placement same-cpu",
         )
     if len(used) > 1:
         return may_disturb(
-            kind,
             f"CPUs {names} are kept free of other work; between them the kernel moves nothing, so"
             " that with --placement any all may stay on one.",
             "say where to run: --placement same-cpu or split",
         )
-    return fine(kind, f"CPUs {names} are kept free of other work, and one of them is used.")
+    return fine(f"CPUs {names} are kept free of other work, and one of them is used.")
 
 
 def heat(machine: Machine) -> Finding:
-    kind = "heat"
     counts = machine.texts(f"{_CPU_FOLDER}/cpu[0-9]*/thermal_throttle/core_throttle_count")
     numbers = [int(count) for count in counts if count.isdecimal()]
     if not numbers:
-        return unknown(kind, "Whether CPUs were slowed down for heat cannot be seen here.")
+        return unknown("Whether CPUs were slowed down for heat cannot be seen here.")
     if not any(numbers):
-        return fine(kind, "No CPU was slowed down for heat since boot.")
+        return fine("No CPU was slowed down for heat since boot.")
     return may_disturb(
-        kind,
         f"A CPU was slowed down for heat {max(numbers)} times since boot.",
         "let it cool down first, and look whether the number grows while you measure",
     )
@@ -214,7 +200,5 @@ def _is_intel(machine: Machine) -> bool:
     return "GenuineIntel" in (machine.text("proc/cpuinfo") or "")
 
 
-def _why(reading: Reading | None) -> str:
-    if reading is None or not reading.problems:
-        return ""
-    return f" ({reading.problems[0]})"
+def _why(reading: Reading) -> str:
+    return f" ({reading.problems[0]})" if reading.problems else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -17,13 +17,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``kind`` names the subject of the check. ``text``: what is seen, and its effect.
+    """``kind``: the subject of the check, which `checks.examine` fills in. ``text``: what is seen,
+    and its effect.
 
     ``advice``: what to do about it. ``command``: a command that does that. ``brief``: the finding
     in a few words, for a line that lists everything that disturbs.
     """
 
-    kind: str
+    kind: str = field(default="", kw_only=True)
     severity: Severity
     text: str
     advice: str | None = None
@@ -32,22 +33,20 @@ class Finding:
 
     def __post_init__(self) -> None:
         if self.severity is Severity.DISTURBS and not (self.advice and self.brief):
-            raise ValueError(f"{self.kind}: what disturbs needs advice and a brief")
+            raise ValueError(f"{self.text}: what disturbs needs advice and a brief")
 
 
-def disturbs(
-    kind: str, text: str, advice: str, command: str | None = None, *, brief: str
-) -> Finding:
-    return Finding(kind, Severity.DISTURBS, text, advice, command, brief)
+def disturbs(text: str, advice: str, command: str | None = None, *, brief: str) -> Finding:
+    return Finding(Severity.DISTURBS, text, advice, command, brief)
 
 
-def may_disturb(kind: str, text: str, advice: str, command: str | None = None) -> Finding:
-    return Finding(kind, Severity.MAY_DISTURB, text, advice, command)
+def may_disturb(text: str, advice: str, command: str | None = None) -> Finding:
+    return Finding(Severity.MAY_DISTURB, text, advice, command)
 
 
-def unknown(kind: str, text: str, advice: str | None = None) -> Finding:
-    return Finding(kind, Severity.UNKNOWN, text, advice)
+def unknown(text: str) -> Finding:
+    return Finding(Severity.UNKNOWN, text)
 
 
-def fine(kind: str, text: str) -> Finding:
-    return Finding(kind, Severity.FINE, text)
+def fine(text: str) -> Finding:
+    return Finding(Severity.FINE, text)

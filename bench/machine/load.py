@@ -21,11 +21,11 @@ _NAMED: Final = 3
 
 
 def load(machine: Machine) -> Finding:
-    kind, cpus = "other load", machine.cpu_count
+    cpus = machine.cpu_count
     average = _first_number(machine.text("proc/loadavg"))
     busy = _busy_cpus(machine)
     if average is None and busy is None:
-        return unknown(kind, "Neither /proc/loadavg nor /proc/stat says what else runs.")
+        return unknown("Neither /proc/loadavg nor /proc/stat says what else runs.")
     seen, found = [], []
     if average is not None:
         seen.append(
@@ -37,13 +37,12 @@ def load(machine: Machine) -> Finding:
         found.append(_load_severity(busy, cpus))
     worst = min(found, key=list(Severity).index)
     if worst is Severity.FINE:
-        return fine(kind, " ".join(seen))
+        return fine(" ".join(seen))
     # Work that has ended still counts in the average for a minute or two.
     if found[-1] is Severity.FINE:
         worst = Severity.MAY_DISTURB
     shown = max(number for number in (average, busy) if number is not None)
     return Finding(
-        kind,
         worst,
         " ".join(seen) + " It takes CPUs, caches and memory away from what is measured.",
         "end other work or wait until it is done, then look again",
@@ -53,18 +52,16 @@ def load(machine: Machine) -> Finding:
 
 
 def pressure(machine: Machine) -> Finding:
-    kind = "CPU pressure"
     text = machine.text("proc/pressure/cpu")
     found = [word for word in (text or "").split() if word.startswith("avg10=")]
     share = _first_number(found[0].partition("=")[2]) if found else None
     if share is None:
-        return unknown(kind, "The kernel does not say how long tasks wait for a CPU.")
+        return unknown("The kernel does not say how long tasks wait for a CPU.")
     seen = f"In {share:.1f} % of the last 10 s a task that could run had to wait for a CPU."
     may, does = _PRESSURE
     if share < may:
-        return fine(kind, seen)
+        return fine(seen)
     return Finding(
-        kind,
         Severity.DISTURBS if share >= does else Severity.MAY_DISTURB,
         seen + " A redo that waits its turn is late.",
         "end other work or wait until it is done, then look again",
@@ -73,9 +70,9 @@ def pressure(machine: Machine) -> Finding:
 
 
 def steal(machine: Machine) -> Finding:
-    kind, now = "steal time", machine.now
+    now = machine.now
     if now.steal is None or not now.total:
-        return unknown(kind, "/proc/stat does not tell how long the host ran something else.")
+        return unknown("/proc/stat does not tell how long the host ran something else.")
     since_boot = now.steal / now.total
     seen = f"The host ran something else in {100 * since_boot:.2f} % of the time since boot"
     lately = _share(machine, "steal")
@@ -87,11 +84,10 @@ def steal(machine: Machine) -> Finding:
     elif since_boot >= may or lately:
         severity = Severity.MAY_DISTURB
     elif now.steal == 0 and machine.is_virtual:
-        return unknown(kind, "None is reported, which not every host does.")
+        return unknown("None is reported, which not every host does.")
     else:
-        return fine(kind, seen + ".")
+        return fine(seen + ".")
     return Finding(
-        kind,
         severity,
         seen + "; this machine stood still meanwhile.",
         "measure at another time, or on an instance whose CPUs are not shared",
@@ -100,7 +96,6 @@ def steal(machine: Machine) -> Finding:
 
 
 def swap(machine: Machine) -> Finding:
-    kind = "swap"
     sizes = dict(
         line.split(":", 1)
         for line in (machine.text("proc/meminfo") or "").splitlines()
@@ -108,7 +103,7 @@ def swap(machine: Machine) -> Finding:
     )
     total_kb, free_kb = (_first_number(sizes.get(key)) for key in ("SwapTotal", "SwapFree"))
     if total_kb is None or free_kb is None:
-        return unknown(kind, "/proc/meminfo does not tell whether memory is swapped.")
+        return unknown("/proc/meminfo does not tell whether memory is swapped.")
     since = machine.since
     moved = (
         machine.now.swapped - since.swapped
@@ -119,7 +114,6 @@ def swap(machine: Machine) -> Finding:
     seen = f"{used_mib:.0f} MiB of {total_kb / 1024:.0f} MiB swap space are in use"
     if moved:
         return disturbs(
-            kind,
             f"{seen}, and {moved} pages were moved right now: memory is short, and who touches"
             " such a page waits for the disk.",
             "end what uses the memory, then look again",
@@ -128,28 +122,25 @@ def swap(machine: Machine) -> Finding:
         )
     if used_mib >= 1:
         return may_disturb(
-            kind,
             f"{seen}: what was moved there comes back when it is touched.",
             "if there is memory enough for all of it, fetch it back before measuring",
             "sudo swapoff -a && sudo swapon -a",
         )
-    return fine(kind, f"{seen}." if total_kb else "There is no swap space.")
+    return fine(f"{seen}." if total_kb else "There is no swap space.")
 
 
 def irqbalance(machine: Machine) -> Finding:
-    kind = "irqbalance"
     names = machine.texts("proc/[0-9]*/comm")
-    if kind in names:
+    if "irqbalance" in names:
         return may_disturb(
-            kind,
             "irqbalance runs: it moves interrupts between CPUs, also to those that are measured.",
             "stop it while you measure (afterwards: start)",
             "sudo systemctl stop irqbalance",
         )
     # Only a process that can see the kernel's threads can see all processes.
     if "kthreadd" not in names:
-        return unknown(kind, "Processes outside of this container cannot be seen.")
-    return fine(kind, "Not running.")
+        return unknown("Processes outside of this container cannot be seen.")
+    return fine("Not running.")
 
 
 def _load_severity(tasks: float, cpus: int) -> Severity:

@@ -108,6 +108,10 @@ class Machine:
         found = (read_text(path) for path in sorted(self.root.glob(pattern)))
         return [text for text in found if text is not None]
 
+    def reading(self, check: str) -> Reading:
+        """A check of pyperf; an empty one where it does not apply."""
+        return self.pyperf.get(check, Reading())
+
     @property
     def cpu_count(self) -> int:
         """The number of CPUs that are online, or else of those that this process may use."""

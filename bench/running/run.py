@@ -114,7 +114,7 @@ class Run:
 
         In a closed loop a slice is stretched until a client can finish enough redos in it.
         """
-        least_s = 0.0 if self._rate_per_s is None else notations.least_s(self._rate_per_s)
+        least_s = 0.0 if self._rate_per_s is None else notations.min_slice_s(self._rate_per_s)
         warmup, _ = self._run_slice(max(config.warmup_s, least_s))
         warmup_s = redos.time_per_redo_s([warmup])
         self._warmups = ((max(1, redos.redos([warmup]) // self._case.clients), warmup_s),)

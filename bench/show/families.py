@@ -103,6 +103,19 @@ class Line:
         return next((row for row in self.rows if row.case.clients == clients), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One measure of one family in a figure. ``show`` formats a tick; without it the measure is a
+    share from 0 to 1 on a linear axis. ``shaded``: a range of N to point out."""
+
+    family: Family
+    measure_of: Callable[[CaseRow], Estimate | Effect | None]
+    label: str
+    title: str
+    show: Callable[[float, int | None], str] | None = None
+    shaded: tuple[float, float] | None = None
+
+
 def families(
     summary: Summary, dimensions: Collection[str], covered: Collection[Case]
 ) -> list[Family]:

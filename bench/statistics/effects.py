@@ -199,14 +199,14 @@ SMALLEST_LEAD = 0.02
 """A mean nearer to 1 than this share is no lead, however sure it is."""
 
 
-def side(ratio: HasBounds[float]) -> int:
+def side(ratio: HasBounds[float], smallest: float = SMALLEST_LEAD) -> int:
     """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell.
 
-    It is on one side if its interval is, and if it is `SMALLEST_LEAD` away from 1. Of one round,
+    It is on one side if its interval is, and if it is ``smallest`` away from 1. Of one round,
     which has no interval, the ratio decides alone.
     """
     low = ratio.value if ratio.low is None else ratio.low
     high = ratio.value if ratio.high is None else ratio.high
-    if low > 1 and ratio.value >= 1 + SMALLEST_LEAD:
+    if low > 1 and ratio.value >= 1 + smallest:
         return 1
-    return -int(high < 1 and ratio.value <= 1 / (1 + SMALLEST_LEAD))
+    return -int(high < 1 and ratio.value <= 1 / (1 + smallest))

@@ -1,4 +1,4 @@
-"""Every kind of manager, in the order in which they are listed, and the kind of a name."""
+"""The list of all kinds of manager, and the kind of a name."""
 
 from __future__ import annotations
 

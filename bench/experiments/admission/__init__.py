@@ -1,1 +1,0 @@
-"""Limits on the reads that hold data or redo at once: what each bounds, at which price."""

@@ -1,36 +1,31 @@
-"""Admissions to a read path side by side: a table per load, its sentences, and a figure of bars.
+"""Admissions to a read path side by side: what each bounds, and at which price.
 
-Shows the cases that have a read path. What they show is computed in `findings`.
+Shows the cases that have a read path: a table per load, its sentences, and a figure of bars.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cases.notations import OVER_BUDGET
-from bench.experiments.admission.findings import Line, Panel, finding, panels, verdict
+from bench.cases.notations import OVER_BUDGET, UNLIMITED, Admission
 from bench.results.keys import WORKER_PEAK_RSS
-from bench.results.measures.admission import (
-    CHILD_IDLE,
-    COLLECTING_PEAK,
-    HELD_PEAK,
-    REDO_P50,
-    REDO_P99,
-    REDOING_PEAK,
-)
-from bench.results.summary import Estimate, Summary
+from bench.results.measures import admission as measures
+from bench.results.summary import CaseRow, Estimate, Summary, manager_order
 from bench.show import columns, fields, units
-from bench.show.families import differing
+from bench.show.families import alike, differing, title, to_base
 from bench.show.fields import field_data, field_table
 from bench.show.findings import Measure
 from bench.show.layout import hanging
 from bench.show.pictures import style
+from bench.statistics.effects import Effect
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +42,157 @@ _LEGEND: Final = (
 )
 _BARS: Final = 0.8
 """Width of all bars of one admission, where 1 is the distance to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One admission of one manager. ``to_unlimited``: the ratio of its throughput to that without a
+    limit; None for the latter, and where one has no result. ``over_budget``: in how many rounds it
+    exceeded the budget."""
+
+    row: CaseRow
+    to_unlimited: Effect | None
+    over_budget: int
+
+    @property
+    def admission(self) -> str:
+        return self.row.case.admission
+
+    @property
+    def held(self) -> Estimate | None:
+        """The most data held at once."""
+        return self.row.further.get(measures.HELD_PEAK)
+
+    @property
+    def idle(self) -> Estimate | None:
+        """The share of time in which the child had nothing to do."""
+        return self.row.further.get(measures.CHILD_IDLE)
+
+    @property
+    def bounds_memory(self) -> bool | None:
+        """Whether fewer clients than there are held data at once, in every run; None if unknown."""
+        return self._stays_below_all(measures.COLLECTING_PEAK)
+
+    @property
+    def bounds_redos(self) -> bool | None:
+        """Whether fewer redos than there are clients were in flight at once, in every run."""
+        return self._stays_below_all(measures.REDOING_PEAK)
+
+    def _stays_below_all(self, key: str) -> bool | None:
+        peaks = self.row.further.get(key)
+        if peaks is None:
+            return None
+        return max(value for _, value in peaks.by_round) < self.row.case.clients
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The admissions at one load: lines by manager, then by what they limit."""
+
+    title: str
+    clients: int
+    budget_bytes: int
+    lines: tuple[Line, ...]
+
+    @property
+    def managers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(line.row.case.manager for line in self.lines))
+
+    def of(self, manager: str) -> list[Line]:
+        return [line for line in self.lines if line.row.case.manager == manager]
+
+
+def panels(summary: Summary) -> list[Panel]:
+    """One per workload, further dimensions and N."""
+    config = json.loads(summary.environment.config_json)
+    budget_bytes = int(config.get("read_path", {}).get("budget_bytes", 0))
+    with_read_path = differing((row.case for row in summary.rows), "admission")
+    rows = [row for group in summary.groups() for row in group.rows if row.case in with_read_path]
+    found = [
+        Panel(title(load), load.clients, budget_bytes, _lines(members, summary))
+        for load, members in alike(rows, "manager", "admission").items()
+    ]
+    return sorted(found, key=lambda panel: (panel.title, panel.clients))
+
+
+def _lines(rows: Collection[CaseRow], summary: Summary) -> tuple[Line, ...]:
+    unlimited = {row.case.manager: row for row in rows if row.case.admission == UNLIMITED}
+    over = Counter(failure.case for failure in summary.failures if failure.over_budget is not None)
+
+    def order(row: CaseRow) -> tuple[object, ...]:
+        return manager_order(row.case.manager), _by_limit(row.case.admission)
+
+    return tuple(
+        Line(
+            row,
+            to_base(row, unlimited.get(row.case.manager), Measure.THROUGHPUT.of),
+            over[row.case],
+        )
+        for row in sorted(rows, key=order)
+    )
+
+
+def _by_limit(admission: str) -> tuple[bool, bool, int, int, int]:
+    """Sort key: without a limit first, then those on the data, on the redo, on both."""
+    limit = Admission.parse(admission)
+    data, redo = limit.data or 0, limit.redo or 0
+    return bool(data and redo), bool(redo), data + redo, data, redo
+
+
+def verdict(panel: Panel, manager: str) -> str:
+    """What each admission bounds and what that costs, as one sentence."""
+    lines = panel.of(manager)
+    over = [line.admission for line in lines if line.over_budget]
+    budget = units.size(panel.budget_bytes)
+    parts = [f"{_and(over)} run over the budget of {budget}"] if over else []
+    parts += filter(None, map(_bounds, lines))
+    return f"{manager}, N = {panel.clients}: {'; '.join(parts) or 'no result'}."
+
+
+def finding(panel: Panel) -> str:
+    """A title: which admissions exceed the budget, and the fastest of those that bound memory."""
+    over = {line.admission for line in panel.lines if line.over_budget}
+    fastest: dict[str, list[str]] = {}
+    for manager in panel.managers:
+        bounded = [
+            (line.row.throughput_per_s.median, line)
+            for line in panel.of(manager)
+            if line.bounds_memory and line.row.throughput_per_s is not None
+        ]
+        if bounded:
+            _, best = max(bounded, key=lambda pair: pair[0])
+            effect = best.to_unlimited
+            price = "" if effect is None else f" {units.factor(effect.ratio)} of {UNLIMITED}"
+            fastest.setdefault(best.admission, []).append(f"{manager}{price}")
+    parts = [f"{_and(sorted(over, key=_by_limit))} over budget"] if over else []
+    best_of = [f"{admission} ({', '.join(who)})" for admission, who in fastest.items()]
+    parts.append(f"memory bounded fastest by {_and(best_of)}" if best_of else "memory not bounded")
+    return f"N = {panel.clients}: {'; '.join(parts)}"
+
+
+def _bounds(line: Line) -> str | None:
+    memory, redos = line.bounds_memory, line.bounds_redos
+    if memory is None or redos is None or line.held is None or line.idle is None:
+        return None
+    what = {
+        (True, True): "bounds memory and redos in flight",
+        (True, False): "bounds memory",
+        (False, True): "bounds redos in flight only",
+        (False, False): "bounds neither",
+    }[memory, redos]
+    price, effect = "", line.to_unlimited
+    if effect is not None:
+        bounds = ""
+        if effect.low is not None and effect.high is not None:
+            bounds = f" ({effect.low:.2f}-{effect.high:.2f})"
+        price = f", {units.factor(effect.ratio)}{bounds} of {UNLIMITED}'s throughput"
+    held, idle = units.size(line.held.median), f"child idle {line.idle.median:.0%}"
+    return f"{line.admission} {what}: {held} held{price}, {idle}"
+
+
+def _and(names: Collection[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 class AdmissionView:
@@ -80,10 +226,11 @@ class AdmissionView:
             for panel in panels(summary)
         ]
 
-    def figure(self, picture: str, summary: Summary) -> Figure:  # noqa: ARG002 - there is one
+    def figure(self, picture: str, summary: Summary) -> Figure:
         from bench.show.pictures import figures
         from bench.show.pictures.sheet import Sheet, footer
 
+        assert picture in self.pictures
         found = panels(summary)
         sheet = Sheet.of(found, _draw, finding)
         sheet.label_left("reads per second")
@@ -93,6 +240,10 @@ class AdmissionView:
             for name in managers
         ]
         return sheet.framed(legend, footer(summary))
+
+
+def _further(key: str) -> Callable[[Line], Estimate | None]:
+    return lambda line: line.row.further.get(key)
 
 
 _FIELDS: Final[list[fields.Field[Line]]] = [
@@ -110,24 +261,22 @@ _FIELDS: Final[list[fields.Field[Line]]] = [
     fields.ratio("/unlim", lambda line: line.to_unlimited),
     fields.measure("p50", lambda line: line.row.latency_p50_s, key="latency_p50_s"),
     fields.measure("p99", lambda line: line.row.latency_p99_s, key="latency_p99_s"),
-    fields.only_data("redo_p50_s", lambda line: line.measure(REDO_P50)),
-    fields.measure("redo p99", lambda line: line.measure(REDO_P99), key="redo_p99_s"),
+    fields.only_data("redo_p50_s", _further(measures.REDO_P50)),
+    fields.measure("redo p99", _further(measures.REDO_P99), key="redo_p99_s"),
     fields.measure(
         "held",
-        lambda line: line.measure(HELD_PEAK),
+        lambda line: line.held,
         columns.sizes,
         instead=lambda line: OVER_BUDGET if line.over_budget else "",
         style_of=lambda line: "yellow" if line.over_budget else "",
         key="held_peak_bytes",
     ),
-    fields.only_data("collecting_peak", lambda line: line.measure(COLLECTING_PEAK)),
+    fields.only_data("collecting_peak", _further(measures.COLLECTING_PEAK)),
     fields.measure(
-        "in redo", lambda line: line.measure(REDOING_PEAK), columns.plain(0), key="redoing_peak"
+        "in redo", _further(measures.REDOING_PEAK), columns.plain(0), key="redoing_peak"
     ),
-    fields.measure(
-        "idle", lambda line: line.measure(CHILD_IDLE), columns.shares, key="child_idle_share"
-    ),
-    fields.only_data("worker_peak_rss_bytes", lambda line: line.measure(WORKER_PEAK_RSS)),
+    fields.measure("idle", lambda line: line.idle, columns.shares, key="child_idle_share"),
+    fields.only_data("worker_peak_rss_bytes", _further(WORKER_PEAK_RSS)),
 ]
 
 
@@ -137,18 +286,21 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
     from bench.show.pictures import figures
 
-    places = {admission: at for at, admission in enumerate(panel.admissions)}
+    admissions = sorted({line.admission for line in panel.lines}, key=_by_limit)
     width = _BARS / len(panel.managers)
     marks: list[tuple[float, float, str]] = []
     for number, manager in enumerate(panel.managers):
         for line in panel.of(manager):
-            x = places[line.admission] + (number + 0.5) * width - _BARS / 2
+            x = admissions.index(line.admission) + (number + 0.5) * width - _BARS / 2
             _bar(axes, x, width, line, style.look(manager).color)
             if (reads := line.row.throughput_per_s) is not None:
-                marks.append((x, reads.median, _description(line, reads)))
+                text = f"{manager}, {line.admission}: reads {figures.described(reads, units.rate)}"
+                text += f", {units.size(line.held.median)} held" if line.held else ""
+                text += f", child idle {line.idle.median:.0%}" if line.idle else ""
+                marks.append((x, reads.median, text))
     figures.describe(axes, marks)
-    axes.set_xticks(list(places.values()), [_label(panel, admission) for admission in places])
-    axes.set_xlim(-0.6, len(places) - 0.4)
+    axes.set_xticks(range(len(admissions)), [_label(panel, name) for name in admissions])
+    axes.set_xlim(-0.6, len(admissions) - 0.4)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.1)  # room for what stands above the bars
     axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_formatter(FuncFormatter(style.Y_FORMATS[Measure.THROUGHPUT]))
@@ -156,7 +308,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 
 def _bar(axes: Axes, x: float, width: float, line: Line, color: str) -> None:
-    throughput, idle = line.row.throughput_per_s, line.measure(CHILD_IDLE)
+    throughput = line.row.throughput_per_s
     if throughput is None:
         why = OVER_BUDGET if line.over_budget else "no result"
         at = axes.get_xaxis_transform()
@@ -164,27 +316,11 @@ def _bar(axes: Axes, x: float, width: float, line: Line, color: str) -> None:
         return
     axes.bar(x, throughput.median, width * 0.92, color=color)
     axes.vlines(x, throughput.low, throughput.high, color=style.FAINT, linewidth=1.2)
-    if idle is not None:
-        text = f"idle\n{idle.median:.0%}"
+    if line.idle is not None:
+        text = f"idle\n{line.idle.median:.0%}"
         axes.text(x, throughput.high, text, ha="center", va="bottom", fontsize=style.FOOTER_SIZE)
 
 
-def _description(line: Line, reads: Estimate) -> str:
-    from bench.show.pictures import figures
-
-    held, idle = line.measure(HELD_PEAK), line.measure(CHILD_IDLE)
-    parts = [
-        f"{line.row.case.manager}, {line.admission}: reads {figures.described(reads, units.rate)}"
-    ]
-    parts += [] if held is None else [f"{units.size(held.median)} held"]
-    parts += [] if idle is None else [f"child idle {idle.median:.0%}"]
-    return ", ".join(parts)
-
-
 def _label(panel: Panel, admission: str) -> str:
-    held = [
-        peak.median
-        for line in panel.lines
-        if line.admission == admission and (peak := line.measure(HELD_PEAK)) is not None
-    ]
+    held = [line.held.median for line in panel.lines if line.admission == admission and line.held]
     return f"{admission}\n{units.size(max(held)) if held else columns.ABSENT}"

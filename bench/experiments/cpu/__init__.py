@@ -1,1 +1,0 @@
-"""CPU per redo, with CPU to spare and without."""

@@ -1,1 +1,0 @@
-"""Clients that share K threads, beside a thread each and beside async."""

@@ -1,1 +1,0 @@
-"""How evenly clients are served."""

@@ -1,1 +1,0 @@
-"""Cold starts, relaunches, reaping, and storms of launches."""

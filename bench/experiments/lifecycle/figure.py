@@ -1,26 +1,18 @@
 """Cold starts and relaunches over N, a line per manager; reaping and storms as bars.
 
-Which groups are shown is in `episodes`; what storms show is in `storms`.
+Which groups are shown, and what they show, is in `findings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.cases.notations import (
-    REAP,
-    STORM,
-    STORM_BACK_OFF,
-    STORM_BACKGROUND,
-    STORM_WAIT,
-)
-from bench.experiments.lifecycle.episodes import episodes, finding
-from bench.experiments.lifecycle.storms import Storms, launches_per_s, storms
-from bench.results.measures.lifecycle import LAUNCH
+from bench.cases import notations
+from bench.experiments.lifecycle import findings
 from bench.results.summary import Estimate, Group, Summary
 from bench.show import units
 from bench.show.findings import Measure
@@ -29,19 +21,19 @@ from bench.show.pictures.clients import points
 from bench.show.pictures.sheet import Sheet, footer
 
 _LABELS: Final = {
-    STORM_BACK_OFF: "{manager},\nback-off",
-    STORM: "{manager},\nno back-off",
-    STORM_WAIT: "no manager,\nwaits",
-    STORM_BACKGROUND: "no manager,\nbackground",
+    notations.STORM_BACK_OFF: "{manager},\nback-off",
+    notations.STORM: "{manager},\nno back-off",
+    notations.STORM_WAIT: "no manager,\nwaits",
+    notations.STORM_BACKGROUND: "no manager,\nbackground",
 }
 _BAR_ROOM: Final = 3.0
 """A logarithmic axis of bars goes from the least / this to the greatest x this."""
 
 
 def figure(summary: Summary) -> Figure:
-    """A panel per group of `episodes` and of storms; an empty one if there is none."""
-    groups, all_storms = episodes(summary), list(storms(summary))
-    parts: list[Group | Storms] = [*groups, *all_storms]
+    """A panel per group of episodes and of storms; an empty one if there is none."""
+    groups = findings.episodes(summary)
+    parts: list[Group | findings.Storms] = [*groups, *findings.storms(summary)]
     sheet = Sheet.of(parts, _draw, _title, most_columns=2)
     if not parts:
         sheet.title(sheet.panels[0], "no run gave a result")
@@ -54,15 +46,24 @@ def figure(summary: Summary) -> Figure:
     return sheet.framed(legend, footer(summary))
 
 
-def _title(part: Group | Storms) -> str:
-    return f"{part.title}: {part.headline}" if isinstance(part, Storms) else finding(part)
+def _title(part: Group | findings.Storms) -> str:
+    if isinstance(part, Group):
+        return findings.finding(part)
+    return f"{part.title}: {part.headline}"
 
 
-def _draw(panel: Axes, part: Group | Storms) -> None:
-    if isinstance(part, Storms):
-        _storms(panel, part)
-    elif dict(part.extra)["scenario"] == REAP:
-        _reaps(panel, part)
+def _draw(panel: Axes, part: Group | findings.Storms) -> None:
+    bars: list[tuple[str, Estimate | None]]
+    if isinstance(part, findings.Storms):
+        labels = (_LABELS[row.case.scenario].format(manager=row.case.manager) for row in part.rows)
+        bars = list(zip(labels, map(findings.launches_per_s, part.rows), strict=True))
+        _bars(panel, bars, style.Y_FORMATS[Measure.THROUGHPUT], units.rate)
+        panel.set_xlabel("launches per second")
+    elif dict(part.extra)["scenario"] == notations.REAP:
+        row = part.rows[0]
+        bars = [("reap, p50", row.latency_p50_s), ("reap, p99", row.latency_p99_s)]
+        bars.append(("launch, mean", findings.launch(row)))
+        _bars(panel, bars, style.Y_FORMATS[Measure.LATENCY], units.seconds)
     else:
         _curves(panel, part)
 
@@ -77,44 +78,23 @@ def _curves(panel: Axes, group: Group) -> None:
         figures.percentiles(panel, median, tail, style.look(manager), manager)
 
 
-def _reaps(panel: Axes, group: Group) -> None:
-    row = group.rows[0]
-    named = {
-        "reap, p50": row.latency_p50_s,
-        "reap, p99": row.latency_p99_s,
-        "launch, mean": row.further.get(LAUNCH),
-    }
-    known = [(name, estimate) for name, estimate in named.items() if estimate is not None]
-    _bars(panel, known, style.Y_FORMATS[Measure.LATENCY], units.seconds)
-
-
-def _storms(panel: Axes, found: Storms) -> None:
-    bars = [
-        (_LABELS[row.case.scenario].format(manager=row.case.manager), launches_per_s(row))
-        for row in found.rows
-    ]
-    _bars(panel, bars, style.Y_FORMATS[Measure.THROUGHPUT], units.rate)
-    panel.set_xlabel("launches per second")
-
-
 def _bars(
     panel: Axes,
-    bars: Sequence[tuple[str, Estimate]],
+    named: Iterable[tuple[str, Estimate | None]],
     tick: Callable[[float, int | None], str],
     show: Callable[[float], str],
 ) -> None:
-    """The medians, each with its text at the end and the spread between runs as a line; the first
-    at the top."""
+    """The medians that are known, each with its text at the end and the spread between runs as a
+    line; the first at the top."""
+    names, bars = zip(*((name, bar) for name, bar in named if bar), strict=True)
     places = range(len(bars))
-    medians = [bar.median for _, bar in bars]
-    spread = [
-        [bar.median - bar.low for _, bar in bars],
-        [bar.high - bar.median for _, bar in bars],
-    ]
+    medians = [bar.median for bar in bars]
+    spread = [[bar.median - bar.low for bar in bars], [bar.high - bar.median for bar in bars]]
     panel.barh(
         places, medians, xerr=spread, color=style.BAND, ecolor=style.FAINT, error_kw={"lw": 1.0}
     )
-    for place, (_, bar) in zip(places, bars, strict=True):
+    marks = []
+    for place, name, bar in zip(places, names, bars, strict=True):
         panel.annotate(
             show(bar.median),
             (bar.high, place),
@@ -123,16 +103,12 @@ def _bars(
             va="center",
             fontsize=style.FOOTER_SIZE,
         )
-    figures.describe(
-        panel,
-        [
-            (bar.median, place, f"{' '.join(name.split())}: {figures.described(bar, show)}")
-            for place, (name, bar) in zip(places, bars, strict=True)
-        ],
-    )
-    panel.set_yticks(places, [name for name, _ in bars], fontsize=style.FOOTER_SIZE)
+        text = f"{' '.join(name.split())}: {figures.described(bar, show)}"
+        marks.append((bar.median, place, text))
+    figures.describe(panel, marks)
+    panel.set_yticks(places, names, fontsize=style.FOOTER_SIZE)
     panel.invert_yaxis()
     panel.grid(False, axis="y")
     panel.set_xscale("log")
-    panel.set_xlim(min(bar.low for _, bar in bars) / _BAR_ROOM, max(medians) * _BAR_ROOM)
+    panel.set_xlim(min(bar.low for bar in bars) / _BAR_ROOM, max(medians) * _BAR_ROOM)
     figures.log_ticks(panel.xaxis, tick, subs=(1.0,))

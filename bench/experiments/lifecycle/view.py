@@ -1,7 +1,7 @@
 """The life of children: cold starts, relaunches, reaping, and storms of launches.
 
-Shows every case whose scenario is not a redo after another. What the storms show is computed in
-`storms`; the figure is drawn in `figure`.
+Shows every case whose scenario is not a redo after another. What they show is computed in
+`findings`; the figure is drawn in `figure`.
 """
 
 from __future__ import annotations
@@ -13,33 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import RenderableType
 from rich.text import Text
 
+from bench.cases import notations
 from bench.cases.case import Case
-from bench.cases.notations import (
-    REAP,
-    STORM,
-    STORM_BACK_OFF,
-    STORM_BACKGROUND,
-    STORM_WAIT,
-    UNREAPED_MOST,
-)
-from bench.experiments.lifecycle.episodes import episodes, finding
-from bench.experiments.lifecycle.storms import Storms, launches_per_s, storms
-from bench.results.measures.lifecycle import CHILD_PSS, CHILD_RSS, LAUNCH, UNREAPED_PEAK
+from bench.experiments.lifecycle import findings
+from bench.results.measures.lifecycle import CHILD_PSS, CHILD_RSS, UNREAPED_PEAK
 from bench.results.summary import CaseRow, Summary
 from bench.show import columns, fields
 from bench.show.families import differing, further
 from bench.show.fields import field_data, field_table, in_full
+from bench.show.findings import Measure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PICTURE: Final = "lifecycle"
-
-WAYS: Final = {
-    STORM_BACK_OFF: "back-off as built",
-    STORM: "no back-off",
-    STORM_WAIT: "no manager, waits",
-    STORM_BACKGROUND: "no manager, background",
+_NAMES: Final = {
+    notations.STORM_BACK_OFF: "back-off as built",
+    notations.STORM: "no back-off",
+    notations.STORM_WAIT: "no manager, waits",
+    notations.STORM_BACKGROUND: "no manager, background",
 }
 
 _LEGEND: Final = (
@@ -49,9 +40,9 @@ _LEGEND: Final = (
     " until it is executed. reap: kill and exit status of a child that has answered and touched the"
     " memory that it reads into. RSS, PSS: memory of an idle child. In storms each child fails at"
     " its start; per s: launches in a second, with +-, their spread; unreaped: the most children at"
-    f" once that were launched and not reaped (at most {UNREAPED_MOST} are let be), - where a"
-    " manager does the reaping, which waits; /waiting: launches to those without a manager that"
-    " wait, the geometric mean over the rounds."
+    f" once that were launched and not reaped (at most {notations.UNREAPED_MOST} are let be), -"
+    " where a manager does the reaping, which waits; /waiting: launches to those without a manager"
+    " that wait, the geometric mean over the rounds."
 )
 
 
@@ -59,16 +50,16 @@ class LifecycleView:
     """`View` of every case with another scenario than redoing."""
 
     name = "lifecycle"
-    pictures: tuple[str, ...] = (PICTURE,)
+    pictures: tuple[str, ...] = ("lifecycle",)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
         return differing(cases, "scenario")
 
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
-        for group in episodes(summary):
-            yield Text(finding(group), style="bold")
+        for group in findings.episodes(summary):
+            yield Text(findings.finding(group), style="bold")
             yield field_table(group.rows, _EPISODES)
-        for found in storms(summary):
+        for found in findings.storms(summary):
             yield Text(f"{found.title}: {found.verdict}", style="bold")
             yield field_table(found.rows, _storm_fields(found))
         yield Text(_LEGEND, style="dim")
@@ -77,8 +68,8 @@ class LifecycleView:
         """Times in seconds, memory in bytes."""
         return {
             "episodes": [
-                {"finding": finding(group), "cases": field_data(group.rows, _EPISODES)}
-                for group in episodes(summary)
+                {"finding": findings.finding(group), "cases": field_data(group.rows, _EPISODES)}
+                for group in findings.episodes(summary)
             ],
             "storms": [
                 {
@@ -86,24 +77,26 @@ class LifecycleView:
                     "verdict": found.verdict,
                     "cases": field_data(found.rows, _storm_fields(found)),
                 }
-                for found in storms(summary)
+                for found in findings.storms(summary)
             ],
         }
 
     def figure(self, picture: str, summary: Summary) -> Figure:
         from bench.experiments.lifecycle.figure import figure
 
-        assert picture == PICTURE
+        assert picture in self.pictures
         return figure(summary)
 
 
 def _manager(row: CaseRow) -> str | None:
     """None for children without a manager, which are measured under a manager's name."""
-    return None if row.case.scenario in (STORM_WAIT, STORM_BACKGROUND) else row.case.manager
+    without = (notations.STORM_WAIT, notations.STORM_BACKGROUND)
+    return None if row.case.scenario in without else row.case.manager
 
 
 def _manager_or_dash(row: CaseRow) -> str:
-    return columns.ABSENT if row.case.scenario == REAP else _manager(row) or columns.ABSENT
+    is_shown = row.case.scenario != notations.REAP
+    return (_manager(row) if is_shown else None) or columns.ABSENT
 
 
 def _unreaped(row: CaseRow) -> float | None:
@@ -117,26 +110,26 @@ _EPISODES: Final[list[fields.Field[CaseRow]]] = [
     fields.only_data("name", lambda row: row.case.name),
     fields.clients(lambda row: row.case.clients),
     fields.words("manager", _manager_or_dash),
-    _measure("mean", lambda row: row.time_per_redo_s, key="mean_s"),
-    fields.spread(lambda row: row.time_per_redo_s),
-    _measure("p50", lambda row: row.latency_p50_s, key="p50_s"),
-    _measure("p99", lambda row: row.latency_p99_s, key="p99_s"),
+    _measure("mean", Measure.TIME_PER_REDO.of, key="mean_s"),
+    fields.spread(Measure.TIME_PER_REDO.of),
+    _measure("p50", Measure.LATENCY.of, key="p50_s"),
+    _measure("p99", Measure.LATENCY_P99.of, key="p99_s"),
     _measure("max", lambda row: row.latency_max_s, key="max_s"),
-    _measure("launch", further(LAUNCH), key="launch_s"),
+    _measure("launch", findings.launch, key="launch_s"),
     _measure("RSS", further(CHILD_RSS), columns.mebibytes(2), key="child_rss_bytes"),
     _measure("PSS", further(CHILD_PSS), columns.mebibytes(2), key="child_pss_bytes"),
 ]
 
 
-def _storm_fields(found: Storms) -> list[fields.Field[CaseRow]]:
+def _storm_fields(found: findings.Storms) -> list[fields.Field[CaseRow]]:
     return [
         fields.only_data("name", lambda row: row.case.name),
-        fields.words("launches", lambda row: WAYS[row.case.scenario], is_group=True),
+        fields.words("launches", lambda row: _NAMES[row.case.scenario], is_group=True),
         fields.words("manager", _manager_or_dash),
         fields.only_data("manager", _manager),
-        _measure("per s", launches_per_s, columns.rates, key="launches_per_s"),
-        fields.spread(launches_per_s),
-        fields.measure("launch", further(LAUNCH)),
+        _measure("per s", findings.launches_per_s, columns.rates, key="launches_per_s"),
+        fields.spread(findings.launches_per_s),
+        fields.measure("launch", findings.launch),
         fields.numbers("unreaped", _unreaped, columns.plain(0), key="unreaped_peak"),
         fields.ratio("/waiting", found.to_waiting, key="launches_to_waiting", data=in_full),
     ]

@@ -1,1 +1,0 @@
-"""Open loads beside the closed loop."""

@@ -1,1 +1,0 @@
-"""The published benchmark beside a result."""

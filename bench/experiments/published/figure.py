@@ -6,7 +6,7 @@ The ratios come from `shapes`; which groups are drawn is decided by the view.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,17 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.cases.names import SYNC
+from bench.experiments.published import shapes
 from bench.experiments.published.reference import Published
-from bench.experiments.published.shapes import (
-    ASYNC,
-    Beside,
-    Ratio,
-    beside,
-    exceptions,
-    own_growth,
-    own_ratios,
-    published_growth,
-)
 from bench.results.summary import Group, Summary
 from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
@@ -40,17 +31,33 @@ _THEIR_LOOKS: Final = (
 )
 
 
-def shapes_figure(groups: Sequence[Group], published: Published, summary: Summary) -> Figure:
+def ratio_figure(groups: Sequence[Group], published: Published, summary: Summary) -> Figure:
     """A panel per group, at least one; a line per machine of which both managers were published."""
     machines: dict[str, style.Look] = {}
 
     def draw(panel: Axes, group: Group) -> None:
-        compared = beside(group, published)
-        for found in compared:
-            _look_of(machines, found.table.label)
-        _panel(panel, group, compared, machines)
+        own = shapes.own_ratios(group).items()
+        figures.clients_axis(panel, group.clients)
+        panel.set_yscale("log")
+        panel.axhline(1.0, color=style.FAINT, linewidth=0.8)
+        figures.ratios(panel, own, _OWN_LOOK, "here")
+        for found in shapes.beside(group, published):
+            machine = found.table.label
+            look = _look_of(machines, machine)
+            _published_line(panel, found.published, look, f"published, {machine}")
+        # Only the lines decide what is in sight: an interval may be very wide.
+        seen = panel.get_ylim()
+        figures.intervals(panel, own, _OWN_LOOK.color)
+        panel.set_ylim(seen)
 
-    sheet = Sheet.of(groups, draw, lambda group: _panel_title(group, beside(group, published)))
+    def title(group: Group) -> str:
+        parts = "; ".join(
+            f"points as published at {found.counted} N{found.exceptions}"
+            for found in shapes.beside(group, published)
+        )
+        return f"{group.workload}: {parts or 'no ratio beside a published one'}"
+
+    sheet = Sheet.of(groups, draw, title)
     low, high = sheet.share_y(_ROOM)
     subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if high / low < _WIDE else (1.0, 2.0, 5.0)
     for panel in sheet.panels:
@@ -73,20 +80,28 @@ def growth_figure(groups: Sequence[Group], published: Published, summary: Summar
     def draw(panel: Axes, group: Group) -> None:
         figures.clients_axis(panel, group.clients)
         figures.log_axis(panel, _times)
-        for manager in (SYNC, ASYNC):
+        for manager in (SYNC, shapes.ASYNC):
             look = style.look(manager)
             for table in published.tables:
-                growth = published_growth(table, manager, group.workload)
-                points = [(n, ratio) for n, ratio in growth.items() if n in group.clients]
-                if points:
+                growth = shapes.published_growth(table, manager, group.workload)
+                if seen := {n: ratio for n, ratio in growth.items() if n in group.clients}:
                     machine = table.machine.partition(" (")[0]  # the legend has one line
                     theirs = replace(_look_of(machines, machine), color=look.color)
-                    _published_line(panel, points, theirs, f"{manager} published, {table.label}")
-            if own := own_growth(group, manager):
+                    _published_line(panel, seen, theirs, f"{manager} published, {table.label}")
+            if own := shapes.own_growth(group, manager):
                 managers[manager] = look
                 figures.ratios(panel, own.items(), look, f"{manager} here")
 
-    sheet = Sheet.of(groups, draw, _growth_title)
+    def title(group: Group) -> str:
+        growths = {name: shapes.own_growth(group, name) for name in (SYNC, shapes.ASYNC)}
+        last = ", ".join(
+            f"{name} {growth[max(growth)].value:.3g}x at N = {max(growth)}"
+            for name, growth in growths.items()
+            if growth
+        )
+        return f"{group.workload}: {f'here {last}' if last else 'N = 1 was not measured here'}"
+
+    sheet = Sheet.of(groups, draw, title)
     sheet.panels[0].set_ylabel("time per redo, to that at N = 1")
     legend = [figures.legend_entry(f"{name} here", look) for name, look in managers.items()]
     legend += [figures.legend_entry(f"published: {name}", look) for name, look in machines.items()]
@@ -102,44 +117,6 @@ def _times(value: float, _position: int | None) -> str:
     return f"{value:g}x"
 
 
-def _published_line(
-    panel: Axes, points: Sequence[tuple[int, Ratio]], look: style.Look, name: str
-) -> None:
+def _published_line(panel: Axes, found: shapes.ByClients, look: style.Look, name: str) -> None:
     """A line whose descriptions have no intervals, which come from other statistics."""
-    figures.curve(panel, [n for n, _ in points], [r.value for _, r in points], look, name)
-
-
-def _panel(
-    panel: Axes, group: Group, compared: Sequence[Beside], machines: Mapping[str, style.Look]
-) -> None:
-    own = own_ratios(group).items()
-    figures.clients_axis(panel, group.clients)
-    panel.set_yscale("log")
-    panel.axhline(1.0, color=style.FAINT, linewidth=0.8)
-    figures.ratios(panel, own, _OWN_LOOK, "here")
-    for found in compared:
-        label = found.table.label
-        points = list(found.published.items())
-        _published_line(panel, points, machines[label], f"published, {label}")
-    # Only the lines decide what is in sight: an interval may be very wide.
-    seen = panel.get_ylim()
-    figures.intervals(panel, own, _OWN_LOOK.color)
-    panel.set_ylim(seen)
-
-
-def _growth_title(group: Group) -> str:
-    steepest = []
-    for manager in (SYNC, ASYNC):
-        if own := own_growth(group, manager):
-            last = max(own)
-            steepest.append(f"{manager} {own[last].value:.3g}x at N = {last}")
-    growth = f"here {', '.join(steepest)}" if steepest else "N = 1 was not measured here"
-    return f"{group.workload}: {growth}"
-
-
-def _panel_title(group: Group, compared: Sequence[Beside]) -> str:
-    parts = "; ".join(
-        f"points as published at {len(found.same_way)} of {len(found.own)} N{exceptions(found)}"
-        for found in compared
-    )
-    return f"{group.workload}: {parts or 'no ratio beside a published one'}"
+    figures.curve(panel, list(found), [ratio.value for ratio in found.values()], look, name)

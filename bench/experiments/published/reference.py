@@ -63,30 +63,22 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """All tables of a file, as it has them."""
+    """All tables of a file."""
 
-    what: str
     tables: tuple[Table, ...]
     version: int = VERSION
 
 
-def decode(data: bytes) -> Published:
-    """The figures in what a file holds. Raises PublishedError."""
-    try:
-        found = msgspec.json.decode(data, type=Published)
-    except msgspec.MsgspecError as error:
-        message = f"not published figures as this version reads them ({error})"
-        raise PublishedError(message) from error
-    if found.version > VERSION:
-        raise PublishedError(f"of version {found.version}, this walredo-bench reads {VERSION}")
-    return found
-
-
 def load(path: Path = REFERENCE) -> Published:
-    """The figures of a file. Raises PublishedError, which names it."""
+    """The figures of a file. Raises PublishedError."""
     try:
-        return decode(path.read_bytes())
+        found = msgspec.json.decode(path.read_bytes(), type=Published)
     except OSError as error:
         raise PublishedError(f"{path}: {error.strerror or error}: git has it") from error
-    except PublishedError as error:
-        raise PublishedError(f"{path}: {error}") from error
+    except msgspec.MsgspecError as error:
+        said = f"not published figures as this version reads them ({error})"
+        raise PublishedError(f"{path}: {said}") from error
+    if found.version > VERSION:
+        said = f"of version {found.version}, this walredo-bench reads {VERSION}"
+        raise PublishedError(f"{path}: {said}")
+    return found

@@ -23,8 +23,10 @@ from typing import Final
 
 from bench.cases.names import SYNC
 from bench.experiments.published.reference import Published, Table, Time
+from bench.results.row import Measure
 from bench.results.summary import CaseRow, Group
 from bench.statistics.bounded import Bounded
+from bench.statistics.effects import side
 from bench.statistics.rounds import ratio
 
 ASYNC: Final = "async"
@@ -45,7 +47,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ratio(Bounded[float]):
-    """A ratio of two times, with the bounds of its interval; None where one round shows none."""
+    """A ratio of two times."""
 
     @property
     def ratio(self) -> float:
@@ -56,16 +58,13 @@ class Ratio(Bounded[float]):
     def direction(self) -> Direction:
         """One side is slower if the ratio is further than `ALIKE_WITHIN` from 1 and the interval
         does not contain 1; both are alike if the whole interval is within it."""
-        most = 1 + ALIKE_WITHIN
         if self.low is None or self.high is None:
             return Direction.UNDECIDED
-        if self.low > 1 and self.value > most:
-            return Direction.SYNC_SLOWER
-        if self.high < 1 and self.value < 1 / most:
-            return Direction.ASYNC_SLOWER
-        if 1 / most <= self.low and self.high <= most:
-            return Direction.ALIKE
-        return Direction.UNDECIDED
+        if slower := side(self, ALIKE_WITHIN):
+            return Direction.SYNC_SLOWER if slower > 0 else Direction.ASYNC_SLOWER
+        most = 1 + ALIKE_WITHIN
+        is_alike = 1 / most <= self.low and self.high <= most
+        return Direction.ALIKE if is_alike else Direction.UNDECIDED
 
 
 ByClients = Mapping[int, Ratio]
@@ -80,25 +79,31 @@ class Beside:
     own: ByClients
     published: ByClients
 
-    @property
-    def same_way(self) -> tuple[int, ...]:
-        """The N at which both point the same way, or both are alike."""
-        return self._where(lambda ways: len(ways) == 1 and Direction.UNDECIDED not in ways)
+    def where(self, agrees: bool | None) -> tuple[int, ...]:
+        """The N at which both point the same way or are alike (True), at which they point apart
+        (False), and at which a direction is not known (None)."""
+        return tuple(n for n in self.own if self.agrees(n) is agrees)
+
+    def agrees(self, clients: int) -> bool | None:
+        found = {self.own[clients].direction, self.published[clients].direction}
+        return None if Direction.UNDECIDED in found else len(found) == 1
 
     @property
-    def other_way(self) -> tuple[int, ...]:
-        """The N at which they point apart."""
-        return self._where(lambda ways: len(ways) == 2 and Direction.UNDECIDED not in ways)
+    def counted(self) -> str:
+        """As ``2 of 4``."""
+        return f"{len(self.where(True))} of {len(self.own)}"
 
     @property
-    def undecided(self) -> tuple[int, ...]:
-        """The N at which the direction of one of them is not known."""
-        return self._where(lambda ways: Direction.UNDECIDED in ways)
-
-    def _where(self, holds: Callable[[set[Direction]], bool]) -> tuple[int, ...]:
-        return tuple(
-            n for n in self.own if holds({self.own[n].direction, self.published[n].direction})
+    def exceptions(self) -> str:
+        """As `` (not at N = 2; undecided at N = 1, 4)``; empty without an exception."""
+        text = "; ".join(
+            f"{word} at any N"
+            if len(where) == len(self.own)
+            else f"{word} at N = {', '.join(map(str, where))}"
+            for word, where in (("not", self.where(False)), ("undecided", self.where(None)))
+            if where
         )
+        return f" ({text})" if text else ""
 
 
 def beside(group: Group, published: Published) -> list[Beside]:
@@ -107,37 +112,19 @@ def beside(group: Group, published: Published) -> list[Beside]:
     found = []
     for table in published.tables:
         theirs = published_ratios(table, group.workload)
-        common = [n for n in own if n in theirs]
-        if common:
+        if common := [n for n in own if n in theirs]:
             found.append(Beside(table, {n: own[n] for n in common}, {n: theirs[n] for n in common}))
     return found
 
 
-def exceptions(compared: Beside) -> str:
-    """As `` (not at N = 2; undecided at N = 1, 4)``; empty without an exception."""
-    text = "; ".join(
-        f"{word} at any N"
-        if len(where) == len(compared.own)
-        else f"{word} at N = {', '.join(map(str, where))}"
-        for word, where in (("not", compared.other_way), ("undecided", compared.undecided))
-        if where
-    )
-    return f" ({text})" if text else ""
-
-
 def own_ratios(group: Group) -> ByClients:
     """sync / async at each N at which both were measured in a common round."""
-    found = {
-        n: _of_rounds(above=group.row(SYNC, n), below=group.row(ASYNC, n)) for n in group.clients
-    }
-    return {n: ratio for n, ratio in found.items() if ratio is not None}
+    return _of_rounds(group, SYNC, lambda n: group.row(ASYNC, n))
 
 
 def own_growth(group: Group, manager: str) -> ByClients:
     """The manager's time at N / at N = 1; empty where that was not measured."""
-    alone = group.row(manager, 1)
-    found = {n: _of_rounds(above=group.row(manager, n), below=alone) for n in group.clients}
-    return {n: ratio for n, ratio in found.items() if ratio is not None}
+    return _of_rounds(group, manager, lambda _: group.row(manager, 1))
 
 
 def published_ratios(table: Table, workload: str) -> ByClients:
@@ -151,25 +138,19 @@ def published_growth(table: Table, manager: str, workload: str) -> ByClients:
     times = table.times(manager, workload)
     if 1 not in times:
         return {}
-    alone = {1: Ratio(1.0, 1.0, 1.0)}
-    return alone | {n: _of_times(times[n], times[1]) for n in sorted(times) if n != 1}
+    return {
+        n: Ratio(1.0, 1.0, 1.0) if n == 1 else _of_times(times[n], times[1]) for n in sorted(times)
+    }
 
 
-def _of_rounds(above: CaseRow | None, below: CaseRow | None) -> Ratio | None:
-    if above is None or below is None:
-        return None
-    effect = ratio(above.time_per_redo_s, below.time_per_redo_s)
-    if effect is None:
-        return None
-    return Ratio(effect.ratio, effect.low, effect.high)
+def _of_rounds(group: Group, manager: str, base_of: Callable[[int], CaseRow | None]) -> ByClients:
+    time_of = Measure.TIME_PER_REDO.of
+    effects = {n: ratio(time_of(group.row(manager, n)), time_of(base_of(n))) for n in group.clients}
+    return {n: Ratio(one.ratio, one.low, one.high) for n, one in effects.items() if one}
 
 
-def _of_times(above: Time, below: Time) -> Ratio:
-    value = above.estimate_us / below.estimate_us
-    down = math.hypot(
-        math.log(above.estimate_us / above.low_us), math.log(below.high_us / below.estimate_us)
-    )
-    up = math.hypot(
-        math.log(above.high_us / above.estimate_us), math.log(below.estimate_us / below.low_us)
-    )
+def _of_times(a: Time, b: Time) -> Ratio:
+    value = a.estimate_us / b.estimate_us
+    down = math.hypot(math.log(a.estimate_us / a.low_us), math.log(b.high_us / b.estimate_us))
+    up = math.hypot(math.log(a.high_us / a.estimate_us), math.log(b.estimate_us / b.low_us))
     return Ratio(value, value * math.exp(-down), value * math.exp(up))

@@ -1,1 +1,0 @@
-"""How late a heartbeat is beside the clients."""

@@ -1,1 +1,0 @@
-"""Many tenants, each with a manager of its own."""

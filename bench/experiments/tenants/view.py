@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import RenderableType
@@ -23,7 +22,7 @@ from bench.cases.notations import PER_TENANT
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields
 from bench.show.families import differing, to_base
-from bench.show.fields import field_table
+from bench.show.fields import effect_data, field_table
 from bench.show.findings import Measure, crossover_text, knee_text, knee_title
 from bench.statistics.crossover import crossovers
 from bench.statistics.effects import Effect
@@ -31,8 +30,6 @@ from bench.statistics.knee import Knee, knees
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_PICTURE: Final = "tenants"
 
 _LEGEND: Final = (
     "N tenants: N managers in one process, each with a child and one client. Medians over the runs."
@@ -52,24 +49,37 @@ class Pair:
     tenants: Group
     shared: Group | None
 
+    @property
+    def shared_knees(self) -> list[Knee]:
+        return [] if self.shared is None else knees(self.shared)
+
+    def to_sync(self, row: CaseRow) -> Effect | None:
+        """The ratio of throughput to that of sync."""
+        is_compared = is_rival(row.case.manager)
+        base = self.tenants.row(BASE, row.case.clients) if is_compared else None
+        return to_base(row, base, Measure.THROUGHPUT.of)
+
+    def to_shared(self, row: CaseRow) -> Effect | None:
+        """The ratio of throughput to that of the same manager shared by as many clients."""
+        group, case = self.shared, row.case
+        base = None if group is None else group.row(case.manager, case.clients)
+        return to_base(row, base, Measure.THROUGHPUT.of)
+
 
 def pairs(summary: Summary) -> Iterator[Pair]:
     """Each group of tenants."""
-    groups = summary.groups()
-    for group in groups:
+    by_place = {(group.workload, group.extra): group for group in summary.groups()}
+    for group in summary.groups():
         extra = dict(group.extra)
-        if extra.pop("topology", None) != PER_TENANT:
-            continue
-        wanted = (group.workload, tuple(extra.items()))
-        shared = (other for other in groups if (other.workload, other.extra) == wanted)
-        yield Pair(group, next(shared, None))
+        if extra.pop("topology", None) == PER_TENANT:
+            yield Pair(group, by_place.get((group.workload, tuple(extra.items()))))
 
 
 class TenantsView:
     """`View` of the cases with a manager per tenant."""
 
     name = "tenants"
-    pictures: tuple[str, ...] = (_PICTURE,)
+    pictures: tuple[str, ...] = ("tenants",)
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
         return differing(cases, "topology")
@@ -77,7 +87,7 @@ class TenantsView:
     def tables(self, summary: Summary) -> Iterable[RenderableType]:
         for pair in pairs(summary):
             yield Text(knee_title(pair.tenants), style="bold")
-            yield _measures(pair)
+            yield field_table(pair.tenants.rows, _fields(pair))
             if (of_knees := _knees(pair)).row_count:
                 yield of_knees
         yield Text(_LEGEND, style="dim")
@@ -89,9 +99,9 @@ class TenantsView:
             {
                 "group": pair.tenants.title,
                 "knees": [_knee_data(knee) for knee in knees(pair.tenants)],
-                "shared_knees": [_knee_data(knee) for knee in _shared_knees(pair)],
-                "throughput_to_sync": _ratios_data(pair, _to_sync),
-                "throughput_to_shared": _ratios_data(pair, _to_shared),
+                "shared_knees": [_knee_data(knee) for knee in pair.shared_knees],
+                "throughput_to_sync": _ratios_data(pair.tenants.rows, pair.to_sync),
+                "throughput_to_shared": _ratios_data(pair.tenants.rows, pair.to_shared),
             }
             for pair in pairs(summary)
         ]
@@ -99,22 +109,21 @@ class TenantsView:
     def figure(self, picture: str, summary: Summary) -> Figure:
         from bench.show.pictures.knee import figure_beside
 
-        assert picture == _PICTURE
+        assert picture in self.pictures
         return figure_beside([(pair.tenants, pair.shared) for pair in pairs(summary)], summary)
 
 
-def _measures(pair: Pair) -> Table:
-    shown: list[fields.Field[CaseRow]] = [
+def _fields(pair: Pair) -> list[fields.Field[CaseRow]]:
+    return [
         fields.clients(lambda row: row.case.clients),
         fields.words("manager", lambda row: row.case.manager),
-        fields.measure("redo/s", lambda row: row.throughput_per_s, columns.rates),
-        fields.measure("p50", lambda row: row.latency_p50_s),
-        fields.measure("p99", lambda row: row.latency_p99_s),
-        fields.measure("CPU", lambda row: row.cpu_total_s),
-        fields.ratio_interval("/sync (95 %)", partial(_to_sync, pair)),
-        fields.ratio("/shared", partial(_to_shared, pair)),
+        fields.measure("redo/s", Measure.THROUGHPUT.of, columns.rates),
+        fields.measure("p50", Measure.LATENCY.of),
+        fields.measure("p99", Measure.LATENCY_P99.of),
+        fields.measure("CPU", Measure.CPU_TOTAL.of),
+        fields.ratio_interval("/sync (95 %)", pair.to_sync),
+        fields.ratio("/shared", pair.to_shared),
     ]
-    return field_table(pair.tenants.rows, shown)
 
 
 def _knees(pair: Pair) -> Table:
@@ -123,18 +132,16 @@ def _knees(pair: Pair) -> Table:
         for found in crossovers(pair.tenants)
         if found.measure == Measure.THROUGHPUT.field
     }
-    shared = {knee.manager: knee_text(knee) for knee in _shared_knees(pair)}
+    shared = {knee.manager: knee_text(knee) for knee in pair.shared_knees}
 
-    def row(knee: Knee) -> CaseRow:
-        found = pair.tenants.row(knee.manager, knee.clients or knee.measured[-1])
-        assert found is not None
-        return found
+    def row(knee: Knee) -> CaseRow | None:
+        return pair.tenants.row(knee.manager, knee.clients or knee.measured[-1])
 
     shown: list[fields.Field[Knee]] = [
         fields.words("manager", lambda knee: knee.manager),
         fields.texts("knee at N", knee_text),
-        fields.measure("redo/s", lambda knee: row(knee).throughput_per_s, columns.rates),
-        fields.measure("t/redo", lambda knee: row(knee).time_per_redo_s),
+        fields.measure("redo/s", lambda knee: Measure.THROUGHPUT.of(row(knee)), columns.rates),
+        fields.measure("t/redo", lambda knee: Measure.TIME_PER_REDO.of(row(knee))),
         fields.texts("if shared", lambda knee: shared.get(knee.manager, columns.ABSENT)),
         fields.texts("ahead from N", lambda knee: ahead.get(knee.manager, columns.ABSENT)),
     ]
@@ -146,34 +153,11 @@ def _knee_data(knee: Knee) -> dict[str, Any]:
     return {"manager": knee.manager, "measured": knee.measured, **asdict(knee)}
 
 
-def _shared_knees(pair: Pair) -> list[Knee]:
-    return [] if pair.shared is None else knees(pair.shared)
-
-
-def _to_sync(pair: Pair, row: CaseRow) -> Effect | None:
-    rival = is_rival(row.case.manager)
-    base = pair.tenants.row(BASE, row.case.clients) if rival else None
-    return to_base(row, base, Measure.THROUGHPUT.of)
-
-
-def _to_shared(pair: Pair, row: CaseRow) -> Effect | None:
-    if pair.shared is None:
-        return None
-    base = pair.shared.row(row.case.manager, row.case.clients)
-    return to_base(row, base, Measure.THROUGHPUT.of)
-
-
 def _ratios_data(
-    pair: Pair, ratio_of: Callable[[Pair, CaseRow], Effect | None]
+    rows: Iterable[CaseRow], ratio_of: Callable[[CaseRow], Effect | None]
 ) -> list[dict[str, Any]]:
     return [
-        {
-            "manager": row.case.manager,
-            "clients": row.case.clients,
-            "ratio": effect.ratio,
-            "low": effect.low,
-            "high": effect.high,
-        }
-        for row in pair.tenants.rows
-        if (effect := ratio_of(pair, row)) is not None
+        {"manager": row.case.manager, "clients": row.case.clients, **data}
+        for row in rows
+        if (data := effect_data(ratio_of(row))) is not None
     ]

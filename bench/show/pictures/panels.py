@@ -7,7 +7,6 @@ What a line is called, how it looks and what the titles say is decided by the vi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from matplotlib.axes import Axes
@@ -15,24 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from bench.cases.case import Case
-from bench.results.summary import CaseRow, Estimate, Summary
-from bench.show.families import Family, lines, named
+from bench.results.summary import Estimate, Summary
+from bench.show.families import Panel, lines, named
 from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
 from bench.statistics.effects import Effect
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """One measure of one family. ``show`` formats a tick; without it the measure is a share from 0
-    to 1 on a linear axis. ``shaded``: a range of N to point out."""
-
-    family: Family
-    measure_of: Callable[[CaseRow], Estimate | Effect | None]
-    label: str
-    title: str
-    show: Callable[[float, int | None], str] | None = None
-    shaded: tuple[float, float] | None = None
 
 
 def figure(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases.case import Case
-from bench.experiments.admission.findings import finding, panels, verdict
+from bench.experiments.admission.view import finding, panels, verdict
 from bench.results.measures.admission import admission_measures
 from bench.results.record import FailedRun, RunRecord
 from bench.results.samples import int64s_from

@@ -23,7 +23,7 @@ from bench.cases.notations import (
     STORM_BACKGROUND,
     STORM_WAIT,
 )
-from bench.experiments.lifecycle.storms import storms
+from bench.experiments.lifecycle.findings import storms
 from bench.experiments.lifecycle.view import LifecycleView
 from bench.results.keys import FURTHER
 from bench.results.measures.lifecycle import lifecycle_measures

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases.case import Case
-from bench.experiments.open_loop.findings import panels
-from bench.experiments.open_loop.view import OpenView
+from bench.experiments.open_loop.view import OpenView, panels
 from bench.experiments.registry import VIEWS
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import Summary, load_summary

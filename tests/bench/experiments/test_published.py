@@ -21,10 +21,10 @@ from bench.experiments.published.reference import (
     Published,
     PublishedError,
     Table,
-    decode,
     load,
 )
 from bench.experiments.published.shapes import Direction, Ratio
+from bench.experiments.published.view import PublishedView
 from bench.experiments.registry import VIEWS
 from bench.results.summary import Group, Summary, load_summary
 from bench.running.equipment.workloads import make_requests
@@ -36,6 +36,7 @@ from tests.support.printed import shown
 from tests.support.synthetic import reading, save, steady_record
 
 N = (1, 2, 4, 8)
+VIEW = PublishedView()
 
 
 # --- The file -------------------------------------------------------------------------------------
@@ -74,10 +75,10 @@ def test_the_preset_of_the_child_is_a_fit_of_them() -> None:
     assert (round(per_request), round(per_record, 1)) == COST_PRESETS["pg14"]
 
 
-def test_a_later_file_may_say_more() -> None:
+def test_a_later_file_may_say_more(tmp_path: Path) -> None:
     content = json.loads(REFERENCE.read_bytes())
     content["remark"] = content["tables"][0]["weather"] = "fine"
-    assert decode(json.dumps(content).encode()) == load()
+    assert load_of(tmp_path, content) == load()
 
 
 @pytest.mark.parametrize(
@@ -88,10 +89,10 @@ def test_a_later_file_may_say_more() -> None:
         ({"tables": None}, "Expected `array`, got `null`"),
     ],
 )
-def test_what_is_no_reference(change: Mapping[str, Any], says: str) -> None:
+def test_what_is_no_reference(change: Mapping[str, Any], says: str, tmp_path: Path) -> None:
     content = json.loads(REFERENCE.read_bytes()) | change
     with pytest.raises(PublishedError) as refusal:
-        decode(json.dumps(content).encode())
+        load_of(tmp_path, content)
     assert says in str(refusal.value)
 
 
@@ -105,11 +106,11 @@ def test_what_is_no_reference(change: Mapping[str, Any], says: str) -> None:
         ("1", {"low_us": 1, "estimate_us": 2}),
     ],
 )
-def test_impossible_figures(clients: str, time: Mapping[str, float]) -> None:
+def test_impossible_figures(clients: str, time: Mapping[str, float], tmp_path: Path) -> None:
     content = json.loads(REFERENCE.read_bytes())
     content["tables"][0]["series"]["sync-short"] = {clients: time}
     with pytest.raises(PublishedError, match="series"):
-        decode(json.dumps(content).encode())
+        load_of(tmp_path, content)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -194,12 +195,12 @@ def test_same_way_other_way_and_undecided(tmp_path: Path) -> None:
     )
     (group,) = groups(summary)
     (one,) = shapes.beside(group, load())
-    assert (one.same_way, one.other_way, one.undecided) == ((1, 4), (2,), (8,))
-    assert view_published.verdict([[one]], [group]) == (
+    assert tuple(map(one.where, (True, False, None))) == ((1, 4), (2,), (8,))
+    assert view_published.verdict({"short": [one]}) == (
         "The ratio sync / async of time per redo points the published way at 2 of 4 N:"
         " short 2 of 4 (not at N = 2; undecided at N = 8)."
     )
-    assert view_published.verdict([[]], [group]).startswith("No published ratio")
+    assert view_published.verdict({"short": []}).startswith("No published ratio")
 
 
 # --- The view -------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ def test_the_profile_is_what_was_published() -> None:
     assert config.budget_s <= 240
     cases = cases_of(config)
     assert [view.name for view in VIEWS.of(cases)] == ["published"]
-    assert view_published.VIEW.covered(cases) == set(cases)
+    assert VIEW.covered(cases) == set(cases)
     assert not VIEWS.covered(cases), "the ordinary tables stay"
 
 
@@ -230,12 +231,12 @@ def test_the_profile_is_what_was_published() -> None:
     ],
 )
 def test_other_cases_have_no_such_view(cases: Sequence[Case]) -> None:
-    assert not view_published.VIEW.covered(cases)
+    assert not VIEW.covered(cases)
 
 
 def test_other_managers_beside_are_not_its_business() -> None:
     cases = [Case(m, "short", n, cost="pg14") for m in ("sync", "async", "floor") for n in N]
-    shown = view_published.VIEW.covered(cases)
+    shown = VIEW.covered(cases)
     assert {case.manager for case in shown} == {"sync", "async"}
 
 
@@ -335,6 +336,13 @@ def made_up(
         for number, ns in enumerate(by_round)
     ]
     return load_summary(save(folder / "r.json", records))
+
+
+def load_of(folder: Path, content: object) -> Published:
+    """What a file of this content holds."""
+    path = folder / "published.json"
+    path.write_text(json.dumps(content))
+    return load(path)
 
 
 def groups(summary: Summary) -> tuple[Group, ...]:

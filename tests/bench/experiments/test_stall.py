@@ -14,7 +14,7 @@ import pytest
 from bench.cases.case import Case
 from bench.cases.config import load_profile, override
 from bench.cases.matrix import cases_of
-from bench.experiments.stall.findings import headline, panels, verdict
+from bench.experiments.stall.view import headline, panels, verdict
 from bench.results import keys
 from bench.results.measures.stall import stall_measures
 from bench.results.record import FailedRun, RunRecord

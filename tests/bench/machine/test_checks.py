@@ -548,7 +548,7 @@ def test_a_pyperf_that_has_changed_is_unknown_and_no_crash(monkeypatch: pytest.M
 
 def test_what_disturbs_has_advice() -> None:
     with pytest.raises(ValueError, match="needs advice"):
-        Finding("load", DISTURBS, "much")
+        Finding(DISTURBS, "much")
 
 
 def busy_machine(root: Path) -> Machine:

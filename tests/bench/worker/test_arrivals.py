@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from bench.cases.notations import LEAST_ARRIVALS, least_s
+from bench.cases.notations import MIN_ARRIVALS, min_slice_s
 from bench.worker.clients.arrivals import (
     BACKLOG_LEAST,
     BACKLOG_SHARE,
@@ -73,7 +73,7 @@ def test_how_they_are_taken_changes_no_arrival() -> None:
 
 
 def test_a_slice_is_long_enough_for_its_arrivals() -> None:
-    assert least_s(10.0) * 10.0 == LEAST_ARRIVALS
+    assert min_slice_s(10.0) * 10.0 == MIN_ARRIVALS
 
 
 def taken(backlog: Backlog, now_ns: int) -> list[int]:
@@ -119,6 +119,6 @@ def test_an_overload_ends_it_and_those_that_wait_are_served() -> None:
 
 
 def test_a_short_burst_is_no_overload() -> None:
-    backlog = Backlog([5] * LEAST_ARRIVALS)
-    assert len(taken(backlog, 5)) == LEAST_ARRIVALS
+    backlog = Backlog([5] * MIN_ARRIVALS)
+    assert len(taken(backlog, 5)) == MIN_ARRIVALS
     assert not backlog.overloaded
