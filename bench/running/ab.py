@@ -31,7 +31,7 @@ from bench.running.equipment.equipment import Equipment, child_options
 from bench.running.processes import RunFailedError
 from bench.running.run import Run, failures
 from bench.running.snapshots import Snapshot
-from bench.statistics.comparison import DECISIVE, CaseComparison, compare
+from bench.statistics.comparison import DECISIVE, CaseComparison, Comparison, compare
 from bench.statistics.effects import Verdict
 
 MIN_PAIRS: Final = 6
@@ -203,7 +203,9 @@ class PairFiles:
                     file.save()
 
     def compared(self) -> Sequence[CaseComparison]:
-        if not self.base.run_count:
-            return ()
+        return self.comparison().cases if self.base.run_count else ()
+
+    def comparison(self) -> Comparison:
+        """For files that have runs."""
         summaries = (summary_of(file.path, file.suite()) for file in (self.base, self.changed))
-        return compare(*summaries, margin=self.margin).cases
+        return compare(*summaries, margin=self.margin)
