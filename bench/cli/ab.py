@@ -29,8 +29,7 @@ from bench.results.suite_file import check_place
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.processes import adopt_orphans, end_all
-from bench.running.scratch import scratch_folder
+from bench.running.processes import adopt_orphans, end_all, scratch_folder
 from bench.running.snapshots import of_commit, of_working_tree
 
 DEFAULT_PROFILE = "quick"

@@ -32,14 +32,12 @@ from bench.results.environment import Environment
 from bench.results.result_file import ResultFile, default_name
 from bench.results.suite_file import check_place
 from bench.results.summary import load_summary
-from bench.running.capacity import MeasuresLoad, WithCapacity, closed_first
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.peer import check_peer
-from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all
+from bench.running.peer import check_peer
+from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all, scratch_folder
 from bench.running.run import measure_run
-from bench.running.schedule import Plan, run_rounds
-from bench.running.scratch import scratch_folder
+from bench.running.schedule import MeasuresLoad, Plan, WithCapacity, closed_first, run_rounds
 from bench.show.page.page import check_page, write_page
 from bench.show.pictures.choice import check_free, draw
 from bench.show.summary import print_summary

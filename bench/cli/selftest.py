@@ -24,11 +24,17 @@ from bench.places import ROOT
 from bench.running.ab import SLICES
 from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.processes import RunFailedError, adopt_orphans, end_all
-from bench.running.scratch import scratch_folder
-from bench.running.selftest.file import Kept, from_json, to_json
+from bench.running.processes import RunFailedError, adopt_orphans, end_all, scratch_folder
 from bench.running.selftest.laboratory import SHARES, Laboratory
-from bench.running.selftest.tallies import KNOWN_COST_S, LATE, Report, Tally
+from bench.running.selftest.tallies import (
+    KNOWN_COST_S,
+    LATE,
+    Kept,
+    Report,
+    Tally,
+    from_json,
+    to_json,
+)
 from bench.running.snapshots import of_working_tree
 from bench.show.findings import HEADINGS
 from bench.show.layout import WIDTH, print_whole, whole_table

@@ -23,10 +23,10 @@ from bench.running.equipment.own import (
     find_child,
     find_managers,
 )
-from bench.running.equipment.peer import PeerProgram, prepare_peer
 from bench.running.equipment.tenants import check_tenants
-from bench.running.equipment.traffic import Traffic, write_traffic
-from bench.running.scratch import no_room
+from bench.running.equipment.workloads import Traffic, write_traffic
+from bench.running.peer import PeerProgram, prepare_peer
+from bench.running.processes import no_room
 from fake_redo_child.build import (
     Build,
     BuildError,

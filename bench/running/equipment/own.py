@@ -25,7 +25,7 @@ from bench.cases.own import child_label, child_words
 from bench.errors import BenchError
 from bench.places import ROOT
 from bench.running.equipment.interpreters import Interpreter
-from bench.running.equipment.traffic import Traffic
+from bench.running.equipment.workloads import Traffic
 
 _PROBE: Final = ROOT / "bench" / "worker" / "own_manager.py"
 _PROBE_TIMEOUT_S: Final = 20.0

@@ -232,7 +232,7 @@ def test_who_still_writes_to_the_folder_ends_before_it_goes() -> None:
         import subprocess, sys
         sys.path.insert(0, {str(ROOT)!r})
         from bench.running.processes import adopt_orphans
-        from bench.running.scratch import scratch_folder
+        from bench.running.processes import scratch_folder
 
         WRITER = (
             "import itertools, sys; from pathlib import Path\\n"

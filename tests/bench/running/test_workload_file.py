@@ -19,9 +19,8 @@ from bench.cli.main import main
 from bench.results.result_file import ResultFile
 from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.traffic import expected_page, write_traffic
 from bench.running.equipment.workload_file import WorkloadFileError, read_workload, write_workload
-from bench.running.equipment.workloads import make_requests
+from bench.running.equipment.workloads import expected_page, make_requests, write_traffic
 from tests.support.made_up_runs import Bench
 from tests.support.suite_server import SuiteServer
 from walredo import BufferTag, RedoRequest, WalRecord, parse_requests
