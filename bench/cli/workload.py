@@ -41,11 +41,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         return 0
     found = read_workload(args.path)
     records = sum(len(request.records) for request in found.requests)
-    wire_bytes = sum(len(request.serialise()) for request in found.requests)
     say(
         out,
         f"{args.path}: {len(found.requests)} requests, {found.distinct} of them distinct,"
-        f" {records} records, {wire_bytes} bytes on the wire",
+        f" {records} records, {found.wire_bytes} bytes on the wire",
     )
     return 0
 

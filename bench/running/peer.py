@@ -30,18 +30,10 @@ from bench.errors import BenchError, SampleError
 from bench.results.measures import redos as measures
 from bench.results.record import RunRecord
 from bench.results.samples import REDOS_PER_CLIENT, SliceSummary
+from bench.running import processes
 from bench.running.equipment.workloads import requests_of
-from bench.running.processes import (
-    RunFailedError,
-    end_group,
-    failed,
-    how_it_ends,
-    next_output,
-    start_group,
-)
+from bench.running.processes import RunFailedError, failed
 from bench.running.worker_process import MAX_REDOS_PER_S
-
-_INTERFACE: Final = "docs/peer.md"
 
 _WARMUP_REDOS: Final = 400
 """Redos of the first call, which only shows how fast the program is; at least 4 per client."""
@@ -66,9 +58,8 @@ def check_peer(config: Config) -> None:
     if not peers:
         return
     if not config.peer:
-        raise BenchError(
-            f"{peers[0]}: which program is it? Name it with --peer PATH ({_INTERFACE})"
-        )
+        how = "Name it with --peer PATH (docs/peer.md)"
+        raise BenchError(f"{peers[0]}: which program is it? {how}")
     path = Path(config.peer)
     try:
         is_program = path.is_file() and os.access(path, os.X_OK)
@@ -79,7 +70,7 @@ def check_peer(config: Config) -> None:
         raise BenchError(f"--peer {path}: {problem}: name the program that {peers[0]} is")
     if "ping" in config.workload:
         raise BenchError(
-            f"{peers[0]} has no ping, only whole redos ({_INTERFACE}): leave out the workload ping,"
+            f"{peers[0]} has no ping, only whole redos (docs/peer.md): leave out the workload ping,"
             " or the peer"
         )
     for placement in config.placement:
@@ -159,27 +150,26 @@ class _Call:
                     raise failed(problem, stderr) from error
         except OSError as error:
             # A file that may be executed need not be a program.
-            raise RunFailedError(
-                f"the peer cannot be started ({error.strerror or error})"
-            ) from error
+            problem = f"the peer cannot be started ({error.strerror or error})"
+            raise RunFailedError(problem) from error
 
     def _output_of(self, command: tuple[str, ...], stderr: IO[bytes]) -> bytes:
         """What the command prints. Raises RunFailedError unless it ends well and in time."""
-        process = start_group(command, stderr, subprocess.DEVNULL)
+        process = processes.start_group(command, stderr, subprocess.DEVNULL)
         output = b""
         try:
-            while data := next_output(process, self._deadline_s):
+            while data := processes.next_output(process, self._deadline_s):
                 output += data
                 if len(output) > _MAX_OUTPUT_BYTES:
                     raise failed("the peer talks nonsense (more than one line)", stderr)
-            how = how_it_ends(process)
+            how = processes.how_it_ends(process)
             if process.returncode != 0:
                 raise failed(f"the peer {how}", stderr)
         except TimeoutError:
             problem = f"the peer is not done within {self._timeout_s:g} s (--run-timeout-s)"
             raise failed(problem, stderr) from None
         finally:
-            end_group(process)
+            processes.end_group(process)
             assert process.stdout
             process.stdout.close()
         return output

@@ -79,9 +79,8 @@ class WorkerProcess:
                 raise
         except OSError as error:
             # No memory for a process or no room on the disk: that may pass before the next run.
-            raise RunFailedError(
-                f"the worker cannot be started ({error.strerror or error})"
-            ) from error
+            problem = f"the worker cannot be started ({error.strerror or error})"
+            raise RunFailedError(problem) from error
         try:
             self.opened = self._ask(spec.to_message(), "opened")
         except BaseException:

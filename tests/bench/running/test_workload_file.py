@@ -143,10 +143,10 @@ def test_a_record_that_no_child_takes(tmp_path: Path) -> None:
 
 def test_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, HEADER, REQUEST, REQUEST, REQUEST)
-    monkeypatch.setattr("bench.running.equipment.workload_file.MOST_REQUESTS", 2)
+    monkeypatch.setattr("bench.running.equipment.workload_file.MAX_REQUESTS", 2)
     with pytest.raises(WorkloadFileError, match=r"mine.jsonl:4: at most 2 requests"):
         read_workload(path)
-    monkeypatch.setattr("bench.running.equipment.workload_file.MOST_FILE_BYTES", 10)
+    monkeypatch.setattr("bench.running.equipment.workload_file.MAX_FILE_BYTES", 10)
     with pytest.raises(WorkloadFileError, match="has more than"):
         read_workload(path)
 
