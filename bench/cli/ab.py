@@ -13,40 +13,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases.config import Config, load_profile, override
+from bench.cases.config import Config, override
 from bench.cases.managers.yours import is_own_manager, is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR
 from bench.cases.notations import Load
+from bench.cli import measuring, options
 from bench.cli.comparing import Output, add_output_arguments
-from bench.cli.measuring import (
-    check_placements,
-    new_environment,
-    on_one_cpu,
-    say_what_disturbs,
-    warn,
-)
-from bench.cli.options import add_config_options, file_path, given_options, minutes_in_s
-from bench.cli.say import say
+from bench.cli.options import say
 from bench.errors import BenchError
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import check_place
-from bench.results.summary import summary_of
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.processes import adopt_orphans, end_all
-from bench.running.scratch import scratch_folder
+from bench.running.processes import adopt_orphans, end_all, scratch_folder
 from bench.running.snapshots import of_commit, of_working_tree
-from bench.statistics.comparison import compare
 
 DEFAULT_PROFILE = "quick"
 DEFAULT_MINUTES = 5.0
 
 _OPTIONS_OF_RUN_ONLY = ("rounds", "budget_s", "peer")
-_EXIT_FAILED = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,34 +49,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=f"{DEFAULT_MINUTES:g}",
         help=f"cases that are undecided are measured for so long (default: {DEFAULT_MINUTES:g})",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="PREFIX",
-        type=file_path,
-        help="of the result files PREFIX-base.json and PREFIX-changed.json"
-        " (default: results/TIME-ab)",
+    options.add_output_path(
+        parser,
+        "PREFIX",
+        "of the result files PREFIX-base.json and PREFIX-changed.json (default: results/TIME-ab)",
     )
     add_output_arguments(parser)
-    add_config_options(parser)
+    options.add_config_options(parser)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     output = Output.of(args)
-    seconds = minutes_in_s(args.minutes)
+    seconds = options.minutes_in_s(args.minutes)
     adopt_orphans()
     try:
         with contextlib.ExitStack() as stack:
             files = _measure(args, seconds, output.margin, err, stack)
-            failures = [failure for file in files for failure in file.failures]
+            failures = (*files.base.failures, *files.changed.failures)
             for failure in failures:
                 say(err, f"failed: {failure.case.name}, pair {failure.round}: {failure.reason}")
-            if not all(file.run_count for file in files):
+            if not (files.base.run_count and files.changed.run_count):
                 raise BenchError("no pair was measured")
-            summaries = (summary_of(file.path, file.suite()) for file in files)
-            comparison = compare(*summaries, margin=output.margin)
-            status = output.show(comparison, args, out, err)
-            return status or (_EXIT_FAILED if failures else 0)
+            status = output.show(files.comparison(), args, out, err)
+            return status or int(bool(failures))
     finally:
         end_all()
 
@@ -98,12 +82,12 @@ def _measure(
     margin: float,
     err: Console,
     stack: contextlib.ExitStack,
-) -> tuple[ResultFile, ResultFile]:
+) -> PairFiles:
     config = _config(args)
     interpreters = find_interpreters(config.python)
     managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
     config = override(config, manager=list(managers))
-    warn(err, (*left_out, *without_meaning(config)))
+    measuring.warn(err, (*left_out, *without_meaning(config)))
     now_utc = datetime.now(UTC)
     prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"
     paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
@@ -115,30 +99,27 @@ def _measure(
     scratch = stack.enter_context(scratch_folder())
     # Folder names of equal length: the length of paths may change the layout of memory.
     base = of_commit(args.base, ROOT, scratch / "a")
-    changed = (
-        of_working_tree(ROOT, scratch / "b")
-        if args.changed is None
-        else of_commit(args.changed, ROOT, scratch / "b")
-    )
+    if args.changed is None:
+        changed = of_working_tree(ROOT, scratch / "b")
+    else:
+        changed = of_commit(args.changed, ROOT, scratch / "b")
     equipment = prepare(config, scratch, interpreters)
-    warn(err, equipment.warnings)
-    environment = equipment.described_in(new_environment(config, now_utc))
+    measuring.warn(err, equipment.warnings)
+    environment = equipment.described_in(measuring.new_environment(config, now_utc))
     # The keys name the sources, which the two sides need not have in common.
     build = {k: v for k, v in environment.child_build.items() if not k.endswith("_key")}
     environment = replace(environment, ab=f"{now_utc:%Y%m%dT%H%M%S.%f}", child_build=build)
     sides = (Side.of(base, equipment, config), Side.of(changed, equipment, config))
-    base_file, changed_file = (
-        ResultFile(
-            path,
-            replace(environment, git_commit=side.snapshot.commit, git_dirty=side.snapshot.dirty),
-        )
-        for path, side in zip(paths, sides, strict=True)
+    environments = (
+        replace(environment, git_commit=code.commit, git_dirty=code.dirty)
+        for code in (base, changed)
     )
+    base_file, changed_file = map(ResultFile, paths, environments)
     files = PairFiles(base_file, changed_file, margin)
     cases = cases_of(config)
-    count = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
-    say(err, f"{base} against {changed}: {count}, {seconds / 60:g} min at most")
-    say_what_disturbs(err)
+    most = f"{seconds / 60:g} min at most"
+    say(err, f"{base} against {changed}: {options.count(len(cases), 'case')}, {most}")
+    measuring.say_what_disturbs(err)
     order = random.Random(config.seed)
     measure(
         cases,
@@ -151,7 +132,7 @@ def _measure(
             err, f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left"
         ),
     )
-    return files.base, files.changed
+    return files
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -159,27 +140,23 @@ def _config(args: argparse.Namespace) -> Config:
 
     Raises BenchError.
     """
-    given = given_options(args)
     for option in _OPTIONS_OF_RUN_ONLY:
         if getattr(args, option) is not None:
             name = option.replace("_s", "").replace("_", "-")
             raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
-    config = override(load_profile(args.profile or DEFAULT_PROFILE), **given)
+    config = options.config_of(args, DEFAULT_PROFILE)
     if args.slices is None:
         config = override(config, slices=SLICES)
     if args.placement is None:
-        config = on_one_cpu(config)
-    check_placements(config)
+        config = measuring.on_one_cpu(config)
+    measuring.check_placements(config)
     for load in config.load:
         if Load.parse(load).percent is not None:
             raise BenchError(
                 f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
             )
-    ours = [
-        name
-        for name in config.manager
-        if not (name == FLOOR or is_peer(name) or is_own_manager(name))
-    ]
+    foreign = {FLOOR, *filter(is_peer, config.manager), *filter(is_own_manager, config.manager)}
+    ours = [name for name in config.manager if name not in foreign]
     if args.manager is not None and len(ours) < len(config.manager):
         raise BenchError(
             "`ab` compares managers of this project: leave out floor, peers and own managers"

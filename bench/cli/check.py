@@ -11,13 +11,11 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from bench.cli.say import say
+from bench.cli.options import add_flag, say
 from bench.machine.checks import examine, is_disturbing, verdict
 from bench.machine.finding import Finding, Severity
 from bench.machine.machine import Machine
 
-SAMPLE_S = 1.0
-_EXIT_DISTURBED = 1
 _HEADINGS = {
     Severity.DISTURBS: ("Disturbs", "bold red"),
     Severity.MAY_DISTURB: ("May disturb", "bold yellow"),
@@ -31,17 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Says what on this machine disturbs a measurement (exit status 1), and what to do about it."
         " It changes no setting."
     )
-    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+    add_flag(parser, "--json", "the findings as JSON")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    findings = examine(Machine.here(sample_s=SAMPLE_S))
+    findings = examine(Machine.here(sample_s=1.0))
     if args.json:
         data = {"findings": [asdict(finding) for finding in findings], "verdict": verdict(findings)}
         say(out, json.dumps(data, indent=2))
     else:
         _print(findings, out)
-    return _EXIT_DISTURBED if any(map(is_disturbing, findings)) else 0
+    return int(any(map(is_disturbing, findings)))
 
 
 def _print(findings: Sequence[Finding], out: Console) -> None:

@@ -10,8 +10,7 @@ from rich.console import Console
 from bench.cases.names import WORKLOADS
 from bench.cases.own import workload_label
 from bench.errors import BenchError
-from bench.running.equipment.traffic import requests_of
-from bench.running.equipment.workloads import DISTINCT_REQUESTS
+from bench.running.equipment.workloads import DISTINCT_REQUESTS, requests_of
 from walredo.wire import PING
 
 

@@ -11,15 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases.names import unknown
-from bench.cli.options import place_path
-from bench.cli.say import say
+from bench.cli.options import add_flag, add_output_path, check_known, count, say
 from bench.errors import BenchError, ResultFileError
 from bench.places import RESULTS, ROOT
 from bench.results.environment import git_output
 from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.history import as_data, print_cases, print_history
-from bench.statistics.history import Dated, Series, dated, history
+from bench.statistics.history import Dated, dated, history
 
 DEFAULT_MEASURE = "time-per-redo"
 
@@ -39,26 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MEASURE,
         help=f"of {', '.join(MEASURE_NAMES)} (default: {DEFAULT_MEASURE})",
     )
-    parser.add_argument(
-        "--ab", action="store_true", help="with what `ab` left, which is left out otherwise"
-    )
+    add_flag(parser, "--ab", "with what `ab` left, which is left out otherwise")
     forms = parser.add_mutually_exclusive_group()
-    forms.add_argument("--json", action="store_true", help="everything, for programs")
-    forms.add_argument("--plot", action="store_true", help="draw it as well, as SVG and PNG")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="PLACE",
-        type=place_path,
-        help="of --plot: a folder, or how the pictures' names begin (default: FOLDER)",
+    add_flag(forms, "--json", "everything, for programs")
+    add_flag(forms, "--plot", "draw it as well, as SVG and PNG")
+    add_output_path(
+        parser, "PLACE", "of --plot: a folder, or how the pictures' names begin (default: FOLDER)"
     )
-    parser.add_argument("--force", action="store_true", help="overwrite pictures that are there")
+    add_flag(parser, "--force", "overwrite pictures that are there")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    measure = MEASURE_NAMES.get(args.measure)
-    if measure is None:
-        raise BenchError(f"--measure: {unknown('measure', args.measure, tuple(MEASURE_NAMES))}")
+    check_known("--measure", "measure", [args.measure], MEASURE_NAMES)
+    measure = MEASURE_NAMES[args.measure]
     if args.plot and args.case is None:
         raise BenchError("--plot: of which cases? Give --case PATTERN; without it they are listed")
     if args.output is not None and not args.plot:
@@ -66,18 +57,21 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     folder = args.folder or RESULTS
     left_out: list[str] = []
     results = list(_results(folder, left_out, ab=args.ab))
-    if not results:
-        for line in left_out:
-            say(err, line)
-        raise BenchError(f"no result in {folder}: make one with `run`, or name another folder")
     pattern = "*" if args.case is None else args.case
     series = history(results, measure, pattern)
-    if not series:
+    if results and not series:
         raise BenchError(_nothing(results, pattern, args.measure))
     for line in left_out:
         say(err, line)
-    place = args.output or folder
-    pictures = _drawn(series, measure, place, args.force) if args.plot else []
+    if not results:
+        raise BenchError(f"no result in {folder}: make one with `run`, or name another folder")
+    pictures: list[Path] = []
+    if args.plot:
+        from bench.show.pictures.history import draw  # late: it loads matplotlib
+
+        place = args.output or folder
+        stem = place / "history" if place.is_dir() else place
+        pictures = draw(series, measure, stem, force=args.force)
     if args.json:
         say(out, json.dumps(as_data(series, measure), indent=1))
     elif args.case is None:
@@ -85,7 +79,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     else:
         print_history(series, measure, out)
     for picture in pictures:
-        say(out, str(picture))
+        say(out, picture)
     return 0
 
 
@@ -107,8 +101,8 @@ def _results(folder: Path, left_out: list[str], *, ab: bool) -> Iterator[Dated]:
         else:
             yield result
     if sides:
-        count = f"{sides} side{'' if sides == 1 else 's'}"
-        left_out.append(f"left out: {count} of A/B measurements (--ab takes them in)")
+        what = f"{count(sides, 'side')} of A/B measurements"
+        left_out.append(f"left out: {what} (--ab takes them in)")
 
 
 def _commit_date(commit: str) -> datetime | None:
@@ -127,10 +121,3 @@ def _nothing(results: Iterable[Dated], pattern: str, measure: str) -> str:
         f"--case {pattern!r}: none of the {len(cases)} cases is called so:"
         " without --case they are listed"
     )
-
-
-def _drawn(series: list[Series], measure: str, place: Path, force: bool) -> list[Path]:
-    from bench.show.pictures.history import draw  # late, since it loads matplotlib
-
-    stem = place / "history" if place.is_dir() else place
-    return draw(series, measure, stem, force=force)

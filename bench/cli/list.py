@@ -8,13 +8,12 @@ from rich.console import Console
 
 from bench.cases.config import profiles
 from bench.cases.matrix import cases_of
-from bench.cli.options import add_config_options, config_of
-from bench.cli.say import say
+from bench.cli.options import add_config_options, add_flag, config_of, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s [--profiles | --profile NAME|PATH] [OPTION ...]"
-    parser.add_argument("--profiles", action="store_true", help="list the profiles instead")
+    add_flag(parser, "--profiles", "list the profiles instead")
     add_config_options(parser)
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench import interrupts
 from bench.cases.names import unknown
-from bench.cli.say import say
+from bench.cli.options import say
 from bench.errors import BenchError
 from bench.places import ROOT
 
@@ -46,25 +46,15 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 _ERROR_STYLE: Final = "bold red"
 
 
-class UsageError(BenchError):
-    """The command line is not valid."""
-
-
 class Parser(argparse.ArgumentParser):
     """Reports errors in one line. It accepts no abbreviated options, whose meaning would change
     when an option is added."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("allow_abbrev", False)
-        super().__init__(*args, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
-
-    @property
-    def options(self) -> list[str]:
-        """The long options, for a suggestion when one is unknown."""
-        return [o for o in self._option_string_actions if o.startswith("--")]
+        raise BenchError(f"{message} (see {self.prog} --help)")
 
 
 def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
@@ -81,9 +71,8 @@ def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     chosen: Parser | None = None
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(
-            name, help=summary, description=_sentence(summary), epilog=EXIT_STATUS
-        )
+        description = f"{summary[0].upper()}{summary[1:]}."
+        sub = commands.add_parser(name, help=summary, description=description, epilog=EXIT_STATUS)
         if name == command:
             module = importlib.import_module(f"bench.cli.{name.replace('-', '_')}")
             module.add_arguments(sub)
@@ -93,19 +82,20 @@ def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The parsed command line. Raises UsageError; ``--help`` exits."""
+    """The parsed command line. Raises BenchError; ``--help`` exits."""
     command = next((word for word in argv if not word.startswith("-")), None)
     parser, chosen = make_parser(command)
     if command is not None and chosen is None:
-        raise UsageError(unknown("command", command, tuple(COMMANDS)))
+        raise BenchError(unknown("command", command, tuple(COMMANDS)))
     args, rest = parser.parse_known_args(argv)
     if args.command is None:
-        raise UsageError(f"no command: choose one of {', '.join(COMMANDS)} (see --help)")
+        raise BenchError(f"no command: choose one of {', '.join(COMMANDS)} (see --help)")
     if rest and chosen is not None:
         word = rest[0].partition("=")[0]
         if word.startswith("-"):
-            raise UsageError(unknown("option", word, chosen.options))
-        raise UsageError(f"unexpected argument {rest[0]!r} (see {chosen.prog} --help)")
+            known = [name for name in chosen._option_string_actions if name.startswith("--")]
+            raise BenchError(unknown("option", word, known))
+        raise BenchError(f"unexpected argument {rest[0]!r} (see {chosen.prog} --help)")
     return args
 
 
@@ -131,11 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         if isinstance(error, BrokenPipeError):
             return EXIT_PIPE
-        say(
-            err,
-            f"walredo-bench: {error.filename or 'output'}: {error.strerror or error}",
-            _ERROR_STYLE,
-        )
+        problem = f"{error.filename or 'output'}: {error.strerror or error}"
+        say(err, f"walredo-bench: {problem}", _ERROR_STYLE)
         return EXIT_FAILED
     return status
 
@@ -168,7 +155,3 @@ def _version() -> str:
     except importlib.metadata.PackageNotFoundError:
         text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
         return str(tomllib.loads(text)["project"]["version"])
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.cases.config import Config, override
 from bench.cases.placement import SAME_CPU, problem
-from bench.cli.say import say
+from bench.cli.options import say
 from bench.errors import BenchError
 from bench.machine.checks import in_brief
 from bench.machine.machine import Machine
@@ -41,7 +41,6 @@ def on_one_cpu(config: Config) -> Config:
 
 
 def warn(err: Console, warnings: Iterable[str]) -> None:
-    """Prints a line for each."""
     for warning in warnings:
         say(err, f"warning: {warning}")
 

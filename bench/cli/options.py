@@ -1,32 +1,51 @@
-"""What several commands take: dimensions and settings."""
+"""What several commands share: their options, and how they print."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
 
 from bench.cases.config import OPTIONS, Config, load_profile, option_name, override
+from bench.cases.names import unknown
 from bench.errors import BenchError
 
-_WIDER_THAN_ANY: Final = 10_000
+_WIDER_THAN_ANY = 10_000
 
 
-def file_path(text: str) -> Path:
-    """A file to be written, for argparse. Raises ArgumentTypeError for what can only be a
-    folder."""
+def say(console: Console, text: object, style: str | None = None) -> None:
+    """Prints a line of text as it is, without markup and never wrapped: scripts may read it."""
+    console.print(str(text), style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def add_flag(parser: argparse._ActionsContainer, name: str, help_text: str) -> None:
+    parser.add_argument(name, action="store_true", help=help_text)
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _file_path(text: str) -> Path:
+    """A file to be written. Raises ArgumentTypeError for what can only be a folder."""
     if text.endswith("/"):
         raise argparse.ArgumentTypeError(f"{text} is a folder: name a file in it")
     return Path(text)
 
 
-def place_path(text: str) -> Path:
-    """A folder that is there, or how names of files begin, for argparse."""
+def _place_path(text: str) -> Path:
+    """An existing folder, or how names of files begin. Raises ArgumentTypeError."""
     if text.endswith("/") and not Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {text}: make it, or leave out the /")
     return Path(text)
+
+
+def add_output_path(parser: argparse._ActionsContainer, metavar: str, help_text: str) -> None:
+    """``--output``. A PLACE is a folder or how names of files begin; anything else is a file."""
+    kind = _place_path if metavar == "PLACE" else _file_path
+    parser.add_argument("-o", "--output", metavar=metavar, type=kind, help=help_text)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -38,18 +57,23 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(name, dest=option, metavar=rule.metavar, help=rule.help)
 
 
-def add_plain_argument(parser: argparse.ArgumentParser) -> None:
-    """``--plain``, for `plain_console`."""
-    parser.add_argument(
-        "--plain",
-        action="store_true",
-        help="for pipes: no colours, no small curves, a line never wrapped",
-    )
+def add_plain(parser: argparse.ArgumentParser) -> None:
+    """``--plain``, for `console_for`."""
+    add_flag(parser, "--plain", "for pipes: no colours, no small curves, a line never wrapped")
 
 
-def plain_console(out: Console) -> Console:
-    """The same stream, without colours and as wide as any line."""
+def console_for(args: argparse.Namespace, out: Console) -> Console:
+    """``out``; with ``--plain`` the same stream, without colours and as wide as any line."""
+    if not args.plain:
+        return out
     return Console(file=out.file, width=_WIDER_THAN_ANY, color_system=None, soft_wrap=True)
+
+
+def check_known(option: str, kind: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raises BenchError if the option was given a name that is not among the known ones."""
+    for name in names:
+        if name not in known:
+            raise BenchError(f"{option}: {unknown(kind, name, tuple(known))}")
 
 
 def given_options(args: argparse.Namespace) -> dict[str, object]:
@@ -60,9 +84,9 @@ def given_options(args: argparse.Namespace) -> dict[str, object]:
     return {option: value for option, value in given.items() if value is not None}
 
 
-def config_of(args: argparse.Namespace) -> Config:
+def config_of(args: argparse.Namespace, default: str = "default") -> Config:
     """The profile with the options on top. Raises ConfigError."""
-    return override(load_profile(args.profile or "default"), **given_options(args))
+    return override(load_profile(args.profile or default), **given_options(args))
 
 
 def minutes_in_s(minutes: str) -> float:

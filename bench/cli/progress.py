@@ -7,22 +7,16 @@ lines.
 from __future__ import annotations
 
 import statistics
+from functools import partial
 
+from rich import progress
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
-from bench.cli.say import say
+from bench.cli.options import count, say
 from bench.results.measures import redos
 from bench.results.record import FailedRun, RunRecord
 from bench.running.schedule import Plan
@@ -37,14 +31,14 @@ class ProgressListener:
     """Shows the events of a suite on the console. A context manager: leaving it removes the bar."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._task = TaskID(0)
+        self._say = partial(say, console)
+        self._task = progress.TaskID(0)
         self._known = MiniTable(max(1, console.height - _OTHER_LINES))
-        self._bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.description}"),
+        self._bar = progress.Progress(
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(elapsed_when_finished=True),
+            progress.TextColumn("{task.description}"),
             console=console,
             auto_refresh=False,
         )
@@ -62,7 +56,7 @@ class ProgressListener:
             )
         else:
             done = f", {rounds_done} done before" if rounds_done else ""
-            self._say(f"{_count(cases, 'case')}, {_count(plan.rounds, 'round')}{done}")
+            self._say(f"{count(cases, 'case')}, {count(plan.rounds, 'round')}{done}")
         if missing:
             self._say(f"this takes about {_duration(cases * missing * plan.run_s)}, or longer")
 
@@ -98,21 +92,11 @@ class ProgressListener:
         if self._live is not None:
             self._live.stop()
 
-    def _say(self, text: str) -> None:
-        say(self._console, text)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
 
 def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min"
-
-
-_ABSENT = "-"
 
 
 class MiniTable:
@@ -126,7 +110,6 @@ class MiniTable:
         self._throughputs: dict[tuple[str, str], dict[int, list[float]]] = {}
 
     def add(self, case: Case, record: RunRecord) -> None:
-        """Adds a run."""
         extra = ", ".join(f"{key}={value}" for key, value in case.extra.items())
         curve = case.manager, ", ".join(filter(None, (case.workload, extra)))
         by_clients = self._throughputs.pop(curve, {})
@@ -134,7 +117,6 @@ class MiniTable:
         self._throughputs[curve] = by_clients  # now the last of the dict, as the newest curve
 
     def table(self) -> Table:
-        """The table of the runs so far."""
         shown = dict(sorted(list(self._throughputs.items())[-self._lines :]))
         clients = sorted({n for by_clients in shown.values() for n in by_clients})
         table = bare_table("redos per second so far" if shown else None)
@@ -143,7 +125,7 @@ class MiniTable:
             table.add_column(f"N={n}", justify="right", no_wrap=True)
         for (manager, group), by_clients in shown.items():
             cells = (
-                units.short_rate(statistics.median(by_clients[n])) if n in by_clients else _ABSENT
+                units.short_rate(statistics.median(by_clients[n])) if n in by_clients else "-"
                 for n in clients
             )
             table.add_row(Text(f"{manager}, {group}"), *cells)

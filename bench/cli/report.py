@@ -6,8 +6,7 @@ import argparse
 
 from rich.console import Console
 
-from bench.cli.options import file_path
-from bench.cli.say import say
+from bench.cli.options import add_flag, add_output_path, say
 from bench.experiments.registry import VIEWS
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.results.summary import load_summary
@@ -22,23 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help=f"{RESULT_HELP}; each further one is compared with the first",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="PAGE",
-        type=file_path,
-        help="the page (default: beside the first result)",
-    )
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="overwrite a page that is there",
-    )
-    parser.add_argument(
-        "--other-conditions",
-        action="store_true",
-        help="compare also what was measured under other conditions",
-    )
+    add_output_path(parser, "PAGE", "the page (default: beside the first result)")
+    add_flag(parser, "--force", "overwrite a page that is there")
+    add_flag(parser, "--other-conditions", "compare also what was measured under other conditions")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -47,5 +32,5 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     readings = [Reading.of(load_summary(path), VIEWS) for path in paths]
     check_page(place, of=paths, overwrite=args.force)
     write_page(place, readings, other_conditions=args.other_conditions)
-    say(out, str(place))
+    say(out, place)
     return 0

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import shlex
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,34 +14,30 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases.case import Case
 from bench.cases.config import Config, differences, from_json, override
 from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import THIS_PYTHON
 from bench.cases.own import is_own_child, is_own_workload
+from bench.cli import options
 from bench.cli.measuring import check_placements, new_environment, say_what_disturbs, warn
-from bench.cli.options import add_config_options, config_of, file_path, given_options
+from bench.cli.options import say
 from bench.cli.progress import ProgressListener
-from bench.cli.say import say
 from bench.errors import BenchError, ResultFileError, ResultTakenError
 from bench.experiments.registry import VIEWS
 from bench.interrupts import held_back
 from bench.places import RESULTS
 from bench.results.claim import claimed
 from bench.results.environment import Environment
-from bench.results.record import RunRecord
 from bench.results.result_file import ResultFile, default_name
 from bench.results.suite_file import check_place
 from bench.results.summary import summary_of
-from bench.running.capacity import WithCapacity, closed_first
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.peer import check_peer
-from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all
+from bench.running.peer import check_peer
+from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all, scratch_folder
 from bench.running.run import measure_run
-from bench.running.schedule import Plan, run_rounds
-from bench.running.scratch import scratch_folder
+from bench.running.schedule import MeasuresLoad, Plan, WithCapacity, closed_first, run_rounds
 from bench.show.page.page import check_page, write_page
 from bench.show.pictures.choice import check_free, draw
 from bench.show.summary import print_summary
@@ -53,25 +48,22 @@ RUN_OVERHEAD_S = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_config_options(parser)
+    options.add_config_options(parser)
     group = parser.add_argument_group("the result")
-    group.add_argument(
-        "-o", "--output", metavar="FILE", type=file_path, help="default: results/TIME-COMMIT.json"
-    )
-    group.add_argument("--force", action="store_true", help="overwrite what is there")
+    options.add_output_path(group, "FILE", "default: results/TIME-COMMIT.json")
+    options.add_flag(group, "--force", "overwrite what is there")
     group.add_argument(
         "--resume", metavar="FILE", type=Path, help="do the rounds that are missing in FILE"
     )
-    group.add_argument("--plot", action="store_true", help="draw the curves beside the result")
-    group.add_argument("--report", action="store_true", help="write the page beside the result")
+    options.add_flag(group, "--plot", "draw the curves beside the result")
+    options.add_flag(group, "--report", "write the page beside the result")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     adopt_orphans()
     try:
         with contextlib.ExitStack() as stack:
-            result = _run(args, err, stack)
-            return _conclude(args, result, out, err)
+            return _conclude(args, _run(args, err, stack), out, err)
     finally:
         end_all()
 
@@ -83,16 +75,16 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     not fail on something that was known before.
     """
     older = _older(args, stack)
-    config = config_of(args) if older is None else _config_to_resume(args, older)
+    config = options.config_of(args) if older is None else _config_to_resume(args, older)
     if args.peer and not any(map(is_peer, config.manager)):
         raise BenchError(
             f"--peer {args.peer}: no manager is this program: say --manager sync,async,peer:async"
         )
-    # A resumed suite must have all of its managers, as if each had been asked for by name.
-    asked_for = args.manager is not None or older is not None
     check_placements(config)
     check_peer(config)
     interpreters = find_interpreters(config.python)
+    # A resumed suite must have all of its managers, as if each had been asked for by name.
+    asked_for = args.manager is not None or older is not None
     managers, left_out = usable_managers(config, interpreters, asked_for=asked_for)
     if older is not None and managers != config.manager:
         raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
@@ -105,10 +97,11 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         path = older.path
         environment = replace(environment, config_json=older.environment.config_json)
     check_place(path)
-    if args.plot and not args.force and older is None:
+    overwrite = args.force or older is not None
+    if args.plot and not overwrite:
         check_free(VIEWS, cases_of(config), path.with_suffix(""))
     if args.report:
-        check_page(_page_of(path), of=[path], overwrite=args.force or older is not None)
+        check_page(path.with_suffix(".html"), of=[path], overwrite=overwrite)
     equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
     environment = equipment.described_in(environment)
     if older is None:
@@ -119,8 +112,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     # Not before the last check: an error must be the only line on stderr.
     warn(err, (*left_out, *without, *equipment.warnings))
     say_what_disturbs(err)
-    measure = WithCapacity(partial(measure_run, config=config, equipment=equipment))
-    _measure(config, result, measure, err)
+    _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
     return result
 
 
@@ -154,7 +146,7 @@ def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
         raise BenchError(
             f"{older.path}: does not hold where what is yours is: say {' and '.join(missing)}"
         )
-    config = override(begun, **given_options(args))
+    config = override(begun, **options.given_options(args))
     if differing := differences(begun, config):
         raise BenchError(
             f"{older.path}: was begun with other settings ({'; '.join(differing)}): leave those"
@@ -165,14 +157,14 @@ def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
 
 def _place(args: argparse.Namespace, environment: Environment, stack: contextlib.ExitStack) -> Path:
     """The file of a new suite, claimed. Raises ResultFileError."""
-    if args.output is not None:
-        place: Path = args.output
-        stack.enter_context(claimed(place))
-        return place
+    path: Path = args.output
+    if path is not None:
+        stack.enter_context(claimed(path))
+        return path
     now_utc = datetime.now(UTC)
     for number in itertools.count(1):
         commit, dirty = environment.git_commit, environment.git_dirty
-        path: Path = RESULTS / default_name(now_utc, commit, dirty, number)
+        path = RESULTS / default_name(now_utc, commit, dirty, number)
         # Another suite that began in the same second may have the name: then the next number is
         # tried. The claim comes before the look at the file, or both suites could find it free.
         with contextlib.suppress(ResultTakenError):
@@ -182,12 +174,7 @@ def _place(args: argparse.Namespace, environment: Environment, stack: contextlib
     raise AssertionError("there is always a next number")
 
 
-def _measure(
-    config: Config,
-    result: ResultFile,
-    measure: Callable[[Case, int], RunRecord],
-    err: Console,
-) -> None:
+def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Console) -> None:
     """Runs the rounds. The text of an interruption says how to resume the suite."""
     cases = cases_of(config)
     plan = Plan(
@@ -214,7 +201,7 @@ def _measure(
             run_rounds(
                 plan,
                 result,
-                measure=measure,
+                measure=WithCapacity(measure),
                 save=save,
                 listener=listener,
                 now_s=time.monotonic,
@@ -260,10 +247,6 @@ def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
     return shlex.join(words)
 
 
-def _page_of(result: Path) -> Path:
-    return result.with_suffix(".html")
-
-
 def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: Console) -> int:
     """Shows the result. Returns the exit status."""
     if not result.run_count:
@@ -275,14 +258,14 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
     reading = Reading.of(summary_of(result.path, result.suite()), VIEWS)
     print_summary(reading, out)
     out.print()
-    say(out, str(result.path))
+    say(out, result.path)
     if args.plot:
-        stem = result.path.with_suffix("")
         overwrite = args.force or args.resume is not None
-        for picture in draw(reading, stem, force=overwrite):
-            say(out, str(picture))
+        for picture in draw(reading, result.path.with_suffix(""), force=overwrite):
+            say(out, picture)
     if args.report:
-        write_page(_page_of(result.path), [reading])
-        say(out, str(_page_of(result.path)))
+        page = result.path.with_suffix(".html")
+        write_page(page, [reading])
+        say(out, page)
     # A run that exceeds its memory budget is a result of the experiment, not an error.
     return 1 if any(failure.over_budget is None for failure in result.failures) else 0

@@ -16,23 +16,28 @@ from rich.console import Console
 from bench.cases.case import Case
 from bench.cases.config import Config, load_profile, override
 from bench.cases.matrix import cases_of
-from bench.cases.names import FLOOR, unknown
+from bench.cases.names import FLOOR
 from bench.cli.measuring import new_environment, on_one_cpu, say_what_disturbs, warn
-from bench.cli.options import minutes_in_s
-from bench.cli.say import say
+from bench.cli.options import add_flag, check_known, minutes_in_s, say
 from bench.errors import BenchError
 from bench.places import ROOT
 from bench.running.ab import SLICES
 from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.processes import RunFailedError, adopt_orphans, end_all
-from bench.running.scratch import scratch_folder
-from bench.running.selftest.file import Kept, from_json, to_json
+from bench.running.processes import RunFailedError, adopt_orphans, end_all, scratch_folder
 from bench.running.selftest.laboratory import SHARES, Laboratory
-from bench.running.selftest.tallies import KNOWN_COST_S, LATE, Report, Tally
+from bench.running.selftest.tallies import (
+    KNOWN_COST_S,
+    LATE,
+    Kept,
+    Report,
+    Tally,
+    from_json,
+    to_json,
+)
 from bench.running.snapshots import of_working_tree
 from bench.show.findings import HEADINGS
-from bench.show.layout import print_whole, whole_table
+from bench.show.layout import WIDTH, print_whole, whole_table
 
 DEFAULT_MINUTES = 5.0
 KINDS = ("floor", "slower", "same", "late", "ab")
@@ -50,9 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f" (default: {DEFAULT_MINUTES:g}; in docs: 30, 40)",
     )
     parser.add_argument(
-        "--only",
-        metavar="LIST",
-        help=f"kinds of trials (default: {','.join(KINDS)})",
+        "--only", metavar="LIST", help=f"kinds of trials (default: {','.join(KINDS)})"
     )
     parser.add_argument(
         "--from",
@@ -62,25 +65,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure nothing: print what FILE has, the output of an earlier --json",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--markdown", action="store_true", help="the table as Markdown")
-    form.add_argument("--json", action="store_true", help="the counts as JSON")
+    add_flag(form, "--markdown", "the table as Markdown")
+    add_flag(form, "--json", "the counts as JSON")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.kept is not None:
         if args.minutes is not None or args.only is not None:
             raise BenchError("--from measures nothing: leave out --minutes and --only")
-        kept = from_json(args.kept)
-        _print(kept, args, out)
-        return _status(kept.report, err)
+        return _conclude(from_json(args.kept), args, out, err)
     seconds = minutes_in_s(args.minutes or f"{DEFAULT_MINUTES:g}")
-    only = KINDS if args.only is None else args.only.split(",")
-    for kind in only:
-        if kind not in KINDS:
-            raise BenchError(f"--only: {unknown('kind of trial', kind, KINDS)}")
+    only = KINDS if args.only is None else tuple(args.only.split(","))
+    check_known("--only", "kind of trial", only, KINDS)
     profile = load_profile(PROFILE)
     config = on_one_cpu(override(profile, manager=["sync", "async", FLOOR], slices=SLICES))
-    kept = Kept(Report(), new_environment(config), minutes=seconds / 60, only=tuple(only))
+    kept = Kept(Report(), new_environment(config), minutes=seconds / 60, only=only)
     adopt_orphans()
     try:
         with contextlib.ExitStack() as stack:
@@ -90,13 +89,13 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         raise
     finally:
         end_all()
+    return _conclude(kept, args, out, err)
+
+
+def _conclude(kept: Kept, args: argparse.Namespace, out: Console, err: Console) -> int:
+    """Prints the counts, and those that contradict the documentation. Returns the exit status."""
     _print(kept, args, out)
-    return _status(kept.report, err)
-
-
-def _status(report: Report, err: Console) -> int:
-    """Prints the results that contradict the documentation. Returns the exit status."""
-    problems = report.problems()
+    problems = kept.report.problems()
     for problem in problems:
         say(err, f"problem: {problem}")
     return _EXIT_CONTRADICTED if problems else 0
@@ -148,28 +147,22 @@ def _repeat(cycle: list[tuple[str, Trial]], report: Report, seconds: float, err:
         number += 1
 
 
-def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
-    if args.json:
-        say(out, to_json(kept))
-    else:
-        print_kept(kept, out, markdown=args.markdown)
-
-
 _HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "shows")
 """The last two are medians over the trials."""
 
-_WIDTH = 100
 
-
-def print_kept(kept: Kept, out: Console, *, markdown: bool) -> None:
+def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
     """Prints the table, the measured known cost, and the code and machine they are about."""
     report = kept.report
+    if args.json:
+        say(out, to_json(kept))
+        return
     rows = [_row(name, report.tallies[name]) for name in sorted(report.tallies, key=_order)]
-    if markdown:
+    if args.markdown:
         lines = [_HEADINGS, ("---", *("---:",) * (len(_HEADINGS) - 1)), *rows]
         say(out, "\n".join(f"| {' | '.join(line)} |" for line in lines))
     else:
-        print_whole(whole_table(None, _HEADINGS, rows, left=[0]), _WIDTH, out)
+        print_whole(whole_table(None, _HEADINGS, rows, left=[0]), WIDTH, out)
     if report.floor_costs_s:
         costs_us = sorted(cost * 1e6 for cost in report.floor_costs_s)
         say(
@@ -178,15 +171,12 @@ def print_kept(kept: Kept, out: Console, *, markdown: bool) -> None:
             f" {costs_us[len(costs_us) // 2]:.0f} us"
             f" ({costs_us[0]:.0f} to {costs_us[-1]:.0f})",
         )
-    say(out, f"\n{_provenance(kept)}")
-
-
-def _provenance(kept: Kept) -> str:
     where = kept.environment
-    return (
-        f"selftest --minutes {kept.minutes:g} --only {','.join(kept.only)}, begun"
+    say(
+        out,
+        f"\nselftest --minutes {kept.minutes:g} --only {','.join(kept.only)}, begun"
         f" {where.suite_date}, of {where.version},"
-        f" on {where.cpu_model} x {where.cpu_count or '?'}, {where.kernel}"
+        f" on {where.cpu_model} x {where.cpu_count or '?'}, {where.kernel}",
     )
 
 
@@ -197,17 +187,12 @@ def _order(name: str) -> tuple[int | str, ...]:
     return not name.startswith("false alarm"), *numbered
 
 
-def _named(name: str) -> str:
-    """The name with the measures' headings in place of their fields."""
-    for field, heading in HEADINGS.items():
-        name = name.replace(field, heading)
-    return name.replace(LATE, "late now and then")
-
-
 def _row(name: str, tally: Tally) -> tuple[str, ...]:
     low, high = tally.interval()
+    for field, heading in HEADINGS.items():
+        name = name.replace(field, heading)
     return (
-        _named(name),
+        name.replace(LATE, "late now and then"),
         str(tally.trials),
         str(tally.found),
         f"{tally.found / tally.trials:.0%} ({low * 100:.0f}-{high * 100:.0f})",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rich.console import Console
 
-from bench.cases.names import unknown
-from bench.cli.options import add_plain_argument, plain_console
-from bench.cli.say import say
+from bench.cli.options import add_flag, add_plain, check_known, console_for, say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
@@ -45,16 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (customSmallerIsBetter) or for Bencher (docs/ci.md)",
     )
     forms.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const=JSON,
-        help="short for --format json",
+        "--json", dest="format", action="store_const", const=JSON, help="short for --format json"
     )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--tails",
-        action="store_true",
-        help="instead of the usual tables (in JSON, besides) latency percentiles up to p99.99, as"
+        "instead of the usual tables (in JSON, besides) latency percentiles up to p99.99, as"
         " far as the samples carry them, and their ratios to sync",
     )
     parser.add_argument(
@@ -73,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help=f"of {', '.join(table.PARTS)} (default: all that the result has)",
     )
-    add_plain_argument(parser)
+    add_plain(parser)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -88,7 +82,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
             "--only chooses among the usual tables: leave out --tails, --against and formats"
         )
     against = None if args.against is None else Against.parse(args.against)
-    parts = _parts(args.only)
+    parts = table.PARTS
+    if args.only is not None:
+        parts = tuple(part.strip() for part in args.only.split(","))
+    check_known("--only", "part", parts, table.PARTS)
     path = result_path(args.result)
     suite = read_suite(path)
     reading = Reading.of(summary_of(path, suite), VIEWS)
@@ -96,12 +93,12 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     beside = [] if against is None else pairs(summary, against, args.case or "*")
     distributions = distributions_of(path, suite) if args.tails else {}
     if args.format == TABLE:
-        shown = plain_console(out) if args.plain else out
-        if args.tails:
+        shown = console_for(args, out)
+        if args.tails or against is not None:
             shown.print(table.heading(summary), highlight=False)
+        if args.tails:
             print_tails(summary, distributions, shown)
         elif against is not None:
-            shown.print(table.heading(summary), highlight=False)
             print_against(summary, beside, against, shown)
         else:
             table.print_summary(reading, shown, plain=args.plain, parts=parts)
@@ -113,12 +110,3 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         data["against"] = against_data(beside)
     say(out, json.dumps(data, indent=1))
     return 0
-
-
-def _parts(text: str | None) -> Sequence[str]:
-    """The parts that --only names, or all. Raises BenchError."""
-    parts = table.PARTS if text is None else tuple(part.strip() for part in text.split(","))
-    for part in parts:
-        if part not in table.PARTS:
-            raise BenchError(f"--only: {unknown('part', part, table.PARTS)}")
-    return parts

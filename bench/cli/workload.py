@@ -9,8 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.cases.names import WORKLOADS, unknown
-from bench.cli.options import file_path
-from bench.cli.say import say
+from bench.cli.options import add_flag, add_output_path, say
 from bench.errors import BenchError
 from bench.results.suite_file import check_no_result
 from bench.running.equipment.workload_file import ENCODINGS, read_workload, write_workload
@@ -25,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("path", metavar="PATH", type=Path, help="lines of JSON (docs/extending.md)")
     write = actions.add_parser("write", help="a built-in workload in the format of such a file")
     write.add_argument("name", metavar="WORKLOAD", help=", ".join(WORKLOADS[1:]))
-    write.add_argument("-o", "--output", metavar="FILE", type=file_path, help="default: stdout")
-    write.add_argument("--force", action="store_true", help="overwrite what is there")
+    add_output_path(write, "FILE", "default: stdout")
+    add_flag(write, "--force", "overwrite what is there")
     write.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
     write.add_argument(
         "--encoding",
@@ -37,21 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    if args.action == "check":
-        _check(args.path, out)
-    else:
+    if args.action == "write":
         _write(args)
-    return 0
-
-
-def _check(path: Path, out: Console) -> None:
-    found = read_workload(path)
+        return 0
+    found = read_workload(args.path)
     records = sum(len(request.records) for request in found.requests)
     say(
         out,
-        f"{path}: {len(found.requests)} requests, {found.distinct} of them distinct,"
+        f"{args.path}: {len(found.requests)} requests, {found.distinct} of them distinct,"
         f" {records} records, {found.wire_bytes} bytes on the wire",
     )
+    return 0
 
 
 def _write(args: argparse.Namespace) -> None:

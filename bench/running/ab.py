@@ -15,8 +15,9 @@ observation of each patient", British Journal of Cancer 34 (1976), section 9; Ha
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -31,7 +32,7 @@ from bench.running.equipment.equipment import Equipment, child_options
 from bench.running.processes import RunFailedError
 from bench.running.run import Run, failures
 from bench.running.snapshots import Snapshot
-from bench.statistics.comparison import DECISIVE, CaseComparison, compare
+from bench.statistics.comparison import DECISIVE, CaseComparison, Comparison, compare
 from bench.statistics.effects import Verdict
 
 MIN_PAIRS: Final = 6
@@ -56,20 +57,16 @@ class Side:
     def of(
         cls, snapshot: Snapshot, equipment: Equipment, config: Config, **changed: object
     ) -> Side:
-        """The side of a snapshot, its children built from its own sources.
+        """The side of a snapshot, with children built from its own sources. Raises BenchError.
 
-        ``changed``: arguments of `child_command`, in place of the configuration's. Raises
-        BenchError.
+        ``changed``: arguments of `child_command`, in place of the configuration's.
         """
         sandbox = equipment.build_facts.get("c_child_sandbox") != "off"
         options = {**child_options(config, sandbox=sandbox), **changed}
         # A child that the user brings is the same on both sides.
-        commands = {
-            kind: snapshot.child_command(kind=kind, **options)
-            for kind in config.child.kind
-            if not is_own_child(kind)
-        }
-        commands = {**equipment.child_commands, **commands}
+        commands = dict(equipment.child_commands)
+        for kind in itertools.filterfalse(is_own_child, config.child.kind):
+            commands[kind] = snapshot.child_command(kind=kind, **options)
         return cls(snapshot, replace(equipment, child_commands=commands))
 
 
@@ -86,44 +83,31 @@ def measure_pair(
     with contextlib.ExitStack() as stack:
         runs: list[Run] = []
         for side in sides:
-            with _failures_of(side):
+            with failures(f"{side.snapshot}: "):
                 run = Run(case, number, config, side.equipment, program=side.snapshot.worker)
             runs.append(stack.enter_context(run))
         # Both sides get slices of the same length, that of the slower one: their ratios are paired.
         slice_s = 0.0
         for run, side in zip(runs, sides, strict=True):
-            with _failures_of(side):
+            with failures(f"{side.snapshot}: "):
                 slice_s = max(slice_s, run.warm_up(config))
         for _ in range(config.slices):
             for at in order.sample((0, 1), 2):
-                with _failures_of(sides[at]):
+                with failures(f"{sides[at].snapshot}: "):
                     runs[at].slice(slice_s)
         records = []
         for run, side in zip(runs, sides, strict=True):
-            with _failures_of(side):
+            with failures(f"{side.snapshot}: "):
                 records.append(run.end())
     return records[0], records[1]
-
-
-@contextlib.contextmanager
-def _failures_of(side: Side) -> Iterator[None]:
-    """Raises RunFailedError with the side's name for anything that fails inside."""
-    try:
-        with failures():
-            yield
-    except RunFailedError as error:
-        raise RunFailedError(f"{side.snapshot}: {error}") from error
 
 
 class Store(Protocol):
     """Keeps pairs, and compares those it has so far."""
 
     def add(self, pair: Pair) -> None: ...
-
     def add_failure(self, failure: FailedRun) -> None: ...
-
     def save(self) -> None: ...
-
     def compared(self) -> Sequence[CaseComparison]: ...
 
 
@@ -174,10 +158,8 @@ def is_decided(comparison: CaseComparison) -> bool:
     decisive = comparison.measures.get(DECISIVE)
     if decisive is None or decisive.p_corrected is None:
         return False
-    if decisive.verdict is Verdict.SAME:
-        return True
     differs = decisive.verdict in (Verdict.FASTER, Verdict.SLOWER)
-    return differs and decisive.p_corrected <= EARLY_ALPHA
+    return decisive.verdict is Verdict.SAME or (differs and decisive.p_corrected <= EARLY_ALPHA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +185,9 @@ class PairFiles:
                     file.save()
 
     def compared(self) -> Sequence[CaseComparison]:
-        if not self.base.run_count:
-            return ()
+        return self.comparison().cases if self.base.run_count else ()
+
+    def comparison(self) -> Comparison:
+        """For files that have runs."""
         summaries = (summary_of(file.path, file.suite()) for file in (self.base, self.changed))
-        return compare(*summaries, margin=self.margin).cases
+        return compare(*summaries, margin=self.margin)

@@ -1,50 +1,116 @@
-"""One run of a peer, from the launch to a RunRecord: the user's program runs once for each slice.
+"""Checks a peer, makes the files that it needs, and runs it: once for each slice.
 
-The program reports what its clients saw on average and nothing about single redos, so the slices of
-its run are summaries. Whatever it does fails its own run only, and leaves no process behind.
+A peer is a program of the user with a manager of its own, perhaps in another language (docs/peer.md
+describes its interface). It reports what its clients saw on average and nothing about single redos,
+so the slices of its run are summaries. Whatever it does fails its own run only, and leaves no
+process behind.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
+import shlex
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Final
 
 from bench.cases.case import Case
 from bench.cases.config import Config
-from bench.cases.managers.yours import PEER_PREFIX
-from bench.errors import SampleError
+from bench.cases.managers.yours import PEER_PREFIX, is_peer
+from bench.cases.own import workload_label
+from bench.cases.placement import ANY
+from bench.errors import BenchError, SampleError
 from bench.results.measures import redos as measures
 from bench.results.record import RunRecord
 from bench.results.samples import REDOS_PER_CLIENT, SliceSummary
-from bench.running.equipment.peer import PeerProgram
-from bench.running.processes import (
-    RunFailedError,
-    end_group,
-    failed,
-    how_it_ends,
-    next_output,
-    start_group,
-)
+from bench.running import processes
+from bench.running.equipment.workloads import requests_of
+from bench.running.processes import RunFailedError, failed
 from bench.running.watched import watch, watched
-from bench.running.worker_process import MOST_REDOS_PER_S
+from bench.running.worker_process import MAX_REDOS_PER_S
 
-WARMUP_REDOS: Final = 400
+_WARMUP_REDOS: Final = 400
 """Redos of the first call, which only shows how fast the program is; at least 4 per client."""
 
-_WARMUP_PER_CLIENT: Final = 4
-_MOST_OUTPUT_BYTES: Final = 1 << 16
-_NS_PER_S: Final = 1_000_000_000
-_NS_PER_US: Final = 1_000
+_MAX_OUTPUT_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProgram:
+    """``children``: for each kind of child a path that runs it without arguments. ``requests``: for
+    each workload a file with one whole request."""
+
+    program: Path
+    sha256: str
+    children: Mapping[str, Path]
+    requests: Mapping[str, Path]
+
+
+def check_peer(config: Config) -> None:
+    """Raises BenchError if the configuration has a peer that cannot be run."""
+    peers = [name for name in config.manager if is_peer(name)]
+    if not peers:
+        return
+    if not config.peer:
+        how = "Name it with --peer PATH (docs/peer.md)"
+        raise BenchError(f"{peers[0]}: which program is it? {how}")
+    path = Path(config.peer)
+    try:
+        is_program = path.is_file() and os.access(path, os.X_OK)
+        problem = "is not an executable file" if path.exists() else "there is no such file"
+    except OSError as error:
+        is_program, problem = False, error.strerror or str(error)
+    if not is_program:
+        raise BenchError(f"--peer {path}: {problem}: name the program that {peers[0]} is")
+    if "ping" in config.workload:
+        raise BenchError(
+            f"{peers[0]} has no ping, only whole redos (docs/peer.md): leave out the workload ping,"
+            " or the peer"
+        )
+    for placement in config.placement:
+        if placement != ANY:
+            raise BenchError(
+                f"{peers[0]} starts its child itself, so the suite cannot give both their CPUs:"
+                f" leave out the placement {placement}, or the peer"
+            )
+
+
+def prepare_peer(
+    config: Config, child_commands: Mapping[str, Sequence[str]], folder: Path
+) -> PeerProgram:
+    """Writes the peer's files into the folder. Raises BenchError, OSError."""
+    program = Path(config.peer).resolve()
+    try:
+        sha256 = hashlib.sha256(program.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BenchError(f"--peer {config.peer}: cannot be read ({error.strerror})") from error
+    requests = {}
+    for choice in config.workload:
+        workload = workload_label(choice)
+        requests[workload] = folder / f"{workload}.request"
+        requests[workload].write_bytes(requests_of(choice, config.seed)[0].serialise())
+    children = {}
+    for kind, command in child_commands.items():
+        children[kind] = Path(command[0])
+        if len(command) > 1:
+            script = children[kind] = folder / f"{kind}-child"
+            # exec: the peer kills and waits for its child, which must not be a shell.
+            script.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n")
+            script.chmod(0o700)
+    return PeerProgram(program, sha256, children, requests)
 
 
 def measure_peer(case: Case, round_number: int, config: Config, peer: PeerProgram) -> RunRecord:
     """Runs the case: one call for the warm-up, one for each slice. Raises RunFailedError."""
     call = _Call(case, peer, config.run_timeout_s)
-    warmup = call(max(WARMUP_REDOS, _WARMUP_PER_CLIENT * case.clients))
+    warmup = call(max(_WARMUP_REDOS, 4 * case.clients))
     slices: list[SliceSummary] = []
     begun = watch()
     for _ in range(config.slices):
@@ -87,27 +153,26 @@ class _Call:
                     raise failed(problem, stderr) from error
         except OSError as error:
             # A file that may be executed need not be a program.
-            raise RunFailedError(
-                f"the peer cannot be started ({error.strerror or error})"
-            ) from error
+            problem = f"the peer cannot be started ({error.strerror or error})"
+            raise RunFailedError(problem) from error
 
     def _output_of(self, command: tuple[str, ...], stderr: IO[bytes]) -> bytes:
         """What the command prints. Raises RunFailedError unless it ends well and in time."""
-        process = start_group(command, stderr, subprocess.DEVNULL)
+        process = processes.start_group(command, stderr, subprocess.DEVNULL)
         output = b""
         try:
-            while data := next_output(process, self._deadline_s):
+            while data := processes.next_output(process, self._deadline_s):
                 output += data
-                if len(output) > _MOST_OUTPUT_BYTES:
+                if len(output) > _MAX_OUTPUT_BYTES:
                     raise failed("the peer talks nonsense (more than one line)", stderr)
-            how = how_it_ends(process)
+            how = processes.how_it_ends(process)
             if process.returncode != 0:
                 raise failed(f"the peer {how}", stderr)
         except TimeoutError:
             problem = f"the peer is not done within {self._timeout_s:g} s (--run-timeout-s)"
             raise failed(problem, stderr) from None
         finally:
-            end_group(process)
+            processes.end_group(process)
             assert process.stdout
             process.stdout.close()
         return output
@@ -123,11 +188,11 @@ class _Call:
             if answer[name] != value:
                 raise ValueError(f"{name} is {answer[name]!r:.60}, not {value!r}")
         mean_us, redos_per_s = float(answer["mean_us"]), float(answer["redos_per_s"])
-        if not (0 < mean_us < math.inf and 0 < redos_per_s <= MOST_REDOS_PER_S):
+        if not (0 < mean_us < math.inf and 0 < redos_per_s <= MAX_REDOS_PER_S):
             raise ValueError(f"mean_us {mean_us:g}, redos_per_s {redos_per_s:g}")
         return SliceSummary(
             clients=self._case.clients,
             redos=redos,
-            wall_ns=round(redos / redos_per_s * _NS_PER_S),
-            clients_ns=round(mean_us * redos * _NS_PER_US),
+            wall_ns=round(redos / redos_per_s * 1e9),
+            clients_ns=round(mean_us * redos * 1e3),
         )

@@ -1,9 +1,9 @@
-"""The processes that the suite starts: each gets its own group, and is ended with its children.
+"""The processes and temporary files of the suite, of which nothing is left behind.
 
-Three things keep processes from being left behind. A process group is killed as a whole. Processes
-that leave their group are adopted by the suite when their parent ends (`adopt_orphans`), and killed
-then. A process that the suite started but has not noted yet, because an interruption came at that
-moment, is its child, and `end_all` kills all children.
+Each process gets its own group, which is killed as a whole. Processes that leave their group are
+adopted by the suite when their parent ends (`adopt_orphans`), and killed then. A process that the
+suite started but has not noted yet, because an interruption came at that moment, is its child, and
+`end_all` kills all children.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ import resource
 import select
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
+
+from bench.errors import BenchError
+from bench.interrupts import held_back
 
 STDERR_TAIL_BYTES: Final = 2000
 STDERR_ENDS: Final = "; its stderr ends: "
 """Stands between the reason why a run failed and the end of its worker's stderr."""
 
-END_S: Final = 1.0
+_END_S: Final = 1.0
 """How long a worker may take to end once it has closed its output."""
 
 STDERR_LIMIT_BYTES: Final = 64 << 20
 """Limit of the files that a worker writes, which are its stderr: it must not fill the disk."""
 
-_READ_BYTES: Final = 1 << 20
+READ_BYTES: Final = 1 << 20
 _WAIT_S: Final = 1.0
 """The longest single wait: Python handles a signal that comes just before a wait only after it."""
-
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 _running: set[int] = set()
 """The pids of started processes that `end_group` has not ended yet."""
@@ -66,7 +68,7 @@ def next_output(process: subprocess.Popen[bytes], deadline_s: float) -> bytes:
     ready.register(process.stdout, select.POLLIN)
     while (left_s := deadline_s - time.monotonic()) > 0:
         if ready.poll(min(left_s, _WAIT_S) * 1000):
-            return os.read(process.stdout.fileno(), _READ_BYTES)
+            return os.read(process.stdout.fileno(), READ_BYTES)
     raise TimeoutError
 
 
@@ -76,7 +78,7 @@ def how_it_ends(process: subprocess.Popen[bytes]) -> str:
     Only for a process that the suite did not kill. Its ``returncode`` is set if it has ended.
     """
     try:
-        status = process.wait(END_S)
+        status = process.wait(_END_S)
     except subprocess.TimeoutExpired:
         return "closed its output and goes on"
     if status >= 0:
@@ -135,7 +137,8 @@ def adopt_orphans() -> None:
     """
     global _adopting  # a property of the process
     with contextlib.suppress(OSError, AttributeError):
-        _adopting = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        pr_set_child_subreaper = 36
+        _adopting = ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
 
 
 def end_orphans() -> None:
@@ -151,17 +154,43 @@ def end_orphans() -> None:
 
 
 def end_all() -> None:
-    """Kills and reaps every child of this process. It is called before this process ends.
-
-    An interruption can come after a process was started and before it was noted as running.
-    """
+    """Kills and reaps every child of this process, before it ends itself."""
     _running.clear()
     end_orphans()
 
 
 def _children() -> set[int]:
     try:
-        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+        return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
     except OSError:
         return set()
-    return {int(pid) for pid in text.split()}
+
+
+def no_room(folder: Path | str, error: OSError) -> BenchError:
+    """The error for a folder that temporary files cannot be written to."""
+    return BenchError(
+        f"{folder}: cannot take temporary files ({error.strerror or error}): make room there, or"
+        " name another folder in the environment variable TMPDIR"
+    )
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that exists for as long as the suite runs. Raises BenchError."""
+    folder: tempfile.TemporaryDirectory[str] | None = None
+    try:
+        try:
+            # An interruption between making the folder and noting it would leave it behind.
+            with held_back():
+                folder = tempfile.TemporaryDirectory(prefix="walredo-bench-")
+        except OSError as error:
+            raise no_room(os.environ.get("TMPDIR") or "/tmp", error) from error
+        yield Path(folder.name)
+    finally:
+        # So would one that stops the removal halfway.
+        with held_back():
+            # Before the folder goes: an interruption can leave a worker that has just been started
+            # and that nothing else ends, and it might still write to the folder.
+            end_all()
+            if folder is not None:
+                folder.cleanup()

@@ -30,7 +30,7 @@ from bench.running.watched import watch, watched
 from bench.running.worker_process import SliceReply, WorkerProcess
 from bench.worker.protocol import BY_CONTENT, BY_LENGTH, REDO_END, WorkerSpec
 
-MOST_OF_TIMEOUT: Final = 0.25
+_MAX_SHARE_OF_TIMEOUT: Final = 0.25
 """Slices are stretched to at most this share of the run's timeout. It leaves room for `ab`, where
 two workers take turns within one timeout."""
 
@@ -59,17 +59,10 @@ def worker_spec(
         floor_program=str(equipment.floor_program) if case.kind is FLOOR else None,
         library_path=equipment.interpreters[case.python].uvloop_folder,
         arrivals_seed=f"{config.seed}/{round_number}" if Load.parse(load).is_open else "",
-        **_read_path(case, config),
+        **({} if case.admission == NO_ADMISSION else msgspec.structs.asdict(config.read_path)),
         manager_path=() if own is None else own.path,
         page_check=BY_LENGTH if has_unknown_pages(case) else BY_CONTENT,
     )
-
-
-def _read_path(case: Case, config: Config) -> dict[str, Any]:
-    """The settings of the read path, if the case has one."""
-    if case.admission == NO_ADMISSION:
-        return {}
-    return msgspec.structs.asdict(config.read_path)
 
 
 class Run:
@@ -97,8 +90,7 @@ class Run:
         self._rate_per_s = Load.parse(spec.load).rate_per_s
         self._round = round_number
         self._warmups: tuple[tuple[int, float], ...] = ()
-        self._slices: list[SliceSamples] = []
-        self._replies: list[SliceReply] = []
+        self._slices: list[tuple[SliceSamples, SliceReply]] = []
         self._watch: Watch | None = None
         python = equipment.interpreters[case.python].program
         self._worker = WorkerProcess(spec, config.run_timeout_s, python, program)
@@ -121,31 +113,28 @@ class Run:
         if is_closed_loop(self._case):
             # A machine that is disturbed during the warm-up looks slow. The limit keeps slices from
             # being stretched beyond what the run's timeout leaves them.
-            most_s = config.run_timeout_s * MOST_OF_TIMEOUT / config.slices
+            most_s = config.run_timeout_s * _MAX_SHARE_OF_TIMEOUT / config.slices
             least_s = min(REDOS_PER_CLIENT * warmup_s, most_s)
         return max(config.slice_s, least_s)
 
     def slice(self, seconds: float) -> None:
         """Measures one slice. What else the machine does is watched from the first one on."""
         self._watch = self._watch or watch()
-        samples, reply = self._run_slice(seconds)
-        self._slices.append(samples)
-        self._replies.append(reply)
+        self._slices.append(self._run_slice(seconds))
 
     def end(self) -> RunRecord:
         """Stops the worker, which must end well. Everything that was measured."""
         others = {} if self._watch is None else watched(self._watch)
         report = self._worker.report()
         self._worker.stop()
-        usage = _usage(
-            [reply.usage for reply in self._replies],
-            {name: report[f"{name}_user_share"] for name in ("manager", "child")},
-        )
-        self._check_cost(usage)
+        slices, replies = zip(*self._slices, strict=True)
+        shares = {name: report[f"{name}_user_share"] for name in ("manager", "child")}
+        usage = _usage([reply.usage for reply in replies], shares)
+        self._check_cost(usage, redos.redos(slices))
         return RunRecord(
             case=self._case,
             round=self._round,
-            slices=tuple(self._slices),
+            slices=slices,
             usage=usage,
             warmups=self._warmups,
             worker_metadata={
@@ -157,17 +146,17 @@ class Run:
             },
             series=tuple(
                 {name: int64s_from(data) for name, data in reply.series.items()}
-                for reply in self._replies
+                for reply in replies
             ),
-            counts=tuple(reply.counts for reply in self._replies),
+            counts=tuple(reply.counts for reply in replies),
         )
 
-    def _check_cost(self, usage: Usage) -> None:
+    def _check_cost(self, usage: Usage, redo_count: int) -> None:
         """Raises RunFailedError if the child used much less CPU than it is told to burn: then it is
         another process that redoes, and its CPU would be missing in the result."""
         if usage.child_cpu_s is None:
             return
-        per_redo_s = usage.child_cpu_s / redos.redos(self._slices)
+        per_redo_s = usage.child_cpu_s / redo_count
         if per_redo_s < MIN_OF_COST * self._declared_s:
             raise RunFailedError(
                 f"the child used {per_redo_s * 1e6:.1f} us of CPU a redo, and --cost"
@@ -177,12 +166,11 @@ class Run:
 
     def _run_slice(self, seconds: float) -> tuple[SliceSamples, SliceReply]:
         reply = self._worker.slice(seconds)
+        wanted_ns, is_open = round(seconds * 1e9), self._rate_per_s is not None
+        ends = reply.series.get(REDO_END)
+        ends_ns = None if ends is None else int64s_from(ends)
         samples = SliceSamples.from_payload(
-            reply.payload,
-            self._case.clients,
-            round(seconds * 1e9),
-            is_open=self._rate_per_s is not None,
-            redo_end_ns=int64s_from(ends) if (ends := reply.series.get(REDO_END)) else None,
+            reply.payload, self._case.clients, wanted_ns, is_open=is_open, redo_end_ns=ends_ns
         )
         return samples, reply
 
@@ -190,10 +178,7 @@ class Run:
 def measure_run(
     case: Case, round_number: int, config: Config, equipment: Equipment, load: str | None = None
 ) -> RunRecord:
-    """Runs the case: launch, warm-up, slices, report. Raises RunFailedError.
-
-    ``load``: see `worker_spec`.
-    """
+    """Runs the case. Raises RunFailedError. ``load``: see `worker_spec`."""
     if is_peer(case.manager):
         assert equipment.peer is not None
         return measure_peer(case, round_number, config, equipment.peer)
@@ -205,32 +190,25 @@ def measure_run(
 
 
 @contextlib.contextmanager
-def failures() -> Iterator[None]:
-    """Raises a RunFailedError in place of any other error that a run can have."""
+def failures(prefix: str = "") -> Iterator[None]:
+    """Raises a RunFailedError, with that prefix, in place of any error that a run can have."""
     try:
         yield
-    except SampleError as error:
-        raise RunFailedError(str(error)) from error
+    except (RunFailedError, SampleError) as error:
+        raise RunFailedError(f"{prefix}{error}") from error
     except MemoryError as error:
-        raise RunFailedError(
-            "the suite has no memory for the samples: measure for fewer --seconds"
-        ) from error
+        problem = "the suite has no memory for the samples: measure for fewer --seconds"
+        raise RunFailedError(f"{prefix}{problem}") from error
     except (KeyError, TypeError, ValueError) as error:
         # A worker is another process: any field of its replies may be missing or wrong.
-        problem = f"{type(error).__name__}: {error}"
-        raise RunFailedError(f"the worker talks nonsense ({problem})") from error
+        problem = f"the worker talks nonsense ({type(error).__name__}: {error})"
+        raise RunFailedError(f"{prefix}{problem}") from error
 
 
 def _usage(used: list[dict[str, int]], user_shares: Mapping[str, float | None]) -> Usage:
-    """The sums over the slices.
-
-    CPU time is split into user and system mode by the share that each process had over its life.
-    """
-    totals = {
-        name: sum(slice_[name] for slice_ in used)
-        for name in used[0]
-        if all(name in slice_ for slice_ in used)
-    }
+    """The sums over the slices. CPU time is split by the share of user mode in a process's life."""
+    in_all = [name for name in used[0] if all(name in each for each in used)]
+    totals = {name: sum(each[name] for each in used) for name in in_all}
     found: dict[str, Any] = {}
     for process, user_share in user_shares.items():
         cpu_ns = totals.pop(f"{process}_cpu_ns", None)

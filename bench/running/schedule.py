@@ -1,18 +1,24 @@
 """Rounds: each runs every case once, in an order of its own, until all rounds or the time are done.
 
-This module knows neither processes nor files nor the terminal. It calls ``measure`` for a run and
-``save`` after a round, and reports events to a listener. So it can be tested without a clock.
+A load can be a percentage of what the closed loop of the same case reached in the same round: the
+capacity of a machine drifts, so that of another round would not do.
+
+This module knows neither processes nor the terminal. It calls ``measure`` for a run and ``save``
+after a round, and reports events to a listener. So it can be tested without a clock.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bench.cases.case import Case
+from bench.cases.notations import CLOSED, OPEN, Load
+from bench.results.measures import redos
 from bench.results.record import FailedRun, RunRecord
+from bench.results.result_file import ResultFile
 from bench.running.processes import RunFailedError
 
 
@@ -43,16 +49,6 @@ class Listener(Protocol):
     def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None: ...
 
 
-class Results(Protocol):
-    """Keeps the runs (`bench.results.result_file.ResultFile`)."""
-
-    def add(self, record: RunRecord) -> None: ...
-    def add_failure(self, failure: FailedRun) -> None: ...
-    def complete_rounds(self, cases: Sequence[Case]) -> tuple[int, ...]: ...
-    def drop_round(self, number: int) -> int: ...
-    def rounds(self) -> tuple[int, ...]: ...
-
-
 def order_of_round(plan: Plan, round_number: int) -> list[Case]:
     """The cases of a round in their random order: the same for the same seed and round.
 
@@ -68,7 +64,7 @@ def order_of_round(plan: Plan, round_number: int) -> list[Case]:
 
 def run_rounds(
     plan: Plan,
-    results: Results,
+    results: ResultFile,
     *,
     measure: Callable[[Case, int], RunRecord],
     save: Callable[[], None],
@@ -108,3 +104,50 @@ def run_rounds(
         longest_s = max(longest_s, now_s() - begun_s)
         mean_s = (now_s() - started_s) / (done + 1)
         listener.round_saved(number, plan.rounds, mean_s * (len(missing) - done - 1))
+
+
+def closed_of(case: Case) -> Case | None:
+    """The case whose throughput the load is a percentage of; None if the load is no percentage."""
+    return replace(case, load=CLOSED) if Load.parse(case.load).percent is not None else None
+
+
+def closed_first(cases: Iterable[Case]) -> dict[Case, Case]:
+    """For each case with a percentage the case that must run before it (`schedule.Plan.first`)."""
+    return {case: closed for case in cases if (closed := closed_of(case)) is not None}
+
+
+class MeasuresLoad(Protocol):
+    """Runs a case. ``load`` replaces its own, which is a percentage. Raises RunFailedError."""
+
+    def __call__(self, case: Case, round_number: int, *, load: str | None = None) -> RunRecord: ...
+
+
+class WithCapacity:
+    """Measures a case as `schedule.run_rounds` asks for it, with percentages turned into rates."""
+
+    def __init__(self, measure: MeasuresLoad) -> None:
+        self._measure = measure
+        self._reached_per_s: dict[tuple[Case, int], float] = {}
+
+    def __call__(self, case: Case, round_number: int) -> RunRecord:
+        """Raises RunFailedError, also if the closed loop has failed in this round."""
+        percent = Load.parse(case.load).percent
+        if percent is None:
+            record = self._measure(case, round_number)
+            if case.load == CLOSED:
+                reached_per_s = redos.throughput_per_s(record.slices)
+                self._reached_per_s[case, round_number] = reached_per_s
+            return record
+        closed = replace(case, load=CLOSED)
+        if (closed, round_number) not in self._reached_per_s:
+            raise RunFailedError(
+                f"{closed.name} has no result in this round, whose throughput {case.load} is of"
+            )
+        reached_per_s = self._reached_per_s[closed, round_number]
+        load = f"{OPEN}{reached_per_s * percent / 100:.3f}"
+        try:
+            Load.parse(load)
+        except ValueError as error:
+            problem = f"{case.load} of {reached_per_s:g} redos per second cannot be offered"
+            raise RunFailedError(problem) from error
+        return self._measure(case, round_number, load=load)

@@ -21,7 +21,6 @@ _PACKAGES: Final = ("bench", "walredo", "fake_redo_child")
 _WORKERS: Final = ("bench/worker/__main__.py", "bench/worker.py")
 """Where a worker's program is: today, and in the commits whose bench was one flat folder."""
 
-_NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", "*.pyc")
 _TIMEOUT_S: Final = 120.0
 _CHILD_COMMAND: Final = (
     "import json, sys; from fake_redo_child.build import child_command;"
@@ -60,18 +59,15 @@ class Snapshot:
 
 def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
     """The code of a commit, tag or branch. Raises BenchError."""
-    commit = _run(
-        ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"],
-        checkout,
-    )
+    what = ("--end-of-options", f"{name}^{{commit}}")
+    commit = _run(["git", "rev-parse", "--verify", "--quiet", *what], checkout)
     if commit.returncode != 0:
         raise BenchError(f"{name}: no commit, tag or branch of the checkout {checkout}")
     sha = commit.stdout.strip()
     folder.mkdir()
     archive = folder / ".code.tar"
-    made = _run(
-        ["git", "archive", "--format=tar", f"--output={archive}", sha, *_PACKAGES], checkout
-    )
+    options = ("--format=tar", f"--output={archive}")
+    made = _run(["git", "archive", *options, sha, *_PACKAGES], checkout)
     if made.returncode == 0:
         made = _run(["tar", "-x", "-f", str(archive), "-C", str(folder)], checkout)
     if made.returncode != 0:
@@ -86,16 +82,14 @@ def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
 def of_working_tree(checkout: Path, folder: Path) -> Snapshot:
     """The code as it is now, whether committed or not. Raises BenchError."""
     folder.mkdir()
+    not_copied = shutil.ignore_patterns("__pycache__", "*.pyc")
     for package in _PACKAGES:
-        shutil.copytree(checkout / package, folder / package, ignore=_NOT_COPIED)
+        shutil.copytree(checkout / package, folder / package, ignore=not_copied)
     commit = _run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], checkout)
     status = _run(["git", "status", "--porcelain", "--", *_PACKAGES], checkout)
-    known = commit.returncode == status.returncode == 0
-    return Snapshot(
-        folder,
-        commit.stdout.strip() if known else None,
-        dirty=not known or bool(status.stdout.strip()),
-    )
+    if commit.returncode or status.returncode:
+        return Snapshot(folder, None, dirty=True)
+    return Snapshot(folder, commit.stdout.strip(), dirty=bool(status.stdout.strip()))
 
 
 def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:

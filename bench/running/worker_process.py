@@ -1,8 +1,7 @@
 """The suite's side of one worker: starts it, asks it, and ends it, whatever it does.
 
 A worker that dies, breaks the protocol or takes too long fails its own run only, by a
-RunFailedError with the end of its stderr. No process is left behind: the suite adopts the orphans
-of a worker and ends them (`bench.running.processes.adopt_orphans`).
+RunFailedError with the end of its stderr. No process is left behind (`bench.running.processes`).
 """
 
 from __future__ import annotations
@@ -18,26 +17,19 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from bench.places import ROOT
-from bench.running.processes import (
-    _READ_BYTES,
-    RunFailedError,
-    end_group,
-    failed,
-    how_it_ends,
-    next_output,
-    start_group,
-)
+from bench.running import processes
+from bench.running.processes import READ_BYTES, RunFailedError
 from bench.worker.protocol import WorkerSpec, decode, encode
 
 WORKER: Final = ROOT / "bench" / "worker" / "__main__.py"
-WORKER_SETTINGS: Final = {"MALLOC_ARENA_MAX": "2"}
+_SETTINGS: Final = {"MALLOC_ARENA_MAX": "2"}
 """glibc would give each thread a heap of its own, up to eight per CPU: 12 MiB more at N = 128, for
 threads that mostly wait for the interpreter lock."""
 
 STOP_S: Final = 5.0
 """How long a worker may take to end its child and itself after the command to stop."""
 
-MOST_REDOS_PER_S: Final = 10_000_000
+MAX_REDOS_PER_S: Final = 10_000_000
 """More pages of 8 KiB than any manager can do in a second. A worker that announces more samples is
 broken, and must not fill the memory of the suite with them."""
 
@@ -67,8 +59,7 @@ class WorkerProcess:
     ) -> None:
         """Starts the worker on that interpreter and opens its case. Raises RunFailedError.
 
-        The run must be done within ``timeout_s``. ``program``: the worker program of another copy
-        of the code.
+        The run must be done within ``timeout_s``. ``program``: of another copy of the code.
         """
         self._deadline_s = time.monotonic() + timeout_s
         self._timeout_s = timeout_s
@@ -77,20 +68,19 @@ class WorkerProcess:
         try:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
             try:
-                self._process = start_group(
+                self._process = processes.start_group(
                     (python, "-I", "-S", str(program or WORKER)),
                     self._stderr,
                     subprocess.PIPE,
-                    {**os.environ, **WORKER_SETTINGS},
+                    {**os.environ, **_SETTINGS},
                 )
             except BaseException:
                 self._stderr.close()
                 raise
         except OSError as error:
             # No memory for a process or no room on the disk: that may pass before the next run.
-            raise RunFailedError(
-                f"the worker cannot be started ({error.strerror or error})"
-            ) from error
+            problem = f"the worker cannot be started ({error.strerror or error})"
+            raise RunFailedError(problem) from error
         try:
             self.opened = self._ask(spec.to_message(), "opened")
         except BaseException:
@@ -103,14 +93,12 @@ class WorkerProcess:
         try:
             size, usage = max(0, int(reply["payload_bytes"])), reply["usage"]
             counts = {str(name): int(n) for name, n in reply.get("counts", {}).items()}
-            sizes = {
-                str(name): max(0, int(n)) * _SAMPLE_BYTES
-                for name, n in reply.get("series", {}).items()
-            }
+            lengths = ((str(name), int(n)) for name, n in reply.get("series", {}).items())
+            sizes = {name: max(0, n) * _SAMPLE_BYTES for name, n in lengths}
             # Checked before they are read, since they would all be held in memory.
-            most = round(seconds * MOST_REDOS_PER_S) * _SAMPLE_BYTES
+            most = round(seconds * MAX_REDOS_PER_S) * _SAMPLE_BYTES
             total = size + sum(sizes.values())
-            if total > most + self._clients * _CLIENT_BYTES + _READ_BYTES:
+            if total > most + self._clients * _CLIENT_BYTES + READ_BYTES:
                 raise ValueError(f"{total} bytes of samples in {seconds:g} s")  # noqa: TRY301
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._nonsense(error) from error
@@ -129,7 +117,7 @@ class WorkerProcess:
 
     def end(self) -> None:
         """Kills the worker and everything that it started, in whatever state it is."""
-        end_group(self._process)
+        processes.end_group(self._process)
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
             if stream is not None:
                 stream.close()
@@ -157,17 +145,14 @@ class WorkerProcess:
 
     def _take_line(self) -> bytes:
         while (end := self._received.find(b"\n")) < 0:
-            if len(self._received) > _READ_BYTES:
+            if len(self._received) > READ_BYTES:
                 raise self._failed("the worker talks nonsense (a line without an end)")
             self._read_more()
-        return self._cut(end + 1)
+        return self._take(end + 1)
 
     def _take(self, size: int) -> bytes:
         while len(self._received) < size:
             self._read_more()
-        return self._cut(size)
-
-    def _cut(self, size: int) -> bytes:
         data = bytes(self._received[:size])
         del self._received[:size]
         return data
@@ -175,15 +160,15 @@ class WorkerProcess:
     def _read_more(self) -> None:
         """Waits for more output and keeps it. Raises RunFailedError."""
         try:
-            data = next_output(self._process, self._deadline_s)
+            data = processes.next_output(self._process, self._deadline_s)
         except TimeoutError:
             raise self._failed(f"not done within {self._timeout_s:g} s (--run-timeout-s)") from None
         if not data:
-            raise self._failed(f"the worker {how_it_ends(self._process)}")
+            raise self._failed(f"the worker {processes.how_it_ends(self._process)}")
         self._received += data
 
     def _nonsense(self, error: Exception) -> RunFailedError:
         return self._failed(f"the worker talks nonsense ({type(error).__name__}: {error})")
 
     def _failed(self, reason: str) -> RunFailedError:
-        return failed(reason, self._stderr)
+        return processes.failed(reason, self._stderr)

@@ -48,7 +48,7 @@ class WorkerSpec(Case):
     """A case, and what its worker needs besides.
 
     ``load`` is closed or has a rate: what a percentage comes to is known by then. ``requests`` and
-    ``pages`` are files (see `bench.running.equipment.traffic`).
+    ``pages`` are files (see `bench.running.equipment.workloads`).
     """
 
     child_command: tuple[str, ...]

@@ -75,7 +75,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "running": Room(
         "processes, runs, rounds, pairs",
         doors=(
-            *("ab", "capacity", "processes", "run", "schedule", "scratch", "snapshots"),
+            *("ab", "peer", "processes", "run", "schedule", "snapshots"),
             *("equipment.*", "selftest.*"),
         ),
         may=("cases", "worker", "results", "statistics", "machine"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,42 +16,21 @@ from bench.cases.own import child_label, is_own_child
 from bench.errors import BenchError
 from bench.results.environment import Environment
 from bench.running.equipment.interpreters import Interpreter
-from bench.running.equipment.interpreters import described as interpreters_described
-from bench.running.equipment.own import (
-    OwnChild,
-    OwnManager,
-    described,
-    find_child,
-    find_managers,
-)
-from bench.running.equipment.peer import PeerProgram, prepare_peer
+from bench.running.equipment.own import OwnChild, OwnManager, find_child, find_managers
 from bench.running.equipment.tenants import check_tenants
-from bench.running.equipment.traffic import Traffic, write_traffic
-from bench.running.scratch import no_room
-from fake_redo_child.build import (
-    Build,
-    BuildError,
-    CompilerMissing,
-    build_child,
-    build_floor,
-    child_command,
-    find_compiler,
-    sandbox_allowed,
-)
-
-_NO_SANDBOX = (
-    "the C child runs without its sandbox: this process has a seccomp filter already, as in a"
-    " container; the result says so"
-)
+from bench.running.equipment.workloads import Traffic, write_traffic
+from bench.running.peer import PeerProgram, prepare_peer
+from bench.running.processes import no_room
+from fake_redo_child import build
+from fake_redo_child.build import Build, BuildError, CompilerMissing
 
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """The traffic of each workload, the command of each child, and the floor's program.
+    """What runs need, by the name or label of workloads, children, interpreters and managers.
 
     ``floor_program`` and ``peer`` are None if no case needs them. ``build_facts`` describe how the
-    C programs were built. ``warnings`` are lines for the user. Interpreters, and the children that
-    the user brings, are found by their label, managers of the user by their name.
+    C programs were built. ``warnings`` are lines for the user.
     """
 
     traffic: Mapping[str, Traffic]
@@ -69,11 +49,24 @@ class Equipment:
             environment,
             child_build=self.build_facts,
             peer_sha256=None if self.peer is None else self.peer.sha256,
-            pythons=interpreters_described(self.interpreters),
-            workload_files=described(self.traffic),
-            own_managers=described(self.own_managers),
-            own_children=described(self.own_children),
+            pythons=_listed(
+                (label, found.description)
+                for label, found in self.interpreters.items()
+                if label != THIS_PYTHON
+            ),
+            workload_files=hashes(self.traffic),
+            own_managers=hashes(self.own_managers),
+            own_children=hashes(self.own_children),
         )
+
+
+def hashes(found: Mapping[str, OwnManager | OwnChild | Traffic]) -> str | None:
+    """The hashes by name, as a result file has them; None if there are none."""
+    return _listed((name, each.sha256) for name, each in found.items() if each.sha256 is not None)
+
+
+def _listed(found: Iterable[tuple[str, str]]) -> str | None:
+    return "; ".join(f"{name}: {text}" for name, text in found) or None
 
 
 def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter]) -> Equipment:
@@ -83,29 +76,21 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
     """
     check_tenants(config)
     own_managers = find_managers(config, interpreters)
-    own_children = {
-        child_label(choice): find_child(choice)
-        for choice in config.child.kind
-        if is_own_child(choice)
-    }
+    children = config.child.kind
+    own_children = {child_label(own): find_child(own) for own in filter(is_own_child, children)}
     builds: dict[str, Build] = {}
     sandbox = True
     try:
-        if "c" in config.child.kind:
-            builds["c_child"] = build_child()
-            sandbox = sandbox_allowed(builds["c_child"].path)
+        if "c" in children:
+            builds["c_child"] = build.build_child()
+            sandbox = build.sandbox_allowed(builds["c_child"].path)
         if "floor" in config.manager:
-            builds["floor"] = build_floor()
-        commands = {
-            kind: child_command(
-                kind,
-                program=builds["c_child"].path if kind == "c" else None,
-                **child_options(config, sandbox=sandbox),
-            )
-            for kind in config.child.kind
-            if not is_own_child(kind)
-        }
-        commands |= {label: child.command for label, child in own_children.items()}
+            builds["floor"] = build.build_floor()
+        options = child_options(config, sandbox=sandbox)
+        commands = {label: child.command for label, child in own_children.items()}
+        for kind in itertools.filterfalse(is_own_child, children):
+            program = builds["c_child"].path if kind == "c" else None
+            commands[kind] = build.child_command(kind, program=program, **options)
     except BuildError as error:
         # A compiler prints a lot; the user gets the beginning, on one line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -116,22 +101,24 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
         peer = prepare_peer(config, commands, folder) if has_peer else None
     except OSError as error:
         raise no_room(folder, error) from error
-    floor = builds.get("floor")
+    warnings = [
+        f"all requests of {name} are equal: a page that comes to the wrong caller is not noticed"
+        for name, files in traffic.items()
+        if files.distinct < 2
+    ]
+    if not sandbox:
+        warnings.insert(
+            0,
+            "the C child runs without its sandbox: this process has a seccomp filter already, as in"
+            " a container; the result says so",
+        )
     return Equipment(
         traffic=traffic,
         child_commands=commands,
-        floor_program=None if floor is None else floor.path,
+        floor_program=builds["floor"].path if "floor" in builds else None,
         build_facts=_build_facts(builds, sandbox),
         interpreters=interpreters,
-        warnings=(
-            *(() if sandbox else (_NO_SANDBOX,)),
-            *(
-                f"all requests of {name} are equal: a page that comes to the wrong caller is not"
-                " noticed"
-                for name, files in traffic.items()
-                if files.distinct < 2
-            ),
-        ),
+        warnings=tuple(warnings),
         peer=peer,
         own_children=own_children,
         own_managers=own_managers,
@@ -157,11 +144,8 @@ def usable_managers(
     """
     problems = {}
     if "async-uvloop" in config.manager:
-        without = [
-            label
-            for label in map(python_label, config.python)
-            if interpreters[label].uvloop_folder is None
-        ]
+        labels = map(python_label, config.python)
+        without = [label for label in labels if interpreters[label].uvloop_folder is None]
         if without == [THIS_PYTHON]:
             problems["async-uvloop"] = (
                 "uvloop is not installed: `make` installs it, or leave out async-uvloop"
@@ -178,7 +162,7 @@ def usable_managers(
         )
     elif "floor" in config.manager and "c" not in config.child.kind:
         try:
-            find_compiler()
+            build.find_compiler()
         except CompilerMissing as error:
             problems["floor"] = (
                 f"no C compiler (looked for {', '.join(error.looked_for)}): install one, or leave"
@@ -197,7 +181,7 @@ def _build_facts(builds: Mapping[str, Build], sandbox: bool) -> dict[str, str]:
     facts = {"compiler": compiler.partition("\n")[0]}
     if "c_child" in builds:
         facts["c_child_sandbox"] = "on" if sandbox else "off"
-    for name, build in builds.items():
-        facts[f"{name}_flags"] = " ".join(build.flags)
-        facts[f"{name}_key"] = build.key
+    for name, made in builds.items():
+        facts[f"{name}_flags"] = " ".join(made.flags)
+        facts[f"{name}_key"] = made.key
     return facts

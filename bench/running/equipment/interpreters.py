@@ -21,7 +21,8 @@ from bench.errors import BenchError
 from bench.running.equipment.interpreter_facts import facts
 
 _FACTS: Final = Path(__file__).with_name("interpreter_facts.py")
-_ASK_TIMEOUT_S: Final = 20.0
+ANSWER_S: Final = 20.0
+"""How long an interpreter may take to answer a question about itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,6 @@ def find_interpreters(choices: Iterable[str]) -> Mapping[str, Interpreter]:
     """The chosen interpreters by label, and always the suite's own. Raises BenchError."""
     chosen = dict.fromkeys((THIS_PYTHON, *choices))
     return {python_label(choice): _interpreter(choice) for choice in chosen}
-
-
-def described(interpreters: Mapping[str, Interpreter]) -> str | None:
-    """All but the suite's own, as a result file has them; None if there are none."""
-    others = (
-        f"{label}: {found.description}"
-        for label, found in interpreters.items()
-        if label != THIS_PYTHON
-    )
-    return "; ".join(others) or None
 
 
 def _interpreter(choice: str) -> Interpreter:
@@ -88,20 +79,20 @@ def _program(choice: str) -> str:
 def _ask(program: str) -> Any:
     """The facts that the program prints, unchecked. Raises BenchError."""
     try:
-        done = subprocess.run(
-            [program, "-I", str(_FACTS)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ASK_TIMEOUT_S,
-            check=True,
-        )
-        return json.loads(done.stdout)
+        return json.loads(output_of(program, "-I", str(_FACTS)))
     except subprocess.TimeoutExpired as error:
-        raise _unusable(program, f"it says nothing within {_ASK_TIMEOUT_S:g} s") from error
+        raise _unusable(program, f"it says nothing within {ANSWER_S:g} s") from error
     except OSError as error:
         raise _unusable(program, error.strerror or str(error)) from error
     except (subprocess.CalledProcessError, ValueError) as error:
         raise _unusable(program, "it is no Python interpreter that works") from error
+
+
+def output_of(*command: str) -> bytes:
+    """What the command prints. Raises OSError, SubprocessError."""
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S, check=True
+    ).stdout
 
 
 def _unusable(program: str, problem: str) -> BenchError:

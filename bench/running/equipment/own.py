@@ -24,11 +24,9 @@ from bench.cases.names import python_label
 from bench.cases.own import child_label, child_words
 from bench.errors import BenchError
 from bench.places import ROOT
-from bench.running.equipment.interpreters import Interpreter
-from bench.running.equipment.traffic import Traffic
+from bench.running.equipment.interpreters import ANSWER_S, Interpreter, output_of
 
 _PROBE: Final = ROOT / "bench" / "worker" / "own_manager.py"
-_PROBE_TIMEOUT_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +53,13 @@ def find_managers(
     return found
 
 
-def described(found: Mapping[str, OwnManager | OwnChild | Traffic]) -> str | None:
-    """The hashes by name, as a result file has them; None if there are none."""
-    hashes = (f"{name}: {each.sha256}" for name, each in found.items() if each.sha256 is not None)
-    return "; ".join(hashes) or None
-
-
 def _path_of(name: str) -> tuple[str, ...]:
     """The folder of its top module, found as ``python -m`` finds it, and those of PYTHONPATH."""
     top = name.partition(":")[0].partition(".")[0]
     spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
     if spec is None:
-        raise _unusable(
-            name,
-            f"there is no module {top} in the current folder, on PYTHONPATH or among what is"
-            " installed",
-        )
+        where = "in the current folder, on PYTHONPATH or among what is installed"
+        raise _unusable(name, f"there is no module {top} {where}")
     places = list(spec.submodule_search_locations or [str(spec.origin)])
     further = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     folders = (Path(places[0]).parent, *map(Path, further))
@@ -80,26 +69,18 @@ def _path_of(name: str) -> tuple[str, ...]:
 def _probed(name: str, path: tuple[str, ...], python: str) -> str:
     """The hash of the module's file, as that interpreter finds it. Raises BenchError."""
     try:
-        done = subprocess.run(
-            [python, "-I", "-S", "-B", str(_PROBE), name, *path],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PROBE_TIMEOUT_S,
-            check=True,
-        )
+        output = output_of(python, "-I", "-S", "-B", str(_PROBE), name, *path)
         # Importing the user's module may print: the answer is the last line.
-        answer: Any = json.loads(done.stdout.rpartition(b"\n")[2])
+        answer: Any = json.loads(output.rpartition(b"\n")[2])
         if "problem" in answer:
             raise _unusable(name, answer["problem"])
         return hashlib.sha256(Path(answer["file"]).read_bytes()).hexdigest()
     except subprocess.TimeoutExpired as error:
-        raise _unusable(name, f"is not made within {_PROBE_TIMEOUT_S:g} s") from error
+        raise _unusable(name, f"is not made within {ANSWER_S:g} s") from error
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode(errors="backslashreplace").splitlines()
-        why = f": {lines[-1]}" if lines else ""
-        raise _unusable(
-            name, f"the interpreter ends with status {error.returncode}{why}"
-        ) from error
+        status = ": ".join([f"{error.returncode}", *lines[-1:]])
+        raise _unusable(name, f"the interpreter ends with status {status}") from error
     except (OSError, ValueError) as error:
         raise _unusable(name, f"its module cannot be read ({error})") from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import resource
 from pathlib import Path
-from typing import Final
 
 from bench.cases.config import Config
 from bench.cases.managers.registry import kind_of
@@ -18,8 +17,6 @@ from bench.errors import BenchError
 from bench.machine.cgroup import Text, tasks_left
 from bench.machine.machine import read_text
 from bench.worker.tenant_limits import needs
-
-_TASKS: Final = "processes and threads"
 
 
 def check_tenants(config: Config) -> None:
@@ -38,10 +35,13 @@ def problem(
     ``text`` reads a file below the root folder, as for `bench.machine.cgroup`.
     """
     needed = needs(manager, tenants)
+    tasks = "processes and threads"
+    # The limit of the user's tasks counts existing tasks too. Root has none.
+    of_user = None if os.geteuid() == 0 else _hard(resource.RLIMIT_NPROC)
     bounds = (
         (needed.descriptors, "file descriptors", _hard(resource.RLIMIT_NOFILE), "ulimit -Hn"),
-        (needed.tasks, _TASKS, _of_user(), "ulimit -Hu"),
-        (needed.tasks, _TASKS, tasks_left(text), "pids.max of the control group"),
+        (needed.tasks, tasks, of_user, "ulimit -Hu"),
+        (needed.tasks, tasks, tasks_left(text), "pids.max of the control group"),
     )
     for count, what, most, limit in bounds:
         if most is not None and count > most:
@@ -55,8 +55,3 @@ def problem(
 def _hard(limit: int) -> int | None:
     _, hard = resource.getrlimit(limit)
     return None if hard == resource.RLIM_INFINITY else hard
-
-
-def _of_user() -> int | None:
-    """The limit of the user's tasks, which counts existing tasks too; None for root."""
-    return None if os.geteuid() == 0 else _hard(resource.RLIMIT_NPROC)

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
@@ -25,8 +26,8 @@ FORMAT: Final = "walredo-requests"
 VERSION: Final = 1
 ENCODINGS: Final = ("hex", "base64")
 
-MOST_REQUESTS: Final = 16_384
-MOST_FILE_BYTES: Final = 512 << 20
+MAX_REQUESTS: Final = 16_384
+MAX_FILE_BYTES: Final = 512 << 20
 """The suite and each of its workers hold the requests, and a page for each, in memory."""
 
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
@@ -79,21 +80,20 @@ class WorkloadFile:
 
     @property
     def wire_bytes(self) -> int:
-        """Bytes of all requests on the wire."""
         return sum(len(request.serialise()) for request in self.requests)
 
 
 def read_workload(path: Path) -> WorkloadFile:
     """The requests of a file. Raises WorkloadFileError."""
     data = _content(path)
-    lines = enumerate(data.split(b"\n"), 1)
-    decode = _decoder(path, lines)
+    first, *lines = data.split(b"\n")
+    decode = _decoder(first, f"{path}:1")
     requests: list[RedoRequest] = []
-    for number, line in lines:
+    for number, line in enumerate(lines, 2):
         if not line.strip():
             continue
-        if len(requests) == MOST_REQUESTS:
-            raise WorkloadFileError(f"{path}:{number}: at most {MOST_REQUESTS} requests are taken")
+        if len(requests) == MAX_REQUESTS:
+            raise WorkloadFileError(f"{path}:{number}: at most {MAX_REQUESTS} requests are taken")
         requests.append(_request(line, f"{path}:{number}", decode))
     if not requests:
         raise WorkloadFileError(f"{path}: has no request: one a line, after the header")
@@ -102,7 +102,10 @@ def read_workload(path: Path) -> WorkloadFile:
 
 def write_workload(requests: Iterable[RedoRequest], encoding: str) -> Iterator[bytes]:
     """The lines of a file with these requests. ``encoding``: of `ENCODINGS`."""
-    encode: Callable[[bytes], str] = bytes.hex if encoding == "hex" else _to_base64
+
+    def encode(data: bytes) -> str:
+        return data.hex() if encoding == "hex" else base64.b64encode(data).decode("ascii")
+
     yield _line({"format": FORMAT, "version": VERSION, "encoding": encoding})
     for request in requests:
         records = [
@@ -119,24 +122,22 @@ def _content(path: Path) -> bytes:
         if not path.is_file():
             problem = "is no file" if path.exists() else "there is no such file"
             raise WorkloadFileError(f"{path}: {problem}")
-        if path.stat().st_size > MOST_FILE_BYTES:
-            raise WorkloadFileError(f"{path}: has more than {MOST_FILE_BYTES >> 20} MiB")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise WorkloadFileError(f"{path}: has more than {MAX_FILE_BYTES >> 20} MiB")
         return path.read_bytes()
     except OSError as error:
         raise WorkloadFileError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _decoder(path: Path, lines: Iterator[tuple[int, bytes]]) -> Callable[[str], bytes]:
-    """The decoder of the encoding that the first line names."""
-    number, line = next(lines)
-    where = f"{path}:{number}"
+def _decoder(line: bytes, where: str) -> Callable[[str], bytes]:
+    """The decoder of the encoding that the header names."""
     header = _decoded(line, _Header, where)
     if header.format != FORMAT:
         _refuse(where, "format", f'expected "{FORMAT}", got {_shown(header.format)}')
     if header.version != VERSION:
         problem = f"{header.version} is not known: this suite reads version {VERSION}"
         _refuse(where, "version", problem)
-    return bytes.fromhex if header.encoding == "hex" else _from_base64
+    return bytes.fromhex if header.encoding == "hex" else partial(base64.b64decode, validate=True)
 
 
 def _request(line: bytes, where: str, decode: Callable[[str], bytes]) -> RedoRequest:
@@ -165,12 +166,8 @@ def _request(line: bytes, where: str, decode: Callable[[str], bytes]) -> RedoReq
             problem = f"{len(data)} bytes: a child takes at most {MAX_RECORD_BYTES}"
             _refuse(where, f"records[{at}].data", problem)
         records.append(WalRecord(end_lsn=lsn, data=data))
-    tag = given.tag
-    return RedoRequest(
-        BufferTag(tag.fork, tag.tablespace, tag.database, tag.relation, tag.block),
-        tuple(records),
-        image,
-    )
+    tag = BufferTag(*msgspec.structs.astuple(given.tag))
+    return RedoRequest(tag, tuple(records), image)
 
 
 def _decoded(line: bytes, kind: type[_Line], where: str) -> _Line:
@@ -195,14 +192,6 @@ def _lsn(given: int | str) -> int | None:
         return given if 0 <= given <= MAX_U64 else None
     found = _LSN.fullmatch(given)
     return None if found is None else int(found[1], 16) << 32 | int(found[2], 16)
-
-
-def _from_base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _to_base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 def _shown(value: object) -> str:

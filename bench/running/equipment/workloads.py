@@ -1,20 +1,30 @@
-"""The built-in workloads: requests that are generated from a seed.
+"""The workloads: requests that are generated from a seed or read, and the traffic made of them.
 
-Standard library and walredo only. The sizes of short and medium are those of the published
-benchmark (neondatabase/neon, pageserver/benches/bench_walredo.rs): 1,132 and 26,393 bytes on the
-wire. The contents are random, but have the form of WAL: each record begins with a 24-byte header
-like PostgreSQL's XLogRecord (total length, transaction, previous LSN, info, resource manager,
-padding, checksum). The fake child does not read it.
+The traffic is written to files once per suite, before anything is measured, and read by each run:
+the managers in the worker and the C floor get the same bytes. The expected pages come from the page
+function of the Python child; the runs check that the C child agrees with it.
+
+The sizes of short and medium are those of the published benchmark (neondatabase/neon,
+pageserver/benches/bench_walredo.rs): 1,132 and 26,393 bytes on the wire. The contents are random,
+but have the form of WAL: each record begins with a 24-byte header like PostgreSQL's XLogRecord
+(total length, transaction, previous LSN, info, resource manager, padding, checksum). The fake child
+does not read it.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from struct import Struct
 from typing import Final
 
+from bench.cases.own import is_own_workload, workload_label, workload_path
+from bench.running.equipment.workload_file import read_workload
+from fake_redo_child.child.python_child import redo_page
 from walredo import PAGE_SIZE, BufferTag, RedoRequest, WalRecord
+from walredo.wire import PING, ZERO_PAGE
 
 DISTINCT_REQUESTS: Final = 64
 """Requests of a workload. All differ, so that a page that goes to the wrong caller is noticed."""
@@ -68,3 +78,60 @@ def make_requests(name: str, seed: int) -> tuple[RedoRequest, ...]:
             )
         )
     return tuple(requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The files of one workload.
+
+    ``requests``: whole redos (or pings) in wire format, one after another. ``pages``: the page that
+    answers each, 8,192 bytes, in the same order. ``distinct``: how many requests differ.
+    ``records``: how many records a request has on average; 0 for pings.
+    ``sha256``: the hash of the file that the user gave; None for a built-in workload.
+    """
+
+    requests: Path
+    pages: Path
+    sha256: str | None = None
+    distinct: int = DISTINCT_REQUESTS
+    records: float = 0.0
+
+
+def requests_of(choice: str, seed: int) -> tuple[RedoRequest, ...]:
+    """The requests of a workload, built in or the user's; none for a ping. Raises BenchError."""
+    if is_own_workload(choice):
+        return read_workload(Path(workload_path(choice))).requests
+    return make_requests(choice, seed)
+
+
+def expected_page(request: RedoRequest) -> bytes:
+    """The page with which a fake redo child must answer."""
+    records = [(record.end_lsn, record.data) for record in request.records]
+    page = redo_page(request.tag.fields, request.base_image, records)
+    assert len(page) == PAGE_SIZE
+    return page
+
+
+def write_traffic(folder: Path, workloads: Iterable[str], seed: int) -> Mapping[str, Traffic]:
+    """Writes the files of the chosen workloads into the folder. They are found by their label.
+
+    Raises BenchError, OSError.
+    """
+    found = {}
+    for choice in workloads:
+        name = workload_label(choice)
+        traffic = Traffic(folder / f"{name}.requests", folder / f"{name}.pages")
+        if is_own_workload(choice):
+            file = read_workload(Path(workload_path(choice)))
+            requests = file.requests
+            traffic = replace(traffic, sha256=file.sha256, distinct=file.distinct)
+        else:
+            requests = make_requests(choice, seed)
+        records = sum(len(request.records) for request in requests) / max(1, len(requests))
+        traffic = replace(traffic, records=records)
+        sent = [request.serialise() for request in requests] or [PING] * DISTINCT_REQUESTS
+        pages = [expected_page(request) for request in requests] or [ZERO_PAGE] * DISTINCT_REQUESTS
+        traffic.requests.write_bytes(b"".join(sent))
+        traffic.pages.write_bytes(b"".join(pages))
+        found[name] = traffic
+    return found

@@ -15,18 +15,13 @@ from bench.cases.case import Case
 from bench.cases.config import Config, override
 from bench.results.environment import Environment
 from bench.results.result_file import ResultFile
+from bench.results.row import CaseRow
 from bench.results.summary import summary_of
 from bench.running import ab
 from bench.running.ab import PairFiles, Side
 from bench.running.equipment.equipment import Equipment
-from bench.running.selftest.tallies import (
-    DECIDED,
-    DECIDED_S,
-    DECIDED_SHARE,
-    LATE,
-    LATE_ALWAYS,
-    Report,
-)
+from bench.running.selftest import tallies
+from bench.running.selftest.tallies import DECIDED_S, Report
 from bench.running.snapshots import Snapshot
 from bench.statistics.comparison import DECISIVE, MARGIN, pair_ratios
 
@@ -72,29 +67,27 @@ class Laboratory:
     def slower(self, report: Report, share: float) -> None:
         """One case with a child that costs more by that share of a redo."""
         case = self._next_case()
-        files = self._pairs([case], self._slowed(case, share), self._short, PAIRS_OF_SLOWER)
-        rows = (summary_of(file.path, file.suite()).rows[0] for file in (files.base, files.changed))
+        rows = self._rows(case, self._slowed(case, share), PAIRS_OF_SLOWER)
         ratios = pair_ratios(DECISIVE, *rows)
         report.add_slower(f"+{share:.0%}", list(ratios.values()), JUDGED_AT)
 
     def decided(self, report: Report) -> None:
         """One case with a slower child, measured as `ab` does with a minute to spend."""
         case = self._next_case()
-        sides = self._slowed(case, DECIDED_SHARE)
-        report.add_decided(
-            DECIDED, self._as_ab([case], sides, self._config, DECIDED_S).compared()[0]
-        )
+        sides = self._slowed(case, tallies.DECIDED_SHARE)
+        files = self._as_ab([case], sides, self._config, DECIDED_S)
+        report.add_decided(tallies.DECIDED, files.compared()[0])
 
     def late(self, report: Report) -> None:
         """One client with a child that is sometimes late."""
         case = replace(self._next_case(), clients=1)
-        files = self._pairs([case], self._sides(fault=LATE), self._short, PAIRS)
+        files = self._pairs(case, self._sides(fault=tallies.LATE), PAIRS)
         report.add_late(files.compared()[0])
 
     def floor(self, report: Report) -> None:
         """The floor with a child that is always late."""
         case = replace(self._next_case(), manager="floor", clients=1)
-        report.add_floor(*self._values(case, self._sides(fault=LATE_ALWAYS), PAIRS))
+        report.add_floor(*self._values(case, self._sides(fault=tallies.LATE_ALWAYS)))
 
     def _next_case(self) -> Case:
         self._trials += 1
@@ -107,7 +100,7 @@ class Laboratory:
         It is a share of the time from page to page, which is the time per redo divided by N.
         """
         if case not in self._page_to_page_s:
-            base_s, changed_s = self._values(case, self._sides(), PAIRS)
+            base_s, changed_s = self._values(case, self._sides())
             self._page_to_page_s[case] = statistics.median([*base_s, *changed_s]) / case.clients
         return self._sides(cost_per_request_us=self._page_to_page_s[case] * share * 1e6)
 
@@ -117,26 +110,21 @@ class Laboratory:
             Side.of(self._snapshot, self._equipment, self._config, **changed),
         )
 
-    def _values(
-        self, case: Case, sides: tuple[Side, Side], pairs: int
-    ) -> tuple[list[float], list[float]]:
+    def _values(self, case: Case, sides: tuple[Side, Side]) -> tuple[list[float], list[float]]:
         """The time per redo of each pair, of both sides."""
-        files = self._pairs([case], sides, self._short, pairs)
-        estimates = [
-            getattr(summary_of(file.path, file.suite()).rows[0], DECISIVE).by_round
-            for file in (files.base, files.changed)
-        ]
+        estimates = [getattr(row, DECISIVE).by_round for row in self._rows(case, sides, PAIRS)]
         base_s, changed_s = ([value for _, value in sorted(by_round)] for by_round in estimates)
         return base_s, changed_s
 
-    def _pairs(
-        self, cases: Sequence[Case], sides: tuple[Side, Side], config: Config, pairs: int
-    ) -> PairFiles:
-        """So many pairs of each case."""
+    def _rows(self, case: Case, sides: tuple[Side, Side], pairs: int) -> list[CaseRow]:
+        """The row of each side, after so many pairs."""
+        files = self._pairs(case, sides, pairs)
+        return [summary_of(file.path, file.suite()).rows[0] for file in (files.base, files.changed)]
+
+    def _pairs(self, case: Case, sides: tuple[Side, Side], pairs: int) -> PairFiles:
         files = self._new_files()
         for number in range(pairs):
-            for case in self._order.sample(cases, len(cases)):
-                files.add(ab.measure_pair(case, number, config, sides, self._order))
+            files.add(ab.measure_pair(case, number, self._short, sides, self._order))
         files.save()
         return files
 

@@ -1,4 +1,4 @@
-"""Counts how often `ab` is right in trials whose truth is known.
+"""Counts how often `ab` is right in trials whose truth is known, and keeps the counts as JSON.
 
 A *trial* is one A/B measurement of the code against itself. The changed side has the same child as
 the base side (any difference that is found is a false alarm), or a child that costs more by a known
@@ -9,18 +9,22 @@ Biometrika 26 (1934)). Nothing here measures: `laboratory` makes the trials.
 
 from __future__ import annotations
 
+import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
 
+import msgspec
 from scipy.stats import binomtest
 
+from bench.errors import BenchError
+from bench.results.environment import Environment
 from bench.statistics.comparison import DECISIVE, MARGIN, CaseComparison
 from bench.statistics.effects import Effect, Verdict, ratios_effect, verdict
 
-CONFIDENCE: Final = 0.95
-MOST_ALARMS: Final = 0.05
+MAX_ALARMS: Final = 0.05
 """The highest accepted rate of false alarms, per comparison of all cases."""
 
 LATE: Final = "late:ms=1,p=0.02"
@@ -35,7 +39,7 @@ DECIDED: Final = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
 """One case with a child slower by that share, measured as `ab` does with a minute to spend."""
 
 MUST_BE_FOUND: Final = (DECIDED, LATE_P99)
-LEAST_FOUND: Final = 0.95
+MIN_FOUND: Final = 0.95
 
 LATE_ALWAYS: Final = "late:ms=1,every=1"
 KNOWN_COST_S: Final = 1e-3
@@ -77,7 +81,7 @@ class Tally:
         """The confidence interval of the rate; 0 to 1 without trials."""
         if not self.trials:
             return 0.0, 1.0
-        bounds = binomtest(self.found, self.trials).proportion_ci(CONFIDENCE, method="exact")
+        bounds = binomtest(self.found, self.trials).proportion_ci(0.95, method="exact")
         return float(bounds.low), float(bounds.high)
 
 
@@ -111,7 +115,6 @@ class Report:
                 self.tally(f"{name}, {pairs} pairs").add(answer, effect)
 
     def add_decided(self, name: str, case: CaseComparison) -> None:
-        """A trial of a slower child, measured as `ab` does until it is decided."""
         decisive = case.measures[DECISIVE]
         self.tally(name).add(decisive.verdict, decisive.effect)
 
@@ -129,37 +132,106 @@ class Report:
 
     def add_floor(self, base_s: Sequence[float], changed_s: Sequence[float]) -> None:
         """The floor, with and without a child of known cost."""
-        self.floor_costs_s += [
-            after - before for before, after in zip(base_s, changed_s, strict=True)
-        ]
+        pairs = zip(base_s, changed_s, strict=True)
+        self.floor_costs_s += [after_s - before_s for before_s, after_s in pairs]
 
     def problems(self) -> list[str]:
         """Results that contradict docs/comparing.md by more than chance explains."""
-        found = [
-            f"{name}: the wrong direction {tally.wrong} times"
-            for name, tally in self.tallies.items()
-            if tally.wrong
-        ]
-        found += [
-            f"{name}: more than {MOST_ALARMS:.0%} for sure"
-            for name, tally in self.tallies.items()
-            if name.startswith("false alarm") and tally.interval()[0] > MOST_ALARMS
-        ]
-        found += [
-            f"{name}: found in less than {LEAST_FOUND:.0%} for sure"
-            for name, tally in self.tallies.items()
-            if name in MUST_BE_FOUND and tally.interval()[1] < LEAST_FOUND
-        ]
-        found += [
-            f"{name}: said in more than {MOST_ALARMS:.0%} for sure"
-            for name, tally in self.tallies.items()
-            if name == LATE_P50 and tally.interval()[0] > MOST_ALARMS
-        ]
+        wrong, alarms, missed, late = list[str](), list[str](), list[str](), list[str]()
+        for name, tally in self.tallies.items():
+            low, high = tally.interval()
+            if tally.wrong:
+                wrong.append(f"{name}: the wrong direction {tally.wrong} times")
+            if name.startswith("false alarm") and low > MAX_ALARMS:
+                alarms.append(f"{name}: more than {MAX_ALARMS:.0%} for sure")
+            if name in MUST_BE_FOUND and high < MIN_FOUND:
+                missed.append(f"{name}: found in less than {MIN_FOUND:.0%} for sure")
+            if name == LATE_P50 and low > MAX_ALARMS:
+                late.append(f"{name}: said in more than {MAX_ALARMS:.0%} for sure")
+        found = [*wrong, *alarms, *missed, *late]
         if self.floor_costs_s:
             median = statistics.median(self.floor_costs_s)
             if abs(median / KNOWN_COST_S - 1) > COST_TOLERANCE:
-                found.append(
-                    f"the floor: a cost of {KNOWN_COST_S * 1e6:.0f} us measured as"
-                    f" {median * 1e6:.0f} us"
-                )
+                known, measured = (f"{cost_s * 1e6:.0f} us" for cost_s in (KNOWN_COST_S, median))
+                found.append(f"the floor: a cost of {known} measured as {measured}")
         return found + self.failed
+
+
+_KIND: Final = "redo-selftest"
+_SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A report, the code and machine it is about, and the options of the command."""
+
+    report: Report
+    environment: Environment
+    minutes: float
+    only: tuple[str, ...]
+    """The kinds of trials that were chosen."""
+
+
+def to_json(kept: Kept) -> str:
+    report, environment = kept.report, kept.environment.to_metadata()
+    return json.dumps(
+        {
+            "kind": _KIND,
+            "schema": _SCHEMA,
+            "environment": {k: value for k, value in environment.items() if value is not None},
+            "minutes": kept.minutes,
+            "only": kept.only,
+            "tallies": {
+                name: {**asdict(tally), "interval": tally.interval()}
+                for name, tally in report.tallies.items()
+            },
+            "floor_costs_s": report.floor_costs_s,
+            "known_cost_s": KNOWN_COST_S,
+            "failed": report.failed,
+        },
+        indent=2,
+    )
+
+
+def from_json(path: Path) -> Kept:
+    """Reads what `to_json` made. Raises BenchError."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise BenchError(f"{path}: not JSON; selftest --json writes what --from reads") from None
+    if not isinstance(data, dict) or data.get("kind") != _KIND:
+        raise BenchError(f"{path}: not of selftest, whose --json writes what --from reads")
+    if data.get("schema") != _SCHEMA:
+        raise BenchError(f"{path}: schema {data.get('schema')}, but this suite reads {_SCHEMA}")
+    try:
+        kept = _kept(data)
+    except (KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError) as error:
+        raise BenchError(f"{path}: damaged: {error!r}") from None
+    if data.get("known_cost_s") != KNOWN_COST_S:
+        raise BenchError(
+            f"{path}: of a known cost of {data.get('known_cost_s')} s, but this suite's is"
+            f" {KNOWN_COST_S}"
+        )
+    return kept
+
+
+def _kept(data: Mapping[str, Any]) -> Kept:
+    tallies = msgspec.convert(
+        {
+            name: {key: value for key, value in tally.items() if key != "interval"}
+            for name, tally in data["tallies"].items()
+        },
+        dict[str, Tally],
+    )
+    for name, tally in tallies.items():
+        if not 0 <= tally.found <= tally.trials or not tally.trials:
+            raise ValueError(f"{name}: {tally.found} of {tally.trials} trials")
+    costs_s = msgspec.convert(data["floor_costs_s"], list[float])
+    return Kept(
+        Report(tallies, costs_s, msgspec.convert(data["failed"], list[str])),
+        Environment.from_metadata(data["environment"]),
+        float(data["minutes"]),
+        tuple(data["only"]),
+    )

@@ -22,7 +22,7 @@ from bench.cases.names import THIS_PYTHON
 from bench.results.summary import Summary, load_summary
 from bench.running.equipment.equipment import Equipment
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.traffic import Traffic
+from bench.running.equipment.workloads import Traffic
 from bench.running.run import worker_spec
 from bench.statistics.comparison import differences as result_differences
 from bench.worker.protocol import WorkerSpec

@@ -8,9 +8,8 @@ import pytest
 
 from bench.cases.case import Case
 from bench.results.record import RunRecord
-from bench.running.capacity import WithCapacity, closed_first, closed_of
 from bench.running.processes import RunFailedError
-from bench.running.schedule import Plan, order_of_round
+from bench.running.schedule import Plan, WithCapacity, closed_first, closed_of, order_of_round
 from tests.support.synthetic import steady_record
 
 CLOSED = Case("sync", "short", 4)

@@ -136,9 +136,7 @@ def test_a_compiler_that_fails_is_a_single_line(
 def test_a_child_without_its_sandbox_is_said(
     allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "bench.running.equipment.equipment.sandbox_allowed", lambda program: allowed
-    )
+    monkeypatch.setattr("fake_redo_child.build.sandbox_allowed", lambda program: allowed)
     made = prepare(config(), tmp_path, INTERPRETERS)
     assert ("--no-sandbox" in made.child_commands["c"]) == (not allowed)
     assert made.build_facts["c_child_sandbox"] == ("on" if allowed else "off")
@@ -232,7 +230,7 @@ def test_who_still_writes_to_the_folder_ends_before_it_goes() -> None:
         import subprocess, sys
         sys.path.insert(0, {str(ROOT)!r})
         from bench.running.processes import adopt_orphans
-        from bench.running.scratch import scratch_folder
+        from bench.running.processes import scratch_folder
 
         WRITER = (
             "import itertools, sys; from pathlib import Path\\n"

@@ -15,8 +15,9 @@ from bench.cases.matrix import cases_of
 from bench.errors import BenchError
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import read_suite
+from bench.running.equipment.equipment import hashes
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.own import described, find_managers
+from bench.running.equipment.own import find_managers
 from tests.support.made_up_runs import Bench
 from tests.support.suite_server import SuiteServer
 
@@ -62,7 +63,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 def found(name: str) -> str | None:
     config = override(load_profile("quick"), manager=name)
-    return described(find_managers(config, find_interpreters([])))
+    return hashes(find_managers(config, find_interpreters([])))
 
 
 @pytest.mark.parametrize("name", ["m:f", "a.b_c.d2:F_1", "examples.lock_manager:create"])

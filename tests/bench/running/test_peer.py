@@ -26,7 +26,7 @@ from bench.results.summary import load_summary
 from bench.running import processes
 from bench.running.equipment.equipment import Equipment, prepare
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.peer import check_peer
+from bench.running.peer import check_peer
 from bench.running.processes import RunFailedError
 from bench.running.run import measure_run
 from bench.running.schedule import Plan, order_of_round

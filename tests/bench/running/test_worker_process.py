@@ -26,7 +26,7 @@ from bench.results.samples import SliceSamples
 from bench.running import processes, worker_process
 from bench.running.equipment.equipment import Equipment
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.traffic import Traffic
+from bench.running.equipment.workloads import Traffic
 from bench.running.processes import STDERR_TAIL_BYTES, RunFailedError
 from bench.running.run import measure_run
 from bench.running.worker_process import WorkerProcess

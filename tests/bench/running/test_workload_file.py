@@ -19,9 +19,8 @@ from bench.cli.main import main
 from bench.results.result_file import ResultFile
 from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.traffic import expected_page, write_traffic
 from bench.running.equipment.workload_file import WorkloadFileError, read_workload, write_workload
-from bench.running.equipment.workloads import make_requests
+from bench.running.equipment.workloads import expected_page, make_requests, write_traffic
 from tests.support.made_up_runs import Bench
 from tests.support.suite_server import SuiteServer
 from walredo import BufferTag, RedoRequest, WalRecord, parse_requests
@@ -144,10 +143,10 @@ def test_a_record_that_no_child_takes(tmp_path: Path) -> None:
 
 def test_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, HEADER, REQUEST, REQUEST, REQUEST)
-    monkeypatch.setattr("bench.running.equipment.workload_file.MOST_REQUESTS", 2)
+    monkeypatch.setattr("bench.running.equipment.workload_file.MAX_REQUESTS", 2)
     with pytest.raises(WorkloadFileError, match=r"mine.jsonl:4: at most 2 requests"):
         read_workload(path)
-    monkeypatch.setattr("bench.running.equipment.workload_file.MOST_FILE_BYTES", 10)
+    monkeypatch.setattr("bench.running.equipment.workload_file.MAX_FILE_BYTES", 10)
     with pytest.raises(WorkloadFileError, match="has more than"):
         read_workload(path)
 

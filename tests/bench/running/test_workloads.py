@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from bench.cases.names import WORKLOADS as NAMES
-from bench.running.equipment.traffic import expected_page, write_traffic
-from bench.running.equipment.workloads import DISTINCT_REQUESTS, WORKLOADS, make_requests
+from bench.running.equipment.workloads import (
+    DISTINCT_REQUESTS,
+    WORKLOADS,
+    expected_page,
+    make_requests,
+    write_traffic,
+)
 from fake_redo_child.child.python_child import redo_page
 from tests.support.page_model import page as model_page
 from walredo import PAGE_SIZE, RedoRequest, parse_requests

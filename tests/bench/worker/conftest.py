@@ -9,7 +9,7 @@ import pytest
 
 from bench.cases.names import THIS_PYTHON
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.traffic import Traffic, write_traffic
+from bench.running.equipment.workloads import Traffic, write_traffic
 from bench.worker.protocol import WorkerSpec
 from fake_redo_child import build
 from tests.support.children import LIMIT_S, command_of

@@ -29,7 +29,7 @@ from bench.cases.notations import (
 )
 from bench.results.samples import SliceSamples
 from bench.running.equipment.interpreters import find_interpreters
-from bench.running.equipment.traffic import Traffic, write_traffic
+from bench.running.equipment.workloads import Traffic, write_traffic
 from bench.worker.clients.slice import WrongPageError
 from bench.worker.meters import memory_bytes
 from bench.worker.protocol import WorkerSpec

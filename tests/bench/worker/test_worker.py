@@ -13,7 +13,7 @@ import pytest
 
 from bench.cases import placement
 from bench.results.samples import SliceSamples
-from bench.running.equipment.traffic import Traffic
+from bench.running.equipment.workloads import Traffic
 from bench.worker.meters import ProcessMeter
 from bench.worker.protocol import PROTOCOL_VERSION, REDO_END, REDO_NS
 from fake_redo_child import build
