@@ -15,7 +15,6 @@ from rich.table import Table
 
 from bench.cases.case import shared_extra, without
 from bench.results.key import SCHEMA_VERSION
-from bench.results.summary import Summary
 from bench.show import columns, fields, units
 from bench.show.columns import ABSENT, Column
 from bench.show.findings import HEADINGS
@@ -126,8 +125,14 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
     return {
         "version": JSON_VERSION,
         "schema_version": SCHEMA_VERSION,
-        "base": _side_data(comparison.base),
-        "changed": _side_data(comparison.changed),
+        **{
+            side: {
+                "source": summary.source,
+                "version": summary.environment.version,
+                **over_clients_data(summary),
+            }
+            for side, summary in (("base", comparison.base), ("changed", comparison.changed))
+        },
         "paired": comparison.paired,
         "differences": list(comparison.differences),
         "only_base": [case.name for case in comparison.only_base],
@@ -207,14 +212,6 @@ def source_text(comparison: Comparison) -> str:
         f"{base.source} ({base.environment.version}) to"
         f" {changed.source} ({changed.environment.version}), {how}"
     )
-
-
-def _side_data(summary: Summary) -> dict[str, Any]:
-    return {
-        "source": summary.source,
-        "version": summary.environment.version,
-        **over_clients_data(summary),
-    }
 
 
 def _compared_data(compared: Compared) -> dict[str, Any]:

@@ -139,10 +139,10 @@ def _row_order(row: CaseRow) -> tuple[int, object]:
 
 def _order(case: Case) -> tuple[tuple[int, str], list[tuple[bool, bool, int, str]]]:
     """By manager, then by each dimension: its default first, then words, then numbers."""
-    values = [(name, str(getattr(case, name))) for name in DEFAULTS]
     return manager_order(case.manager), [
-        (text != str(DEFAULTS[name]), text.isdecimal(), int(text) if text.isdecimal() else 0, text)
-        for name, text in values
+        (text != str(default), text.isdecimal(), int(text) if text.isdecimal() else 0, text)
+        for name, default in DEFAULTS.items()
+        for text in [str(getattr(case, name))]
     ]
 
 

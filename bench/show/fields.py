@@ -22,10 +22,6 @@ from bench.statistics.effects import Effect
 Row = TypeVar("Row")
 
 
-def _as_texts(values: Sequence[Any]) -> Column:
-    return Column("", tuple(map(str, values)))
-
-
 def effect_data(effect: Effect | None) -> dict[str, float | None] | None:
     """A ratio and its interval as plain data."""
     if effect is None:
@@ -57,7 +53,7 @@ class Field(Generic[Row]):
 
     value: Callable[[Row], Any]
     heading: str | None = None
-    cells: Callable[[Sequence[Any]], Column] = _as_texts
+    cells: Callable[[Sequence[Any]], Column] = lambda values: Column("", tuple(map(str, values)))
     key: str | None = None
     data: Callable[[Any], Any] = brief
     is_words: bool = False
@@ -199,7 +195,15 @@ def field_table(
             shown.append(field)
             headings.append(f"{field.heading}\n{printed.unit}".rstrip())
             cells.append(texts)
-    _blank_repeats([texts for field, texts in zip(shown, cells, strict=True) if field.is_group])
+    # A cell is empty if it equals the one above it, and so do all cells on its left.
+    groups = [texts for field, texts in zip(shown, cells, strict=True) if field.is_group]
+    before: list[Text] = []
+    for at in range(len(rows) if groups else 0):
+        line = [texts[at] for texts in groups]
+        for number, texts in enumerate(groups):
+            if line[: number + 1] == before[: number + 1]:
+                texts[at] = Text("")
+        before = line
     left = [number for number, field in enumerate(shown) if field.is_words]
     return whole_table(title, headings, zip(*cells, strict=True), left=left, gap=gap)
 
@@ -207,14 +211,3 @@ def field_table(
 def room_beside(rows: Sequence[Row], fields: Sequence[Field[Row]], *, gap: int) -> int:
     """The columns of the terminal that a table of these fields leaves to one more."""
     return WIDTH - (field_table(rows, fields, gap=gap).width or 0) - gap
-
-
-def _blank_repeats(groups: Sequence[list[Text]]) -> None:
-    """Empties each cell that equals the one above it, if all cells on its left do so too."""
-    before: list[Text] = []
-    for at in range(len(groups[0]) if groups else 0):
-        line = [cells[at] for cells in groups]
-        for number, cells in enumerate(groups):
-            if line[: number + 1] == before[: number + 1]:
-                cells[at] = Text("")
-        before = line

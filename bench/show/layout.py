@@ -12,8 +12,6 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-_WIDER_THAN_ANY = 10_000
-
 WIDTH: Final = 100
 """Columns of the terminal that a table may need."""
 
@@ -24,7 +22,7 @@ def print_whole(table: Table, width: int, console: Console) -> None:
     if table.width is not None:
         console.print(table, crop=False)
         return
-    unbounded = console.options.update(max_width=_WIDER_THAN_ANY)
+    unbounded = console.options.update(max_width=10_000)
     needed = min(width, console.measure(table, options=unbounded).maximum)
     table.width = needed if console.width < needed else None
     console.print(table, crop=False)

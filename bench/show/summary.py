@@ -207,7 +207,14 @@ def _table(group: Group, marked: Collection[Case]) -> Table:
         cells.append(_starred(rows, measure, column.texts))
         if measure is Measure.TIME_PER_REDO:
             table.add_column("+-\n%", justify="right", no_wrap=True)
-            cells.append([_spread(estimate) for estimate in estimates])
+            spreads = [None if estimate is None else estimate.spread for estimate in estimates]
+            texts = columns.shares(spreads).texts
+            cells.append(
+                [
+                    Text(text, style="yellow" if (spread or 0) > _NOISY_SPREAD else "")
+                    for text, spread in zip(texts, spreads, strict=True)
+                ]
+            )
     for base in (BASE, FLOOR):
         ratios = [point_ratio(*_throughputs(group, row, base)) for row in rows]
         if any(ratios):
@@ -230,13 +237,6 @@ def _starred(rows: Sequence[CaseRow], measure: Measure, texts: Sequence[str]) ->
     ]
 
 
-def _spread(estimate: Estimate | None) -> Text:
-    spread = None if estimate is None else estimate.spread
-    if spread is None:
-        return Text(columns.ABSENT)
-    return Text(f"{spread * 100:.0f}", style="yellow" if spread > _NOISY_SPREAD else "")
-
-
 def sparklines(group: Group) -> Iterator[Text]:
     """A line per manager: its median latency over N, all on one scale. None for fewer than 3 N."""
     clients = group.clients
@@ -249,26 +249,19 @@ def sparklines(group: Group) -> Iterator[Text]:
         return
     width = max(map(len, by_manager))
     low, high = min(known), max(known)
+    span = math.log(high / low) or 1.0
     for manager, values in by_manager.items():
-        ends = [value for value in values if value]
-        if ends:
+        blocks = "".join(
+            " "
+            if value is None
+            else _BLOCKS[min(len(_BLOCKS) - 1, int(math.log(value / low) / span * len(_BLOCKS)))]
+            for value in values
+        )
+        if ends := [value for value in values if value]:
             yield Text(
-                f"{manager:<{width}}  {_sparkline(values, low, high)}"
-                f"  p50 {units.seconds(ends[0])} at N = {clients[0]},"
+                f"{manager:<{width}}  {blocks}  p50 {units.seconds(ends[0])} at N = {clients[0]},"
                 f" {units.seconds(ends[-1])} at N = {clients[-1]}"
             )
-
-
-def _sparkline(values: Sequence[float | None], low: float, high: float) -> str:
-    """The values between ``low`` (above 0) and ``high``; a blank where one is not known."""
-    span = math.log(high / low) or 1.0
-    steps = (
-        None if value is None else int(math.log(value / low) / span * len(_BLOCKS))
-        for value in values
-    )
-    return "".join(
-        " " if step is None else _BLOCKS[min(len(_BLOCKS) - 1, max(0, step))] for step in steps
-    )
 
 
 def _legend(summary: Summary, *, marked: bool) -> str:

@@ -24,12 +24,9 @@ from bench.show.pictures.choice import further, was_measured
 from bench.show.pictures.clients import draw_panel, legend, points
 from bench.show.view import View
 
-_MEASURES: Final = (Measure.LATENCY, Measure.THROUGHPUT)
 _COMPARED: Final = (Measure.LATENCY, Measure.LATENCY_P99, Measure.THROUGHPUT)
 """With both results in a panel there is no room for tails, so p99 has its own."""
 
-_BEFORE: Final = "before"
-_AFTER: Final = "after"
 _BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)
 """Thin, dashed and with hollow markers: colour is not the only difference."""
 
@@ -46,9 +43,9 @@ class Chart:
 def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
     """Latency and throughput of each group of these cases."""
     for index, group in enumerate(filter(was_measured, summary.groups())):
-        for measure in _MEASURES:
+        for measure in (Measure.LATENCY, Measure.THROUGHPUT):
             if _has_points(group, measure):
-                yield _chart(group, None, measure, f"{prefix}-{index}-{measure.name.lower()}")
+                yield _chart(group, None, measure, f"{prefix}-{index}-{measure.name}")
 
 
 def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[Chart]:
@@ -58,7 +55,7 @@ def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[C
         old = before.get(group.title)
         for measure in _COMPARED:
             if old is not None and _has_points(group, measure) and _has_points(old, measure):
-                yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name.lower()}")
+                yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name}")
 
 
 def further_curves(summary: Summary, prefix: str) -> Iterator[Chart]:
@@ -105,7 +102,7 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
     if old is None:
         caption = title(group, measure)
     else:
-        caption = f"{group.title}, {measure.label}: {_BEFORE} and {_AFTER}"
+        caption = f"{group.title}, {measure.label}: before and after"
     managers = ", ".join(name for name in group.managers if points(group, name, measure))
     alternative = (
         f"{caption}. {measure.label} against N, the number of concurrent clients, both"
@@ -132,14 +129,14 @@ def _picture(group: Group, old: Group | None, measure: Measure, alternative: str
                 look = replace(_BEFORE_LOOK, color=own.color, marker=own.marker)
                 figures.line(axes, before, look)
                 axes.lines[-1].set_markerfacecolor("none")
-        entries.append(figures.legend_entry(_BEFORE, _BEFORE_LOOK))
+        entries.append(figures.legend_entry("before", _BEFORE_LOOK))
         entries[-1].set_markerfacecolor("none")
-        spots += _spots(axes, old, [measure], _BEFORE)
+        spots += _spots(axes, old, [measure], "before")
         axes.autoscale(axis="y")
         figures.give_room(axes)
     figure.legend(handles=entries, loc="outside upper left", ncols=3)
     measures = [measure, Measure.LATENCY_P99] if tail else [measure]
-    spots += _spots(axes, group, measures, "" if old is None else _AFTER)
+    spots += _spots(axes, group, measures, "" if old is None else "after")
     return svg.Picture(figure, tuple(spots), alternative)
 
 

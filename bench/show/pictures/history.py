@@ -30,9 +30,6 @@ from bench.statistics.history import Dated, Point, Series, results_of
 MOST_CASES: Final = 24
 """Panels of a figure: nobody reads more."""
 
-_LABELS: Final = 10
-"""Results named below the panels of one row."""
-
 _LEAST_Y_SPAN: Final = 0.4
 """Share of the greatest median: a scatter of a few per cent must look small."""
 
@@ -84,7 +81,22 @@ def _figure(series: Sequence[Series], measure: Measure) -> Figure:
             low, high = panel.get_ylim()
             panel.set_ylim(low, high + _LABEL_ROOM * (high - low))
     sheet.label_left(measure.name.replace("-", " "))
-    return sheet.framed(_legend(series), _footer(results))
+    # No managers: the titles have them.
+    plain = replace(style.PLAIN, marker="o", marker_size=4.0)
+    legend = [figures.legend_entry("median over the runs", plain), figures.band_entry()]
+    points = [point for case in series for point in case.points]
+    if any(map(_is_dirty, points)):
+        legend.append(Line2D([], [], label="uncommitted changes", **_hollow(plain)))
+    if any(point.differences for point in points):
+        legend.append(Line2D([], [], label="other conditions", **_CHANGE))
+    environment = results[-1].summary.environment
+    by_suite = sum(not result.by_commit for result in results)
+    return sheet.framed(
+        legend,
+        f"{units.counted(len(results), 'result')} by date of the commit"
+        + (f" ({by_suite} by that of the suite)" if by_suite else "")
+        + f"  |  the last one on {environment.cpu_model}, {environment.kernel}",
+    )
 
 
 def _panel(panel: Axes, series: Series, place: Mapping[Dated, int]) -> None:
@@ -144,8 +156,8 @@ def _change(panel: Axes, x: float, differences: Sequence[str]) -> None:
 
 def _axes(panel: Axes, results: Sequence[Dated], measure: Measure, columns: int) -> None:
     panel.set_xlim(-0.5, len(results) - 0.5)
-    # Counted from the end: the latest result is always named.
-    step = -(-len(results) // max(1, _LABELS // columns))
+    # Ten in a row of panels, counted from the end: the latest result is always named.
+    step = -(-len(results) // max(1, 10 // columns))
 
     def name(x: float, _position: int | None) -> str:
         result = results[round(x)]
@@ -161,27 +173,3 @@ def _axes(panel: Axes, results: Sequence[Dated], measure: Measure, columns: int)
     low, high = panel.get_ylim()
     room = max(0.0, _LEAST_Y_SPAN * high - (high - low)) / 2
     panel.set_ylim(max(0.0, low - room), high + room)
-
-
-def _legend(series: Sequence[Series]) -> list[Line2D]:
-    # No managers: the titles have them.
-    plain = replace(style.PLAIN, marker="o", marker_size=4.0)
-    entries = [figures.legend_entry("median over the runs", plain), figures.band_entry()]
-    points = [point for case in series for point in case.points]
-    if any(map(_is_dirty, points)):
-        entries.append(Line2D([], [], label="uncommitted changes", **_hollow(plain)))
-    if any(point.differences for point in points):
-        entries.append(Line2D([], [], label="other conditions", **_CHANGE))
-    return entries
-
-
-def _footer(results: Sequence[Dated]) -> str:
-    environment = results[-1].summary.environment
-    by_suite = sum(not result.by_commit for result in results)
-    return "  |  ".join(
-        (
-            f"{units.counted(len(results), 'result')} by date of the commit"
-            + (f" ({by_suite} by that of the suite)" if by_suite else ""),
-            f"the last one on {environment.cpu_model}, {environment.kernel}",
-        )
-    )

@@ -23,9 +23,6 @@ from bench.statistics.knee import knees
 _SHARED: Final[Mapping[str, Any]] = {"linestyle": (0, (4, 2)), "width": 1.0, "marker_size": 2.0}
 """How the line of one manager shared by all clients differs."""
 
-_LABEL_ROOM: Final = (0.035, 0.045)
-"""Shares of a panel's width and height that the N of a point takes."""
-
 
 def knee_figure(groups: Sequence[Group], summary: Summary) -> Figure:
     """A panel per group, at least one."""
@@ -98,7 +95,7 @@ def _label(panel: Axes, group: Group) -> None:
             rank = 0 if clients == knee_of.get(manager) else 1 if is_end else 2
             labels.append((rank, clients, (x, y.median), side, style.look(manager).color))
     to_share = panel.transData + panel.transAxes.inverted()
-    width, height = _LABEL_ROOM
+    width, height = 0.035, 0.045  # shares of the panel's that the N of a point takes
     taken: list[tuple[float, float]] = []
     for _, clients, at, side, color in sorted(labels, key=lambda label: label[0]):
         right, up = (float(share) for share in to_share.transform(at))

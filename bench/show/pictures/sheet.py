@@ -41,14 +41,7 @@ class Sheet:
         most_columns: int = style.MOST_COLUMNS,
     ) -> Sheet:
         """A sheet with a panel for each part, drawn and with its title."""
-        sheet = cls._blank(max(1, len(parts)), most_columns)
-        for panel, part in zip(sheet.panels, parts, strict=False):
-            draw(panel, part)
-            sheet.title(panel, title(part))
-        return sheet
-
-    @classmethod
-    def _blank(cls, count: int, most_columns: int) -> Sheet:
+        count = max(1, len(parts))
         columns = min(count, most_columns)
         rows = math.ceil(count / columns)
         height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
@@ -59,10 +52,14 @@ class Sheet:
         engine = figure.get_layout_engine()
         if engine is not None:
             engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
-        axes = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
+        axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
         for unused in axes[count:]:
             unused.set_axis_off()
-        return cls(figure, tuple(axes[:count]), columns)
+        sheet = cls(figure, tuple(axes[:count]), columns)
+        for panel, part in zip(sheet.panels, parts, strict=False):
+            draw(panel, part)
+            sheet.title(panel, title(part))
+        return sheet
 
     def title(self, panel: Axes, text: str) -> None:
         """Sets a panel's title, on several lines if need be."""
