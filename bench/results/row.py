@@ -295,6 +295,15 @@ def measure_of(row: CaseRow, measure: str) -> Estimate | None:
     return estimate
 
 
+def both(measure: str, row: CaseRow, other: CaseRow) -> str:
+    """The field under which two rows can be compared in a measure: what stands in for it where one
+    of them is of a version that did not measure it."""
+    instead = MEASURES[measure].instead
+    if instead is None or None not in (getattr(row, measure), getattr(other, measure)):
+        return measure
+    return instead
+
+
 def measure_name(measure: str) -> str:
     """`Measure.name` of a field of a row."""
     return MEASURES[measure].name

@@ -65,7 +65,7 @@ def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> 
     figures: list[fields.Field[CaseComparison]] = [
         *(
             fields.ratio_interval(HEADINGS[measure], partial(effect, measure=measure))
-            for measure in ("time_per_redo_s", "latency_p99_s", "cpu_total_s")
+            for measure in ("time_per_redo_s", "turn_p99_s", "cpu_total_s")
         ),
         fields.column(
             "verdict",

@@ -8,16 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from bench.cases.case import Case, has_unknown_pages
 from bench.results.record import FailedRun
 from bench.results.summary import CaseRow, Summary
 
+MAX_TURN_TO_CALL: Final = 2.0
+"""From this ratio of their medians on, a note says why turn and call differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
-    page-check, stopped or single-round.
+    page-check, stopped, single-round, no-turn or long-turn.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -40,6 +44,7 @@ def notes(summary: Summary) -> tuple[Note, ...]:
             " hold nobody but the child knows"
         )
         found.append(Note("page-check", None, text))
+    found += _turns(summary)
     wanted = _rounds_wanted(summary)
     if len(summary.rounds) < wanted:
         text = (
@@ -54,6 +59,37 @@ def notes(summary: Summary) -> tuple[Note, ...]:
         )
         found.append(Note("single-round", None, text))
     return tuple(found)
+
+
+def _turns(summary: Summary) -> Iterable[Note]:
+    """Whether p50 and p99 are those of the turn, and where the call alone says something else."""
+    rows = [row for row in summary.rows if row.latency_p50_s is not None]
+    without = [row for row in rows if row.turn_p50_s is None]
+    if without:
+        text = (
+            "p50 and p99 are those of the call and leave out what a client waits between two"
+            " redos: the file is of a version that did not measure the whole turn; run it again"
+        )
+        yield Note("no-turn", None, text)
+    apart: dict[str, list[int]] = {}
+    for row in rows:
+        turn, call = row.turn_p50_s, row.latency_p50_s
+        if turn is not None and call is not None and turn.median > MAX_TURN_TO_CALL * call.median:
+            apart.setdefault(row.case.manager, []).append(row.case.clients)
+    if apart:
+        where = "; ".join(f"{name} at N = {_span(clients)}" for name, clients in apart.items())
+        text = (
+            f"{where}: the call alone takes less than half of the turn (p50), as clients wait"
+            " between two redos until they run again; compare turns (docs/measures.md#latency)"
+        )
+        yield Note("long-turn", None, text)
+
+
+def _span(clients: Iterable[int]) -> str:
+    """As ``8`` or ``8 to 128``."""
+    found = sorted(clients)
+    least, most = found[0], found[-1]
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _rounds_wanted(summary: Summary) -> int:

@@ -264,6 +264,12 @@ def sparklines(group: Group) -> Iterator[Text]:
             )
 
 
+def _latency_of(summary: Summary) -> str:
+    if any(row.turn_p50_s is not None for row in summary.rows):
+        return "latency of the turn, from the end of a client's redo to that of its next"
+    return "latency of the call"
+
+
 def _legend(summary: Summary, *, marked: bool) -> str:
     """Of what the tables have; nothing of columns that they have not."""
     spread = "quartiles" if len(summary.rounds) >= QUARTILES_FROM else "least and greatest"
@@ -279,7 +285,7 @@ def _legend(summary: Summary, *, marked: bool) -> str:
     said = [
         "Medians over the runs. t/redo: time per redo, the sum of the clients' walls / redos. +-:"
         f" its spread over the runs, half the distance of the {spread}. redo/s: throughput. p50,"
-        " p99: latency. CPU: per redo, manager and child."
+        f" p99: {_latency_of(summary)}. CPU: per redo, manager and child."
     ]
     if bases:
         of_bases = " and of ".join("the floor" if base == FLOOR else base for base in bases)

@@ -16,6 +16,7 @@ import numpy as np
 from bench.cases.case import Case
 from bench.cases.notations import NO_ADMISSION
 from bench.results.key import Value
+from bench.results.row import both
 from bench.results.summary import MEASURES as ROW_MEASURES
 from bench.results.summary import CaseRow, Summary, less_is_better, measure_of
 from bench.statistics.effects import (
@@ -193,7 +194,7 @@ def pair_ratios(measure: str, base: CaseRow, changed: CaseRow) -> dict[int, floa
     From the slices, which were taken in turn, where the measure has them. A measure of zero has no
     ratio.
     """
-    before, after = _by_round(base, measure), _by_round(changed, measure)
+    before, after = (_by_round(row, both(measure, base, changed)) for row in (base, changed))
     return {
         number: ratio_of_slices(before[number], after[number])
         for number in sorted(before.keys() & after.keys())
@@ -213,7 +214,7 @@ def _effect(measure: str, base: CaseRow, changed: CaseRow, paired: bool) -> Effe
     if paired:
         ratios = pair_ratios(measure, base, changed)
         return ratios_effect(list(ratios.values())) if ratios else None
-    before, after = measure_of(base, measure), measure_of(changed, measure)
+    before, after = (measure_of(row, both(measure, base, changed)) for row in (base, changed))
     if before is None or after is None:
         return None
     return _unpaired(dict(before.by_round), dict(after.by_round))

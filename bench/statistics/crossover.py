@@ -23,7 +23,7 @@ from bench.statistics.bounded import Threshold
 from bench.statistics.effects import drawn, stretch
 from bench.statistics.rounds import TAILS, in_common
 
-MEASURES: Final = ("throughput_per_s", "time_per_redo_s", "latency_p99_s", "cpu_total_s")
+MEASURES: Final = ("throughput_per_s", "time_per_redo_s", "turn_p99_s", "cpu_total_s")
 """Fields of a row."""
 
 

@@ -91,7 +91,7 @@ class ExecutorView(FamilyView):
             fields.measure("in flight", in_flight, columns.plain(0), key="in_flight_peak"),
             fields.measure("redo/s", Measure.THROUGHPUT.of, columns.rates, key="throughput_per_s"),
             fields.measure("t/redo", Measure.TIME_PER_REDO.of, key="time_per_redo_s"),
-            fields.measure("p99", Measure.LATENCY_P99.of, key="latency_p99_s"),
+            fields.measure("p99", Measure.of_field("latency_p99_s").of, key="latency_p99_s"),
             fields.measure("memory", memory, columns.mebibytes(1), key="peak_rss_bytes"),
             fields.measure("added", added, columns.mebibytes(1), key="peak_rss_added_bytes"),
             fields.ratio_interval("to async", to_async, key="throughput_to_async"),

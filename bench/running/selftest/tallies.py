@@ -30,8 +30,8 @@ MAX_ALARMS: Final = 0.05
 LATE: Final = "late:ms=1,p=0.02"
 """1 ms late in 2 % of the replies, which changes p99 but not p50."""
 
-LATE_P99: Final = f"{LATE}: latency_p99_s"
-LATE_P50: Final = f"{LATE}: latency_p50_s by over {MARGIN:.0%}"
+LATE_P99: Final = f"{LATE}: turn_p99_s"
+LATE_P50: Final = f"{LATE}: turn_p50_s by over {MARGIN:.0%}"
 
 DECIDED_SHARE: Final = 0.05
 DECIDED_S: Final = 60.0
@@ -124,7 +124,7 @@ class Report:
         The redos after a late one are a little slower too, so p50 only counts as slower if it is
         slower by more than the margin.
         """
-        p99, p50 = case.measures["latency_p99_s"], case.measures["latency_p50_s"]
+        p99, p50 = case.measures["turn_p99_s"], case.measures["turn_p50_s"]
         self.tally(LATE_P99).add(p99.verdict, p99.effect)
         beyond = p50.effect.low is not None and p50.effect.low > 1 + MARGIN
         answer = p50.verdict if beyond or p50.verdict is Verdict.FASTER else Verdict.SAME

@@ -107,7 +107,12 @@ def test_fairness_shows_who_is_starved(tmp_path: Path) -> None:
     def record(case: Case, number: int, *redos: int) -> RunRecord:
         one = steady_record(case, number).samples[0]
         shares = int64s(*redos)
-        uneven = replace(one, redos=shares, latency_ns=np.full(sum(redos), 50_000, dtype=np.int64))
+        uneven = replace(
+            one,
+            redos=shares,
+            latency_ns=np.full(sum(redos), 50_000, dtype=np.int64),
+            redo_end_ns=None,
+        )
         return RunRecord(case, number, (uneven,), USAGE)
 
     gives, keeps = Case("sync", "short", 4), Case("sync", "short", 4, pause="none")

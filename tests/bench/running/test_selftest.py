@@ -77,9 +77,9 @@ def test_a_slower_child_costs_a_share_of_the_time_from_page_to_page(
 @pytest.mark.parametrize(("p50_low", "found"), [(1.01, 0), (1.06, 1)])
 def test_late_replies_are_counted_by_percentile(p50_low: float, found: int) -> None:
     report = Report()
-    one = said(CASES[0], latency_p99_s=Verdict.SLOWER, latency_p50_s=Verdict.SLOWER)
+    one = said(CASES[0], turn_p99_s=Verdict.SLOWER, turn_p50_s=Verdict.SLOWER)
     shifted = Effect(1.07, p50_low, 1.08, 0.01, 0.03, (6, 6))
-    measures = {**one.measures, "latency_p50_s": Compared(shifted, 0.01, Verdict.SLOWER)}
+    measures = {**one.measures, "turn_p50_s": Compared(shifted, 0.01, Verdict.SLOWER)}
     report.add_late(CaseComparison(CASES[0], measures))
     assert [tally.found for tally in report.tallies.values()] == [1, found]
 
@@ -223,7 +223,7 @@ def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench, server: Suit
     assert {name: tally["trials"] for name, tally in data["tallies"].items()}.items() >= {
         "false alarm: time_per_redo_s": 2,
         "+3%, 6 pairs": 1,
-        "late:ms=1,p=0.02: latency_p99_s": 1,
+        "late:ms=1,p=0.02: turn_p99_s": 1,
     }.items()
     assert len(data["floor_costs_s"]) == 2
     kept = tmp_path / "kept.json"

@@ -152,7 +152,9 @@ def test_who_has_no_value_has_no_line(tmp_path: Path) -> None:
     records = [steady_record(Case(manager, "short", n)) for manager in managers for n in (1, 2)]
     summary = load_summary(save(tmp_path / "r.json", records))
     rows = [
-        replace(row, latency_p99_s=None) if row.case.manager == "peer:async" else row
+        replace(row, turn_p99_s=None, latency_p99_s=None)
+        if row.case.manager == "peer:async"
+        else row
         for row in summary.rows
     ]
     summary = replace(summary, rows=tuple(rows))

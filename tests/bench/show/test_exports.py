@@ -42,7 +42,7 @@ def entry(case: str, measure: str, unit: str, value: float, spread: str | None) 
 def test_github_action(tmp_path: Path) -> None:
     assert github_action(summary(tmp_path, 50_000, 51_001, 53_001)) == [
         entry(CASE.name, "time-per-redo", "ns/redo", 51_001.0, "± 1500.5"),
-        entry(CASE.name, "latency-p99", "ns", 51_001.0, "± 1500.5"),
+        entry(CASE.name, "turn-p99", "ns", 51_001.0, "± 1500.5"),
         entry(CASE.name, "cpu-total", "ns/redo", CPU_NS, "± 0.0"),
     ]
 
@@ -57,7 +57,7 @@ def test_bencher(tmp_path: Path) -> None:
         "time-per-redo": spread,
         "throughput": rate,
         "latency": spread,
-        "latency-p99": spread,
+        "turn-p99": spread,
         "cpu-total": same,
     }
 
@@ -66,7 +66,7 @@ def test_one_run_shows_no_spread(tmp_path: Path) -> None:
     one = summary(tmp_path, 50_000)
     assert github_action(one) == [
         entry(CASE.name, "time-per-redo", "ns/redo", 50_000.0, None),
-        entry(CASE.name, "latency-p99", "ns", 50_000.0, None),
+        entry(CASE.name, "turn-p99", "ns", 50_000.0, None),
         entry(CASE.name, "cpu-total", "ns/redo", CPU_NS, None),
     ]
     assert {tuple(metric) for metric in bencher(one)[CASE.name].values()} == {("value",)}
@@ -78,7 +78,7 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     assert [row.case for row in one.rows] == [CASE, Case("peer:mine", "short", 8), failed]
     assert [entry["name"] for entry in github_action(one)] == [
         "async/short/n=8 time-per-redo",
-        "async/short/n=8 latency-p99",
+        "async/short/n=8 turn-p99",
         "async/short/n=8 cpu-total",
         "peer:mine/short/n=8 time-per-redo",
     ]
@@ -92,7 +92,7 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
 def test_names_of_measures_differ_and_are_slugs() -> None:
     names = [measure_name(measure) for measure in MEASURES]
     assert len(set(names)) == len(names)
-    assert names[:3] == ["time-per-redo", "throughput", "latency-p50"]
+    assert names[:3] == ["time-per-redo", "throughput", "turn-p50"]
     for name in names:
         assert name.replace("-", "").isalnum()
         assert name == name.lower()

@@ -58,7 +58,7 @@ def test_the_crossover_is_where_the_curves_cross_for_good(
 ) -> None:
     by_measure = found(tmp_path, dict(zip(CLIENTS, async_us, strict=True)))
     assert set(by_measure) == set(MEASURES)
-    for measure in ("throughput_per_s", "time_per_redo_s", "latency_p99_s"):
+    for measure in ("throughput_per_s", "time_per_redo_s", "turn_p99_s"):
         one = by_measure[measure]
         assert (one.clients, one.low, one.high) == (clients, clients, clients)
         assert one.measured == CLIENTS
@@ -129,7 +129,7 @@ def test_show_prints_and_gives_them(tmp_path: Path) -> None:
     assert {one["measure"]: one["clients"] for one in data} == {
         "throughput_per_s": 4,
         "time_per_redo_s": 4,
-        "latency_p99_s": 4,
+        "turn_p99_s": 4,
         "cpu_total_s": None,
     }
     assert {one["group"] for one in data} == {"short"}

@@ -1,0 +1,68 @@
+"""What must be known of a result's latencies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.cases.case import Case
+from bench.results.record import RunRecord
+from bench.results.row import measure_of
+from bench.results.samples import SliceSamples
+from bench.results.summary import load_summary
+from bench.show.notes import notes
+from tests.support.synthetic import USAGE, int64s, save, steady_record
+
+KINDS = ("no-turn", "long-turn")
+
+
+def waiting_record(case: Case, call_ns: int, turn_ns: int) -> RunRecord:
+    """A run whose clients wait between two redos."""
+    redos = 20
+    ends = [turn_ns * (number + 1) for number in range(redos)]
+    one = SliceSamples(
+        int64s(*[0] * case.clients),
+        int64s(*[ends[-1]] * case.clients),
+        int64s(*[redos] * case.clients),
+        int64s(*[call_ns] * redos * case.clients),
+        redo_end_ns=int64s(*ends * case.clients),
+    )
+    return RunRecord(case, 0, (one,), USAGE)
+
+
+def without_turn(record: RunRecord) -> RunRecord:
+    """The run as a worker of an older version sends it."""
+    slices = (replace(one, redo_end_ns=None) for one in record.samples)
+    return replace(record, slices=tuple(slices))
+
+
+def texts(path: Path, *records: RunRecord) -> list[tuple[str, str]]:
+    summary = load_summary(save(path / "r.json", records))
+    return [(note.kind, note.text) for note in notes(summary) if note.kind in KINDS]
+
+
+def test_a_turn_much_longer_than_its_call_is_explained_once(tmp_path: Path) -> None:
+    cases = [Case("sync", "short", n) for n in (8, 64)]
+    long = [waiting_record(case, 10_000, 21_000) for case in cases]
+    usual = waiting_record(Case("async", "short", 8), 10_000, 19_000)
+    ((kind, text),) = texts(tmp_path, *long, usual)
+    assert kind == "long-turn"
+    assert text.startswith("sync at N = 8 to 64: ")
+
+
+def test_a_file_without_turns_says_so_and_shows_the_call(tmp_path: Path) -> None:
+    record = without_turn(steady_record(Case("sync", "short", 8)))
+    ((kind, text),) = texts(tmp_path, record)
+    assert kind == "no-turn"
+    assert text.startswith("p50 and p99 are those of the call")
+    (row,) = load_summary(tmp_path / "r.json").rows
+    assert row.turn_p99_s is None
+    shown = measure_of(row, "turn_p99_s")
+    assert shown is not None
+    assert shown.median == pytest.approx(50e-6)
+
+
+def test_turn_and_call_that_are_alike_need_no_word(tmp_path: Path) -> None:
+    assert texts(tmp_path, steady_record(Case("sync", "short", 8))) == []
