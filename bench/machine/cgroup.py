@@ -34,7 +34,12 @@ def is_seen(text: Text) -> bool:
 
 def quota(text: Text) -> Quota | None:
     """The lowest quota of the group and the groups around it; None if no quota is visible."""
-    return min(_quotas(text), key=lambda found: found.cpus, default=None)
+    found = [
+        Quota(cpus, _throttled(text, folder))
+        for is_v2, folder in _groups(text, _V1_CPU)
+        if (cpus := _granted(text, folder, is_v2)) is not None
+    ]
+    return min(found, key=lambda quota: quota.cpus, default=None)
 
 
 def tasks_left(text: Text) -> int | None:
@@ -61,28 +66,16 @@ def _mounts(text: Text, v1_names: Sequence[str]) -> Iterator[tuple[bool, str]]:
 
 def _groups(text: Text, v1_names: Sequence[str]) -> Iterator[tuple[bool, str]]:
     """The group of this process and the groups around it: whether of version 2, and the folder."""
-    paths = dict(_paths(text))
+    paths = {}  # by controller, whose name is empty for version 2
+    for line in (text("proc/self/cgroup") or "").splitlines():
+        controllers, _, path = line.partition(":")[2].partition(":")
+        paths.update(dict.fromkeys(controllers.split(","), path))
     for is_v2, mount in _mounts(text, v1_names):
         # Inside a container the path may be the host's, which does not exist here. The last of its
         # parents is the mount itself, which then is the group.
         group = Path(paths.get("" if is_v2 else v1_names[0], "/").lstrip("/"))
         for part in (group, *group.parents):
             yield is_v2, f"{mount}/{part}"
-
-
-def _quotas(text: Text) -> Iterator[Quota]:
-    for is_v2, folder in _groups(text, _V1_CPU):
-        cpus = _granted(text, folder, is_v2)
-        if cpus is not None:
-            yield Quota(cpus, _throttled(text, folder))
-
-
-def _paths(text: Text) -> Iterator[tuple[str, str]]:
-    """The group of this process by controller. The name is empty for version 2."""
-    for line in (text("proc/self/cgroup") or "").splitlines():
-        controllers, _, path = line.partition(":")[2].partition(":")
-        for controller in controllers.split(","):
-            yield controller, path
 
 
 def _granted(text: Text, folder: str, is_v2: bool) -> float | None:

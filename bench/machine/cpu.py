@@ -97,7 +97,9 @@ def turbo(machine: Machine) -> Finding:
     elif (boost := machine.number(on)) is not None:
         is_on, command = boost == 1, f"echo 0 | sudo tee /{on}"
     else:
-        reading = machine.reading("turbo boost") if _is_intel(machine) else Reading()
+        # The register bit that pyperf reads means turbo boost on Intel only.
+        is_intel = "GenuineIntel" in (machine.text("proc/cpuinfo") or "")
+        reading = machine.reading("turbo boost") if is_intel else Reading()
         if reading.ready is None:
             return unknown(f"Whether CPUs boost their rate cannot be seen here{_why(reading)}.")
         is_on, command, undo = not reading.ready, None, "switch it off in the firmware"
@@ -115,12 +117,13 @@ def turbo(machine: Machine) -> Finding:
 def idle_states(machine: Machine) -> Finding:
     """How long a CPU takes to wake up. With one client each redo wakes two CPUs."""
     folder = Path(f"{_CPU_FOLDER}/cpu{min(machine.allowed)}/cpuidle")
-    latencies_us = []
-    for state in sorted((machine.root / folder).glob("state[0-9]*")):
-        place = state.relative_to(machine.root)
-        latency_us, disabled = (machine.number(f"{place}/{n}") for n in ("latency", "disable"))
-        if latency_us is not None and not disabled:
-            latencies_us.append(latency_us)
+    states = (state.relative_to(machine.root) for state in (machine.root / folder).glob("state*"))
+    latencies_us = [
+        latency_us
+        for state in states
+        if (latency_us := machine.number(f"{state}/latency")) is not None
+        and not machine.number(f"{state}/disable")
+    ]
     if not latencies_us or machine.is_virtual:
         return unknown(
             "How deep idle CPUs sleep, and how long waking up takes, cannot be seen here."
@@ -144,9 +147,12 @@ def smt(machine: Machine) -> Finding:
     if active == 0:
         return fine("Every CPU is a core of its own.")
     seen = "CPUs come in pairs that share a core: each is slower while the other works"
-    if machine.split and _share_a_core(machine, *machine.split):
-        pair = as_cpu_list(machine.split)
-        seen += f". --placement split puts manager and child on such a pair, CPUs {pair}"
+    if machine.split:
+        cpu, other = machine.split
+        siblings = machine.cpus(f"{_CPU_FOLDER}/cpu{cpu}/topology/thread_siblings_list")
+        if siblings is not None and other in siblings:
+            pair = as_cpu_list(machine.split)
+            seen += f". --placement split puts manager and child on such a pair, CPUs {pair}"
     return may_disturb(
         f"{seen}.",
         "use one thread of each core (to undo: on), or allow such CPUs only, with taskset",
@@ -188,16 +194,6 @@ def heat(machine: Machine) -> Finding:
         f"A CPU was slowed down for heat {max(numbers)} times since boot.",
         "let it cool down first, and look whether the number grows while you measure",
     )
-
-
-def _share_a_core(machine: Machine, cpu: int, other: int) -> bool:
-    siblings = machine.cpus(f"{_CPU_FOLDER}/cpu{cpu}/topology/thread_siblings_list")
-    return siblings is not None and other in siblings
-
-
-def _is_intel(machine: Machine) -> bool:
-    """Whether the register bit that pyperf reads means turbo boost: it does on Intel only."""
-    return "GenuineIntel" in (machine.text("proc/cpuinfo") or "")
 
 
 def _why(reading: Reading) -> str:

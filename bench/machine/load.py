@@ -17,20 +17,20 @@ _PRESSURE: Final = (1.0, 5.0)
 """Per cent of the time from which on the pressure may disturb, and disturbs."""
 _STEAL_NOW: Final = 0.02
 _STEAL_SINCE_BOOT: Final = (0.001, 0.01)
-_NAMED: Final = 3
+_MAX_NAMED: Final = 3
 
 
 def load(machine: Machine) -> Finding:
     cpus = machine.cpu_count
     average = _first_number(machine.text("proc/loadavg"))
-    busy = _busy_cpus(machine)
+    share = _share(machine, "busy")
+    busy = None if share is None else share * cpus
     if average is None and busy is None:
         return unknown("Neither /proc/loadavg nor /proc/stat says what else runs.")
+    on = f"{cpus} CPU{'' if cpus == 1 else 's'}"
     seen, found = [], []
     if average is not None:
-        seen.append(
-            f"Over the last minute {average:.1f} tasks ran or waited on average, on {_cpus(cpus)}."
-        )
+        seen.append(f"Over the last minute {average:.1f} tasks ran or waited on average, on {on}.")
         found.append(_load_severity(average, cpus))
     if busy is not None:
         seen.append(f"Right now others use {busy:.1f} of them{_busiest(machine)}.")
@@ -47,14 +47,12 @@ def load(machine: Machine) -> Finding:
         " ".join(seen) + " It takes CPUs, caches and memory away from what is measured.",
         "end other work or wait until it is done, then look again",
         "top",
-        brief=f"load {shown:.1f} on {_cpus(cpus)}",
+        brief=f"load {shown:.1f} on {on}",
     )
 
 
 def pressure(machine: Machine) -> Finding:
-    text = machine.text("proc/pressure/cpu")
-    found = [word for word in (text or "").split() if word.startswith("avg10=")]
-    share = _first_number(found[0].partition("=")[2]) if found else None
+    share = _first_number((machine.text("proc/pressure/cpu") or "").partition("avg10=")[2])
     if share is None:
         return unknown("The kernel does not say how long tasks wait for a CPU.")
     seen = f"In {share:.1f} % of the last 10 s a task that could run had to wait for a CPU."
@@ -96,20 +94,13 @@ def steal(machine: Machine) -> Finding:
 
 
 def swap(machine: Machine) -> Finding:
-    sizes = dict(
-        line.split(":", 1)
-        for line in (machine.text("proc/meminfo") or "").splitlines()
-        if ":" in line
-    )
+    lines = (machine.text("proc/meminfo") or "").splitlines()
+    sizes = dict(line.split(":", 1) for line in lines if ":" in line)
     total_kb, free_kb = (_first_number(sizes.get(key)) for key in ("SwapTotal", "SwapFree"))
     if total_kb is None or free_kb is None:
         return unknown("/proc/meminfo does not tell whether memory is swapped.")
-    since = machine.since
-    moved = (
-        machine.now.swapped - since.swapped
-        if since and since.swapped is not None and machine.now.swapped is not None
-        else 0
-    )
+    now, before = machine.now.swapped, machine.since.swapped if machine.since else None
+    moved = 0 if before is None or now is None else now - before
     used_mib = (total_kb - free_kb) / 1024
     seen = f"{used_mib:.0f} MiB of {total_kb / 1024:.0f} MiB swap space are in use"
     if moved:
@@ -163,11 +154,6 @@ def _share(machine: Machine, counter: str) -> float | None:
     return max(0, grown) / (now.total - since.total)
 
 
-def _busy_cpus(machine: Machine) -> float | None:
-    share = _share(machine, "busy")
-    return None if share is None else share * machine.cpu_count
-
-
 def _busiest(machine: Machine) -> str:
     """The other processes that used most CPU between the moments, as a part of a sentence."""
     now, since = machine.now, machine.since
@@ -184,9 +170,8 @@ def _busiest(machine: Machine) -> str:
         if share >= QUIET_CPUS / 10 and pid != os.getpid():
             used.append((share, f"{process.name} (pid {pid}) {100 * share:.0f} %"))
     used.sort(reverse=True)
-    if not used:
-        return ""
-    return ", the busiest " + ", ".join(text for _, text in used[:_NAMED])
+    names = ", ".join(text for _, text in used[:_MAX_NAMED])
+    return f", the busiest {names}" if names else ""
 
 
 def _first_number(text: str | None) -> float | None:
@@ -194,7 +179,3 @@ def _first_number(text: str | None) -> float | None:
         return float((text or "").split()[0])
     except (IndexError, ValueError):
         return None
-
-
-def _cpus(count: int) -> str:
-    return f"{count} CPU{'' if count == 1 else 's'}"

@@ -72,20 +72,14 @@ class Machine:
     @classmethod
     def here(cls, *, sample_s: float | None = None) -> Machine:
         """This machine. With ``sample_s`` it waits that long between two moments."""
-        root = Path("/")
-        since = None
+        root, since = Path("/"), None
         if sample_s is not None:
             since = Moment.of(root, processes=True)
             time.sleep(sample_s)
+        now = Moment.of(root, processes=sample_s is not None)
         allowed = frozenset(os.sched_getaffinity(0))
-        return cls(
-            root,
-            allowed,
-            Moment.of(root, processes=sample_s is not None),
-            since,
-            None if placement.problem(placement.SPLIT) else placement.cpus(placement.SPLIT),
-            readings(allowed),
-        )
+        split = None if placement.problem(placement.SPLIT) else placement.cpus(placement.SPLIT)
+        return cls(root, allowed, now, since, split, readings(allowed))
 
     def text(self, path: str) -> str | None:
         """The text of a file, whose path begins at the root folder."""
@@ -143,20 +137,9 @@ class Machine:
 
 
 _VIRTUAL_MAKERS = (
-    "qemu",
-    "kvm",
-    "vmware",
-    "virtualbox",
-    "innotek",
-    "xen",
-    "virtual machine",
-    "virtualization",
-    "amazon ec2",
-    "google compute engine",
-    "openstack",
-    "bochs",
-    "parallels",
-    "bhyve",
+    *("qemu", "kvm", "vmware", "virtualbox", "innotek", "xen", "virtual machine"),
+    *("virtualization", "amazon ec2", "google compute engine", "openstack", "bochs"),
+    *("parallels", "bhyve"),
 )
 
 

@@ -39,7 +39,11 @@ class Reading:
 def readings(cpus: Iterable[int]) -> Mapping[str, Reading]:
     """The readings by our names. Checks that do not apply to this machine are missing."""
     try:
-        system = _system(cpus)
+        from pyperf import _system  # here, where its absence is handled
+
+        system = _system.System()
+        system.logical_cpu_count = _cpu_utils.get_logical_cpu_count()
+        system.cpus = tuple(sorted(cpus))
     except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
         return dict.fromkeys(OPERATIONS, _unable(error))
     by_class = {type(operation).__name__: operation for operation in system.operations}
@@ -50,33 +54,17 @@ def readings(cpus: Iterable[int]) -> Mapping[str, Reading]:
     }
 
 
-def _system(cpus: Iterable[int]) -> Any:
-    from pyperf import _system  # imported here, where the caller handles its absence
-
-    system = _system.System()
-    system.logical_cpu_count = _cpu_utils.get_logical_cpu_count()
-    system.cpus = tuple(sorted(cpus))
-    return system
-
-
 def _shown(system: Any, operation: Any) -> Reading:
     try:
         for messages in (system.states, system.advices, system.warnings, system.errors):
             messages.clear()
         operation.show()
-        return Reading(
-            operation.tuned_for_benchmarks,
-            _without(operation.name, system.states),
-            _without(operation.name, system.advices),
-            _without(operation.name, [*system.warnings, *system.errors]),
-        )
+        found = (system.states, system.advices, [*system.warnings, *system.errors])
+        texts = (tuple(t.removeprefix(f"{operation.name}: ") for t in texts) for texts in found)
+        return Reading(operation.tuned_for_benchmarks, *texts)
     # The files that it reads may be masked or have an unexpected form.
     except (AttributeError, OSError, TypeError, ValueError) as error:
         return _unable(error)
-
-
-def _without(name: str, messages: Iterable[str]) -> tuple[str, ...]:
-    return tuple(message.removeprefix(f"{name}: ") for message in messages)
 
 
 def _unable(error: Exception) -> Reading:
