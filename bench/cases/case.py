@@ -261,28 +261,19 @@ class Case:
             if key not in DEFAULTS or not equals or key in extra:
                 known = ", ".join(DEFAULTS)
                 raise CaseError(f"case name {name!r}: {part!r} is not one of {known}, given once")
-            extra[key] = _as_type_of(DEFAULTS[key], value, name)
-        dimensions: dict[str, object] = {
-            "manager": match["manager"],
-            "workload": match["workload"],
-            "clients": int(match["clients"]),
-        }
-        return cls(**(dimensions | extra))  # type: ignore[arg-type]
+            try:
+                extra[key] = type(DEFAULTS[key])(value)
+            except ValueError:
+                problem = f"{value!r} is not a whole number"
+                raise CaseError(f"case name {name!r}: {problem}") from None
+        required = (match["manager"], match["workload"], int(match["clients"]))
+        return cls(*required, **extra)  # type: ignore[arg-type]
 
 
 def is_closed_loop(case: Case) -> bool:
     """Whether N clients redo all the time: then N = throughput x time per redo, and a slice is as
     long as it is asked to be, or stretched so that each client finishes enough redos in it."""
     return (case.load, case.scenario) == (DEFAULTS["load"], DEFAULTS["scenario"])
-
-
-def _as_type_of(default: str | int, text: str, name: str) -> str | int:
-    if isinstance(default, str):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise CaseError(f"case name {name!r}: {text!r} is not a whole number") from None
 
 
 DEFAULTS: Mapping[str, str | int] = {
@@ -296,13 +287,12 @@ DEFAULTS: Mapping[str, str | int] = {
 def shared_extra(cases: Sequence[Case]) -> dict[str, str | int]:
     """The further dimensions that have the same value in all of these cases."""
     first, *others = (case.extra for case in cases) if cases else ({},)
-    return {k: v for k, v in first.items() if all(one.get(k) == v for one in others)}
+    return {k: v for k, v in first.items() if all(extra.get(k) == v for extra in others)}
 
 
 def without(case: Case, dimensions: Iterable[str]) -> Case:
     """The case with these dimensions as a name leaves them out."""
-    defaults = {name: DEFAULTS[name] for name in dimensions}
-    return replace(case, **defaults)  # type: ignore[arg-type]
+    return replace(case, **{name: DEFAULTS[name] for name in dimensions})  # type: ignore[arg-type]
 
 
 DIMENSIONS: Mapping[str, Dimension] = {item.name: item.metadata[METADATA] for item in fields(Case)}

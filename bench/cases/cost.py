@@ -83,5 +83,4 @@ def cost_name(text: str) -> str:
 
 def _us(price_ns: int) -> str:
     """Microseconds without an exponent, and without zeros at the end."""
-    whole, rest = divmod(price_ns, _NS_PER_US)
-    return f"{whole}.{rest:03}".rstrip("0").rstrip(".")
+    return f"{price_ns / _NS_PER_US:.3f}".rstrip("0").rstrip(".")

@@ -22,8 +22,9 @@ def cases_of(config: Config) -> tuple[Case, ...]:
     no difference to a case (the interpreter to the floor) has its default there. A scenario that
     takes no notice of workload or manager is measured with the first of them alone.
     """
-    cases = map(_with_defaults_for_the_meaningless, _product(config))
-    return tuple(dict.fromkeys(_once(case, config) for case in cases))
+    points = itertools.product(*map(config.labels, _SLOWEST_FIRST))
+    cases = (Case(**dict(zip(_SLOWEST_FIRST, point, strict=True))) for point in points)
+    return tuple(dict.fromkeys(_once(_without_the_meaningless(case), config) for case in cases))
 
 
 def without_meaning(config: Config) -> Iterator[str]:
@@ -44,15 +45,9 @@ _CAN_BE_MEANINGLESS: Final[Mapping[str, Callable[[Case], bool]]] = {
 }
 
 
-def _product(config: Config) -> Iterator[Case]:
-    for point in itertools.product(*map(config.labels, _SLOWEST_FIRST)):
-        yield Case(**dict(zip(_SLOWEST_FIRST, point, strict=True)))
-
-
-def _with_defaults_for_the_meaningless(case: Case) -> Case:
+def _without_the_meaningless(case: Case) -> Case:
     """The case with the default of every dimension that makes no difference to it."""
-    meaningless = [name for name, means in _CAN_BE_MEANINGLESS.items() if not means(case)]
-    return without(case, meaningless)
+    return without(case, [name for name, means in _CAN_BE_MEANINGLESS.items() if not means(case)])
 
 
 def _once(case: Case, config: Config) -> Case:

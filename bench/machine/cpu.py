@@ -20,21 +20,18 @@ _CPU_FOLDER: Final = "sys/devices/system/cpu"
 
 
 def virtual(machine: Machine) -> Finding:
-    product = machine.product
-    named = f" ({product})" if product else ""
-    match machine.is_virtual:
-        case None:
-            return unknown("Neither CPU flags nor firmware say whether this is one.")
-        case False:
-            return fine("This is not one.")
-        case True:
-            return disturbs(
-                f"This is a virtual machine{named}: its CPUs are shared with others or moved by"
-                " the host, and waking an idle one may go through the host as well.",
-                "take absolute figures on bare metal; here trust comparisons that were measured"
-                " together only, best on one CPU (`ab`, or `run --placement same-cpu`)",
-                brief="virtual machine",
-            )
+    if machine.is_virtual is None:
+        return unknown("Neither CPU flags nor firmware say whether this is one.")
+    if not machine.is_virtual:
+        return fine("This is not one.")
+    named = f" ({machine.product})" if machine.product else ""
+    return disturbs(
+        f"This is a virtual machine{named}: its CPUs are shared with others or moved by the host,"
+        " and waking an idle one may go through the host as well.",
+        "take absolute figures on bare metal; here trust comparisons that were measured together"
+        " only, best on one CPU (`ab`, or `run --placement same-cpu`)",
+        brief="virtual machine",
+    )
 
 
 def cpus(machine: Machine) -> Finding:

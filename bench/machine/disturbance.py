@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.machine.machine import read_text
+
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of a CPU's line in /proc/stat (proc_stat(5))
 
@@ -95,7 +97,4 @@ class Watch:
         return sum(found) / len(found) if found else None
 
     def _text(self, place: str) -> str:
-        try:
-            return (self._root / place).read_text(encoding="utf-8").strip()
-        except OSError:
-            return ""
+        return read_text(self._root / place) or ""
