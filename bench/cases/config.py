@@ -74,9 +74,7 @@ class Config(Settings, frozen=True, kw_only=True):
         return msgspec.json.encode(self).decode()
 
 
-_FIELD_OF_OPTION: Final[Mapping[str, str]] = {
-    rule.option: name for name, rule in RULES.items() if rule.option
-}
+_FIELD_OF_OPTION: Final = {rule.option: name for name, rule in RULES.items() if rule.option}
 OPTIONS: Final[Mapping[str, Rule]] = {
     option: RULES[name] for option, name in _FIELD_OF_OPTION.items()
 }
@@ -127,14 +125,11 @@ def override(config: Config, **options: object) -> Config:
     Values may be text as typed: ``clients="1,128"`` means ``clients=[1, 128]``. ``budget_s=inf``
     lifts the limit. Raises ConfigError, which then names the option, as ``--clients``.
     """
-    given: dict[str, object] = {}
-    spelling: dict[str, str] = {}
-    for option, value in options.items():
-        if option not in _FIELD_OF_OPTION:
+    for option in options:
+        if option not in OPTIONS:
             raise TypeError(unknown("option", option, OPTIONS))
-        if value is not None:
-            given[_FIELD_OF_OPTION[option]] = value
-            spelling[_FIELD_OF_OPTION[option]] = option_name(option)
+    given = {_FIELD_OF_OPTION[k]: value for k, value in options.items() if value is not None}
+    spelling = {name: option_name(RULES[name].option) for name in given}
     source = Source(f"profile {config.name}", spelling)
     return _made(config.name, {**_fields(config), **given}, source)
 

@@ -31,8 +31,7 @@ def workload_label(choice: str) -> str:
     """The name of a workload in cases: its own, or ``file:LABEL``. Raises ValueError if the choice
     is no workload."""
     if is_own_workload(choice):
-        label, _ = _label_and_rest(choice, FILE)
-        if label is not None:
+        if (label := _label_and_rest(choice, FILE)[0]) is not None:
             return FILE + label
         raise ValueError(
             f"{choice!r}: expected file:PATH or file:LABEL=PATH, with a label (or a file's name up"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -14,6 +14,7 @@ from bench.results.summary import CaseRow, Summary
 from bench.show.families import Family, Panel, families
 from bench.show.fields import Field, field_data, field_table
 from bench.show.pictures import style
+from bench.show.view import View
 from bench.statistics.bounded import HasBounds
 
 if TYPE_CHECKING:
@@ -35,38 +36,30 @@ def ranked(
     return sorted((value.value, label) for value, label in found if value is not None)
 
 
-class FamilyView:
-    """A `View` of cases that are alike but for the manager, N and ``dimensions``. Abstract.
+class FamilyView(View, Protocol):
+    """A `View` of cases that are alike but for the manager, N and ``dimensions``.
 
     ``variants`` are the entries of the figure's legend that hold for any line.
     """
 
-    name: str
-    pictures: tuple[str, ...]
     dimensions: tuple[str, ...]
     legend: str
     variants: Mapping[str, style.Look] = MappingProxyType({})
 
-    def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        raise NotImplementedError
-
     def finding(self, family: Family) -> str:
         """What the family's rows show, in one or more lines."""
-        raise NotImplementedError
 
     def fields_of(self, family: Family) -> list[Field[CaseRow]]:
-        raise NotImplementedError
+        """Of its tables and data."""
 
     def panels(self, family: Family) -> tuple[Panel, ...]:
-        raise NotImplementedError
+        """Of the figure."""
 
     def label(self, case: Case) -> str:
         """The legend's entry of a case's line; empty: there is none."""
-        raise NotImplementedError
 
     def look(self, case: Case, found: Sequence[Family]) -> style.Look:
         """How a case's line looks in the figure of these families."""
-        raise NotImplementedError
 
     def field_tables(self, family: Family) -> Iterable[RenderableType]:
         yield field_table(family.rows, self.fields_of(family))

@@ -55,6 +55,5 @@ class Kind:
 
     def matches(self, manager: str) -> bool:
         """Whether that manager is of this kind."""
-        if self.pattern is None:
-            return manager == self.name
-        return self.pattern.fullmatch(manager) is not None
+        pattern = self.pattern
+        return manager == self.name if pattern is None else bool(pattern.fullmatch(manager))

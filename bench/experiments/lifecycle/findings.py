@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from bench.cases import notations
 from bench.results.measures.lifecycle import LAUNCH, LAUNCHES_PER_S
-from bench.results.summary import CaseRow, Estimate, Group, Summary
+from bench.results.summary import CaseRow, Group, Summary
 from bench.show import units
 from bench.show.families import alike, further, to_base
 from bench.show.findings import Measure, title
 from bench.statistics.effects import Effect, side
 
 launch = further(LAUNCH)
+launches_per_s = further(LAUNCHES_PER_S)
 
 
 def episodes(summary: Summary) -> list[Group]:
@@ -105,7 +106,7 @@ class Storms:
         held = without and self._first(notations.STORM_BACK_OFF, without.case.manager)
         if without is None or held is None:
             return ""
-        before, after = (units.rate(launches_per_s(row).median) for row in (without, held))
+        before, after = (units.rate(row.further[LAUNCHES_PER_S].median) for row in (without, held))
         return f"the back-off of {without.case.manager} lets {after} through in place of {before}"
 
     def _first(self, scenario: str, manager: str | None = None) -> CaseRow | None:
@@ -125,8 +126,3 @@ def storms(summary: Summary) -> Iterator[Storms]:
     for common, found in alike(rows, "manager", "workload", "clients", "scenario").items():
         ordered = sorted(found, key=lambda row: order.index(row.case.scenario))
         yield Storms(tuple(common.extra.items()), tuple(ordered))
-
-
-def launches_per_s(row: CaseRow) -> Estimate:
-    """The launches of a row of `Storms`, which all have them."""
-    return row.further[LAUNCHES_PER_S]

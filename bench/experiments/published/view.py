@@ -36,15 +36,12 @@ _COMPARED: Final = ("short", "medium")
 _MIN_CLIENTS: Final = 3
 """How many N a shape needs."""
 
-_RATIO: Final = "published"
-_GROWTH: Final = "published-growth"
-
 
 class PublishedView:
     """`View` of what sync and async did with a child as heavy as the published one."""
 
     name = "published"
-    pictures: tuple[str, ...] = (_RATIO, _GROWTH)
+    pictures: tuple[str, ...] = ("published", "published-growth")
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
         """All cases of sync and async with that child, if both have enough N of short or medium in
@@ -86,7 +83,7 @@ class PublishedView:
         from bench.experiments.published.figure import growth_figure, ratio_figure
 
         groups, (published, _) = _groups(summary), _published()
-        if picture == _RATIO:
+        if picture == "published":
             compared = [group for group in groups if group.workload in _COMPARED]
             return ratio_figure(compared, published, summary)
         grown = [g for g in groups if any(shapes.own_growth(g, m) for m in (SYNC, ASYNC))]
