@@ -167,7 +167,7 @@ class Run:
         reply = self._worker.slice(seconds)
         wanted_ns, is_open = round(seconds * 1e9), self._rate_per_s is not None
         ends = reply.series.get(REDO_END)
-        ends_ns = None if ends is None else int64s_from(ends)
+        ends_ns = int64s_from(ends) if ends else None
         samples = SliceSamples.from_payload(
             reply.payload, self._case.clients, wanted_ns, is_open=is_open, redo_end_ns=ends_ns
         )
