@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import random
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,10 +32,7 @@ from bench.running.equipment.interpreters import find_interpreters
 from bench.running.processes import adopt_orphans, end_all, scratch_folder
 from bench.running.snapshots import of_commit, of_working_tree
 
-DEFAULT_PROFILE = "quick"
 DEFAULT_MINUTES = 5.0
-
-_OPTIONS_OF_RUN_ONLY = ("rounds", "budget_s", "peer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +60,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     seconds = options.minutes_in_s(args.minutes)
     adopt_orphans()
     try:
-        with contextlib.ExitStack() as stack:
+        with ExitStack() as stack:
             files = _measure(args, seconds, output.margin, err, stack)
             failures = (*files.base.failures, *files.changed.failures)
             for failure in failures:
@@ -77,11 +74,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 
 def _measure(
-    args: argparse.Namespace,
-    seconds: float,
-    margin: float,
-    err: Console,
-    stack: contextlib.ExitStack,
+    args: argparse.Namespace, seconds: float, margin: float, err: Console, stack: ExitStack
 ) -> PairFiles:
     config = _config(args)
     interpreters = find_interpreters(config.python)
@@ -136,15 +129,12 @@ def _measure(
 
 
 def _config(args: argparse.Namespace) -> Config:
-    """The profile with the options on top; on one CPU unless an option says otherwise.
-
-    Raises BenchError.
-    """
-    for option in _OPTIONS_OF_RUN_ONLY:
+    """The profile with the options on top; on one CPU by default. Raises BenchError."""
+    for option in ("rounds", "budget_s", "peer"):
         if getattr(args, option) is not None:
             name = option.replace("_s", "").replace("_", "-")
             raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
-    config = options.config_of(args, DEFAULT_PROFILE)
+    config = options.config_of(args, "quick")
     if args.slices is None:
         config = override(config, slices=SLICES)
     if args.placement is None:

@@ -14,8 +14,6 @@ from bench.errors import BenchError
 from bench.show.comparison import as_csv, as_data, as_markdown, print_comparison, verdict_text
 from bench.statistics.comparison import DECISIVE, MARGIN, Comparison, worst_slowdown
 
-EXIT_SLOWER = 1
-
 
 def add_output_arguments(parser: argparse.ArgumentParser, *, plot: bool = False) -> None:
     """Adds the options of the output. ``plot``: whether there is an option that draws it."""
@@ -85,7 +83,7 @@ class Output:
             f" {decisive.effect.ratio:.3f} times the time per redo",
             "bold red",
         )
-        return EXIT_SLOWER
+        return 1
 
 
 def _share(percent: str) -> float:

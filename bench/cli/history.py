@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -60,7 +60,13 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     pattern = "*" if args.case is None else args.case
     series = history(results, measure, pattern)
     if results and not series:
-        raise BenchError(_nothing(results, pattern, args.measure))
+        names = {row.case.name for result in results for row in result.summary.rows}
+        if any(fnmatchcase(name, pattern) for name in names):
+            raise BenchError(f"--measure {args.measure}: no result has it of a case that matches")
+        raise BenchError(
+            f"--case {pattern!r}: none of the {len(names)} cases is called so:"
+            " without --case they are listed"
+        )
     for line in left_out:
         say(err, line)
     if not results:
@@ -111,13 +117,3 @@ def _commit_date(commit: str) -> datetime | None:
         ROOT, "log", "-1", "--no-show-signature", "--format=%cI", "--end-of-options", commit, "--"
     )
     return datetime.fromisoformat(date) if date else None
-
-
-def _nothing(results: Iterable[Dated], pattern: str, measure: str) -> str:
-    cases = {row.case.name for result in results for row in result.summary.rows}
-    if any(fnmatchcase(name, pattern) for name in cases):
-        return f"--measure {measure}: no result has it of a case that matches"
-    return (
-        f"--case {pattern!r}: none of the {len(cases)} cases is called so:"
-        " without --case they are listed"
-    )

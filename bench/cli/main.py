@@ -1,7 +1,7 @@
 """The command line: parses it, runs the command, and handles errors and interruptions.
 
-The only place that decides exit statuses: 0 success, 1 a failed run or check, 2 bad usage or input,
-130 interrupted. Each command is a module of this room, with ``add_arguments`` and ``execute``.
+The only place that decides exit statuses. Each command is a module of this room, with
+``add_arguments`` and ``execute``.
 """
 
 from __future__ import annotations
@@ -58,10 +58,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
-    """The parser, and the parser of the command.
-
-    Only the command that is called is imported: some need libraries that load slowly.
-    """
+    """The parser, and that of the command, which alone is imported: some load slow libraries."""
     parser = Parser(
         prog="walredo-bench",
         description="Measures synchronous and asynchronous waiting for a worker process.",

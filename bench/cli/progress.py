@@ -1,8 +1,4 @@
-"""Shows the progress of a suite on stderr.
-
-On a terminal it is a bar with the time left and a table of the results so far, elsewhere plain
-lines.
-"""
+"""Progress of a suite on stderr: a bar and a table of the results so far, or lines if piped."""
 
 from __future__ import annotations
 
@@ -100,10 +96,7 @@ def _duration(seconds: float) -> str:
 
 
 class MiniTable:
-    """A table of the median throughput of each case so far, with a line for each curve.
-
-    If there are more curves than ``lines``, it has those that were measured last.
-    """
+    """The median throughput of each case so far, a line for each of the newest ``lines`` curves."""
 
     def __init__(self, lines: int) -> None:
         self._lines = lines

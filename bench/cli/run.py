@@ -69,10 +69,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 
 
 def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) -> ResultFile:
-    """Measures, and saves the result. Its file is claimed until the stack is left.
+    """Measures, and saves the result, whose file is claimed until the stack is left.
 
-    Raises BenchError. All checks come before the first run: a suite that has begun to measure must
-    not fail on something that was known before.
+    Raises BenchError. All checks come before the first run: bad input must not cost measured runs.
     """
     older = _older(args, stack)
     config = options.config_of(args) if older is None else _config_to_resume(args, older)
@@ -193,7 +192,11 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
             # An interruption waits until the file is saved and noted as saved: the text of the
             # interruption depends on both.
             with held_back():
-                _save(config, result, has_rounds=saved)
+                try:
+                    result.save()
+                except ResultFileError as error:
+                    what = f"{error.problem}; {_kept(config, result, has_rounds=saved)}"
+                    raise ResultFileError(result.path, what) from error
                 saved = True
 
     try:
@@ -214,21 +217,13 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
         raise KeyboardInterrupt(f"interrupted; to do the missing rounds: {again}") from interrupt
 
 
-def _save(config: Config, result: ResultFile, *, has_rounds: bool) -> None:
-    """Saves the file. ``has_rounds``: whether it already holds earlier rounds.
-
-    Raises ResultFileError, which says what is kept and how to resume from there.
-    """
-    try:
-        result.save()
-    except ResultFileError as error:
-        if rescued := result.rescue():
-            kept = f"all is kept in {rescued}, for {_to_go_on(config, result, rescued)}"
-        elif has_rounds:
-            kept = f"its earlier rounds are kept, for {_to_go_on(config, result, result.path)}"
-        else:
-            kept = "what was measured is lost"
-        raise ResultFileError(result.path, f"{error.problem}; {kept}") from error
+def _kept(config: Config, result: ResultFile, *, has_rounds: bool) -> str:
+    """What is kept of a result that could not be saved, and how to resume from there."""
+    if rescued := result.rescue():
+        return f"all is kept in {rescued}, for {_to_go_on(config, result, rescued)}"
+    if has_rounds:
+        return f"its earlier rounds are kept, for {_to_go_on(config, result, result.path)}"
+    return "what was measured is lost"
 
 
 def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:

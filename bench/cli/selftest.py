@@ -42,7 +42,6 @@ from bench.show.layout import WIDTH, print_whole, whole_table
 DEFAULT_MINUTES = 5.0
 KINDS = ("floor", "slower", "same", "late", "ab")
 PROFILE = "quick"
-_EXIT_CONTRADICTED = 1
 
 Trial = Callable[[Report], None]
 
@@ -98,7 +97,7 @@ def _conclude(kept: Kept, args: argparse.Namespace, out: Console, err: Console) 
     problems = kept.report.problems()
     for problem in problems:
         say(err, f"problem: {problem}")
-    return _EXIT_CONTRADICTED if problems else 0
+    return int(bool(problems))
 
 
 def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitStack) -> None:

@@ -59,10 +59,8 @@ def failed(reason: str, stderr: IO[bytes]) -> RunFailedError:
 
 
 def next_output(process: subprocess.Popen[bytes], deadline_s: float) -> bytes:
-    """The next output of a process of `start_group`, empty at its end.
-
-    Raises TimeoutError if there is none before the deadline (time.monotonic).
-    """
+    """The next output of a process of `start_group`, empty at its end. Raises TimeoutError if there
+    is none before the deadline (time.monotonic)."""
     assert process.stdout
     ready = select.poll()
     ready.register(process.stdout, select.POLLIN)

@@ -44,8 +44,7 @@ def worker_spec(
 ) -> WorkerSpec:
     """The case as its worker needs it. ``load`` replaces the case's, which may be a percentage.
 
-    The seed of the arrivals depends on the round alone, so that all cases of one rate have the same
-    arrivals in a round.
+    The seed of the arrivals is that of the round, so that all cases of one rate have the same ones.
     """
     load = load or case.load
     traffic = equipment.traffic[case.workload]
@@ -78,9 +77,9 @@ class Run:
         load: str | None = None,
         program: Path | None = None,
     ) -> None:
-        """Starts the worker and opens the case. Raises RunFailedError.
+        """Starts the worker, ``program`` or that of this code, and opens the case.
 
-        ``load``: see `worker_spec`. ``program``: the worker program of another copy of the code.
+        Raises RunFailedError. ``load``: see `worker_spec`.
         """
         spec = worker_spec(case, round_number, config, equipment, load)
         self._case = case
@@ -168,7 +167,7 @@ class Run:
         reply = self._worker.slice(seconds)
         wanted_ns, is_open = round(seconds * 1e9), self._rate_per_s is not None
         ends = reply.series.get(REDO_END)
-        ends_ns = None if ends is None else int64s_from(ends)
+        ends_ns = int64s_from(ends) if ends else None
         samples = SliceSamples.from_payload(
             reply.payload, self._case.clients, wanted_ns, is_open=is_open, redo_end_ns=ends_ns
         )

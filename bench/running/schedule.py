@@ -24,11 +24,10 @@ from bench.running.processes import RunFailedError
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run.
+    """What to run. ``first``: for a case the case that must run before it in each round.
 
     ``budget_s``: no round starts that would probably end later than that. ``run_s``: the shortest
-    time that a run can take, for an estimate. ``first``: for a case the case that must run before
-    it in each round.
+    time that a run can take, for an estimate.
     """
 
     cases: tuple[Case, ...]

@@ -52,7 +52,7 @@ from bench.cli.progress import ProgressListener
 from bench.results.result_file import ResultFile
 """
 BEFORE_THE_FIRST_RUN = {
-    "the profile is read": "interrupt_at(cli_run, 'config_of', n)",
+    "the profile is read": "interrupt_at(cli_run.options, 'config_of', n)",
     "managers are looked for": "interrupt_at(cli_run, 'usable_managers', n)",
     "git is asked": "interrupt_at(environment, 'git_output', n, call=2)",
     "git is running": "interrupt_at(subprocess.Popen, 'communicate', n)",
@@ -61,22 +61,22 @@ BEFORE_THE_FIRST_RUN = {
     "the disk is tried": "interrupt_at(Path, 'write_bytes', n, after=True)",
     "the scratch folder is made": "interrupt_at(tempfile, 'mkdtemp', n, after=True)",
     "programs are looked for": "interrupt_at(cli_run, 'prepare', n)",
-    "the sandbox is tried": "interrupt_at(equipment, 'sandbox_allowed', n, after=True)",
+    "the sandbox is tried": "interrupt_at(equipment.build, 'sandbox_allowed', n, after=True)",
     "the traffic is written": "interrupt_at(equipment, 'write_traffic', n, after=True)",
 }
 IN_A_RUN = {
-    "a worker is about to start": "interrupt_at(worker_process, 'start_group', n, call=run)",
+    "a worker is about to start": "interrupt_at(processes, 'start_group', n, call=run)",
     "a worker is not there yet": """
-at_call(worker_process, 'start_group', lambda: interrupt_at(subprocess.Popen, '_execute_child', n),
+at_call(processes, 'start_group', lambda: interrupt_at(subprocess.Popen, '_execute_child', n),
         call=run, after=False)
 """,
     "a worker is there and Popen is not": """
-at_call(worker_process, 'start_group',
+at_call(processes, 'start_group',
         lambda: interrupt_at(subprocess.Popen, '_execute_child', n, after=True),
         call=run, after=False)
 """,
     "a worker is there and not known": (
-        "interrupt_at(worker_process, 'start_group', n, call=run, after=True)"
+        "interrupt_at(processes, 'start_group', n, call=run, after=True)"
     ),
     "a worker is noted": """
 class Noted(set): pass
@@ -96,7 +96,7 @@ WHILE_SAVING = {
     "the round is saved": "interrupt_at(ProgressListener, 'round_saved', n)",
 }
 AFTER_THE_LAST_RUN = {
-    "the file is read": "interrupt_at(cli_run, 'load_summary', n)",
+    "the file is read": "interrupt_at(cli_run, 'summary_of', n)",
     "the table is printed": "interrupt_at(cli_run, 'print_summary', n)",
     "a picture is drawn": "interrupt_at(figures, '_render', n, call=2)",
     "a picture is squeezed": "interrupt_at(figures, '_with_palette', n)",

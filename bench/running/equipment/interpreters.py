@@ -28,10 +28,7 @@ ANSWER_S: Final = 20.0
 @dataclass(frozen=True, slots=True)
 class Interpreter:
     """A program that runs workers. ``description``: implementation and version, without a path.
-
-    ``uvloop_folder``: the folder that its workers add to their path to import uvloop; None if it
-    has no uvloop.
-    """
+    ``uvloop_folder``: what its workers add to their path to import uvloop; None if it has none."""
 
     program: str
     description: str

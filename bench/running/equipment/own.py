@@ -40,10 +40,7 @@ class OwnManager:
 def find_managers(
     config: Config, interpreters: Mapping[str, Interpreter]
 ) -> Mapping[str, OwnManager]:
-    """The user's managers in the configuration, by name. Raises BenchError.
-
-    Each is made once on every interpreter of the configuration.
-    """
+    """The user's managers by name, each made once on every interpreter. Raises BenchError."""
     found = {}
     for name in filter(is_own_manager, config.manager):
         path = _path_of(name)

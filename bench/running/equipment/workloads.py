@@ -82,13 +82,10 @@ def make_requests(name: str, seed: int) -> tuple[RedoRequest, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The files of one workload.
-
-    ``requests``: whole redos (or pings) in wire format, one after another. ``pages``: the page that
-    answers each, 8,192 bytes, in the same order. ``distinct``: how many requests differ.
+    """The files of one workload: whole redos (or pings) in wire format, and the pages of 8,192
+    bytes that answer them, in the same order. ``distinct``: how many requests differ.
     ``records``: how many records a request has on average; 0 for pings.
-    ``sha256``: the hash of the file that the user gave; None for a built-in workload.
-    """
+    ``sha256``: the hash of the file that the user gave; None for a built-in workload."""
 
     requests: Path
     pages: Path

@@ -35,9 +35,6 @@ SHARES: Final = (0.03, 0.05, 0.10)
 SAME_S: Final = 45.0
 """The time for `ab` over the whole matrix: its smallest number of pairs takes about 30 s."""
 
-CLIENTS: Final = 8
-_MANAGERS: Final = ("sync", "async")
-
 
 class Laboratory:
     """Measures trials, one after another. Their result files in ``folder`` overwrite each other."""
@@ -91,8 +88,8 @@ class Laboratory:
 
     def _next_case(self) -> Case:
         self._trials += 1
-        manager = _MANAGERS[self._trials % len(_MANAGERS)]
-        return Case(manager, "short", CLIENTS, placement=self._config.placement[0])
+        manager = ("sync", "async")[self._trials % 2]
+        return Case(manager, "short", 8, placement=self._config.placement[0])
 
     def _slowed(self, case: Case, share: float) -> tuple[Side, Side]:
         """Two sides, of which the changed one has a child that is slower by that share.
