@@ -111,8 +111,8 @@ def _chosen(
     for name in only:
         if name not in known:
             raise PictureError(
-                f"{summary.source} has no picture {name!r}: it has {', '.join(known)} (and tails, if"
-                " it has the samples)"
+                f"{summary.source} has no picture {name!r}: it has {', '.join(known)}"
+                " (and tails, if it has the samples)"
             )
     if not only and not measures:
         kinds = [kind for kind in kinds if kind.by_default]
