@@ -146,7 +146,7 @@ def _row_data(group: Group, row: CaseRow) -> dict[str, Any]:
         "name": row.case.name,
         **asdict(row.case),
         "rounds": list(row.rounds),
-        **{field: in_full(measure.of(row)) for field, measure in MEASURES.items()},
+        **{field: in_full(getattr(row, field)) for field in MEASURES},
         "further": {key: in_full(one) for key, one in row.further.items()},
         "throughput_to_sync": in_full(paired_ratio(*_throughputs(group, row, BASE))),
         "throughput_to_floor": in_full(paired_ratio(*_throughputs(group, row, FLOOR))),
