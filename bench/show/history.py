@@ -29,7 +29,6 @@ _LEGEND: Final = (
 
 
 def print_history(series: Sequence[Series], measure: str, console: Console) -> None:
-    """Prints a table per case, and how to read it."""
     console.print(f"{measure_name(measure)}, commit by commit", highlight=False)
     for one in series:
         console.print()
