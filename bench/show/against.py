@@ -100,13 +100,17 @@ def pairs(summary: Summary, against: Against, pattern: str = "*") -> list[Pair]:
             f"--against {against}: of {len(chosen)} cases none differs from one of it in that alone"
             " and has a round in common with it"
         )
-    return sorted(found, key=_order)
+
+    def order(pair: Pair) -> tuple[int, tuple[int, str], str]:
+        case = pair.row.case
+        return case.clients, manager_order(case.manager), named(case)
+
+    return sorted(found, key=order)
 
 
 def print_against(
     summary: Summary, found: Sequence[Pair], against: Against, console: Console
 ) -> None:
-    """Prints a table per workload."""
     for workload in dict.fromkeys(group.workload for group in summary.groups()):
         of_workload = [pair for pair in found if pair.row.case.workload == workload]
         if of_workload:
@@ -142,11 +146,6 @@ def _base(case: Case, bases: Sequence[CaseRow], against: Against) -> CaseRow | N
                 changes[name] = DEFAULTS[name]
     wanted = replace(case, **changes)
     return next((row for row in bases if row.case == wanted), None)
-
-
-def _order(pair: Pair) -> tuple[int, tuple[int, str], str]:
-    case = pair.row.case
-    return case.clients, manager_order(case.manager), named(case)
 
 
 def _table(workload: str, against: Against, rows: Sequence[Pair]) -> Table:

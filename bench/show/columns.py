@@ -1,7 +1,5 @@
 """A column of numbers that line up: one unit for all, named in its heading, and one number of
 decimals, so that decimal points stand below each other.
-
-Nothing here knows tables: values in, texts out.
 """
 
 from __future__ import annotations

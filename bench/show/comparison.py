@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bench.cases.case import shared_extra, without
 from bench.results.key import SCHEMA_VERSION
+from bench.results.row import Measure
 from bench.show import columns, fields, units
 from bench.show.columns import ABSENT, Column
 from bench.show.findings import HEADINGS
@@ -55,8 +56,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> Table:
     """A case whose name leaves too little room has it broken at its slashes."""
 
-    def effect(of: CaseComparison, measure: str) -> Effect | None:
-        compared = of.measures.get(measure)
+    def effect(of: CaseComparison, measure: Measure) -> Effect | None:
+        compared = of.measures.get(measure.field)
         return None if compared is None else compared.effect
 
     def verdicts(cases: Sequence[CaseComparison]) -> Column:
@@ -64,8 +65,8 @@ def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> 
 
     figures: list[fields.Field[CaseComparison]] = [
         *(
-            fields.ratio_interval(HEADINGS[measure], partial(effect, measure=measure))
-            for measure in ("time_per_redo_s", "turn_p99_s", "cpu_total_s")
+            fields.ratio_interval(HEADINGS[measure.field], partial(effect, measure=measure))
+            for measure in (Measure.TIME_PER_REDO, Measure.LATENCY_P99, Measure.CPU_TOTAL)
         ),
         fields.column(
             "verdict",

@@ -1,7 +1,6 @@
 """Cases that belong side by side: which are alike but for some dimensions, and how they compare.
 
-A dimension is a field of a case. What a view says of its families, and how it shows them, belongs
-to the view.
+A dimension is a field of a case.
 """
 
 from __future__ import annotations
@@ -66,12 +65,10 @@ class Family:
 
     @property
     def clients(self) -> tuple[int, ...]:
-        """Every N, ascending."""
         return tuple(dict.fromkeys(row.case.clients for row in self.rows))
 
     @property
     def at_most_clients(self) -> list[CaseRow]:
-        """The rows of the greatest N."""
         return self.of(clients=self.clients[-1])
 
     def of(self, **wanted: str | int) -> list[CaseRow]:
@@ -83,7 +80,6 @@ class Family:
         ]
 
     def first(self, **wanted: str | int) -> CaseRow | None:
-        """The first such row, if there is any."""
         return next(iter(self.of(**wanted)), None)
 
 
@@ -99,7 +95,6 @@ class Line:
         return self.rows[0].case
 
     def row(self, clients: int) -> CaseRow | None:
-        """The row of N clients, if it was measured."""
         return next((row for row in self.rows if row.case.clients == clients), None)
 
 

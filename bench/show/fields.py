@@ -1,7 +1,7 @@
 """The fields that a view shows of its rows: one list gives its table and its `show --json` data.
 
 A table has a line per row and a column per field. The numbers of a column share a unit, which the
-heading names, and their decimal points line up. Which fields there are is decided by each view.
+heading names, and their decimal points line up.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ _LEGEND: Final = (
 
 
 def print_history(series: Sequence[Series], measure: str, console: Console) -> None:
-    """Prints a table per case, and how to read it."""
     console.print(f"{measure_name(measure)}, commit by commit", highlight=False)
     for one in series:
         console.print()
@@ -39,7 +38,6 @@ def print_history(series: Sequence[Series], measure: str, console: Console) -> N
 
 
 def print_cases(series: Sequence[Series], console: Console) -> None:
-    """Prints what there is to choose from."""
     table = bare_table()
     table.add_column("case", overflow="fold")
     table.add_column("results", justify="right")
@@ -55,8 +53,8 @@ def as_data(series: Sequence[Series], measure: str) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "measure": measure,
         "cases": [
-            {"case": one.case.name, "points": [_point_data(point) for point in one.points]}
-            for one in series
+            {"case": found.case.name, "points": [_point_data(point) for point in found.points]}
+            for found in series
         ],
     }
 

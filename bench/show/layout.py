@@ -1,7 +1,4 @@
-"""Tables without lines, marks with a text beside them: what printed output has in common.
-
-The contents belong to the modules that print.
-"""
+"""Tables without lines, marks with a text beside them: what printed output has in common."""
 
 from __future__ import annotations
 

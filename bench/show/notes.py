@@ -1,7 +1,4 @@
-"""What a reader must know before trusting a result: marks with advice, as values.
-
-Tables print them, figures may count them; nothing here knows how they are shown.
-"""
+"""What a reader must know before trusting a result: marks with advice, as values."""
 
 from __future__ import annotations
 

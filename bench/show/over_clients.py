@@ -1,8 +1,4 @@
-"""What `show` says of the whole range of N, below the cases: crossovers, and how throughput grows.
-
-The numbers are those of ``crossover`` and ``scalability``; this module only lays them out, as
-tables and as data.
-"""
+"""What `show` says of the whole range of N: crossovers, and how throughput grows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The table that `show` prints, and the same as plain data for `show --json`.
 
-Rows come from ``stats``, marks from ``notes``; this module only lays them out. It prints through
-the console that the caller passes and nowhere else, so colours and width are the caller's choice.
+It prints through the console that the caller passes and nowhere else, so colours and width are the
+caller's choice.
 """
 
 from __future__ import annotations
@@ -20,15 +20,9 @@ from bench.cases.names import BASE, FLOOR
 from bench.errors import BenchError
 from bench.results.key import SCHEMA_VERSION
 from bench.results.row import MEASURES, Measure
-from bench.results.summary import (
-    QUARTILES_FROM,
-    CaseRow,
-    Estimate,
-    Group,
-    Summary,
-    paired_ratio,
-)
+from bench.results.summary import QUARTILES_FROM, CaseRow, Estimate, Group, Summary, paired_ratio
 from bench.show import columns, units
+from bench.show.fields import in_full
 from bench.show.findings import HEADINGS
 from bench.show.layout import WIDTH, bare_table, hanging, print_whole
 from bench.show.notes import notes
@@ -152,27 +146,15 @@ def _row_data(group: Group, row: CaseRow) -> dict[str, Any]:
         "name": row.case.name,
         **asdict(row.case),
         "rounds": list(row.rounds),
-        **{field: _estimate_data(getattr(row, field)) for field in MEASURES},
-        "further": {key: _estimate_data(one) for key, one in row.further.items()},
-        "throughput_to_sync": _estimate_data(paired_ratio(*_throughputs(group, row, BASE))),
-        "throughput_to_floor": _estimate_data(paired_ratio(*_throughputs(group, row, FLOOR))),
+        **{field: in_full(getattr(row, field)) for field in MEASURES},
+        "further": {key: in_full(one) for key, one in row.further.items()},
+        "throughput_to_sync": in_full(paired_ratio(*_throughputs(group, row, BASE))),
+        "throughput_to_floor": in_full(paired_ratio(*_throughputs(group, row, FLOOR))),
         "self_check_missed": [{"round": number, "text": text} for number, text in row.missed],
     }
 
 
-def _estimate_data(estimate: Estimate | None) -> dict[str, Any] | None:
-    if estimate is None:
-        return None
-    return {
-        "median": estimate.median,
-        "low": estimate.low,
-        "high": estimate.high,
-        "by_round": [list(pair) for pair in estimate.by_round],
-    }
-
-
 def heading(summary: Summary) -> Text:
-    """What was measured, on what and when."""
     environment = summary.environment
     cpus = "" if environment.cpu_count is None else f", {environment.cpu_count} CPUs"
     return Text.assemble(

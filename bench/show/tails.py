@@ -1,7 +1,4 @@
-"""What `show --tails` prints of high percentiles, and the same as plain data.
-
-The numbers are those of ``tails``; this module only lays them out.
-"""
+"""What `show --tails` prints of high percentiles, and the same as plain data."""
 
 from __future__ import annotations
 
@@ -39,8 +36,7 @@ _NAMES: Final = tuple(enumerate(map(percentile_name, ONE_IN)))
 
 
 def print_tails(summary: Summary, distributions: Distributions, console: Console) -> None:
-    """The verdict, for each group the percentiles and their ratios to sync, and how to read
-    them."""
+    """The verdict, the percentiles of each group and their ratios to sync, how to read them."""
     of_case = {case: tails(runs) for case, runs in distributions.items()}
     console.print()
     console.print(Text(_verdict(summary, of_case)))

@@ -1,7 +1,4 @@
-"""Numbers as people read them: three significant digits and a unit that keeps them short.
-
-Used by tables, figures and the description of the result file's keys. Nothing here parses.
-"""
+"""Numbers as people read them: three significant digits and a unit that keeps them short."""
 
 from __future__ import annotations
 

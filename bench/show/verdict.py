@@ -2,7 +2,6 @@
 
 From the ordinary cases of a summary: from which N on a manager is better than sync, and by how much
 at the greatest N that both were measured at. An experiment's own sentence is its view's business.
-Pure: numbers of ``crossover`` and ``rounds`` in, texts out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What an experiment shows of a result, and a result prepared once for all that shows it.
-
-How an experiment computes and lays out what it shows belongs to its own folder.
-"""
+"""What an experiment shows of a result, and a result prepared once for all that shows it."""
 
 from __future__ import annotations
 

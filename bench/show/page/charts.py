@@ -1,7 +1,6 @@
 """The pictures of a report: curves panel by panel, before and after, and those of the experiments.
 
-Each workload and measure has a figure of its own, which fits a narrow screen. They are drawn as in
-`bench.show.pictures`; how a figure becomes a part of a page is in `svg`.
+Each workload and measure has a figure of its own, which fits a narrow screen.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from bench.show import units
 from bench.show.findings import Measure, title
 from bench.show.page import svg
 from bench.show.pictures import figures, style
-from bench.show.pictures.choice import further, was_measured
+from bench.show.pictures.choice import further, has, was_measured
 from bench.show.pictures.clients import draw_panel, legend, points
 from bench.show.view import View
 
@@ -44,7 +43,7 @@ def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
     """Latency and throughput of each group of these cases."""
     for index, group in enumerate(filter(was_measured, summary.groups())):
         for measure in (Measure.LATENCY, Measure.THROUGHPUT):
-            if _has_points(group, measure):
+            if has(group, measure):
                 yield _chart(group, None, measure, f"{prefix}-{index}-{measure.name}")
 
 
@@ -54,7 +53,7 @@ def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[C
     for index, group in enumerate(filter(was_measured, changed.groups())):
         old = before.get(group.title)
         for measure in _COMPARED:
-            if old is not None and _has_points(group, measure) and _has_points(old, measure):
+            if old is not None and has(group, measure) and has(old, measure):
                 yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name}")
 
 
@@ -65,7 +64,6 @@ def further_curves(summary: Summary, prefix: str) -> Iterator[Chart]:
 
 
 def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
-    """The figures of an experiment."""
     for name in view.pictures:
         make = partial(view.figure, name, summary)
         yield _wide(make, name.replace("-", " "), f"{prefix}-{name}")
@@ -92,10 +90,6 @@ def _whole(make: figures.MakeFigure, caption: str) -> svg.Picture:
     )
     shown = "; ".join(filter(None, titles))
     return svg.Picture(figure, spots, f"{caption}: {shown}; the tables beside it have its numbers")
-
-
-def _has_points(group: Group, measure: Measure) -> bool:
-    return any(points(group, manager, measure) for manager in group.managers)
 
 
 def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Chart:

@@ -65,20 +65,6 @@ def inline(make: Callable[[], Picture], prefix: str) -> str:
             # Who made it; and rules of style, which would hold for the whole page.
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
                 parent.remove(child)
-    _in_the_page(root, prefix)
-    drawn = ET.Element(f"{{{_SVG}}}g", {"role": "img", "aria-label": picture.alternative})
-    drawn.extend(list(root))
-    for child in list(root):
-        root.remove(child)
-    for name in ("width", "height", "version"):
-        root.attrib.pop(name, None)
-    root.attrib |= {"role": "group", "aria-label": picture.alternative, "class": "picture"}
-    root.append(drawn)
-    root.extend(_spots(picture))
-    return ET.tostring(root, encoding="unicode")
-
-
-def _in_the_page(root: ET.Element, prefix: str) -> None:
     for element in root.iter():
         for name, value in element.attrib.items():
             if name == "id":
@@ -89,6 +75,16 @@ def _in_the_page(root: ET.Element, prefix: str) -> None:
                 element.set(name, re.sub(r"#([0-9a-f]{6})\b", r"var(--c-\1, #\1)", value))
             else:
                 element.set(name, value.replace("url(#", f"url(#{prefix}-"))
+    drawn = ET.Element(f"{{{_SVG}}}g", {"role": "img", "aria-label": picture.alternative})
+    drawn.extend(list(root))
+    for child in list(root):
+        root.remove(child)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.attrib |= {"role": "group", "aria-label": picture.alternative, "class": "picture"}
+    root.append(drawn)
+    root.extend(_spots(picture))
+    return ET.tostring(root, encoding="unicode")
 
 
 def _spots(picture: Picture) -> Iterable[ET.Element]:

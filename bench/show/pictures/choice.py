@@ -41,37 +41,21 @@ class Kind:
     by_default: bool = False
 
 
-def _has(group: Group, measure: Measure) -> bool:
+def has(group: Group, measure: Measure) -> bool:
+    """Whether the measure has a curve."""
     # A case that only failed has a row without numbers: nothing to draw, but its note says so.
     return any(measure.of(row) is not None for row in group.rows)
 
 
-def was_measured(group: Group) -> bool:
-    """Whether it has a curve."""
-    return _has(group, Measure.THROUGHPUT)
-
+was_measured = partial(has, measure=Measure.THROUGHPUT)
+_latency = partial(clients_figure, measure=Measure.LATENCY, tail=True)
+_throughput = partial(clients_figure, measure=Measure.THROUGHPUT)
+_RATIO: Final = "throughput to that of sync, and from which N on it is ahead"
 
 KINDS: Final = (
-    Kind(
-        "latency",
-        "latency against N",
-        was_measured,
-        partial(clients_figure, measure=Measure.LATENCY, tail=True),
-        by_default=True,
-    ),
-    Kind(
-        "throughput",
-        "throughput against N",
-        was_measured,
-        partial(clients_figure, measure=Measure.THROUGHPUT),
-        by_default=True,
-    ),
-    Kind(
-        "ratio",
-        "throughput to that of sync, and from which N on it is ahead",
-        lambda group: bool(ratios(group)),
-        ratio_figure,
-    ),
+    Kind("latency", "latency against N", was_measured, _latency, by_default=True),
+    Kind("throughput", "throughput against N", was_measured, _throughput, by_default=True),
+    Kind("ratio", _RATIO, lambda group: bool(ratios(group)), ratio_figure),
     Kind("knee", "time per redo over throughput, N at the points", has_points, knee_figure),
     Kind("cpu-parts", "CPU per redo by process and mode, each a median", has_cpu, cpu_figure),
 )
@@ -121,18 +105,18 @@ def _chosen(
     have."""
     summary, groups = reading.summary, reading.ordinary.groups()
     kinds = [kind for kind in KINDS if any(map(kind.shows, groups))]
-    has = [*(kind.name for kind in kinds), *(name for v in reading.views for name in v.pictures)]
-    if not has:
+    known = [*(kind.name for kind in kinds), *(name for v in reading.views for name in v.pictures)]
+    if not known:
         raise PictureError(f"{summary.source}: no case has a result to draw: run it again")
     for name in only:
-        if name not in has:
+        if name not in known:
             raise PictureError(
-                f"{summary.source} has no picture {name!r}: it has {', '.join(has)} (and tails, if"
-                " it has the samples)"
+                f"{summary.source} has no picture {name!r}: it has {', '.join(known)}"
+                " (and tails, if it has the samples)"
             )
     if not only and not measures:
         kinds = [kind for kind in kinds if kind.by_default]
-        only = has
+        only = known
     for kind, extra, panels in _ordinary([kind for kind in kinds if kind.name in only], groups):
         yield f"{kind.name}{_suffix(extra)}", partial(kind.figure, panels, summary)
     for view in reading.views:
@@ -141,7 +125,7 @@ def _chosen(
                 yield name, partial(view.figure, name, summary)
     for measure in map(Measure.of_field, measures):
         draw = partial(clients_figure, measure=measure)
-        kind = Kind(measure.name, f"{measure.name} against N", partial(_has, measure=measure), draw)
+        kind = Kind(measure.name, f"{measure.name} against N", partial(has, measure=measure), draw)
         # A measure may be drawn of any case.
         pictures = list(_ordinary([kind], summary.groups()))
         if not pictures:

@@ -1,7 +1,4 @@
-"""One measure against the number of clients: a panel per group, a line per manager.
-
-Titles are computed in `bench.show.findings`. Which measures are drawn is decided in `choice`.
-"""
+"""One measure against the number of clients: a panel per group, a line per manager."""
 
 from __future__ import annotations
 

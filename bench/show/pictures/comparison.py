@@ -1,7 +1,7 @@
 """A comparison as a figure: workload x N for each manager, coloured by the ratio of time per redo.
 
-Ratios and verdicts are computed in `bench.statistics.comparison`. Colours go from blue (quicker)
-over white (1) to red (slower), on one logarithmic scale for all panels, symmetric about 1.
+Colours go from blue (quicker) over white (1) to red (slower), on one logarithmic scale for all
+panels, symmetric about 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The CPU of a redo against N, stacked by process and mode: a panel per manager.
 
-Bars stack medians over the runs. Their sum may differ a little from the median of the sum, which
-the title has.
+Bars stack medians. Their sum may differ a little from the median of the sum, which the title has.
 """
 
 from __future__ import annotations

@@ -295,7 +295,6 @@ def intervals(panel: Axes, points: Ratios, color: str) -> None:
 def area(
     panel: Axes, xs: Sequence[float], low: Sequence[float], high: Sequence[float], color: str
 ) -> None:
-    """The area between two lines."""
     if len(xs) == 1:  # an area needs two
         panel.vlines(xs, low, high, color=color, alpha=style.BAND_ALPHA, lw=style.BAND_WIDTH)
     else:
@@ -303,12 +302,10 @@ def area(
 
 
 def legend_entry(label: str, look: style.Look) -> Line2D:
-    """An entry of the legend: a line of that look."""
     return Line2D([], [], label=label, **_properties(look))
 
 
 def band_entry(label: str = "spread between runs") -> Line2D:
-    """An entry of the legend for the bands."""
     return legend_entry(label, style.Look(style.BAND, "-", style.BAND_WIDTH, "", 0.0))
 
 

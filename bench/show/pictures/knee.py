@@ -1,6 +1,5 @@
-"""Time per redo over throughput as N grows: a line per manager, with N at its points.
-
-A ring marks the knee. Where the knee is belongs to `bench.statistics.knee`.
+"""Time per redo over throughput as N grows: a line per manager, with N at its points and a ring
+at the knee.
 """
 
 from __future__ import annotations

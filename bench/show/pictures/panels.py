@@ -1,7 +1,5 @@
 """The figure of a view with families: measures against N, a line per manager and value of the
 dimensions.
-
-What a line is called, how it looks and what the titles say is decided by the view.
 """
 
 from __future__ import annotations

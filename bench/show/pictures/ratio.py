@@ -1,8 +1,7 @@
 """The ratio of async to sync against N, and from which N on async is ahead.
 
 A panel per group. Each async manager has a line with its interval over the rounds, and a mark at
-its crossover with the bar of that interval, at the foot of the panel. The numbers come from
-`bench.statistics`, its `rounds` and `crossover`.
+its crossover with the bar of that interval, at the foot of the panel.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A figure of panels in rows: a title above each, a legend above all of them and a footer below.
-
-What stands in a panel is drawn by the caller; how a figure is written is in `figures`.
-"""
+"""A figure of panels in rows: a title above each, a legend above all of them and a footer below."""
 
 from __future__ import annotations
 
@@ -40,7 +37,6 @@ class Sheet:
         title: Callable[[Part], str],
         most_columns: int = style.MOST_COLUMNS,
     ) -> Sheet:
-        """A sheet with a panel for each part, drawn and with its title."""
         count = max(1, len(parts))
         columns = min(count, most_columns)
         rows = math.ceil(count / columns)
@@ -69,7 +65,6 @@ class Sheet:
         panel.set_title(lines.replace("\0", " "), loc="left")
 
     def label_left(self, text: str) -> None:
-        """Labels the y axis of the panels on the left."""
         for panel in self.panels[:: self.columns]:
             panel.set_ylabel(text)
 
@@ -91,7 +86,6 @@ class Sheet:
 
 
 def footer(summary: Summary) -> str:
-    """What was measured, where and when."""
     environment = summary.environment
     cpus = [] if environment.cpu_count is None else [f"{environment.cpu_count} CPUs"]
     return "  |  ".join(

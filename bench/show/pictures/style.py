@@ -109,7 +109,6 @@ class Look:
 
     @property
     def bare(self) -> Look:
-        """Without markers."""
         return replace(self, marker="", marker_size=0.0)
 
 
