@@ -10,7 +10,7 @@ History of the schema (``redo_schema_version``):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 from bench.cases.case import DIMENSIONS
 from bench.errors import BenchError
@@ -153,19 +153,11 @@ _SUITE = (
 KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + USAGE + FURTHER + _WORKER + _SUITE
 """Every key, in the order in which it is documented."""
 
-_BY_NAME = {key.name: key for key in KEYS}
-_FAMILIES = tuple(key for key in KEYS if key.name.endswith("*"))
-
 
 def find(name: str) -> Key | None:
     """The entry of a key or of its family; None if the table has neither."""
-    family = (key for key in _FAMILIES if name.startswith(key.name[:-1]))
-    return _BY_NAME.get(name) or next(family, None)
-
-
-def unknown(names: Iterable[str]) -> list[str]:
-    """The names with the suite's prefix that are not in the table, sorted."""
-    return sorted(name for name in names if name.startswith(PREFIX) and find(name) is None)
+    # A family comes after those of its members that have an entry of their own.
+    return next((key for key in KEYS if fnmatchcase(name, key.name)), None)
 
 
 TABLE_BEGIN = "<!-- keys: begin (written from bench/results/keys.py, do not edit) -->"

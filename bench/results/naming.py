@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +17,12 @@ RESULT_HELP: Final = "a result file, `latest` in results/, or the latest of a co
 def result_path(name: str, checkout: Path = ROOT) -> Path:
     """The path of the file. A name that exists or looks like a path is taken as one.
 
-    The result of a commit is the newest in results/ that was measured on its unchanged tree. Sides
-    of an `ab` must be named as files. Raises BenchError.
+    The result of a commit is the newest in results/ that was measured on its unchanged tree. One
+    side of an `ab` means nothing without the other: it must be named as a file. Raises BenchError.
     """
     if name == "latest":
         by_age = sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        newest = next((path for path in reversed(by_age) if not _is_of_ab(_metadata(path))), None)
+        newest = next((path for path in reversed(by_age) if "redo_ab" not in _metadata(path)), None)
         if newest is None:
             raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
         return newest
@@ -39,7 +38,7 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
         for path in RESULTS.glob("*.json")
         if (metadata := _metadata(path)).get("redo_git_commit") == commit
         and not metadata.get("redo_git_dirty")
-        and not _is_of_ab(metadata)
+        and "redo_ab" not in metadata
     ]
     if not found:
         raise BenchError(
@@ -47,11 +46,6 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
             " none counts): check it out and `run`"
         )
     return max(found)[1]
-
-
-def _is_of_ab(metadata: Mapping[str, Any]) -> bool:
-    """Whether it is one side of an `ab`, which means nothing without the other."""
-    return metadata.get("redo_ab") is not None
 
 
 def _metadata(path: Path) -> dict[str, Any]:

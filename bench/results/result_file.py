@@ -1,29 +1,25 @@
 """The result file of a suite: gathers runs round by round, saves them, and can be continued.
 
-The file is a pyperf suite (``python -m pyperf show`` and its other commands work on it). pyperf has
-no place for a run without a value, so failed runs are a JSON list, ``redo_failed``, in the metadata
-that all runs share. ``keys`` describes what else is in the file.
+The file is a pyperf suite (``python -m pyperf show`` and its other commands work on it). ``keys``
+describes what is in it beyond pyperf's own.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyperf
 
 from bench.cases.case import Case
-from bench.errors import CaseError, ResultFileError
+from bench.errors import ResultFileError
 from bench.results.environment import Environment, short_commit
-from bench.results.key import Value
 from bench.results.pyperf_run import to_pyperf_run
 from bench.results.record import FailedRun, RunRecord
-from bench.results.suite_file import read_suite, write_suite
-
-_FAILED = "redo_failed"
+from bench.results.suite_file import FAILED, failed_runs, read_suite, write_suite
 
 # A suite may be continued on another day, but not on another machine or with other code.
 _FREE_TO_DIFFER = frozenset({"redo_suite_date"})
@@ -47,7 +43,7 @@ class ResultFile:
     """The runs of one suite and the file that they are saved in. Not thread-safe.
 
     A new one has no runs and refuses the path of an existing file, unless ``overwrite``; ``load``
-    continues an older file. Nothing is on disk before the first ``save``.
+    continues an older file and keeps its environment. Nothing is on disk before the first ``save``.
     """
 
     def __init__(self, path: Path, environment: Environment, *, overwrite: bool = False) -> None:
@@ -56,8 +52,8 @@ class ResultFile:
                 path,
                 "is there already: resume it (--resume), overwrite it (--force), or name another",
             )
-        self._path = path
-        self._environment = environment
+        self.path = path
+        self.environment = environment
         self._runs: dict[Case, dict[int, pyperf.Run]] = {}
         self._failures: list[FailedRun] = []
 
@@ -73,20 +69,11 @@ class ResultFile:
             for run in benchmark.get_runs():
                 run_metadata = run.get_metadata()
                 # The list of failures keeps these; a stale copy would be written back.
-                run_metadata.pop(_FAILED, None)
+                run_metadata.pop(FAILED, None)
                 runs[run_metadata["redo_round"]] = pyperf.Run(
                     run.values, warmups=run.warmups, metadata=run_metadata, collect_metadata=False
                 )
         return result
-
-    @property
-    def path(self) -> Path:
-        return self._path
-
-    @property
-    def environment(self) -> Environment:
-        """That of the suite's start; a resumed suite keeps it."""
-        return self._environment
 
     @property
     def failures(self) -> tuple[FailedRun, ...]:
@@ -100,7 +87,7 @@ class ResultFile:
 
     def check_resumable(self, environment: Environment) -> None:
         """Raises ResultFileError if the suite cannot be continued in this environment."""
-        old, new = self._environment.to_metadata(), environment.to_metadata()
+        old, new = self.environment.to_metadata(), environment.to_metadata()
         differing = sorted(
             key.removeprefix("redo_")
             for key in (old.keys() | new.keys()) - _FREE_TO_DIFFER
@@ -108,7 +95,7 @@ class ResultFile:
         )
         if differing:
             raise ResultFileError(
-                self._path,
+                self.path,
                 f"was measured with another {', '.join(differing)}: its rounds and new ones would"
                 " not compare; go back to that, or start a new file",
             )
@@ -121,14 +108,14 @@ class ResultFile:
         runs = self._runs.get(record.case, {})
         if record.round in runs:
             raise ValueError(f"round {record.round} has a run of {record.case.name} already")
-        run = to_pyperf_run(record, self._environment)
+        run = to_pyperf_run(record, self.environment)
         if runs:
             first = next(iter(runs.values()))
             try:
                 pyperf.Benchmark([first, run])
             except ValueError as error:
                 raise ResultFileError(
-                    self._path,
+                    self.path,
                     f"cannot take a run of {record.case.name} ({error}): start a new file",
                 ) from error
         self._runs.setdefault(record.case, {})[record.round] = run
@@ -144,11 +131,7 @@ class ResultFile:
     def complete_rounds(self, cases: Iterable[Case]) -> tuple[int, ...]:
         """The rounds in which each of the cases was run or failed, ascending."""
         wanted, attempted = set(cases), self._attempted()
-        return tuple(
-            number
-            for number in self.rounds()
-            if all((case, number) in attempted for case in wanted)
-        )
+        return tuple(n for n in self.rounds() if attempted.issuperset((case, n) for case in wanted))
 
     def drop_round(self, number: int) -> int:
         """Removes a round, so that all of it is run again; returns how many runs and failures."""
@@ -170,14 +153,14 @@ class ResultFile:
             if self._failures:
                 first, count = self._failures[0], len(self._failures)
                 why = f"all {count} runs failed, the first, {first.case.name}, with: {first.reason}"
-            raise ResultFileError(self._path, f"nothing to save: {why}")
+            raise ResultFileError(self.path, f"nothing to save: {why}")
         if self._failures:
             failures = [
                 {"case": failed.case.name, "round": failed.round, "reason": failed.reason}
                 for failed in self._failures
             ]
             for benchmark in benchmarks:
-                benchmark.update_metadata({_FAILED: json.dumps(failures)})
+                benchmark.update_metadata({FAILED: json.dumps(failures)})
         return pyperf.BenchmarkSuite(benchmarks)
 
     def save(self) -> None:
@@ -185,7 +168,7 @@ class ResultFile:
 
         Raises ResultFileError, also if there is no run.
         """
-        write_suite(self._path, self.suite())
+        write_suite(self.path, self.suite())
 
     def rescue(self) -> Path | None:
         """Writes the file, which cannot be saved in its place, to a new folder for temporary files.
@@ -196,7 +179,7 @@ class ResultFile:
             folder = Path(tempfile.mkdtemp(prefix="walredo-bench-rescued-"))
         except OSError:
             return None
-        path = folder / self._path.name
+        path = folder / self.path.name
         try:
             write_suite(path, self.suite())
         except ResultFileError:
@@ -207,16 +190,3 @@ class ResultFile:
     def _attempted(self) -> set[tuple[Case, int]]:
         ran = {(case, number) for case, runs in self._runs.items() for number in runs}
         return ran | {(failed.case, failed.round) for failed in self._failures}
-
-
-def failed_runs(path: Path, metadata: Mapping[str, Value]) -> tuple[FailedRun, ...]:
-    """The failed runs of a suite from the metadata that its runs share. Raises ResultFileError."""
-    try:
-        return tuple(
-            FailedRun(Case.parse(failed["case"]), int(failed["round"]), str(failed["reason"]))
-            for failed in json.loads(str(metadata.get(_FAILED, "[]")))
-        )
-    except (ValueError, TypeError, KeyError, CaseError) as error:
-        raise ResultFileError(
-            path, f"its {_FAILED} cannot be read ({error}): take the file from a backup"
-        ) from error

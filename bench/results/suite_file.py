@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,12 @@ import pyperf
 
 from bench.cases.case import Case
 from bench.errors import CaseError, ResultFileError
-from bench.results.key import SCHEMA_VERSION
+from bench.results.key import SCHEMA_VERSION, Value
+from bench.results.record import FailedRun
+
+FAILED = "redo_failed"
+"""The failed runs, as a JSON list in the metadata that all runs share: pyperf has no place for runs
+without a value."""
 
 _LONGEST_JSON_WORD = len("-Infinity")
 """A JSON error this close to the end means that the text ends inside a word or a number."""
@@ -118,6 +124,19 @@ def read_suite(path: Path) -> pyperf.BenchmarkSuite:
     for benchmark in suite:
         _check_benchmark(path, benchmark)
     return suite
+
+
+def failed_runs(path: Path, metadata: Mapping[str, Value]) -> tuple[FailedRun, ...]:
+    """The failed runs of a suite from the metadata that its runs share. Raises ResultFileError."""
+    try:
+        return tuple(
+            FailedRun(Case.parse(failed["case"]), int(failed["round"]), str(failed["reason"]))
+            for failed in json.loads(str(metadata.get(FAILED, "[]")))
+        )
+    except (ValueError, TypeError, KeyError, CaseError) as error:
+        raise ResultFileError(
+            path, f"its {FAILED} cannot be read ({error}): take the file from a backup"
+        ) from error
 
 
 def _read_bytes(path: Path) -> bytes:

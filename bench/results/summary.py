@@ -20,18 +20,16 @@ from bench.results.environment import Environment
 from bench.results.key import Value
 from bench.results.keys import FURTHER, USAGE
 from bench.results.record import FailedRun
-from bench.results.result_file import failed_runs
 from bench.results.row import MEASURE_NAMES as MEASURE_NAMES
 from bench.results.row import MEASURES as MEASURES
 from bench.results.row import QUARTILES_FROM as QUARTILES_FROM
 from bench.results.row import CaseRow as CaseRow
 from bench.results.row import Estimate as Estimate
-from bench.results.row import Measure as Measure
 from bench.results.row import less_is_better as less_is_better
 from bench.results.row import measure_name as measure_name
 from bench.results.row import measure_of as measure_of
 from bench.results.row import paired_ratio as paired_ratio
-from bench.results.suite_file import read_suite
+from bench.results.suite_file import failed_runs, read_suite
 
 _WITH_FIELDS = frozenset(measure.key.name for measure in MEASURES.values())
 _FURTHER_KEYS = tuple(key.name for key in (*USAGE, *FURTHER) if key.name not in _WITH_FIELDS)
@@ -107,10 +105,10 @@ class Summary:
         found: dict[tuple[tuple[tuple[str, str | int], ...], str], list[CaseRow]] = {}
         for row in self.rows:
             found.setdefault((tuple(row.case.extra.items()), row.case.workload), []).append(row)
-        groups = [
-            Group(workload, extra, tuple(sorted(rows, key=_row_order)))
-            for (extra, workload), rows in found.items()
-        ]
+        groups = []
+        for (extra, workload), rows in found.items():
+            rows.sort(key=lambda row: (row.case.clients, manager_order(row.case.manager)))
+            groups.append(Group(workload, extra, tuple(rows)))
         return tuple(sorted(groups, key=_group_order))
 
 
@@ -159,6 +157,7 @@ def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
             if isinstance(value := run.get(key), int | float)
         )
 
+    further = [key for key in _FURTHER_KEYS if any(key in run for run in runs.values())]
     return CaseRow(
         case=case,
         rounds=tuple(sorted(runs)),
@@ -175,13 +174,9 @@ def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
                 if "redo_slice_throughputs" in run
             },
         },
-        further={key: found for key in _FURTHER_KEYS if (found := estimate(key)) is not None},
+        further={key: found for key in further if (found := estimate(key)) is not None},
         **{name: estimate(measure.key.name) for name, measure in MEASURES.items()},
     )
-
-
-def _row_order(row: CaseRow) -> tuple[int, tuple[int, str]]:
-    return row.case.clients, manager_order(row.case.manager)
 
 
 def _group_order(group: Group) -> tuple[tuple[tuple[str, str], ...], float, str]:

@@ -1,4 +1,4 @@
-"""A value with the bounds of an interval: the shape that estimates, effects and fits share."""
+"""A value with the bounds of an interval: what estimates, effects and fits have in common."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Value = TypeVar("Value", bound=float | None, covariant=True)
 
 
 class HasBounds(Protocol[Value]):
-    """What can be written as ``0.81 (0.78-0.84)``.
+    """Anything that can be printed as ``0.81 (0.78-0.84)``.
 
-    An `Estimate` has the spread between runs as its bounds, everything else the bounds of a 95 %
-    confidence interval. They are None where a single round shows none.
+    The bounds of an `Estimate` are the spread between runs; all others are those of a 95 %
+    confidence interval. They are None for a single round.
     """
 
     @property
@@ -27,7 +27,7 @@ class HasBounds(Protocol[Value]):
 
 @dataclass(frozen=True, slots=True)
 class Bounded(Generic[Value]):
-    """A value and the bounds of its 95 % interval, None where a single round shows none."""
+    """A value and the bounds of its 95 % confidence interval, None for a single round."""
 
     value: Value
     low: float | None = None
@@ -36,10 +36,10 @@ class Bounded(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class Threshold(Generic[Value]):
-    """The N from which on something holds, and the bounds of its 95 % interval.
+    """The N from which on something holds, and the bounds of its 95 % confidence interval.
 
-    None, in each of the three, is an N that was not reached. ``known``: whether there are rounds
-    enough for bounds (two).
+    None, in each of the three, is an N that was not reached. ``known``: whether there are enough
+    rounds for bounds (two).
     """
 
     clients: Value

@@ -1,7 +1,7 @@
 """Two result files, case by case: what changed, how sure that is, and whether they compare at all.
 
-Statistics are in ``effects``; this module says which values meet, and over what p-values are
-corrected. Rows are plain data; nothing here draws, prints or knows a live object.
+This module decides which values are compared and over which cases p-values are corrected; the
+statistics are in ``effects``.
 """
 
 from __future__ import annotations
@@ -15,28 +15,21 @@ import numpy as np
 
 from bench.cases.case import Case
 from bench.cases.notations import NO_ADMISSION
+from bench.results import row as rows
 from bench.results.key import Value
-from bench.results.row import both
-from bench.results.summary import MEASURES as ROW_MEASURES
-from bench.results.summary import CaseRow, Summary, less_is_better, measure_of
-from bench.statistics.effects import (
-    Effect,
-    Verdict,
-    corrected,
-    ratio_of_slices,
-    ratios_effect,
-    unpaired_effect,
-    verdict,
-)
+from bench.results.row import CaseRow, both, less_is_better, measure_of
+from bench.results.summary import Summary
+from bench.statistics import effects
+from bench.statistics.effects import Effect, Verdict
 
-MEASURES: Final = tuple(one.field for one in ROW_MEASURES.values() if one.heading is not None)
-"""What is compared, fields of a row: the measures that tables show."""
+MEASURES: Final = tuple(item.field for item in rows.MEASURES.values() if item.heading is not None)
+"""Fields of a row that are compared: the measures that tables show."""
 
 DECISIVE: Final = "time_per_redo_s"
-"""Whose verdict is that of the case."""
+"""The measure whose verdict is that of the case."""
 
 MARGIN: Final = 0.05
-"""A change that stays within this share counts as the same."""
+"""A change within this share counts as the same."""
 
 _MUST_AGREE: Final = {
     "redo_cpu_model": "CPU",
@@ -70,28 +63,27 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class CaseComparison:
-    """A case that both files have; ``measures`` are those that both have a value of."""
+    """A case of both files, and the measures of which both have a value."""
 
     case: Case
     measures: Mapping[str, Compared]
 
     @property
     def decisive(self) -> Compared | None:
-        """Its time per redo."""
         return self.measures.get(DECISIVE)
 
     @property
     def verdict(self) -> Verdict:
-        """That of its time per redo."""
+        """That of `DECISIVE`."""
         return Verdict.INCONCLUSIVE if self.decisive is None else self.decisive.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All that two result files say about each other.
+    """Two result files compared.
 
     ``overall`` is the geometric mean of time per redo over all cases that both measured; None if
-    there is none. ``differences`` are what forbids the comparison unless it is forced.
+    there is none. ``differences`` forbid the comparison unless it is forced.
     """
 
     base: Summary
@@ -105,7 +97,7 @@ class Comparison:
 
 
 def compare(base: Summary, changed: Summary, *, margin: float = MARGIN) -> Comparison:
-    """Compares every case that both have; by round if they are the sides of one measurement.
+    """Compares every case that both have; by round if they are the sides of one A/B measurement.
 
     ``margin``: see `MARGIN`.
     """
@@ -115,15 +107,15 @@ def compare(base: Summary, changed: Summary, *, margin: float = MARGIN) -> Compa
     both = [case for case in before if case in after]
     found: dict[Case, dict[str, Compared]] = {case: {} for case in both}
     for measure in MEASURES:
-        effects = {
+        measured = {
             case: effect
             for case in both
             if (effect := _effect(measure, before[case], after[case], paired)) is not None
         }
-        p_values = corrected([effect.p_value for effect in effects.values()])
-        for (case, effect), p in zip(effects.items(), p_values, strict=True):
-            decided = verdict(effect, p, margin, less_is_better=less_is_better(measure))
-            found[case][measure] = Compared(effect, p, decided)
+        p_values = effects.corrected([effect.p_value for effect in measured.values()])
+        for (case, effect), p in zip(measured.items(), p_values, strict=True):
+            verdict = effects.verdict(effect, p, margin, less_is_better=less_is_better(measure))
+            found[case][measure] = Compared(effect, p, verdict)
     return Comparison(
         base=base,
         changed=changed,
@@ -137,73 +129,60 @@ def compare(base: Summary, changed: Summary, *, margin: float = MARGIN) -> Compa
 
 
 def worst_slowdown(comparison: Comparison) -> CaseComparison | None:
-    """The case that is surely slower by the most, None if none is."""
-    slower = [one for one in comparison.cases if one.verdict is Verdict.SLOWER]
-    return max(slower, key=lambda one: one.measures[DECISIVE].effect.ratio, default=None)
+    """The case with the verdict slower and the greatest ratio; None if none is slower."""
+    slower = [case for case in comparison.cases if case.verdict is Verdict.SLOWER]
+    return max(slower, key=lambda case: case.measures[DECISIVE].effect.ratio, default=None)
 
 
 def differences(base: Summary, changed: Summary) -> tuple[str, ...]:
-    """What the files must have in common and have not, as ``kernel: Linux 6.1 | Linux 6.12``."""
-    pairs = [
-        (name, base.metadata.get(key), changed.metadata.get(key))
-        for key, name in _MUST_AGREE.items()
-    ]
-    pairs += [
-        (name, before, after)
-        for name, before, after in zip(
-            _SETTINGS_MUST_AGREE, _settings(base), _settings(changed), strict=True
-        )
-    ]
-    of_base, of_changed = _read_path(base), _read_path(changed)
-    if of_base and of_changed:
-        pairs += [
-            (f"read_path.{name}", before, of_changed.get(name)) for name, before in of_base.items()
-        ]
+    """The conditions that differ between the files, as ``kernel: Linux 6.1 | Linux 6.12``."""
+    read_path = all(
+        any(row.case.admission != NO_ADMISSION for row in summary.rows)
+        for summary in (base, changed)
+    )
+    before, after = (_conditions(summary, read_path=read_path) for summary in (base, changed))
     return tuple(
-        f"{name}: {_said(before)} | {_said(after)}"
-        for name, before, after in pairs
-        if before != after
+        f"{name}: {_text(value)} | {_text(after.get(name))}"
+        for name, value in before.items()
+        if value != after.get(name)
     )
 
 
-def condition(difference: str) -> str:
-    """What changed, without the values: ``kernel``."""
-    return difference.partition(":")[0]
-
-
-def _settings(summary: Summary) -> list[Value | None]:
+def _conditions(summary: Summary, *, read_path: bool) -> dict[str, Value | None]:
+    """What both files must have in common; the settings of the read path if both use it."""
     config = json.loads(summary.environment.config_json)
-    return [config.get(name) for name in _SETTINGS_MUST_AGREE]
+    conditions = {name: summary.metadata.get(key) for key, name in _MUST_AGREE.items()}
+    conditions |= {name: config.get(name) for name in _SETTINGS_MUST_AGREE}
+    if read_path:
+        conditions |= {f"read_path.{name}": value for name, value in config["read_path"].items()}
+    return conditions
 
 
-def _read_path(summary: Summary) -> Mapping[str, Value]:
-    """The settings of the read path; empty where no case has one."""
-    if all(row.case.admission == NO_ADMISSION for row in summary.rows):
-        return {}
-    found: Mapping[str, Value] = json.loads(summary.environment.config_json)["read_path"]
-    return found
-
-
-def _said(value: Value | None) -> str:
+def _text(value: Value | None) -> str:
     return "unknown" if value is None else str(value)
+
+
+def condition(difference: str) -> str:
+    """The condition that differs, without the values: ``kernel``."""
+    return difference.partition(":")[0]
 
 
 def pair_ratios(measure: str, base: CaseRow, changed: CaseRow) -> dict[int, float]:
     """The ratio of changed to base in each round that both have, of two files measured together.
 
-    From the slices, which were taken in turn, where the measure has them. A measure of zero has no
+    From the slices, which were taken in turn, where the measure has them. Values of zero have no
     ratio.
     """
     before, after = (_by_round(row, both(measure, base, changed)) for row in (base, changed))
     return {
-        number: ratio_of_slices(before[number], after[number])
+        number: effects.ratio_of_slices(before[number], after[number])
         for number in sorted(before.keys() & after.keys())
         if len(before[number]) == len(after[number]) and min(*before[number], *after[number]) > 0
     }
 
 
 def _by_round(row: CaseRow, measure: str) -> Mapping[int, Sequence[float]]:
-    """What was measured in turn: the values of the slices, else the run's as if it were one."""
+    """The values of each round's slices; without slices the run's value as the only one."""
     estimate = measure_of(row, measure)
     whole = {} if estimate is None else {n: (value,) for n, value in estimate.by_round}
     return row.slices.get(measure) or whole
@@ -212,38 +191,38 @@ def _by_round(row: CaseRow, measure: str) -> Mapping[int, Sequence[float]]:
 def _effect(measure: str, base: CaseRow, changed: CaseRow, paired: bool) -> Effect | None:
     """None where there is nothing to compare."""
     if paired:
-        ratios = pair_ratios(measure, base, changed)
-        return ratios_effect(list(ratios.values())) if ratios else None
+        return _of_pairs(pair_ratios(measure, base, changed))
     before, after = (measure_of(row, both(measure, base, changed)) for row in (base, changed))
     if before is None or after is None:
         return None
-    return _unpaired(dict(before.by_round), dict(after.by_round))
+    return _of_sides(dict(before.by_round), dict(after.by_round))
 
 
-def _unpaired(before: Mapping[int, float], after: Mapping[int, float]) -> Effect | None:
-    values = [list(side.values()) for side in (before, after)]
-    if not all(values) or min(map(min, values)) <= 0:
-        return None
-    return unpaired_effect(*values)
-
-
-def _overall(rows: Sequence[tuple[CaseRow, CaseRow]], paired: bool) -> Effect | None:
-    """A round is the unit: what disturbed it disturbed all of its cases."""
-    measured = [
-        (before, after)
-        for before, after in rows
-        if before.time_per_redo_s is not None and after.time_per_redo_s is not None
-    ]
+def _overall(pairs: Iterable[tuple[CaseRow, CaseRow]], paired: bool) -> Effect | None:
+    """A round is the unit: a disturbance hits all of its cases alike."""
+    measured = [pair for pair in pairs if all(measure_of(row, DECISIVE) for row in pair)]
     if not measured:
         return None
     if paired:
-        ratios = _round_means(pair_ratios(DECISIVE, *pair) for pair in measured)
-        return ratios_effect(list(ratios.values())) if ratios else None
-    sides = [
-        _round_means(dict(row.time_per_redo_s.by_round) for row in side if row.time_per_redo_s)
+        return _of_pairs(_round_means(pair_ratios(DECISIVE, *pair) for pair in measured))
+    sides = (
+        _round_means(
+            dict(estimate.by_round) for row in side if (estimate := measure_of(row, DECISIVE))
+        )
         for side in zip(*measured, strict=True)
-    ]
-    return _unpaired(*sides)
+    )
+    return _of_sides(*sides)
+
+
+def _of_pairs(ratios: Mapping[int, float]) -> Effect | None:
+    return effects.ratios_effect(list(ratios.values())) if ratios else None
+
+
+def _of_sides(before: Mapping[int, float], after: Mapping[int, float]) -> Effect | None:
+    sides = [list(side.values()) for side in (before, after)]
+    if not all(sides) or min(map(min, sides)) <= 0:
+        return None
+    return effects.unpaired_effect(*sides)
 
 
 def _round_means(cases: Iterable[Mapping[int, float]]) -> dict[int, float]:

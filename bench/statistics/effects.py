@@ -1,16 +1,16 @@
 """Base against changed: how large a difference is, how sure, and what the data could have shown.
 
-Pure statistics over one value per unit, on logarithms, since what disturbs a measurement
-multiplies it. A unit is what was drawn independently: a run (a process with its slices), or a pair
-of runs that were measured together. Samples of one process are not independent, so they never come
-here.
+Statistics over one value per unit, on logarithms, since what disturbs a measurement multiplies it.
+A unit is what was drawn independently: a run (a process with its slices), or a pair of runs that
+were measured together. Samples of one process are not independent and never come here.
 
 A p-value is that of a t-test (Welch's where the units are not paired). An interval is a bootstrap
-one of the mean. The percentile interval of n values is too narrow by sqrt((n - 1) / n) and by
-normal in place of t (T. C. Hesterberg, "What Teachers Should Know About the Bootstrap", The
-American Statistician 69 (2015), section 4.3). He widens it by taking further percentiles, which
-cannot reach beyond the values themselves and hold the truth in 73 % of all cases with three pairs;
-here its distances from the mean are stretched by that factor instead, which keeps its skew.
+interval of the mean. The percentile interval of n values is too narrow, by sqrt((n - 1) / n) and by
+the normal quantile in place of t (T. C. Hesterberg, "What Teachers Should Know About the
+Bootstrap", The American Statistician 69 (2015), section 4.3). He widens it by taking more extreme
+percentiles. These cannot reach beyond the values themselves: with three pairs they hold the truth
+in 73 % of all cases. Here the distances from the mean are stretched by that factor instead, which
+keeps the skew.
 """
 
 from __future__ import annotations
@@ -20,32 +20,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr, stdtrit
 
 from bench.statistics.bounded import HasBounds
 
-CONFIDENCE = 0.95
+# scipy.special is imported in the functions that need it: it takes longer to load than most
+# commands take to run.
+
+CONFIDENCE: Final = 0.95
 """Of every interval."""
 
-ALPHA = 0.04
-"""The corrected p-value up to which a case is said to differ. Below 0.05, so that `ab`, which looks
-before its end as well, raises an alarm in no more than 5 % of all comparisons without a difference
+TAILS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+"""The quantiles that bound it."""
+
+ALPHA: Final = 0.04
+"""The corrected p-value up to which a case is said to differ. Below 0.05, so that `ab`, which also
+looks before its end, raises an alarm in at most 5 % of all comparisons without a difference
 (`selftest` counts them)."""
 
-POWER = 0.8
+POWER: Final = 0.8
 """How often an effect of the size "could have been shown" is found."""
 
-RESAMPLES = 2000
-_SEED = 1
+RESAMPLES: Final = 2000
+_SEED: Final = 1
+
+SMALLEST_LEAD: Final = 0.02
+"""A mean nearer to 1 than this share is no lead, however sure it is."""
 
 Floats = NDArray[np.float64]
 
 
 class Verdict(StrEnum):
-    """What is said of a case. ``same`` never comes without the percentage that it holds to."""
+    """The verdict on a case. ``same`` is always shown with the percentage that it holds to."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -70,21 +79,21 @@ class Effect:
 
     @property
     def value(self) -> float:
-        """The ratio: an effect is a value with bounds (`bench.statistics.bounded`)."""
+        """The ratio, under the name that every value with bounds has (`HasBounds`)."""
         return self.ratio
 
 
 def ratios_effect(pairs: Sequence[float]) -> Effect:
-    """The effect from pairs that were measured together, given as the ratio of changed to base of
-    each. At least one pair; all above 0.
+    """The effect from the ratios, changed to base, of pairs that were measured together.
+
+    At least one pair; all above 0.
     """
     ratios = _logs(pairs)
     ratio, size = mean_ratio(pairs), ratios.size
     if size < 2:
         return Effect(ratio, None, None, None, None, (size, size))
-    freedom = size - 1
     error = float(ratios.std(ddof=1)) / math.sqrt(size)
-    return _effect(ratios.mean(), error, freedom, ratios[drawn(size)].mean(axis=1), (size, size))
+    return _effect(ratios.mean(), error, size - 1, ratios[drawn(size)].mean(axis=1), (size, size))
 
 
 def mean_ratio(pairs: Sequence[float]) -> float:
@@ -103,24 +112,21 @@ def drawn(size: int) -> NDArray[np.int64]:
 def ratio_of_slices(base: Sequence[float], changed: Sequence[float]) -> float:
     """The ratio of a pair whose slices were taken in turn: ``base[k]`` beside ``changed[k]``.
 
-    The median of the slices' ratios, so that what disturbs a few slices of one side, as long as a
-    turn of the scheduler or longer, does not count. All above 0; as many on both sides.
+    The median of the slices' ratios, so that a disturbance of a few slices of one side, as long as
+    a turn of the scheduler or longer, does not count. All above 0; as many on both sides.
     """
     return float(np.exp(np.median(_logs(changed) - _logs(base))))
 
 
 def unpaired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
-    """The effect from values that have nothing to do with each other.
-
-    At least one value on each side; all above 0.
-    """
+    """The effect from independent values: at least one on each side, all above 0."""
     before, after = _logs(base), _logs(changed)
     mean, units = after.mean() - before.mean(), (before.size, after.size)
     if min(units) < 2:
         return Effect(math.exp(mean), None, None, None, None, units)
     variances = [side.var(ddof=1) / side.size for side in (before, after)]
     total = sum(variances)
-    # Welch and Satterthwaite; without any spread the lesser side decides.
+    # Welch and Satterthwaite; without any spread the smaller side decides.
     parts = sum(v * v / (n - 1) for v, n in zip(variances, units, strict=True))
     freedom = total * total / parts if parts else min(units) - 1
     random = np.random.default_rng(_SEED)
@@ -132,12 +138,12 @@ def unpaired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
 
 
 def corrected(p_values: Sequence[float | None]) -> list[float | None]:
-    """The p-values adjusted for their number (Benjamini and Hochberg 1995): where no case differs,
-    as few as `ALPHA` of all comparisons raise any alarm. None stays None."""
+    """The p-values corrected for their number (Benjamini and Hochberg 1995): where no case differs,
+    only `ALPHA` of all comparisons raise any alarm. None stays None."""
     ascending = sorted((p, at) for at, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     least = 1.0
-    # From the greatest down: a lesser p-value must not end up above a greater one.
+    # From the greatest down: a smaller p-value must not end up above a greater one.
     for rank, (p, at) in reversed(list(enumerate(ascending, 1))):
         least = min(least, p * (len(ascending) / rank))
         adjusted[at] = least
@@ -148,14 +154,12 @@ def verdict(
     effect: Effect, p_corrected: float | None, margin: float, *, less_is_better: bool = True
 ) -> Verdict:
     """Different if both the corrected p-value and the interval say so; ``same`` if the interval
-    lies within ``margin`` (0.05: 5 %) of 1; else the data does not decide."""
+    lies within ``margin`` (0.05: 5 %) of 1; else inconclusive."""
     if p_corrected is None or effect.low is None or effect.high is None:
         return Verdict.INCONCLUSIVE
     if p_corrected <= ALPHA and not effect.low <= 1 <= effect.high:
         return Verdict.FASTER if (effect.ratio < 1) == less_is_better else Verdict.SLOWER
-    if holds_to(effect) <= margin:
-        return Verdict.SAME
-    return Verdict.INCONCLUSIVE
+    return Verdict.SAME if holds_to(effect) <= margin else Verdict.INCONCLUSIVE
 
 
 def holds_to(effect: Effect) -> float:
@@ -165,9 +169,24 @@ def holds_to(effect: Effect) -> float:
     return max(1 / effect.low, effect.high) - 1
 
 
+def side(ratio: HasBounds[float], smallest: float = SMALLEST_LEAD) -> int:
+    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell.
+
+    The whole interval must lie on that side, and the mean at least ``smallest`` away from 1. A
+    single round has no interval: its ratio decides alone.
+    """
+    low = ratio.value if ratio.low is None else ratio.low
+    high = ratio.value if ratio.high is None else ratio.high
+    if low > 1 and ratio.value >= 1 + smallest:
+        return 1
+    return -int(high < 1 and ratio.value <= 1 / (1 + smallest))
+
+
 @lru_cache(maxsize=256)
 def stretch(freedom: float) -> float:
-    """The factor of the head of this file, for a mean with so many degrees of freedom."""
+    """The factor explained at the top of this file, for a mean with so many degrees of freedom."""
+    from scipy.special import ndtri, stdtrit
+
     quantile = (1 + CONFIDENCE) / 2
     narrow = stdtrit(freedom, quantile) / ndtri(quantile)
     return float(narrow * math.sqrt((freedom + 1) / freedom))
@@ -180,10 +199,11 @@ def _logs(values: Sequence[float]) -> Floats:
 def _effect(
     mean: float, error: float, freedom: float, draws: Floats, units: tuple[int, int]
 ) -> Effect:
-    least = float(np.finfo(np.float64).eps) * 8  # values without any spread: what a float can tell
-    error = max(error, least)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = mean + stretch(freedom) * (np.quantile(draws, (tail, 1 - tail)) - mean)
+    from scipy.special import stdtr, stdtrit
+
+    # Values without any spread: what a float can tell.
+    error = max(error, float(np.finfo(np.float64).eps) * 8)
+    low, high = mean + stretch(freedom) * (np.quantile(draws, TAILS) - mean)
     detectable = stdtrit(freedom, 1 - ALPHA / 2) + stdtrit(freedom, POWER)
     return Effect(
         ratio=math.exp(mean),
@@ -193,20 +213,3 @@ def _effect(
         smallest_shown=math.expm1(detectable * error),
         units=units,
     )
-
-
-SMALLEST_LEAD = 0.02
-"""A mean nearer to 1 than this share is no lead, however sure it is."""
-
-
-def side(ratio: HasBounds[float], smallest: float = SMALLEST_LEAD) -> int:
-    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell.
-
-    It is on one side if its interval is, and if it is ``smallest`` away from 1. Of one round,
-    which has no interval, the ratio decides alone.
-    """
-    low = ratio.value if ratio.low is None else ratio.low
-    high = ratio.value if ratio.high is None else ratio.high
-    if low > 1 and ratio.value >= 1 + smallest:
-        return 1
-    return -int(high < 1 and ratio.value <= 1 / (1 + smallest))

@@ -1,7 +1,6 @@
-"""How one measure of each case went from result to result.
+"""How one measure of each case changed from result to result, in the order of their commits.
 
-Pure: from the summaries of result files, and the dates of their commits, to points in order. What
-are the same conditions is decided in ``comparison``; files, git and the command line are elsewhere.
+``comparison`` decides whether two results were measured under the same conditions.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from bench.cases.case import Case
-from bench.results.summary import Estimate, Summary, measure_of
+from bench.results.row import Estimate, measure_of
+from bench.results.summary import Summary
 from bench.statistics.comparison import differences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dated:
-    """A result and when its code was committed, in UTC.
+    """A result and the date of its commit, in UTC.
 
-    ``by_commit`` is False where git does not know the commit: then ``date`` is when the suite was
-    started.
+    ``by_commit`` is False if git does not know the commit; then ``date`` is the start of the suite.
     """
 
     summary: Summary
@@ -33,9 +32,9 @@ class Dated:
 class Point:
     """A measure of a case in one result.
 
-    ``differences`` are the conditions that changed since the point before, and ``change`` the
-    median's ratio to that; None for the first, and where conditions changed: that ratio would be
-    one of two machines.
+    ``differences`` are the conditions that changed since the point before. ``change`` is the ratio
+    of the median to that point's; None for the first point, and where conditions changed: then it
+    would compare two machines.
     """
 
     result: Dated
@@ -46,7 +45,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """All points of a case, the oldest code first."""
+    """All points of a case, oldest code first."""
 
     case: Case
     points: tuple[Point, ...]
@@ -57,17 +56,15 @@ def dated(summary: Summary, commit_date: Callable[[str], datetime | None]) -> Da
 
     ``commit_date`` gives the date of a full hash, None if it does not know that commit.
     """
-    environment = summary.environment
-    if environment.git_commit is not None:
-        date = commit_date(environment.git_commit)
-        if date is not None:
-            return Dated(summary, date.astimezone(UTC), by_commit=True)
+    commit = summary.environment.git_commit
+    if commit is not None and (date := commit_date(commit)) is not None:
+        return Dated(summary, date.astimezone(UTC), by_commit=True)
     date = _suite_date(summary)
     return None if date is None else Dated(summary, date, by_commit=False)
 
 
 def in_order(results: Iterable[Dated]) -> list[Dated]:
-    """By the age of the code: a dirty tree is later than its commit; else in order of measuring."""
+    """By the age of the code, a dirty tree after its commit; then in the order of measuring."""
 
     def age(result: Dated) -> tuple[datetime, bool, datetime, str]:
         environment = result.summary.environment
@@ -78,9 +75,9 @@ def in_order(results: Iterable[Dated]) -> list[Dated]:
 
 
 def history(results: Iterable[Dated], measure: str, pattern: str = "*") -> list[Series]:
-    """The series of every case whose name matches the glob and that has the measure somewhere.
+    """The series of every case whose name matches the glob and that has the measure in any result.
 
-    ``measure`` is a field of a row. Cases are in the order of their names, N by number.
+    ``measure`` is a field of a row. Cases are sorted by name, N by number.
     """
     found: dict[Case, list[tuple[Dated, Estimate]]] = {}
     for result in in_order(results):
@@ -92,8 +89,8 @@ def history(results: Iterable[Dated], measure: str, pattern: str = "*") -> list[
 
 
 def results_of(series: Iterable[Series]) -> list[Dated]:
-    """Every result that has a point in any of them, in order."""
-    return in_order({point.result for one in series for point in one.points})
+    """Every result that has a point in any series, in order."""
+    return in_order({point.result for of_case in series for point in of_case.points})
 
 
 def _points(measured: Sequence[tuple[Dated, Estimate]]) -> tuple[Point, ...]:

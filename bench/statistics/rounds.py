@@ -1,35 +1,74 @@
-"""Rounds as the unit that is resampled: a bootstrap over rounds keeps together what was disturbed
-alike.
-
-Pure arithmetic; what is computed of the resamples belongs to whoever asks for them.
-"""
+"""Ratios over rounds, the unit of resampling: all cases of a round were disturbed alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.cases.managers.registry import competes
-from bench.results.summary import CaseRow, Estimate, less_is_better, measure_of
-from bench.statistics.effects import SMALLEST_LEAD, Effect, mean_ratio, ratios_effect, side
-
-CONFIDENCE: Final = 0.95
-"""Of every interval over rounds."""
-
-TAILS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
-"""The quantiles that bound it."""
+from bench.results.row import CaseRow, Estimate, less_is_better, measure_of
+from bench.results.summary import Group
+from bench.statistics import effects
+from bench.statistics.effects import SMALLEST_LEAD, Effect, Floats
 
 
-def in_common(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
+def over_clients(group: Group, *curves: tuple[str, str]) -> dict[int, list[Estimate]]:
+    """N -> the estimate of each (manager, measure), for every N at which all of them have one.
+
+    Ascending. A measure is a field of a row.
+    """
+    found = {}
+    for clients in group.clients:
+        rows = ((group.row(manager, clients), measure) for manager, measure in curves)
+        estimates = [measure_of(row, measure) for row, measure in rows if row is not None]
+        known = [estimate for estimate in estimates if estimate is not None]
+        if len(known) == len(curves):
+            found[clients] = known
+    return found
+
+
+def in_common(estimates: Sequence[Estimate]) -> Floats:
     """Values of the rounds that all estimates have, ascending: (rounds, estimates)."""
     columns = [dict(estimate.by_round) for estimate in estimates]
     rounds = sorted(set.intersection(*(set(column) for column in columns)))
     values = [[column[number] for column in columns] for number in rounds]
     return np.array(values, dtype=np.float64).reshape(len(rounds), len(columns))
+
+
+def threshold(
+    named: Sequence[int | None],
+    values: Floats,
+    index_of: Callable[[Floats], NDArray[np.int64]],
+    *,
+    stretched: bool,
+) -> tuple[int | None, bool, int | None, int | None]:
+    """``named`` at the index of the mean of the rounds, and at those that bound the indices of 95 %
+    of the resamples; in between, whether there are enough rounds for these bounds (two).
+
+    ``values``: (rounds, N). ``index_of`` gives an index for each row. ``stretched``: as in
+    ``effects``.
+    """
+    size, mean = len(values), values.mean(axis=0)
+    draws = values[effects.drawn(size)].mean(axis=1)
+    if stretched and size > 1:
+        draws = mean + (draws - mean) * effects.stretch(size - 1)
+    low, high = np.quantile(index_of(draws), effects.TAILS, method="nearest")
+    return named[int(index_of(mean[None])[0])], size >= 2, named[int(low)], named[int(high)]
+
+
+def log_ratios(pairs: Iterable[Sequence[Estimate]]) -> Floats | None:
+    """log(first / second) of each pair in each round that all pairs have: (rounds, pairs).
+
+    None without such a round, or where a value is not above 0.
+    """
+    values = in_common([estimate for pair in pairs for estimate in pair])
+    if not values.size or values.min() <= 0:
+        return None
+    ratios: Floats = np.log(values[:, 0::2] / values[:, 1::2])
+    return ratios
 
 
 @lru_cache(maxsize=4096)  # tables, titles and data ask for the same ratios
@@ -39,13 +78,13 @@ def ratio(above: Estimate | None, below: Estimate | None) -> Effect | None:
     None without such a round, or where a value is not above 0.
     """
     ratios = _ratios(above, below)
-    return ratios_effect(ratios) if ratios else None
+    return effects.ratios_effect(ratios) if ratios else None
 
 
 def point_ratio(above: Estimate | None, below: Estimate | None) -> float | None:
-    """The geometric mean alone, which needs no bootstrap."""
+    """The geometric mean of `ratio`, which needs no bootstrap."""
     ratios = _ratios(above, below)
-    return mean_ratio(ratios) if ratios else None
+    return effects.mean_ratio(ratios) if ratios else None
 
 
 def _ratios(above: Estimate | None, below: Estimate | None) -> list[float]:
@@ -53,39 +92,31 @@ def _ratios(above: Estimate | None, below: Estimate | None) -> list[float]:
         return []
     divisors = dict(below.by_round)
     pairs = [(value, divisors[at]) for at, value in above.by_round if at in divisors]
-    if any(min(pair) <= 0 for pair in pairs):
-        return []
-    return [value / divisor for value, divisor in pairs]
+    positive = all(min(pair) > 0 for pair in pairs)
+    return [value / divisor for value, divisor in pairs] if positive else []
 
 
 def winner(rows: Sequence[CaseRow], measure: str) -> CaseRow | None:
-    """The row that the rounds show to be better than each other one (``findings.side``); None if no
-    row is, or there is none to be better than.
+    """The row that the rounds show to be better than each other one (`side`), if there is any.
 
-    ``measure``: a field of a row. The floor and the no-ops are no managers and do not compete.
+    A single round does not show it. The floor and the no-ops do not compete. ``measure``: a field
+    of a row.
     """
     rivals = [
-        row for row in rows if competes(row.case.manager) and measure_of(row, measure) is not None
+        (row, estimate)
+        for row in rows
+        if competes(row.case.manager) and (estimate := measure_of(row, measure)) is not None
     ]
     if len(rivals) < 2:
         return None
-    for row in rivals:
-        pairs = [_worse_last(row, other, measure) for other in rivals if other is not row]
+    for row, own in rivals:
+        others = [estimate for rival, estimate in rivals if rival is not row]
+        # Ratios that are below 1 where the row is better.
+        pairs = [(own, other) if less_is_better(measure) else (other, own) for other in others]
         # The means first: they rule out most rows, and the bootstrap is the costly part.
         means = [point_ratio(*pair) for pair in pairs]
         if all(mean is not None and mean <= 1 / (1 + SMALLEST_LEAD) for mean in means):
-            return row if all(_is_less(ratio(*pair)) for pair in pairs) else None
+            ratios = (ratio(*pair) for pair in pairs)
+            shown = all(r and r.low is not None and effects.side(r) < 0 for r in ratios)
+            return row if shown else None
     return None
-
-
-def _worse_last(
-    row: CaseRow, other: CaseRow, measure: str
-) -> tuple[Estimate | None, Estimate | None]:
-    """Both estimates, so that their ratio is below 1 where the row is better."""
-    own, others = measure_of(row, measure), measure_of(other, measure)
-    return (own, others) if less_is_better(measure) else (others, own)
-
-
-def _is_less(effect: Effect | None) -> bool:
-    """A single round tells nothing apart."""
-    return effect is not None and effect.low is not None and side(effect) < 0

@@ -7,25 +7,23 @@ lambda is the throughput of one client, sigma the share of a redo for which clie
 N = sqrt((1 - sigma) / kappa). N. J. Gunther, "Guerrilla Capacity Planning", 2007, chapters 4 to 6.
 
 The fit. Least squares on the logarithm of throughput, so that each N counts alike by its relative
-error; the value at an N is the geometric mean over the rounds that all N have. Not weighted by the
-scatter at an N: of a few rounds that is itself mostly chance.
+error; the value at an N is the geometric mean over the rounds that all N have. It is not weighted
+by the scatter at an N: that of a few rounds is itself mostly chance.
 
-Whether it explains the data. At least `LEAST_N` different N: three parameters pass through any
-three points, and nearly through four. Then no N may lie further from the curve than `TOLERANCE`,
-or, if that is more, than its mean over the rounds may lie from the truth by chance (95 % for all N
-together, after Bonferroni, from the scatter that is left when each round's own pace is taken out);
-and never further than `MOST_EXCUSED`, or any curve would do where the rounds scatter enough. R^2
-would not do: where throughput is level, as with sync, a perfect fit has an R^2 of 0.
+Whether the law explains the data. It needs at least `MIN_N` different N: three parameters pass
+through any three points, and nearly through four. No N may be further from the curve than
+`TOLERANCE`, or, if that is more, than its mean over the rounds may be from the truth by chance
+(95 % for all N together, after Bonferroni, from the scatter that is left when each round's own pace
+is taken out); and never further than `MAX_EXCUSED`. R^2 would not do: where throughput is level, as
+with sync, a perfect fit has an R^2 of 0.
 
-The intervals. Rounds drawn with replacement (bootstrap of the whole fit), with distances from the
-fit of all rounds stretched for their number as in `bench.effects`. They hold what varies between
-rounds, not what the law leaves out. The resamples are fitted by the law's linear form: N / X is
-linear in 1 / lambda, sigma / lambda and kappa / lambda, so that one linear equation gives the least
-relative errors of it, which are to first order those of log X, and some 50 times as fast. It knows
-no bounds, so that a parameter at its bound keeps an interval; the interval ends at the bound. On
-made-up rounds with 5 % noise the intervals of each parameter and of the peak held the truth in 91
-to 99 % of 400 attempts, with 2, 3 and 5 rounds alike
-(tests/bench/statistics/test_scalability.py tries it).
+The intervals. Rounds are drawn with replacement (bootstrap of the whole fit), and the distances
+from the fit of all rounds are stretched for their number as in ``effects``. The resamples are
+fitted by the law's linear form, some 50 times as fast: N / X is linear in 1 / lambda,
+sigma / lambda and kappa / lambda, and its relative errors are to first order those of log X. It
+knows no bounds, so a parameter at its bound keeps an interval, which ends there. On made-up rounds
+with 5 % noise the intervals of the parameters and the peak held the truth in 91 to 99 % of 400
+attempts, with 2, 3 and 5 rounds alike (tests/bench/statistics/test_scalability.py tries it).
 """
 
 from __future__ import annotations
@@ -37,38 +35,33 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import stdtrit
 
-from bench.results.summary import Estimate, Group
+from bench.results.row import Estimate
+from bench.results.summary import Group
 from bench.statistics.bounded import Bounded, Threshold
-from bench.statistics.effects import drawn, stretch
-from bench.statistics.rounds import CONFIDENCE, TAILS, in_common
+from bench.statistics.effects import CONFIDENCE, TAILS, Floats, drawn, stretch
+from bench.statistics.rounds import in_common, over_clients
 
-LEAST_N: Final = 5
+MIN_N: Final = 5
 """Fewer different N are not fitted."""
 
 TOLERANCE: Final = 0.10
-"""A throughput that is no further than a factor of 1.1 from the curve does not speak against it."""
+"""A throughput within a factor of 1.1 of the curve does not speak against it."""
 
-MOST_EXCUSED: Final = 0.25
-"""One that is further than a factor of 1.25 does, however much the rounds scatter."""
+MAX_EXCUSED: Final = 0.25
+"""A throughput beyond a factor of 1.25 does, however much the rounds scatter."""
 
 _NOTHING: Final = 1e-4
-"""A sigma or kappa that adds less to a redo at the greatest N, as a share of one client's, is 0."""
-
-Floats = NDArray[np.float64]
+"""A sigma or kappa that adds a smaller share to a redo at the greatest N counts as 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """The parameters of the law. ``lambda_per_s`` in redos per second; sigma 0.05 is 5 %.
 
-    ``peak`` is the N of the greatest throughput within the measured N. None where it is not below
-    the greatest of them: the curve still rises there, and whether it ever falls nobody has
-    measured. The least of them where throughput falls from there on.
-
-    ``worst`` is how far the throughput that is furthest from the curve is from it, as a share of it
+    ``peak`` is the N of the greatest throughput within the measured N: None if the curve still
+    rises at the greatest of them, the least of them if throughput falls from there on.
+    ``worst`` is the greatest distance of a throughput from the curve, as a share of the curve
     (-0.08: 8 % below), at N = ``worst_clients``.
     """
 
@@ -81,13 +74,13 @@ class Fit:
 
 
 class _UnexplainedError(Exception):
-    """The law does not explain the data; the message says why."""
+    """The law does not explain the data, for the reason in the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How one manager scales over the N it was ``measured`` at; ``fit`` is None where the law does
-    not explain it, and ``why_not`` says why."""
+    """How one manager scales over the N that it was ``measured`` at. Either ``fit`` is None or
+    ``why_not``, the reason why the law does not explain it."""
 
     manager: str
     measured: tuple[int, ...]
@@ -97,30 +90,25 @@ class Scaling:
 
 @lru_cache(maxsize=64)
 def scalings(group: Group) -> list[Scaling]:
-    """That of each manager that was measured at more than one N."""
+    """One per manager that was measured at two N or more."""
     found = []
     for manager in group.managers:
-        by_clients: dict[int, Estimate] = {}
-        for clients in group.clients:
-            row = group.row(manager, clients)
-            if row is not None and row.throughput_per_s is not None:
-                by_clients[clients] = row.throughput_per_s
+        by_clients = over_clients(group, (manager, "throughput_per_s"))
         if len(by_clients) < 2:
             continue
-        measured = tuple(by_clients)
+        measured, fit, why_not = tuple(by_clients), None, None
         try:
-            fit = _fit(measured, list(by_clients.values()))
+            fit = _fit(measured, [estimate for (estimate,) in by_clients.values()])
         except _UnexplainedError as error:
-            found.append(Scaling(manager, measured, None, str(error)))
-        else:
-            found.append(Scaling(manager, measured, fit, None))
+            why_not = str(error)
+        found.append(Scaling(manager, measured, fit, why_not))
     return found
 
 
 def _fit(measured: tuple[int, ...], estimates: Sequence[Estimate]) -> Fit:
     """Raises _UnexplainedError."""
-    if len(measured) < LEAST_N:
-        raise _UnexplainedError(f"measured at {len(measured)} N, {LEAST_N} are needed")
+    if len(measured) < MIN_N:
+        raise _UnexplainedError(f"measured at {len(measured)} N, {MIN_N} are needed")
     values = in_common(estimates)
     if not values.size:
         raise _UnexplainedError("no round has all N")
@@ -133,7 +121,7 @@ def _fit(measured: tuple[int, ...], estimates: Sequence[Estimate]) -> Fit:
     residuals = means - _log_throughput(clients, *curve)
     worst = int(np.abs(residuals).argmax())
     off = math.expm1(residuals[worst])
-    passes = float(np.clip(_chance(logs), *np.log1p((TOLERANCE, MOST_EXCUSED))))
+    passes = float(np.clip(_chance(logs), *np.log1p((TOLERANCE, MAX_EXCUSED))))
     if abs(residuals[worst]) > passes:
         side = "above" if off > 0 else "below"
         up_to = math.expm1(math.copysign(passes, off))
@@ -141,19 +129,13 @@ def _fit(measured: tuple[int, ...], estimates: Sequence[Estimate]) -> Fit:
             f"at N = {measured[worst]} it is {abs(off):.0%} {side} the nearest curve"
             f" (up to {abs(up_to):.0%} would pass)"
         )
-    draws = _resampled(clients, logs, curve, linear) if len(logs) > 1 else None
+    draws = _resampled(clients, logs, curve, linear)
     lambda_per_s, sigma, kappa = (
-        Bounded(float(value), *_bounds(None if draws is None else draws[:, column]))
-        for column, value in enumerate(curve)
+        Bounded(float(value), *_bounds(column))
+        for value, column in zip(curve, draws.T, strict=True)
     )
-    return Fit(
-        lambda_per_s=lambda_per_s,
-        sigma=sigma,
-        kappa=kappa,
-        peak=_peak(measured, curve, draws),
-        worst=off,
-        worst_clients=measured[worst],
-    )
+    peak = _peak(measured, curve, draws)
+    return Fit(lambda_per_s, sigma, kappa, peak, worst=off, worst_clients=measured[worst])
 
 
 def _log_throughput(clients: Floats, lambda_per_s: float, sigma: float, kappa: float) -> Floats:
@@ -164,12 +146,12 @@ def _log_throughput(clients: Floats, lambda_per_s: float, sigma: float, kappa: f
 
 def _linear_fits(clients: Floats, logs: Floats) -> Floats:
     """lambda, sigma and kappa with the least relative errors of N / X, sigma and kappa of any
-    sign, for each line of log X: (lines, 3)."""
+    sign, for each row of log X: (rows, 3)."""
     times = clients / np.exp(logs)
-    parts = np.stack([np.ones_like(clients), clients - 1, clients * (clients - 1)], axis=1)
     ones = np.ones_like(clients)
+    parts = np.stack([ones, clients - 1, clients * (clients - 1)], axis=1)
     scaled = parts / times[:, :, None]
-    found = np.array([np.linalg.lstsq(one, ones, rcond=None)[0] for one in scaled])
+    found = np.array([np.linalg.lstsq(matrix, ones, rcond=None)[0] for matrix in scaled])
     alone = found[:, 0]
     if (alone <= 0).any():
         raise _UnexplainedError("it does not tell how fast one client alone is")
@@ -187,15 +169,17 @@ def _curve_fit(clients: Floats, logs: Floats, start: Floats) -> Floats:
         )[0]
     except RuntimeError as error:
         raise _UnexplainedError("the search for the nearest curve does not end") from error
-    # The search keeps a hair's breadth from a bound.
+    # The search stops just short of a bound.
     shares = found[1:]
     shares[shares * clients[-1] ** np.array([1, 2]) < _NOTHING] = 0
     return found
 
 
 def _chance(logs: Floats) -> float:
-    """How far from the truth one of the means over the rounds may be; 0 where one round shows no
-    scatter. What slows down a round as a whole does not bend the curve, so it does not count."""
+    """How far from the truth a mean over the rounds may be by chance; 0 for a single round, which
+    shows no scatter. A disturbance of a whole round does not bend the curve, so it is left out."""
+    from scipy.special import stdtrit
+
     rounds, columns = logs.shape
     if rounds < 2:
         return 0.0
@@ -207,9 +191,11 @@ def _chance(logs: Floats) -> float:
 
 
 def _resampled(clients: Floats, logs: Floats, curve: Floats, linear: Floats) -> Floats:
-    """Stretched lambda, sigma and kappa of each resample: (resamples, 3)."""
+    """Stretched lambda, sigma and kappa of each resample: (resamples, 3); none for one round."""
     size = len(logs)
-    # Of few rounds there are few different resamples.
+    if size < 2:
+        return np.empty((0, 3))
+    # Few rounds have few different resamples: each is fitted once.
     draws, which = np.unique(np.sort(drawn(size), axis=1), axis=0, return_inverse=True)
     fits = _linear_fits(clients, logs[draws].mean(axis=1))[which.reshape(-1)]
     factor = stretch(size - 1)
@@ -218,29 +204,27 @@ def _resampled(clients: Floats, logs: Floats, curve: Floats, linear: Floats) -> 
     return np.column_stack([rates, shares])
 
 
-def _bounds(draws: Floats | None) -> tuple[float | None, float | None]:
-    if draws is None:
+def _bounds(draws: Floats) -> tuple[float | None, float | None]:
+    if not draws.size:
         return None, None
     low, high = np.quantile(draws, TAILS, method="nearest")
     return float(low), float(high)
 
 
-def _peak(
-    measured: tuple[int, ...], curve: Floats, draws: Floats | None
-) -> Threshold[float | None]:
+def _peak(measured: tuple[int, ...], curve: Floats, draws: Floats) -> Threshold[float | None]:
     def within(clients: float | None) -> float | None:
         if clients is None or clients >= measured[-1]:
             return None
         return max(clients, float(measured[0]))
 
-    low, high = _bounds(None if draws is None else _peaks(draws))
+    low, high = _bounds(_peaks(draws))
     point = float(_peaks(curve[None])[0])
-    return Threshold(within(point), draws is not None, within(low), within(high))
+    return Threshold(within(point), bool(draws.size), within(low), within(high))
 
 
 def _peaks(curves: Floats) -> Floats:
-    """The N of the peak of each (lambda, sigma, kappa): 0 where throughput falls from the first
-    further client on, infinite where it never falls."""
+    """The N of the peak of each (lambda, sigma, kappa): 0 where throughput falls from N = 1 on,
+    infinite where it never falls."""
     sigma, kappa = curves[:, 1], curves[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         peaks = np.sqrt((1 - sigma) / kappa)

@@ -96,7 +96,7 @@ WHILE_SAVING = {
     "the round is saved": "interrupt_at(ProgressListener, 'round_saved', n)",
 }
 AFTER_THE_LAST_RUN = {
-    "the file is read": "interrupt_at(cli_run, 'summary_of', n)",
+    "the result is summarised": "interrupt_at(cli_run, 'summary_of', n)",
     "the table is printed": "interrupt_at(cli_run, 'print_summary', n)",
     "a picture is drawn": "interrupt_at(figures, '_render', n, call=2)",
     "a picture is squeezed": "interrupt_at(figures, '_with_palette', n)",

@@ -18,7 +18,7 @@ from bench.show.over_clients import print_over_clients
 from bench.show.summary import as_data
 from bench.statistics.bounded import Bounded
 from bench.statistics.comparison import compare
-from bench.statistics.scalability import LEAST_N, Fit, Scaling, scalings
+from bench.statistics.scalability import MIN_N, Fit, Scaling, scalings
 from tests.support.printed import printed
 from tests.support.synthetic import reading, save, steady_record
 
@@ -83,7 +83,7 @@ def why_not(throughput: Mapping[int, float | ByRound]) -> str:
     return found
 
 
-@pytest.mark.parametrize("clients", [CLIENTS, CLIENTS[:LEAST_N], (2, 8, 32, 64, 96)])
+@pytest.mark.parametrize("clients", [CLIENTS, CLIENTS[:MIN_N], (2, 8, 32, 64, 96)])
 @pytest.mark.parametrize(
     ("sigma", "kappa"), [(0.05, 0.01), (0.05, 0.0001), (0.3, 0.0), (0.0, 0.002), (0.0, 0.0)]
 )
@@ -227,10 +227,10 @@ def test_a_level_throughput_is_explained() -> None:
     assert found.kappa.value < 0.001
 
 
-@pytest.mark.parametrize("count", [2, 3, LEAST_N - 1])
+@pytest.mark.parametrize("count", [2, 3, MIN_N - 1])
 def test_too_few_n_are_not_fitted(count: int) -> None:
     one = scaling(law(CLIENTS[:count], sigma=0.1, kappa=0.001))
-    assert one.why_not == f"measured at {count} N, {LEAST_N} are needed"
+    assert one.why_not == f"measured at {count} N, {MIN_N} are needed"
     assert one.measured == CLIENTS[:count]
 
 
