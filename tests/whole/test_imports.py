@@ -405,7 +405,7 @@ def test_rules_see_a_closed_door_and_a_forbidden_room() -> None:
     assert may_import("bench.show.summary", "bench.statistics.effects")
     assert may_import("bench.results.measures.stall", "bench.worker.protocol")
     assert not may_import("bench.results.summary", "bench.worker.meters")
-    assert not may_import("bench.running.run", "bench.worker.meters")  # a closed door
+    assert not may_import("bench.running.run", "bench.worker.background_load")  # a closed door
     assert not may_import("bench.statistics.effects", "bench.show.units")
     assert not may_import("bench.show.view", "bench.experiments.registry")
     assert not may_import("bench.cases.case", "walredo.request")
