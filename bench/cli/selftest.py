@@ -21,6 +21,7 @@ from bench.cli.measuring import new_environment, on_one_cpu, say_what_disturbs, 
 from bench.cli.options import add_flag, check_known, minutes_in_s, say
 from bench.errors import BenchError
 from bench.places import ROOT
+from bench.results.row import MEASURES
 from bench.running.ab import SLICES
 from bench.running.equipment.equipment import prepare
 from bench.running.equipment.interpreters import find_interpreters
@@ -189,7 +190,7 @@ def _order(name: str) -> tuple[int | str, ...]:
 def _row(name: str, tally: Tally) -> tuple[str, ...]:
     low, high = tally.interval()
     for field, heading in HEADINGS.items():
-        name = name.replace(field, heading)
+        name = name.replace(field, heading).replace(MEASURES[field].instead or field, heading)
     return (
         name.replace(LATE, "late now and then"),
         str(tally.trials),
