@@ -20,9 +20,7 @@ from bench.results.row import Measure
 from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show.findings import HEADINGS
 
-_SMALLER_IS_BETTER: Final = tuple(
-    map(Measure.of_field, ("time_per_redo_s", "latency_p99_s", "cpu_total_s"))
-)
+_SMALLER_IS_BETTER: Final = (Measure.TIME_PER_REDO, Measure.LATENCY_P99, Measure.CPU_TOTAL)
 """Throughput is not among them: one file of that tool goes one way only."""
 
 _BENCHER_BUILT_IN: Final = {Measure.LATENCY: "latency", Measure.THROUGHPUT: "throughput"}
