@@ -18,6 +18,7 @@ import pyperf
 import pytest
 
 from bench.places import ROOT
+from bench.results.histogram import RELATIVE_ERROR, distribution
 from bench.results.result_file import ResultFile
 from fake_redo_child.build import CompilerMissing, find_compiler
 from tests.support.managers import SLACK_S, eventually
@@ -46,6 +47,12 @@ OF_EVERY_RUN = {
     "redo_latency_p99_9",
     "redo_latency_max",
     "redo_hdr_histogram",
+    "redo_turn_p50",
+    "redo_turn_p90",
+    "redo_turn_p99",
+    "redo_turn_p99_9",
+    "redo_turn_max",
+    "redo_turn_hdr_histogram",
     "redo_client_redos_min",
     "redo_client_redos_max",
     "redo_self_check",
@@ -169,6 +176,13 @@ def test_numbers_of_a_run_agree_with_each_other(quick: tuple[Path, Ended]) -> No
             <= data["redo_latency_p99_9"]
             <= data["redo_latency_max"]
         ), name
+        for at in ("p50", "p90", "p99", "p99_9", "max"):
+            assert data[f"redo_turn_{at}"] >= data[f"redo_latency_{at}"], name
+        turns = distribution(data["redo_turn_hdr_histogram"])
+        assert turns.samples == data["redo_redos"]
+        # The turns of a client fill its wall, so their mean is the time per redo.
+        mean_s = (turns.values_ns * turns.counts).sum() / turns.samples / 1e9
+        assert mean_s == pytest.approx(data["redo_time_per_redo"], rel=RELATIVE_ERROR)
         assert slices * clients <= data["redo_redos"]
         assert data["loops"] == max(1, round(data["redo_redos"] / slices))
         assert data["redo_client_redos_min"] * clients <= data["redo_redos"]
