@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from bench.worker.clients.closed_loop import run_tasks, run_threads
-from bench.worker.clients.slice import SliceOutcome, Work
+from bench.worker.clients.slice import Slice, SliceOutcome, Work
 from bench.worker.meters import Meter, Used
 
 REQUESTS = 64
@@ -62,7 +62,7 @@ def run_closed_loop(
         before = threading.active_count()
         work = Work([partial(redo, index) for index in range(REQUESTS)], PAGES)
         try:
-            return run_threads(work, clients, seconds, meters)
+            return run_threads(Slice(work, clients, seconds, meters))
         finally:
             assert threading.active_count() == before
 
@@ -74,7 +74,7 @@ def run_closed_loop(
             partial(answer, index) for index in range(REQUESTS)
         ]
         try:
-            return await run_tasks(Work(calls, PAGES), clients, seconds, meters)
+            return await run_tasks(Slice(Work(calls, PAGES), clients, seconds, meters))
         finally:
             assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -35,7 +35,7 @@ def threads_at_once(work: Work[bytes], clients: int, begin: Callable[[], object]
     ``begin`` is called at the moment from which the samples count, just before the clients call.
     """
     calls, pages = work.calls, work.pages
-    start, this = ThreadStart(clients), Slice(0.0, (), lambda _: begin())
+    start, this = ThreadStart(clients), Slice(work, clients, 0.0, (), lambda _: begin())
 
     def call_once(client: Client) -> None:
         index = client.first(len(calls))
@@ -55,7 +55,7 @@ async def tasks_at_once(
 ) -> Episode:
     """An episode with a task per client, else as `threads_at_once`."""
     calls, pages = work.calls, work.pages
-    start, this = TaskStart(), Slice(0.0, (), lambda _: begin())
+    start, this = TaskStart(), Slice(work, clients, 0.0, (), lambda _: begin())
 
     async def call_once(client: Client) -> None:
         index = client.first(len(calls))

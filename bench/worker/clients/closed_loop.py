@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from functools import partial
 
 from bench.worker.clients.slice import (
@@ -21,30 +21,21 @@ from bench.worker.clients.slice import (
     SliceOutcome,
     TaskStart,
     ThreadStart,
-    Work,
     WrongPageError,
     give_way,
     outcome,
 )
-from bench.worker.meters import Meter
 
 _now_ns = time.perf_counter_ns
 
 
-def run_threads(
-    work: Work[bytes],
-    clients: int,
-    seconds: float,
-    meters: Sequence[Meter],
-    *,
-    gives_way: bool = True,
-) -> SliceOutcome:
+def run_threads(this: Slice[bytes], *, gives_way: bool = True) -> SliceOutcome:
     """One slice with a thread per client. Raises what the first failing client raised.
 
     ``gives_way``: whether a client lets others run between two redos.
     """
-    pages = work.pages
-    start, this = ThreadStart(clients), Slice(seconds, meters)
+    work, pages = this.work, this.work.pages
+    start = ThreadStart(this.clients)
 
     def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
@@ -68,22 +59,15 @@ def run_threads(
                 os.sched_yield()  # time.sleep(0) would wait for the kernel's timer slack, 50 us
         client.end_ns = after_ns
 
-    team = [Client(number) for number in range(clients)]
+    team = [Client(number) for number in range(this.clients)]
     start.run(this, [partial(redo_till_deadline, client) for client in team])
     return outcome(this, team)
 
 
-async def run_tasks(
-    work: Work[Awaitable[bytes]],
-    clients: int,
-    seconds: float,
-    meters: Sequence[Meter],
-    *,
-    gives_way: bool = True,
-) -> SliceOutcome:
+async def run_tasks(this: Slice[Awaitable[bytes]], *, gives_way: bool = True) -> SliceOutcome:
     """One slice with a task per client, else as `run_threads`."""
-    pages = work.pages
-    start, this = TaskStart(), Slice(seconds, meters)
+    work, pages = this.work, this.work.pages
+    start = TaskStart()
 
     async def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
@@ -107,6 +91,6 @@ async def run_tasks(
                 await give_way()
         client.end_ns = after_ns
 
-    team = [Client(number) for number in range(clients)]
+    team = [Client(number) for number in range(this.clients)]
     await start.run(this, [redo_till_deadline(client) for client in team])
     return outcome(this, team)

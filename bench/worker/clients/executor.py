@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.worker.clients.slice import (
@@ -19,11 +18,9 @@ from bench.worker.clients.slice import (
     Slice,
     SliceOutcome,
     ThreadStart,
-    Work,
     WrongPageError,
     outcome,
 )
-from bench.worker.meters import Meter
 
 _now_ns = time.perf_counter_ns
 
@@ -36,25 +33,17 @@ class _Waiting:
     index: int
 
 
-def run_on_executor(
-    work: Work[bytes],
-    clients: int,
-    seconds: float,
-    meters: Sequence[Meter],
-    *,
-    threads: int,
-    gives_way: bool = True,
-) -> SliceOutcome:
+def run_on_executor(this: Slice[bytes], *, threads: int, gives_way: bool = True) -> SliceOutcome:
     """One slice with so many threads, at most one per client; else as `closed_loop.run_threads`.
 
     ``gives_way``: whether a client goes to the end of the queue after each redo. If not, it keeps
     its thread until the deadline, and clients without a thread do a single redo after the deadline.
     """
-    calls, pages = work.calls, work.pages
+    calls, pages = this.work.calls, this.work.pages
     count = len(calls)
-    running = min(threads, clients)
-    start, this = ThreadStart(running), Slice(seconds, meters)
-    team = [Client(number) for number in range(clients)]
+    running = min(threads, this.clients)
+    start = ThreadStart(running)
+    team = [Client(number) for number in range(this.clients)]
     queue = deque(_Waiting(client, client.first(count)) for client in team)
 
     def serve_clients() -> None:

@@ -17,13 +17,13 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bench.cases.notations import HEARTBEAT_THREAD
-from bench.worker.clients.slice import SliceOutcome, Work
-from bench.worker.meters import Meter, Used
+from bench.worker.clients.slice import Answer, Slice, SliceOutcome
+from bench.worker.meters import Used
 from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS
 
 if TYPE_CHECKING:
@@ -154,17 +154,19 @@ class _SliceOf:
         return None
 
 
+def _with_meter(this: Slice[Answer], heartbeat: Heartbeat) -> Slice[Answer]:
+    return replace(this, meters=(*this.meters, _SliceOf(heartbeat)))
+
+
 def with_heartbeat_thread(run: ThreadRunner) -> ThreadRunner:
     """Adds a heartbeat on a thread to a loop, and the series `LATE` and `IDLE_LATE`."""
 
-    def run_slice(
-        work: Work[bytes], clients: int, seconds: float, meters: Sequence[Meter]
-    ) -> SliceOutcome:
+    def run_slice(this: Slice[bytes]) -> SliceOutcome:
         with ThreadHeartbeat() as idle:
             idle.start()
             time.sleep(IDLE_S)
         with ThreadHeartbeat() as heartbeat:
-            outcome = run(work, clients, seconds, (*meters, _SliceOf(heartbeat)))
+            outcome = run(_with_meter(this, heartbeat))
         return _with_beats(outcome, idle, heartbeat)
 
     return run_slice
@@ -174,14 +176,12 @@ def with_heartbeat(run: TaskRunner, kind: str) -> TaskRunner:
     """Adds a heartbeat to a loop of tasks: on their event loop or on a thread, by its kind."""
     new_heartbeat = ThreadHeartbeat if kind == HEARTBEAT_THREAD else LoopHeartbeat
 
-    async def run_slice(
-        work: Work[Awaitable[bytes]], clients: int, seconds: float, meters: Sequence[Meter]
-    ) -> SliceOutcome:
+    async def run_slice(this: Slice[Awaitable[bytes]]) -> SliceOutcome:
         with new_heartbeat() as idle:
             idle.start()
             await asyncio.sleep(IDLE_S)
         with new_heartbeat() as heartbeat:
-            outcome = await run(work, clients, seconds, (*meters, _SliceOf(heartbeat)))
+            outcome = await run(_with_meter(this, heartbeat))
         return _with_beats(outcome, idle, heartbeat)
 
     return run_slice

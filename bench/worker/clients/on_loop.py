@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.worker.clients.slice import SliceOutcome, Work
-from bench.worker.meters import Meter
+from bench.worker.clients.slice import Slice, SliceOutcome, Work
 
 if TYPE_CHECKING:
     from bench.worker.clients.slice import TaskRunner, ThreadRunner
@@ -33,16 +32,14 @@ def on_loop(run: TaskRunner, *, to_thread: bool) -> ThreadRunner:
     own executor has. The threads are started before the slice begins, as in `run_threads`.
     """
 
-    def run_slice(
-        work: Work[bytes], clients: int, seconds: float, meters: Sequence[Meter]
-    ) -> SliceOutcome:
+    def run_slice(this: Slice[bytes]) -> SliceOutcome:
         as_awaitable = _in_thread if to_thread else _on_the_spot
-        awaited = Work([as_awaitable(call) for call in work.calls], work.pages)
+        awaited = Work([as_awaitable(call) for call in this.work.calls], this.work.pages)
 
         async def slice_() -> SliceOutcome:
             if to_thread:
                 await _start_executor()
-            return await run(awaited, clients, seconds, meters)
+            return await run(Slice(awaited, this.clients, this.seconds, this.meters))
 
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             return runner.run(slice_())  # closing the runner joins the executor's threads

@@ -20,6 +20,7 @@ from array import array
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from bench.worker.clients.arrivals import Backlog, PoissonLoad
 from bench.worker.clients.slice import (
@@ -28,14 +29,12 @@ from bench.worker.clients.slice import (
     SliceOutcome,
     TaskStart,
     ThreadStart,
-    Work,
     WrongPageError,
     give_way,
     joined,
     outcome,
 )
 from bench.worker.clients.timers import Pacer, precise_sleep
-from bench.worker.meters import Meter
 from bench.worker.protocol import FROM_CALL, PACER_LATE
 
 _now_ns = time.perf_counter_ns
@@ -54,21 +53,15 @@ class _Client(Client):
 
 
 def run_open_threads(
-    work: Work[bytes],
-    clients: int,
-    seconds: float,
-    meters: Sequence[Meter],
-    *,
-    load: PoissonLoad,
-    gives_way: bool = True,
+    this: Slice[bytes], *, load: PoissonLoad, gives_way: bool = True
 ) -> SliceOutcome:
     """One slice with a thread per client. Raises what the first failing client raised.
 
     It ends when all arrivals are served; once too many wait, no more arrive (`Backlog`).
     """
-    calls, pages = work.calls, work.pages
-    start, this = ThreadStart(clients), Slice(seconds, meters)
-    backlog = load.next_slice(seconds)
+    calls, pages = this.work.calls, this.work.pages
+    start = ThreadStart(this.clients)
+    backlog = load.next_slice(this.seconds)
     one_at_a_time = threading.Lock()
 
     def redo_arrivals(client: _Client) -> None:
@@ -99,25 +92,19 @@ def run_open_threads(
             if gives_way:
                 os.sched_yield()
 
-    team = [_Client(number) for number in range(clients)]
+    team = [_Client(number) for number in range(this.clients)]
     with precise_sleep():  # threads inherit the timer slack of the thread that starts them
         start.run(this, [partial(redo_arrivals, client) for client in team])
     return _outcome(this, team, backlog)
 
 
 async def run_open_tasks(
-    work: Work[Awaitable[bytes]],
-    clients: int,
-    seconds: float,
-    meters: Sequence[Meter],
-    *,
-    load: PoissonLoad,
-    gives_way: bool = True,
+    this: Slice[Awaitable[bytes]], *, load: PoissonLoad, gives_way: bool = True
 ) -> SliceOutcome:
     """One slice with a task per client, else as `run_open_threads`."""
-    calls, pages = work.calls, work.pages
-    start, this = TaskStart(), Slice(seconds, meters)
-    backlog = load.next_slice(seconds)
+    calls, pages = this.work.calls, this.work.pages
+    start = TaskStart()
+    backlog = load.next_slice(this.seconds)
 
     async def redo_arrivals(client: _Client, pacer: Pacer) -> None:
         index, count = client.first(len(calls)), len(calls)
@@ -146,13 +133,13 @@ async def run_open_tasks(
             if gives_way:
                 await give_way()
 
-    team = [_Client(number) for number in range(clients)]
+    team = [_Client(number) for number in range(this.clients)]
     with Pacer(asyncio.get_running_loop()) as pacer:
         await start.run(this, [redo_arrivals(client, pacer) for client in team])
     return _outcome(this, team, backlog)
 
 
-def _outcome(this: Slice, team: Sequence[_Client], backlog: Backlog) -> SliceOutcome:
+def _outcome(this: Slice[Any], team: Sequence[_Client], backlog: Backlog) -> SliceOutcome:
     series = {
         FROM_CALL: joined(client.from_call_ns for client in team),
         PACER_LATE: joined(client.late_ns for client in team),

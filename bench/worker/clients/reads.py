@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from typing import Any
 
 from bench.worker.clients.read_path import Passage, ReadPath
 from bench.worker.clients.slice import (
@@ -25,13 +26,11 @@ from bench.worker.clients.slice import (
     SliceOutcome,
     TaskStart,
     ThreadStart,
-    Work,
     WrongPageError,
     give_way,
     joined,
     outcome,
 )
-from bench.worker.meters import Meter
 from bench.worker.protocol import REDO_NS
 
 _now_ns = time.perf_counter_ns
@@ -56,23 +55,16 @@ class _Reader(Client):
         return self.random.random() < self.download_share
 
 
-def read_in_threads(
-    work: Work[bytes],
-    clients: int,
-    seconds: float,
-    meters: Sequence[Meter],
-    *,
-    path: ReadPath,
-    gives_way: bool = True,
-) -> SliceOutcome:
+def read_in_threads(this: Slice[bytes], *, path: ReadPath, gives_way: bool = True) -> SliceOutcome:
     """One slice with a thread per client.
 
     Raises what the first failing client raised, for example OverBudgetError; the other clients end
     after their current read.
     """
-    calls, pages = work.calls, work.pages
+    calls, pages = this.work.calls, this.work.pages
     passage = Passage.along(path)
-    start, this = ThreadStart(clients), Slice(seconds, meters, passage.redoing.opens)
+    this.on_open = passage.redoing.opens
+    start = ThreadStart(this.clients)
     may_collect = _thread_semaphore(path.admission.data)
     may_redo = _thread_semaphore(path.admission.redo)
 
@@ -104,27 +96,22 @@ def read_in_threads(
             if gives_way:
                 os.sched_yield()
 
-    team = _readers(clients, path)
+    team = _readers(this.clients, path)
     start.run(this, [partial(read_till_deadline, reader) for reader in team])
     return _outcome(this, team, passage)
 
 
 async def read_in_tasks(
-    work: Work[Awaitable[bytes]],
-    clients: int,
-    seconds: float,
-    meters: Sequence[Meter],
-    *,
-    path: ReadPath,
-    gives_way: bool = True,
+    this: Slice[Awaitable[bytes]], *, path: ReadPath, gives_way: bool = True
 ) -> SliceOutcome:
     """One slice with a task per client, else as `read_in_threads`.
 
     When a client fails, the other clients are cancelled.
     """
-    calls, pages = work.calls, work.pages
+    calls, pages = this.work.calls, this.work.pages
     passage = Passage.along(path)
-    start, this = TaskStart(), Slice(seconds, meters, passage.redoing.opens)
+    this.on_open = passage.redoing.opens
+    start = TaskStart()
     may_collect = _task_semaphore(path.admission.data)
     may_redo = _task_semaphore(path.admission.redo)
 
@@ -159,7 +146,7 @@ async def read_in_tasks(
             if gives_way:
                 await give_way()
 
-    team = _readers(clients, path)
+    team = _readers(this.clients, path)
     await start.run(this, [read_till_deadline(reader) for reader in team])
     return _outcome(this, team, passage)
 
@@ -177,6 +164,6 @@ def _task_semaphore(limit: int | None) -> contextlib.AbstractAsyncContextManager
     return contextlib.nullcontext() if limit is None else asyncio.Semaphore(limit)
 
 
-def _outcome(this: Slice, team: Sequence[_Reader], passage: Passage) -> SliceOutcome:
+def _outcome(this: Slice[Any], team: Sequence[_Reader], passage: Passage) -> SliceOutcome:
     counts = passage.counts(max(reader.end_ns for reader in team))
     return outcome(this, team, {REDO_NS: joined(reader.redo_ns for reader in team)}, counts)

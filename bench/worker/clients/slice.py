@@ -24,13 +24,32 @@ Answer = TypeVar("Answer")
 _now_ns = time.perf_counter_ns
 
 
+@dataclass(frozen=True, slots=True)
+class Work(Generic[Answer]):
+    """The calls that clients make: ``calls[i]`` must return ``pages[i]``.
+
+    ``by_client``: the calls of each client, as many as ``calls``, if clients have different ones.
+    """
+
+    calls: Sequence[Callable[[], Answer]]
+    pages: Sequence[bytes]
+    by_client: Sequence[Sequence[Callable[[], Answer]]] = ()
+
+    def of(self, client: int) -> Sequence[Callable[[], Answer]]:
+        """The calls of one client."""
+        return self.by_client[client] if self.by_client else self.calls
+
+
 @dataclass(slots=True)
-class Slice:
-    """The times of a slice (perf_counter_ns) are set when it opens, ``used`` when it has ended.
+class Slice(Generic[Answer]):
+    """What is measured: so many clients do the work for these seconds, between two readings of the
+    meters. Its times (perf_counter_ns) are set when it opens, ``used`` when it has ended.
 
     ``on_open`` is called with the time at which the slice opens, just before the clients start.
     """
 
+    work: Work[Answer]
+    clients: int
     seconds: float
     meters: Sequence[Meter]
     on_open: Callable[[int], object] | None = None
@@ -65,7 +84,7 @@ class ThreadStart:
         self._all_ready.wait()
         self._gate.wait()
 
-    def run(self, this: Slice, loops: Sequence[Callable[[], None]]) -> None:
+    def run(self, this: Slice[Any], loops: Sequence[Callable[[], None]]) -> None:
         """Runs each loop in a thread. Returns when all have ended.
 
         Raises what the thread that failed first raised.
@@ -101,7 +120,7 @@ class TaskStart:
         """Each task calls this first. It returns when the slice is open."""
         await self._gate.wait()
 
-    async def run(self, this: Slice, loops: Sequence[Coroutine[None, None, None]]) -> None:
+    async def run(self, this: Slice[Any], loops: Sequence[Coroutine[None, None, None]]) -> None:
         """Runs each loop in a task, else as `ThreadStart.run`."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -126,22 +145,6 @@ class WrongPageError(Exception):
 
     def __init__(self, client: int, request: int) -> None:
         super().__init__(f"wrong page: client {client}, request {request}")
-
-
-@dataclass(frozen=True, slots=True)
-class Work(Generic[Answer]):
-    """The calls that clients make: ``calls[i]`` must return ``pages[i]``.
-
-    ``by_client``: the calls of each client, as many as ``calls``, if clients have different ones.
-    """
-
-    calls: Sequence[Callable[[], Answer]]
-    pages: Sequence[bytes]
-    by_client: Sequence[Sequence[Callable[[], Answer]]] = ()
-
-    def of(self, client: int) -> Sequence[Callable[[], Answer]]:
-        """The calls of one client."""
-        return self.by_client[client] if self.by_client else self.calls
 
 
 @dataclass(slots=True)
@@ -183,7 +186,7 @@ def joined(parts: Iterable[array[int]]) -> array[int]:
 
 
 def outcome(
-    this: Slice,
+    this: Slice[Any],
     team: Sequence[Client],
     series: Mapping[str, array[int]] | None = None,
     counts: Mapping[str, int] | None = None,
@@ -201,8 +204,6 @@ def outcome(
     return SliceOutcome(payload, this.used, series, counts or {})
 
 
-ThreadRunner = Callable[[Work[bytes], int, float, Sequence[Meter]], SliceOutcome]
-TaskRunner = Callable[
-    [Work[Awaitable[bytes]], int, float, Sequence[Meter]], Coroutine[Any, Any, SliceOutcome]
-]
-"""Arguments: work, number of clients, seconds, and the meters to read before and after."""
+ThreadRunner = Callable[[Slice[bytes]], SliceOutcome]
+TaskRunner = Callable[[Slice[Awaitable[bytes]]], Coroutine[Any, Any, SliceOutcome]]
+"""Runs the loops of all clients of a slice."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from bench.cases.notations import PER_TENANT
-from bench.worker.clients.slice import SliceOutcome, Work
+from bench.worker.clients.slice import Slice, SliceOutcome, Work
 from bench.worker.meters import DescendantsMeter, Meter, OwnMeter, children_of
 from bench.worker.own_manager import is_async, load_manager
 from bench.worker.protocol import WorkerSpec
@@ -85,7 +85,8 @@ class ManagerSubject:
             raise
 
     def run_slice(self, seconds: float) -> SliceOutcome:
-        return self._runtime.run_slice(self._work, self._clients, seconds, self.meters)
+        this = Slice(self._work, self._clients, seconds, self.meters)
+        return self._runtime.run_slice(this)
 
     def counters(self) -> Mapping[str, int]:
         """The sums over the managers. Of the peaks, which were at different times, the highest."""

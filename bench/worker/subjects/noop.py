@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bench.cases.managers.registry import kind_of
-from bench.worker.clients.slice import SliceOutcome, Work
+from bench.worker.clients.slice import Slice, SliceOutcome, Work
 from bench.worker.meters import Meter, OwnMeter
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.runtime import runtime_of
@@ -29,7 +29,8 @@ class NoopSubject:
         self.meters: tuple[Meter, ...] = (OwnMeter(),)
 
     def run_slice(self, seconds: float) -> SliceOutcome:
-        return self._runtime.run_slice(self._work, self._clients, seconds, self.meters)
+        this = Slice(self._work, self._clients, seconds, self.meters)
+        return self._runtime.run_slice(this)
 
     def counters(self) -> Mapping[str, int]:
         return {}

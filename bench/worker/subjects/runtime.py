@@ -15,8 +15,7 @@ from bench.cases.managers.kind import ASYNCIO
 from bench.cases.managers.registry import kind_of
 from bench.worker.clients.at_once import Episode, tasks_at_once, threads_at_once
 from bench.worker.clients.choice import task_runner, thread_runner
-from bench.worker.clients.slice import SliceOutcome, Work
-from bench.worker.meters import Meter
+from bench.worker.clients.slice import Slice, SliceOutcome, Work
 from bench.worker.protocol import WorkerSpec
 from bench.worker.subjects.subject import Fact
 from bench.worker.tenant_limits import LAUNCHES_AT_ONCE
@@ -29,9 +28,7 @@ class Runtime(Protocol):
     kind: ManagerKind
     """The kind of the managers that are called in this way."""
 
-    def run_slice(
-        self, work: Work[Any], clients: int, seconds: float, meters: Sequence[Meter]
-    ) -> SliceOutcome:
+    def run_slice(self, this: Slice[Any]) -> SliceOutcome:
         """One slice of the case's loop."""
 
     def at_once(self, work: Work[Any], clients: int, begin: Callable[[], object]) -> Episode:
@@ -56,10 +53,8 @@ class ThreadRuntime:
     def __init__(self, spec: WorkerSpec) -> None:
         self._run = thread_runner(spec)
 
-    def run_slice(
-        self, work: Work[Any], clients: int, seconds: float, meters: Sequence[Meter]
-    ) -> SliceOutcome:
-        return self._run(work, clients, seconds, meters)
+    def run_slice(self, this: Slice[Any]) -> SliceOutcome:
+        return self._run(this)
 
     def at_once(self, work: Work[Any], clients: int, begin: Callable[[], object]) -> Episode:
         return threads_at_once(work, clients, begin)
@@ -103,10 +98,8 @@ class LoopRuntime:
         self._run = task_runner(spec)
         self._runner = asyncio.Runner(loop_factory=new_loop)
 
-    def run_slice(
-        self, work: Work[Any], clients: int, seconds: float, meters: Sequence[Meter]
-    ) -> SliceOutcome:
-        return self._runner.run(self._run(work, clients, seconds, meters))
+    def run_slice(self, this: Slice[Any]) -> SliceOutcome:
+        return self._runner.run(self._run(this))
 
     def at_once(self, work: Work[Any], clients: int, begin: Callable[[], object]) -> Episode:
         return self._runner.run(tasks_at_once(work, clients, begin))

@@ -21,7 +21,7 @@ from bench.results.samples import SliceSamples
 from bench.worker.clients import closed_loop as clients_module
 from bench.worker.clients import slice
 from bench.worker.clients.closed_loop import run_tasks, run_threads
-from bench.worker.clients.slice import Work, WrongPageError
+from bench.worker.clients.slice import Slice, Work, WrongPageError
 from bench.worker.meters import Used
 from bench.worker.protocol import REDO_END, STRIDE
 from tests.support.made_up_managers import PAGES, REQUESTS, Clock, CountingMeter, right
@@ -241,7 +241,7 @@ def test_a_yield_lets_another_task_on() -> None:
     work: Work[Awaitable[bytes]] = Work(
         [partial(answer, index) for index in range(REQUESTS)], PAGES
     )
-    asyncio.run(run_tasks(work, 2, 0.005, ()))
+    asyncio.run(run_tasks(Slice(work, 2, 0.005, ())))
     assert done[:6] == [0, STRIDE, 1, STRIDE + 1, 2, STRIDE + 2]
 
 
@@ -282,7 +282,7 @@ def test_a_cancelled_slice_leaves_no_task() -> None:
 
     async def cancelled() -> None:
         calls: list[Callable[[], Awaitable[bytes]]] = [partial(never, index) for index in range(4)]
-        slice_ = asyncio.create_task(run_tasks(Work(calls, PAGES[:4]), 4, 0.0, ()))
+        slice_ = asyncio.create_task(run_tasks(Slice(Work(calls, PAGES[:4]), 4, 0.0, ())))
         await asyncio.sleep(0.01)
         slice_.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -320,10 +320,10 @@ def test_each_client_makes_its_own_calls(kind: str) -> None:
 
     if kind == "threads":
         own = calls_of(redo)
-        run_threads(Work(own[0], PAGES, own), 3, 0.005, ())
+        run_threads(Slice(Work(own[0], PAGES, own), 3, 0.005, ()))
     else:
         awaited = calls_of(answer)
-        asyncio.run(run_tasks(Work(awaited[0], PAGES, awaited), 3, 0.005, ()))
+        asyncio.run(run_tasks(Slice(Work(awaited[0], PAGES, awaited), 3, 0.005, ())))
     for client, indices in seen.items():
         assert client * STRIDE % REQUESTS in indices
     assert len(caller) == 3

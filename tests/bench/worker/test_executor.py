@@ -13,7 +13,7 @@ from bench.results.measures.redos import self_check
 from bench.results.samples import SliceSamples
 from bench.worker.clients import executor
 from bench.worker.clients.executor import run_on_executor
-from bench.worker.clients.slice import Work, WrongPageError
+from bench.worker.clients.slice import Slice, Work, WrongPageError
 from bench.worker.meters import Meter, Used
 from bench.worker.protocol import STRIDE
 from tests.support.made_up_managers import PAGES, REQUESTS, Clock, CountingMeter, Redo, right
@@ -33,7 +33,7 @@ def run(
     work = Work([partial(redo, index) for index in range(REQUESTS)], PAGES)
     try:
         outcome = run_on_executor(
-            work, clients, seconds, meters, threads=threads, gives_way=gives_way
+            Slice(work, clients, seconds, meters), threads=threads, gives_way=gives_way
         )
     finally:
         assert threading.active_count() == before
@@ -186,7 +186,7 @@ def test_meters_are_read_just_before_and_just_after() -> None:
 
     meter = CountingMeter(lambda: len(done))
     work = Work([partial(redo, index) for index in range(REQUESTS)], PAGES)
-    outcome = run_on_executor(work, 4, 0.005, [meter], threads=2)
+    outcome = run_on_executor(Slice(work, 4, 0.005, [meter]), threads=2)
     assert outcome.used == (Used(1000, 10, 1),)
     assert meter.done_when_read == [0, len(done)]
 

@@ -22,7 +22,7 @@ from bench.worker.clients.heartbeat import (
     with_heartbeat,
     with_heartbeat_thread,
 )
-from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
+from bench.worker.clients.slice import Slice, SliceOutcome, Work, WrongPageError
 from bench.worker.clients.timers import BeatTimer
 from bench.worker.meters import Meter, Used
 from bench.worker.protocol import IDLE_LATE, LATE, PERIOD_NS, REDO_END
@@ -59,7 +59,7 @@ def on_tasks(
     async def everything() -> SliceOutcome:
         run = with_heartbeat(run_tasks, kind)
         try:
-            return await run(Work([call], [PAGE]), 2, seconds, meters)
+            return await run(Slice(Work([call], [PAGE]), 2, seconds, meters))
         finally:
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -136,7 +136,7 @@ def test_what_the_slice_has_stays(kind: str) -> None:
     meters = CountingMeter(), CountingMeter()
     if kind == "beside threads":
         run = with_heartbeat_thread(partial(run_threads, gives_way=False))
-        outcome = run(work_of(lambda: PAGE), 2, 0.003, meters)
+        outcome = run(Slice(work_of(lambda: PAGE), 2, 0.003, meters))
     else:
         outcome = on_tasks(answer, kind, 0.003, meters)
     assert outcome.used == (Used(1000, 10, 1), Used(1000, 10, 1))
@@ -146,13 +146,11 @@ def test_what_the_slice_has_stays(kind: str) -> None:
 
 
 def test_series_and_counts_of_the_slice_stay() -> None:
-    def run(
-        work: Work[bytes], clients: int, seconds: float, meters: Sequence[Meter]
-    ) -> SliceOutcome:
-        outcome = run_threads(work, clients, seconds, meters)
+    def run(this: Slice[bytes]) -> SliceOutcome:
+        outcome = run_threads(this)
         return replace(outcome, series={"waited_ns": array("q", [7])}, counts={"late": 3})
 
-    outcome = with_heartbeat_thread(run)(work_of(lambda: PAGE), 1, 0.0, ())
+    outcome = with_heartbeat_thread(run)(Slice(work_of(lambda: PAGE), 1, 0.0, ()))
     assert outcome.series["waited_ns"].tolist() == [7]
     assert outcome.counts == {"late": 3}
 
@@ -165,7 +163,7 @@ def test_an_error_of_a_client_is_raised_and_the_heartbeat_ends(kind: str) -> Non
     with pytest.raises(WrongPageError):
         on_tasks(wrong, kind)
     with pytest.raises(WrongPageError):
-        with_heartbeat_thread(run_threads)(work_of(lambda: b""), 2, 0.01, ())
+        with_heartbeat_thread(run_threads)(Slice(work_of(lambda: b""), 2, 0.01, ()))
 
 
 @pytest.mark.parametrize("kind", ["loop", "thread"])
@@ -186,7 +184,7 @@ def test_a_cancelled_slice_ends_the_heartbeat(kind: str) -> None:
 
     async def cancelled() -> None:
         run = with_heartbeat(run_tasks, kind)
-        slice_ = asyncio.create_task(run(Work([never], [PAGE]), 2, 0.0, ()))
+        slice_ = asyncio.create_task(run(Slice(Work([never], [PAGE]), 2, 0.0, ())))
         await asyncio.sleep(0.02)
         slice_.cancel()
         with pytest.raises(asyncio.CancelledError):

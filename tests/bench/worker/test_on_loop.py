@@ -15,7 +15,7 @@ from bench.results.samples import SliceSamples
 from bench.worker.clients.choice import thread_runner
 from bench.worker.clients.closed_loop import run_tasks
 from bench.worker.clients.on_loop import executor_threads, on_loop
-from bench.worker.clients.slice import Work, WrongPageError
+from bench.worker.clients.slice import Slice, Work, WrongPageError
 from bench.worker.protocol import LATE, STRIDE, WorkerSpec
 from tests.support.made_up_managers import PAGES, REQUESTS, CountingMeter
 from tests.support.managers import eventually, open_descriptors
@@ -52,7 +52,7 @@ class Called:
 def test_on_the_loop_every_call_is_in_its_thread_one_at_a_time() -> None:
     called = Called()
     meter = CountingMeter(lambda: len(called.requests))
-    outcome = on_loop(run_tasks, to_thread=False)(called.work(), 4, 0.002, [meter])
+    outcome = on_loop(run_tasks, to_thread=False)(Slice(called.work(), 4, 0.002, [meter]))
     samples = SliceSamples.from_payload(outcome.payload, 4)
     assert called.threads == {threading.get_ident()}
     assert int(samples.redos.sum()) == len(called.requests)
@@ -64,7 +64,7 @@ def test_on_the_loop_every_call_is_in_its_thread_one_at_a_time() -> None:
 def test_to_thread_has_as_many_redos_in_flight_as_the_executor_has_threads() -> None:
     threads = executor_threads()
     called = Called(together=threads)
-    on_loop(run_tasks, to_thread=True)(called.work(), 2 * threads, 0.0, ())
+    on_loop(run_tasks, to_thread=True)(Slice(called.work(), 2 * threads, 0.0, ()))
     assert len(called.threads) == threads
     assert threading.get_ident() not in called.threads
     assert len(called.requests) == 2 * threads
@@ -77,9 +77,9 @@ def test_what_a_call_raises_is_raised(to_thread: bool) -> None:
 
     run = on_loop(run_tasks, to_thread=to_thread)
     with pytest.raises(OSError, match="no redo today"):
-        run(Work([refused], PAGES[:1]), 3, 0.01, ())
+        run(Slice(Work([refused], PAGES[:1]), 3, 0.01, ()))
     with pytest.raises(WrongPageError, match="client 0, request 0"):
-        run(Work([lambda: b""], PAGES[:1]), 1, 0.01, ())
+        run(Slice(Work([lambda: b""], PAGES[:1]), 1, 0.01, ()))
 
 
 SPEC = WorkerSpec(
@@ -98,7 +98,7 @@ SPEC = WorkerSpec(
 def test_the_dimensions_choose_the_loop(caller: str, heartbeat: str) -> None:
     run = thread_runner(replace(SPEC, caller=caller, heartbeat=heartbeat))
     called = Called()
-    outcome = run(called.work(), 2, 0.002, ())
+    outcome = run(Slice(called.work(), 2, 0.002, ()))
     assert (threading.get_ident() in called.threads) == (caller == ON_LOOP)
     assert (LATE in outcome.series) == (heartbeat != "none")
     assert not outcome.used

@@ -19,7 +19,7 @@ from bench.worker.clients import closed_loop as clients_module
 from bench.worker.clients import open_loop, slice
 from bench.worker.clients.arrivals import PoissonLoad, poisson_starts_ns
 from bench.worker.clients.open_loop import run_open_tasks, run_open_threads
-from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
+from bench.worker.clients.slice import Slice, SliceOutcome, Work, WrongPageError
 from bench.worker.meters import Used
 from bench.worker.protocol import FROM_CALL, PACER_LATE
 from tests.support.made_up_managers import PAGES, REQUESTS, Clock, CountingMeter, Redo, right
@@ -47,7 +47,7 @@ def run(
         before = threading.active_count()
         work = Work([partial(redo, index) for index in range(REQUESTS)], PAGES)
         try:
-            return run_open_threads(work, clients, seconds, meters, load=load, **options)
+            return run_open_threads(Slice(work, clients, seconds, meters), load=load, **options)
         finally:
             assert threading.active_count() == before
 
@@ -61,7 +61,7 @@ def run(
         descriptors = open_descriptors()
         try:
             return await run_open_tasks(
-                Work(calls, PAGES), clients, seconds, meters, load=load, **options
+                Slice(Work(calls, PAGES), clients, seconds, meters), load=load, **options
             )
         finally:
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -284,7 +284,7 @@ def test_a_cancelled_slice_leaves_no_task_and_no_descriptor() -> None:
         before = open_descriptors()
         work = Work(calls, PAGES[:4])
         load = PoissonLoad(1000.0, SEED)
-        slice_ = asyncio.create_task(run_open_tasks(work, 4, 10.0, (), load=load))
+        slice_ = asyncio.create_task(run_open_tasks(Slice(work, 4, 10.0, ()), load=load))
         await asyncio.sleep(0.01)
         slice_.cancel()
         with pytest.raises(asyncio.CancelledError):

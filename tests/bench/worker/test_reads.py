@@ -17,7 +17,7 @@ from bench.results.samples import SliceSamples
 from bench.worker.clients import reads
 from bench.worker.clients.read_path import Memory, OverBudgetError, Passage, Point, ReadPath
 from bench.worker.clients.reads import read_in_tasks, read_in_threads
-from bench.worker.clients.slice import SliceOutcome, Work, WrongPageError
+from bench.worker.clients.slice import Slice, SliceOutcome, Work, WrongPageError
 
 REQUESTS = 64
 PAGES = [bytes([index]) * 32 for index in range(REQUESTS)]
@@ -64,7 +64,7 @@ def read(
         before = threading.active_count()
         work = Work([partial(redo, index) for index in range(REQUESTS)], PAGES)
         try:
-            return read_in_threads(work, clients, seconds, (), path=path)
+            return read_in_threads(Slice(work, clients, seconds, ()), path=path)
         finally:
             assert threading.active_count() == before
 
@@ -77,7 +77,7 @@ def read(
             partial(answer, index) for index in range(REQUESTS)
         ]
         try:
-            return await read_in_tasks(Work(calls, PAGES), clients, seconds, (), path=path)
+            return await read_in_tasks(Slice(Work(calls, PAGES), clients, seconds, ()), path=path)
         finally:
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -207,7 +207,7 @@ def test_a_cancelled_slice_frees_everything(memories: list[Memory]) -> None:
         calls: list[Callable[[], Awaitable[bytes]]] = [partial(never, index) for index in range(4)]
         work = Work(calls, PAGES[:4])
         path = path_of("both:3,1", share=0.0)
-        slice_ = asyncio.create_task(read_in_tasks(work, 4, 0.0, (), path=path))
+        slice_ = asyncio.create_task(read_in_tasks(Slice(work, 4, 0.0, ()), path=path))
         while not memories or memories[-1].held_bytes < 3 * DATA_BYTES:
             await asyncio.sleep(0)
         slice_.cancel()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.worker.clients.slice import Slice, TaskStart, ThreadStart
+from bench.worker.clients.slice import Slice, TaskStart, ThreadStart, Work
 from bench.worker.meters import ProcessGoneError, Used
 
 
@@ -30,7 +30,10 @@ class Meter:
         return None
 
 
-def run(kind: str, this: Slice, loop: Callable[[], None], count: int = 3) -> None:
+NOTHING: Work[bytes] = Work((), ())
+
+
+def run(kind: str, this: Slice[bytes], loop: Callable[[], None], count: int = 3) -> None:
     """So many loops of that kind."""
     if kind == "threads":
         start = ThreadStart(count)
@@ -62,7 +65,7 @@ def test_the_own_meter_is_read_last_before_and_first_after(kind: str) -> None:
     log: list[str] = []
     opened: list[int] = []
     meters = [Meter(log, "own"), Meter(log, "child")]
-    this = Slice(0.5, meters, opened.append)
+    this = Slice(NOTHING, 3, 0.5, meters, opened.append)
     run(kind, this, lambda: log.append("loop"))
     assert log == ["child", "own", "loop", "loop", "loop", "own", "child"]
     assert [one.cpu_ns for one in this.used] == [10, 10]
@@ -75,7 +78,7 @@ def test_the_clients_error_goes_before_that_of_a_meter(kind: str) -> None:
     def fail() -> None:
         raise ValueError("the reason")
 
-    this = Slice(0.5, [Meter([], "child", gone_at=2)])
+    this = Slice(NOTHING, 3, 0.5, [Meter([], "child", gone_at=2)])
     with pytest.raises(ValueError, match="the reason"):
         run(kind, this, fail)
 
@@ -84,5 +87,5 @@ def test_the_clients_error_goes_before_that_of_a_meter(kind: str) -> None:
 def test_a_slice_that_cannot_open_leaves_nobody_waiting(kind: str) -> None:
     before = threading.active_count()
     with pytest.raises(ProcessGoneError):
-        run(kind, Slice(0.5, [Meter([], "child", gone_at=1)]), lambda: None)
+        run(kind, Slice(NOTHING, 3, 0.5, [Meter([], "child", gone_at=1)]), lambda: None)
     assert threading.active_count() == before
