@@ -14,6 +14,7 @@ from rich.console import Console
 from bench.cli.options import add_flag, add_output_path, check_known, count, say
 from bench.errors import BenchError, ResultFileError
 from bench.places import RESULTS, ROOT
+from bench.results.disturbance import sentence
 from bench.results.environment import git_output
 from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.history import as_data, print_cases, print_history
@@ -69,6 +70,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         )
     for line in left_out:
         say(err, line)
+    shown = {point.result.summary.source for one in series for point in one.points}
+    for summary in (result.summary for result in results):
+        if summary.source in shown and (disturbed := sentence(summary.rows)):
+            say(err, f"warning: {summary.source}: {disturbed}")
     if not results:
         raise BenchError(f"no result in {folder}: make one with `run`, or name another folder")
     pictures: list[Path] = []

@@ -59,6 +59,6 @@ def sentence(rows: Iterable[CaseRow]) -> str | None:
     if not shares:
         return None
     return (
-        f"{len(shares)} of {runs} runs were disturbed: others took up to {max(shares):.0%} of the"
-        " CPUs"
+        f"{len(shares)} of {runs} runs were disturbed: others took up to {max(shares) * 100:.0f} %"
+        " of the CPUs"
     )

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases.case import shared_extra, without
+from bench.results.disturbance import sentence
 from bench.results.key import SCHEMA_VERSION
 from bench.results.row import Measure
 from bench.show import columns, fields, units
@@ -130,6 +131,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             side: {
                 "source": summary.source,
                 "version": summary.environment.version,
+                "disturbed": sentence(summary.rows),
                 **over_clients_data(summary),
             }
             for side, summary in (("base", comparison.base), ("changed", comparison.changed))
@@ -168,6 +170,9 @@ def warnings(comparison: Comparison) -> Iterator[str]:
         yield f"WARNING: not the same conditions: {side_by_side}"
     if comparison.base.metadata.get("redo_git_commit") is None:
         yield "WARNING: nobody knows what commit the base is"
+    for summary in (comparison.base, comparison.changed):
+        if disturbed := sentence(summary.rows):
+            yield f"WARNING: {summary.source}: {disturbed}"
 
 
 def summary_lines(comparison: Comparison) -> Iterator[str]:

@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.cases.case import Case, has_unknown_pages
+from bench.results.disturbance import MAX_DISTURBED_SHARE, disturbed_rounds, sentence
 from bench.results.record import FailedRun
 from bench.results.summary import CaseRow, Summary
 
 MAX_TURN_TO_CALL: Final = 2.0
 """From this ratio of their medians on, a note says why turn and call differ."""
 
+MAX_LISTED: Final = 12
+"""A note names no more cases than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
-    page-check, stopped, single-round, no-turn or long-turn.
+    page-check, disturbed, stopped, single-round, no-turn or long-turn.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -42,6 +46,7 @@ def notes(summary: Summary) -> tuple[Note, ...]:
         )
         found.append(Note("page-check", None, text))
     found += _turns(summary)
+    found += _disturbed(rows)
     wanted = _rounds_wanted(summary)
     if len(summary.rounds) < wanted:
         text = (
@@ -56,6 +61,29 @@ def notes(summary: Summary) -> tuple[Note, ...]:
         )
         found.append(Note("single-round", None, text))
     return tuple(found)
+
+
+def disturbed_line(summary: Summary) -> str | None:
+    """What stands above the verdict of a result with disturbed runs, with the way out."""
+    said = sentence(summary.rows)
+    if said is None:
+        return None
+    # A side of an A/B measurement cannot be resumed.
+    resume = "" if summary.environment.ab else " (`run --resume` does those rounds again)"
+    return f"{said}; measure again when less else runs{resume}"
+
+
+def _disturbed(rows: Iterable[CaseRow]) -> Iterable[Note]:
+    """One note for all cases: on a busy machine a note each would bury the others."""
+    found = {row.case.name: len(disturbed_rounds(row)) for row in rows}
+    listed = [f"{name} ({runs})" for name, runs in found.items() if runs]
+    if listed:
+        more = [f"{len(listed) - MAX_LISTED} more"] if len(listed) > MAX_LISTED else []
+        text = (
+            f"others took more than {MAX_DISTURBED_SHARE * 100:.0f} % of the CPUs during runs of"
+            f" (disturbed runs in brackets) {', '.join(listed[:MAX_LISTED] + more)}"
+        )
+        yield Note("disturbed", None, text)
 
 
 def _turns(summary: Summary) -> Iterable[Note]:

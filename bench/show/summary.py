@@ -18,6 +18,7 @@ from rich.text import Text
 from bench.cases.case import Case
 from bench.cases.names import BASE, FLOOR
 from bench.errors import BenchError
+from bench.results.disturbance import disturbed_rounds
 from bench.results.key import SCHEMA_VERSION
 from bench.results.row import MEASURES, Measure
 from bench.results.summary import QUARTILES_FROM, CaseRow, Estimate, Group, Summary, paired_ratio
@@ -25,7 +26,7 @@ from bench.show import columns, units
 from bench.show.fields import in_full
 from bench.show.findings import HEADINGS
 from bench.show.layout import WIDTH, bare_table, hanging, print_whole
-from bench.show.notes import notes
+from bench.show.notes import disturbed_line, notes
 from bench.show.over_clients import over_clients_data, print_over_clients
 from bench.show.verdict import compares, of_group
 from bench.show.view import Reading
@@ -70,6 +71,9 @@ def print_summary(
         has = ", ".join(part for part, is_there in there_is.items() if is_there)
         raise BenchError(f"{summary.source}: has no {' and no '.join(parts)}; it has {has}")
     console.print(heading(summary), highlight=False)
+    if disturbed := disturbed_line(summary):
+        console.print()
+        console.print(hanging("! ", disturbed, "bold yellow"), highlight=False)
     if VERDICT in parts and groups:
         console.print()
         for sentence in (text for group in groups for text in of_group(group)):
@@ -150,6 +154,10 @@ def _row_data(group: Group, row: CaseRow) -> dict[str, Any]:
         "further": {key: in_full(one) for key, one in row.further.items()},
         "throughput_to_sync": in_full(paired_ratio(*_throughputs(group, row, BASE))),
         "throughput_to_floor": in_full(paired_ratio(*_throughputs(group, row, FLOOR))),
+        "disturbed_rounds": [
+            {"round": number, "others_cpu_share": share}
+            for number, share in disturbed_rounds(row).items()
+        ],
         "self_check_missed": [{"round": number, "text": text} for number, text in row.missed],
     }
 
@@ -178,7 +186,11 @@ def _table(group: Group, marked: Collection[Case]) -> Table:
             "" if row.case.clients == last else str(row.case.clients)
             for row, last in zip(rows, before, strict=True)
         ],
-        [f"{row.case.manager}{'!' if row.case in marked else ''}" for row in rows],
+        [
+            f"{row.case.manager}{'!' if row.case in marked else ''}"
+            f"{'~' if disturbed_rounds(row) else ''}"
+            for row in rows
+        ],
     ]
     for measure in map(Measure.of_field, HEADINGS):
         estimates = [measure.of(row) for row in rows]
@@ -277,4 +289,8 @@ def _legend(summary: Summary, *, marked: bool) -> str:
         )
     if len({row.case.manager for row in summary.rows} - {FLOOR}) > 1:
         said.append("*: the best manager at its N, where the runs tell it from each other one.")
-    return " ".join([*said, "!: see the notes."] if marked else said)
+    if marked:
+        said.append("!: see the notes.")
+    if any(map(disturbed_rounds, summary.rows)):
+        said.append("~: others took CPU during some of its runs.")
+    return " ".join(said)

@@ -21,6 +21,7 @@ from rich.text import Text
 from bench.cases.case import Case
 from bench.cases.names import BASE
 from bench.errors import BenchError
+from bench.results.disturbance import disturbed_rounds
 from bench.results.key import PREFIX
 from bench.results.keys import find
 from bench.results.row import Measure
@@ -31,7 +32,7 @@ from bench.show import units, verdict
 from bench.show.columns import ABSENT
 from bench.show.findings import HEADINGS
 from bench.show.layout import WIDTH
-from bench.show.notes import notes
+from bench.show.notes import disturbed_line, notes
 from bench.show.page import charts
 from bench.show.summary import throughput_ratio
 from bench.show.view import Reading, View
@@ -54,11 +55,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a table, one case. ``marked``: there is a warning about it."""
+    """A line of a table, one case. ``marked``: there is a warning about it. ``disturbed``: the
+    most that others took of the CPUs during one of its disturbed runs, or nothing."""
 
     case: Case
     cells: tuple[Cell, ...]
     marked: bool = False
+    disturbed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
             f"{units.counted(len(summary.rounds), 'round')}, {environment.suite_date}, "
             f"on {environment.cpu_model}, {environment.kernel}"
         ),
+        "disturbed": disturbed_line(summary),
         "sentences": verdict.sentences(ordinary),
         "notes": [note.text for note in marks],
         "charts": list(charts.curves(ordinary, ident)),
@@ -184,7 +188,8 @@ def _line(group: Group, row: CaseRow, marked: bool) -> Line:
         _ratio_cell(throughput_ratio(group, row, BASE)),
         Cell(str(len(row.rounds)), len(row.rounds)),
     )
-    return Line(row.case, cells, marked)
+    shares = disturbed_rounds(row).values()
+    return Line(row.case, cells, marked, f"{max(shares) * 100:.0f} %" if shares else "")
 
 
 def _cell(measure: Measure, row: CaseRow) -> Cell:
