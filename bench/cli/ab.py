@@ -31,6 +31,7 @@ from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.processes import adopt_orphans, end_all, scratch_folder
 from bench.running.snapshots import of_commit, of_working_tree
+from bench.statistics.gate import check_patterns
 
 DEFAULT_MINUTES = 5.0
 
@@ -61,26 +62,28 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     adopt_orphans()
     try:
         with ExitStack() as stack:
-            files = _measure(args, seconds, output.margin, err, stack)
+            files = _measure(args, seconds, output, err, stack)
             failures = (*files.base.failures, *files.changed.failures)
             for failure in failures:
                 say(err, f"failed: {failure.case.name}, pair {failure.round}: {failure.reason}")
             if not (files.base.run_count and files.changed.run_count):
                 raise BenchError("no pair was measured")
-            status = output.show(files.comparison(), args, out, err)
+            status = output.show([files.comparison(output.measures)], args, out, err)
             return status or int(bool(failures))
     finally:
         end_all()
 
 
 def _measure(
-    args: argparse.Namespace, seconds: float, margin: float, err: Console, stack: ExitStack
+    args: argparse.Namespace, seconds: float, output: Output, err: Console, stack: ExitStack
 ) -> PairFiles:
     config = _config(args)
     interpreters = find_interpreters(config.python)
     managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
     config = override(config, manager=list(managers))
     measuring.warn(err, (*left_out, *without_meaning(config)))
+    cases = cases_of(config)
+    check_patterns(output.bounds, cases)
     now_utc = datetime.now(UTC)
     prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"
     paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
@@ -108,8 +111,7 @@ def _measure(
         for code in (base, changed)
     )
     base_file, changed_file = map(ResultFile, paths, environments)
-    files = PairFiles(base_file, changed_file, margin)
-    cases = cases_of(config)
+    files = PairFiles(base_file, changed_file, output.margin)
     most = f"{seconds / 60:g} min at most"
     say(err, f"{base} against {changed}: {options.count(len(cases), 'case')}, {most}")
     measuring.say_what_disturbs(err)

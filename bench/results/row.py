@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final
 
 from bench.cases.case import Case
+from bench.cases.names import unknown
+from bench.errors import BenchError
 from bench.results.key import Key
 
 QUARTILES_FROM = 4
@@ -275,6 +277,12 @@ MEASURES: Final[Mapping[str, Measure]] = {
 MEASURE_NAMES: Final = {measure.name: measure.field for measure in MEASURES.values()}
 """Name on the command line -> field of a row."""
 
+_SHORT_NAMES: Final = {
+    measure.noun: measure.field
+    for measure in MEASURES.values()
+    if measure.field.startswith("turn_p")
+}
+
 Measure.TIME_PER_REDO = MEASURES["time_per_redo_s"]
 Measure.LATENCY = MEASURES["turn_p50_s"]
 Measure.LATENCY_P99 = MEASURES["turn_p99_s"]
@@ -302,6 +310,15 @@ def both(measure: str, row: CaseRow, other: CaseRow) -> str:
     if instead is None or None not in (getattr(row, measure), getattr(other, measure)):
         return measure
     return instead
+
+
+def measure_field(option: str, name: str) -> str:
+    """The field of a row for a name on the command line, as ``turn-p99`` or short ``p99``. Raises
+    BenchError, which names the option."""
+    field = MEASURE_NAMES.get(name, _SHORT_NAMES.get(name))
+    if field is None:
+        raise BenchError(f"{option}: {unknown('measure', name, tuple(MEASURE_NAMES))}")
+    return field
 
 
 def measure_name(measure: str) -> str:

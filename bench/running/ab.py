@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -32,7 +32,7 @@ from bench.running.equipment.equipment import Equipment, child_options
 from bench.running.processes import RunFailedError
 from bench.running.run import Run, failures
 from bench.running.snapshots import Snapshot
-from bench.statistics.comparison import DECISIVE, CaseComparison, Comparison, compare
+from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Verdict
 
 MIN_PAIRS: Final = 6
@@ -187,7 +187,7 @@ class PairFiles:
     def compared(self) -> Sequence[CaseComparison]:
         return self.comparison().cases if self.base.run_count else ()
 
-    def comparison(self) -> Comparison:
-        """For files that have runs."""
+    def comparison(self, measures: Iterable[str] = MEASURES) -> Comparison:
+        """For files that have runs. ``measures``: fields of a row."""
         summaries = (summary_of(file.path, file.suite()) for file in (self.base, self.changed))
-        return compare(*summaries, margin=self.margin)
+        return compare(*summaries, margin=self.margin, measures=measures)

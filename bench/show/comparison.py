@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.cases.case import shared_extra, without
+from bench.cases.case import Case, shared_extra, without
 from bench.results.disturbance import sentence
 from bench.results.key import SCHEMA_VERSION
 from bench.results.row import Measure
@@ -34,49 +34,93 @@ HOW_TO_READ: Final = (
 )
 
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
+FAILED: Final = "failed"
+"""In place of the verdict on a case that has no run in one of the results."""
+
+_USUAL: Final = tuple(
+    measure.field for measure in (Measure.TIME_PER_REDO, Measure.LATENCY_P99, Measure.CPU_TOTAL)
+)
 _GAP: Final = 1
 _MAX_LISTED: Final = 12
 _MAX_SHOWN: Final = 9.99
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Prints the table, what could not be compared, and the summary."""
+def print_comparison(
+    comparison: Comparison, console: Console, measures: Sequence[str] = ()
+) -> None:
+    """Prints the table, what could not be compared, and the summary. ``measures``: fields of a row
+    that the table shows; without any it is the usual ones, and a second table has whatever else was
+    judged slower or faster."""
     console.print(f"{source_text(comparison)}: changed / base", highlight=False, markup=False)
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
     both = [compared.case for compared in comparison.cases]
-    shared = shared_extra([*both, *comparison.only_base, *comparison.only_changed])
+    failed = [failure.case for failure in comparison.failed]
+    shared = shared_extra([*both, *failed, *comparison.only_base, *comparison.only_changed])
     if shared:
         said = ", ".join(f"{name}={value}" for name, value in shared.items())
         console.print(f"all with {said}", highlight=False, markup=False)
-    console.print(_table(comparison.cases, shared), crop=False)
-    for line in summary_lines(comparison):
+    figures = [each for measure in measures for each in _in_full(measure)] or _usual()
+    console.print(_table(comparison.cases, figures, shared), crop=False)
+    if not measures and (further := _judged(comparison, set(MEASURES) - set(_USUAL))):
+        cases = [case for case in comparison.cases if any(_differs(case, m) for m in further)]
+        figures = [each for measure in further for each in _in_full(measure)[:2]]
+        console.print("further measures that are slower or faster:", highlight=False)
+        console.print(_table(cases, figures, shared), crop=False)
+    for line in summary_lines(comparison, measures):
         console.print(line, highlight=False, markup=False)
 
 
-def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> Table:
-    """A case whose name leaves too little room has it broken at its slashes."""
+def _usual() -> list[fields.Field[CaseComparison]]:
+    """The ratios of the usual measures; the verdict is on time per redo."""
+    return [*(_in_full(measure)[0] for measure in _USUAL), *_in_full(DECISIVE)[1:]]
 
-    def effect(of: CaseComparison, measure: Measure) -> Effect | None:
-        compared = of.measures.get(measure.field)
+
+def _in_full(measure: str) -> list[fields.Field[CaseComparison]]:
+    """A measure's ratio, its verdict and what its data shows."""
+
+    def effect(of: CaseComparison) -> Effect | None:
+        compared = of.measures.get(measure)
         return None if compared is None else compared.effect
 
     def verdicts(cases: Sequence[CaseComparison]) -> Column:
-        return Column("", tuple(verdict_text(compared.decisive) for compared in cases))
+        return Column("", tuple(case_verdict(compared, measure) for compared in cases))
 
-    figures: list[fields.Field[CaseComparison]] = [
-        *(
-            fields.ratio_interval(HEADINGS[measure.field], partial(effect, measure=measure))
-            for measure in (Measure.TIME_PER_REDO, Measure.LATENCY_P99, Measure.CPU_TOTAL)
-        ),
-        fields.column(
-            "verdict",
-            verdicts,
-            is_words=True,
-            style_of=lambda compared: _STYLES.get(compared.verdict, ""),
-        ),
-        fields.texts("shows", lambda compared: smallest_text(compared.decisive)),
+    def style(of: CaseComparison) -> str:
+        compared = of.measures.get(measure)
+        return "" if compared is None else _STYLES.get(compared.verdict, "")
+
+    return [
+        fields.ratio_interval(_heading(measure), effect),
+        fields.column("verdict", verdicts, is_words=True, style_of=style),
+        fields.texts("shows", lambda compared: smallest_text(compared.measures.get(measure))),
     ]
+
+
+def _heading(measure: str) -> str:
+    return HEADINGS.get(measure, Measure.of_field(measure).noun)
+
+
+def _differs(of: CaseComparison, measure: str) -> bool:
+    compared = of.measures.get(measure)
+    return compared is not None and compared.verdict in (Verdict.FASTER, Verdict.SLOWER)
+
+
+def _judged(comparison: Comparison, measures: Collection[str]) -> list[str]:
+    """Those measures that are slower or faster in some case, in the order of `MEASURES`."""
+    return [
+        measure
+        for measure in MEASURES
+        if measure in measures and any(_differs(case, measure) for case in comparison.cases)
+    ]
+
+
+def _table(
+    cases: Sequence[CaseComparison],
+    figures: Sequence[fields.Field[CaseComparison]],
+    shared: Mapping[str, str | int],
+) -> Table:
+    """A case whose name leaves too little room has it broken at its slashes."""
     room = fields.room_beside(cases, figures, gap=_GAP)
     name: fields.Field[CaseComparison] = fields.words(
         "case", lambda compared: broken(without(compared.case, shared).name, room, "/")
@@ -84,41 +128,73 @@ def _table(cases: Sequence[CaseComparison], shared: Mapping[str, str | int]) -> 
     return fields.field_table(cases, [name, *figures], gap=_GAP)
 
 
-def as_markdown(comparison: Comparison) -> str:
-    """The table with every measure, as GitHub shows it."""
-    head = ["case", *(HEADINGS[measure] for measure in MEASURES), "p", "verdict", "shows"]
+def as_markdown(comparison: Comparison, measures: Sequence[str] = ()) -> str:
+    """The table with every measure, or with these fields of a row, as GitHub shows it."""
+    cells = [_ratio_cell(measure) for measure in MEASURES] + _judgement_cells(DECISIVE)
+    if measures:
+        cells = [cell for each in measures for cell in (_ratio_cell(each), *_judgement_cells(each))]
+    head = ["case", *(cell.heading for cell in cells)]
     lines = [
         f"**{source_text(comparison)}**, changed / base",
         *(f"\n> {line}" for line in warnings(comparison)),
         "",
         f"| {' | '.join(head)} |",
-        f"|---|{'---:|' * len(MEASURES)}---:|---|---:|",
+        f"|---|{''.join('---|' if cell.is_words else '---:|' for cell in cells)}",
     ]
     for compared in comparison.cases:
-        decisive = compared.decisive
-        name = verdict_text(decisive)
-        cells = [
-            f"`{compared.case.name}`",
-            *(ratio_text(compared.measures.get(measure)) for measure in MEASURES),
-            ABSENT if decisive is None else f"{decisive.p_corrected:.2g}",
-            f"**{name}**" if compared.verdict in (Verdict.FASTER, Verdict.SLOWER) else name,
-            smallest_text(decisive),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"{line}  " for line in summary_lines(comparison))])
+        texts = [f"`{compared.case.name}`", *(cell.text(compared) for cell in cells)]
+        lines.append(f"| {' | '.join(texts)} |")
+    return "\n".join([*lines, "", *(f"{line}  " for line in summary_lines(comparison, measures))])
 
 
-def as_csv(comparison: Comparison) -> str:
-    """One line per case and measure."""
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A column of the Markdown table."""
+
+    heading: str
+    text: Callable[[CaseComparison], str]
+    is_words: bool = False
+
+
+def _ratio_cell(measure: str) -> _Cell:
+    return _Cell(_heading(measure), lambda of: ratio_text(of.measures.get(measure)))
+
+
+def _judgement_cells(measure: str) -> list[_Cell]:
+    def p_value(of: CaseComparison) -> str:
+        compared = of.measures.get(measure)
+        if compared is None or compared.p_corrected is None:
+            return ABSENT
+        return f"{compared.p_corrected:.2g}"
+
+    def verdict(of: CaseComparison) -> str:
+        text = case_verdict(of, measure)
+        return f"**{text}**" if _differs(of, measure) else text
+
+    return [
+        _Cell("p", p_value),
+        _Cell("verdict", verdict, is_words=True),
+        _Cell("shows", lambda of: smallest_text(of.measures.get(measure))),
+    ]
+
+
+def as_csv(*comparisons: Comparison) -> str:
+    """One line per case and measure, and per case that failed. Of several comparisons the first
+    column names the changed result."""
     out = io.StringIO()
-    names = ["case", "measure", *Effect.__slots__, "p_corrected", "verdict", "same_within"]
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    which = ["changed"] if len(comparisons) > 1 else []
+    names = [*which, "case", "measure", *Effect.__slots__, "p_corrected", "verdict", "same_within"]
+    writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    for one in comparison.cases:
-        for measure, compared in one.measures.items():
-            data = _compared_data(compared)
-            data["units"] = "/".join(map(str, data["units"]))
-            writer.writerow({"case": one.case.name, "measure": measure, **data})
+    for comparison in comparisons:
+        source = {"changed": comparison.changed.source}
+        for one in comparison.cases:
+            for measure, compared in one.measures.items():
+                data = _compared_data(compared)
+                data["units"] = "/".join(map(str, data["units"]))
+                writer.writerow({**source, "case": one.case.name, "measure": measure, **data})
+        for failure in comparison.failed:
+            writer.writerow({**source, "case": failure.case.name, "verdict": FAILED})
     return out.getvalue().rstrip("\n")
 
 
@@ -140,6 +216,10 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         "differences": list(comparison.differences),
         "only_base": [case.name for case in comparison.only_base],
         "only_changed": [case.name for case in comparison.only_changed],
+        "failed": [
+            {"case": failure.case.name, "side": failure.side, "reason": failure.reason}
+            for failure in comparison.failed
+        ],
         "overall": None if comparison.overall is None else asdict(comparison.overall),
         "cases": [
             {
@@ -152,6 +232,11 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             for one in comparison.cases
         ],
     }
+
+
+def case_verdict(compared: CaseComparison, measure: str = DECISIVE) -> str:
+    """The verdict on a case in a measure, or that the case failed."""
+    return FAILED if compared.failed else verdict_text(compared.measures.get(measure))
 
 
 def verdict_text(compared: Compared | None) -> str:
@@ -175,35 +260,67 @@ def warnings(comparison: Comparison) -> Iterator[str]:
             yield f"WARNING: {summary.source}: {disturbed}"
 
 
-def summary_lines(comparison: Comparison) -> Iterator[str]:
+def summary_lines(comparison: Comparison, measures: Sequence[str] = ()) -> Iterator[str]:
     """What stands below the table: the results, and how to read it."""
-    yield from result_lines(comparison)
-    yield HOW_TO_READ
+    yield from result_lines(comparison, measures)
+    yield HOW_TO_READ.replace("time per redo", "the measure") if measures else HOW_TO_READ
 
 
-def result_lines(comparison: Comparison) -> Iterator[str]:
-    """Counts, the overall ratio, what only one file has."""
-    by_verdict = {
-        kind: [compared for compared in comparison.cases if compared.verdict is kind]
-        for kind in Verdict
-    }
-    said = ", ".join(
-        f"{len(cases)} {_same(max(holds_to(c.measures[DECISIVE].effect) for c in cases))}"
-        if kind is Verdict.SAME
-        else f"{len(cases)} {kind}"
-        for kind, cases in by_verdict.items()
-        if cases
-    )
-    yield f"{units.counted(len(comparison.cases), 'case')}: {said or 'none in common'}"
-    if comparison.overall is not None:
+def result_lines(comparison: Comparison, measures: Sequence[str] = ()) -> Iterator[str]:
+    """Counts in these measures (fields of a row; of time per redo if there are none), the overall
+    ratio, what failed, what only one file has."""
+    cases = units.counted(len(comparison.cases), "case")
+    for measure in measures or (DECISIVE,):
+        of = f", {_heading(measure)}" if measures else ""
+        yield f"{cases}{of}: {_counts(comparison, measure) or 'none in common'}"
+    if not measures and (others := _judged(comparison, {*MEASURES} - {DECISIVE})):
+        said = "; ".join(f"{_heading(each)} {_differences(comparison, each)}" for each in others)
+        yield f"other measures: {said}"
+    if comparison.overall is not None and (not measures or DECISIVE in measures):
         overall = _interval(comparison.overall)
         yield f"time per redo over all of them (geometric mean): {overall}"
-    for name, only in (("base", comparison.only_base), ("changed", comparison.only_changed)):
+    alike: dict[tuple[str, str], list[Case]] = {}
+    for failure in comparison.failed:
+        alike.setdefault((failure.side, failure.reason), []).append(failure.case)
+    for (side, reason), failed in alike.items():
+        yield f"failed in {side}: {_names(failed)}: {reason}"
+    for side, only in (("base", comparison.only_base), ("changed", comparison.only_changed)):
         if only:
-            names = [case.name for case in only[:_MAX_LISTED]]
-            if more := len(only) - len(names):
-                names.append(f"and {more} more (--json has all)")
-            yield f"only in {name}: {', '.join(names)}"
+            yield f"only in {side}: {_names(only)}"
+
+
+def _counts(comparison: Comparison, measure: str) -> str:
+    """As ``2 slower, 1 same within 3 %, 1 failed``."""
+    by_verdict: dict[Verdict, list[Compared | None]] = {kind: [] for kind in Verdict}
+    for case in comparison.cases:
+        if not case.failed:
+            compared = case.measures.get(measure)
+            verdict = Verdict.INCONCLUSIVE if compared is None else compared.verdict
+            by_verdict[verdict].append(compared)
+    said = [
+        f"{len(found)} {_same(max(holds_to(each.effect) for each in found if each))}"
+        if kind is Verdict.SAME
+        else f"{len(found)} {kind}"
+        for kind, found in by_verdict.items()
+        if found
+    ]
+    failed = sum(case.failed for case in comparison.cases)
+    return ", ".join([*said, *([f"{failed} {FAILED}"] if failed else [])])
+
+
+def _differences(comparison: Comparison, measure: str) -> str:
+    """As ``2 slower, 1 faster``."""
+    judged = [case for case in comparison.cases if measure in case.measures]
+    verdicts = Counter(case.measures[measure].verdict for case in judged)
+    kinds = (Verdict.FASTER, Verdict.SLOWER)
+    return ", ".join(f"{verdicts[kind]} {kind}" for kind in kinds if verdicts[kind])
+
+
+def _names(cases: Sequence[Case]) -> str:
+    names = [case.name for case in cases[:_MAX_LISTED]]
+    if more := len(cases) - len(names):
+        names.append(f"and {more} more (--json has all)")
+    return ", ".join(names)
 
 
 def _same(within: float) -> str:

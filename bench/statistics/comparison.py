@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Final
 
 import numpy as np
@@ -62,11 +63,23 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedCase:
+    """A case without any run that succeeded. ``side`` is ``base``, ``changed`` or ``base and
+    changed``; ``reason`` is that of the first run that failed."""
+
+    case: Case
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaseComparison:
     """A case of both files, and the measures of which both have a value."""
 
     case: Case
     measures: Mapping[str, Compared]
+    failed: bool = False
+    """On one side or on both: then there is nothing to compare."""
 
     @property
     def decisive(self) -> Compared | None:
@@ -83,7 +96,8 @@ class Comparison:
     """Two result files compared.
 
     ``overall`` is the geometric mean of time per redo over all cases that both measured; None if
-    there is none. ``differences`` forbid the comparison unless it is forced.
+    there is none. ``failed`` are of either file, and in neither ``only_base`` nor
+    ``only_changed``. ``differences`` forbid the comparison unless it is forced.
     """
 
     base: Summary
@@ -92,21 +106,30 @@ class Comparison:
     cases: tuple[CaseComparison, ...]
     only_base: tuple[Case, ...]
     only_changed: tuple[Case, ...]
+    failed: tuple[FailedCase, ...]
     overall: Effect | None
     differences: tuple[str, ...]
 
 
-def compare(base: Summary, changed: Summary, *, margin: float = MARGIN) -> Comparison:
+def compare(
+    base: Summary,
+    changed: Summary,
+    *,
+    margin: float = MARGIN,
+    measures: Iterable[str] = MEASURES,
+) -> Comparison:
     """Compares every case that both have; by round if they are the sides of one A/B measurement.
 
-    ``margin``: see `MARGIN`.
+    ``margin``: see `MARGIN`. ``measures``: fields of a row.
     """
     paired = base.environment.ab is not None and base.environment.ab == changed.environment.ab
     before = {row.case: row for row in base.rows}
     after = {row.case: row for row in changed.rows}
     both = [case for case in before if case in after]
     found: dict[Case, dict[str, Compared]] = {case: {} for case in both}
-    for measure in MEASURES:
+    failed = _failed(base, changed)
+    failed_cases = {each.case for each in failed}
+    for measure in measures:
         measured = {
             case: effect
             for case in both
@@ -120,18 +143,26 @@ def compare(base: Summary, changed: Summary, *, margin: float = MARGIN) -> Compa
         base=base,
         changed=changed,
         paired=paired,
-        cases=tuple(CaseComparison(case, found[case]) for case in both),
-        only_base=tuple(case for case in before if case not in after),
-        only_changed=tuple(case for case in after if case not in before),
+        cases=tuple(CaseComparison(case, found[case], case in failed_cases) for case in both),
+        only_base=tuple(case for case in before if case not in {*after, *failed_cases}),
+        only_changed=tuple(case for case in after if case not in {*before, *failed_cases}),
+        failed=failed,
         overall=_overall([(before[case], after[case]) for case in both], paired),
         differences=differences(base, changed),
     )
 
 
-def worst_slowdown(comparison: Comparison) -> CaseComparison | None:
-    """The case with the verdict slower and the greatest ratio; None if none is slower."""
-    slower = [case for case in comparison.cases if case.verdict is Verdict.SLOWER]
-    return max(slower, key=lambda case: case.measures[DECISIVE].effect.ratio, default=None)
+def of_cases(summary: Summary, patterns: Sequence[str]) -> Summary:
+    """The same with the cases only whose names match a pattern, as ``sync/*``."""
+
+    def is_meant(case: Case) -> bool:
+        return any(fnmatchcase(case.name, pattern) for pattern in patterns)
+
+    return replace(
+        summary,
+        rows=tuple(row for row in summary.rows if is_meant(row.case)),
+        failures=tuple(failure for failure in summary.failures if is_meant(failure.case)),
+    )
 
 
 def differences(base: Summary, changed: Summary) -> tuple[str, ...]:
@@ -186,6 +217,20 @@ def _by_round(row: CaseRow, measure: str) -> Mapping[int, Sequence[float]]:
     estimate = measure_of(row, measure)
     whole = {} if estimate is None else {n: (value,) for n, value in estimate.by_round}
     return row.slices.get(measure) or whole
+
+
+def _failed(base: Summary, changed: Summary) -> tuple[FailedCase, ...]:
+    """In the order of the base's rows. The sides of one A/B measurement fail together, and only
+    ``changed`` keeps the reason."""
+    sides: dict[Case, list[str]] = {}
+    reasons: dict[Case, str] = {}
+    for side, summary in (("base", base), ("changed", changed)):
+        for row in summary.rows:
+            if not row.rounds:
+                sides.setdefault(row.case, []).append(side)
+        for failure in summary.failures:
+            reasons.setdefault(failure.case, failure.reason)
+    return tuple(FailedCase(case, " and ".join(on), reasons[case]) for case, on in sides.items())
 
 
 def _effect(measure: str, base: CaseRow, changed: CaseRow, paired: bool) -> Effect | None:

@@ -270,7 +270,7 @@ def _change(compared: CaseComparison) -> Line:
     decisive = compared.measures.get(DECISIVE)
     smallest = None if decisive is None else decisive.effect.smallest_shown
     ratios = (compared.measures.get(measure.field) for measure in _MEASURES)
-    text = comparison_output.verdict_text(decisive)
+    text = comparison_output.case_verdict(compared)
     cells = (
         *(
             Cell(comparison_output.ratio_text(r), None if r is None else r.effect.ratio)

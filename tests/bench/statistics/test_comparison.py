@@ -17,12 +17,14 @@ from bench.results.environment import Environment
 from bench.results.record import RunRecord
 from bench.results.summary import load_summary
 from bench.show.comparison import as_csv, as_data, as_markdown
-from bench.statistics.comparison import Comparison, compare, worst_slowdown
+from bench.statistics.comparison import Comparison, compare
 from bench.statistics.effects import Verdict
+from bench.statistics.gate import Bound, breaches
 from tests.support.made_up_runs import Bench
 from tests.support.synthetic import ENVIRONMENT, save, steady_record
 
 CASES = (Case("async", "short", 8), Case("sync", "short", 1))
+SLOWER = [Bound.parse("slower")]
 
 
 def records(cases: Sequence[Case], factor: float, seed: int, rounds: int = 6) -> list[RunRecord]:
@@ -118,10 +120,8 @@ def test_the_worst_is_the_slowest_that_is_surely_slower(tmp_path: Path) -> None:
     slow = [*records(CASES[:1], 1.2, 2), *records(CASES[1:], 1.5, 3)]
     changed = save(tmp_path / "c.json", slow, environment=together)
     comparison = compare(load_summary(base), load_summary(changed))
-    worst = worst_slowdown(comparison)
-    assert worst is not None
-    assert worst.case == CASES[1]
-    assert worst_slowdown(compared(tmp_path / "same", 1.0)) is None
+    assert [breach.case for breach in breaches(comparison, SLOWER)] == [CASES[1], CASES[0]]
+    assert breaches(compared(tmp_path / "same", 1.0), SLOWER) == []
 
 
 def test_what_forbids_a_comparison_is_named(tmp_path: Path) -> None:
