@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 from bench.cases import names, notations
 from bench.cases.cost import NOTATION, cost_name
@@ -30,6 +31,14 @@ ONE_LINE_WITHOUT_COMMA = r"[^\0\r\n,]*"
 _NAME = re.compile(
     r"(?P<manager>[^/]+)/(?P<workload>[^/]+)/n=(?P<clients>[0-9]+)(?P<extra>(/[^/]+)*)"
 )
+
+
+class ChildVariant(NamedTuple):
+    """What decides the command of a redo child."""
+
+    kind: str = "c"
+    cost: str = "none"
+    fault: str = "none"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -224,6 +233,10 @@ class Case:
         """The kind of its manager. Raises ValueError for a manager that this version does not
         know, as a case of a file may have one."""
         return kind_of(self.manager)
+
+    @property
+    def child_variant(self) -> ChildVariant:
+        return ChildVariant(self.child, self.cost, self.fault)
 
     @property
     def redoes(self) -> bool:

@@ -9,10 +9,12 @@ file. Only the name that an error gives to a value differs. A Config is never ch
 """
 
 import importlib.resources
+import itertools
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,8 +24,25 @@ import msgspec
 from bench.cases.case import DIMENSIONS
 from bench.cases.names import unknown
 from bench.cases.rules import ConfigError as ConfigError
-from bench.cases.rules import Source, check_together, checked, flat, shown
-from bench.cases.settings import RULES, Rule, Settings, profile_field
+from bench.cases.rules import (
+    Source,
+    check_labels,
+    check_together,
+    checked,
+    flat,
+    further_matrices,
+    shown,
+)
+from bench.cases.settings import (
+    ALSO,
+    ALSO_RULES,
+    RULES,
+    AlsoChildConfig,
+    AlsoConfig,
+    Rule,
+    Settings,
+    profile_field,
+)
 from bench.cases.settings import ChildConfig as ChildConfig
 from bench.cases.settings import ReadPathConfig as ReadPathConfig
 
@@ -43,8 +62,10 @@ class Config(Settings, frozen=True, kw_only=True):
         # A Config from a file or from options was checked before: that error names the place.
         source = Source(f"configuration {self.name}")
         fields = _fields(self)
+        del fields[ALSO]  # checked as matrices
         checked(fields, source)
         check_together(fields, source)
+        check_labels([_fields(matrix) for matrix in self.matrices()], source)
 
     @property
     def slice_s(self) -> float:
@@ -53,16 +74,24 @@ class Config(Settings, frozen=True, kw_only=True):
 
     def without_paths(self) -> "Config":
         """The same without a place on this machine, for a result file."""
-        own = [name for name in DIMENSIONS if profile_field(name) == name]
-        child = msgspec.structs.replace(self.child, kind=self.labels("child"))
-        return msgspec.structs.replace(
-            self, peer="", child=child, **{name: self.labels(name) for name in own}
+        return renamed(
+            msgspec.structs.replace(self, peer=""),
+            {
+                name: dict(zip(self.values(name), self.labels(name), strict=True))
+                for name, dimension in DIMENSIONS.items()
+                if dimension.label
+            },
         )
 
+    def matrices(self) -> "tuple[Config, ...]":
+        """The main matrix and the further ones, each as a configuration without further ones."""
+        return _matrices(self)
+
     def values(self, dimension: str) -> tuple[Any, ...]:
-        """The values that are asked for of a dimension. A value may be or hold a path."""
-        value = _field(self, profile_field(dimension))
-        return value if isinstance(value, tuple) else (value,)
+        """The values that any matrix asks for of a dimension. A value may be or hold a path."""
+        found = [_field(matrix, profile_field(dimension)) for matrix in self.matrices()]
+        each = (value if isinstance(value, tuple) else (value,) for value in found)
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(each)))
 
     def labels(self, dimension: str) -> tuple[Any, ...]:
         """The same as cases call them."""
@@ -122,6 +151,8 @@ def load_profile(name_or_path: str) -> Config:
 def override(config: Config, **options: object) -> Config:
     """A Config with every option (see ``OPTIONS``) that is not None put in its field's place.
 
+    An option for a dimension that an [[also]] sets drops that [[also]]: nothing but the value that
+    the option asks for is measured.
     Values may be text as typed: ``clients="1,128"`` means ``clients=[1, 128]``. ``budget_s=inf``
     lifts the limit. Raises ConfigError, which then names the option, as ``--clients``.
     """
@@ -131,7 +162,50 @@ def override(config: Config, **options: object) -> Config:
     given = {_FIELD_OF_OPTION[k]: value for k, value in options.items() if value is not None}
     spelling = {name: option_name(RULES[name].option) for name in given}
     source = Source(f"profile {config.name}", spelling)
-    return _made(config.name, {**_fields(config), **given}, source)
+    fields = _fields(config)
+    fields[ALSO] = [table for table in fields[ALSO] if not given.keys() & table.keys()]
+    return _made(config.name, {**fields, **given}, source)
+
+
+def with_managers(config: Config, managers: Collection[str]) -> Config:
+    """The Config with only those of its managers, of which the main matrix must have one.
+
+    An [[also]] that sets managers and has none of these is dropped.
+    """
+    fields = _fields(config)
+    tables = [fields, *fields[ALSO]]
+    for table in tables:
+        if "manager" in table:
+            table["manager"] = [name for name in table["manager"] if name in managers]
+    fields[ALSO] = [table for table in fields[ALSO] if table.get("manager", managers)]
+    return _made(config.name, fields, Source(f"profile {config.name}"))
+
+
+def named_again(config: Config, **options: object) -> Config:
+    """As `override`, for a Config that was stored without paths (`Config.without_paths`).
+
+    An option that lists the same values, perhaps with their paths, changes nothing else.
+    """
+    given = override(msgspec.structs.replace(config, also=()), **options)
+    paths = {}
+    for name, dimension in DIMENSIONS.items():
+        labels = given.labels(name)
+        if options.get(name) is not None and set(labels) == set(config.labels(name)):
+            del options[name]
+            if dimension.label:
+                paths[name] = dict(zip(labels, given.values(name), strict=True))
+    return renamed(override(config, **options), paths)
+
+
+def renamed(config: Config, names: Mapping[str, Mapping[Any, Any]]) -> Config:
+    """The Config with other names for values of dimensions, as dimension -> value -> new value."""
+    fields = _fields(config)
+    for dimension, new in names.items():
+        name = profile_field(dimension)
+        for table in (fields, *fields[ALSO]):
+            if name in table:
+                table[name] = [new.get(value, value) for value in table[name]]
+    return _made(config.name, fields, Source(f"configuration {config.name}"))
 
 
 def from_json(text: str, where: str = "stored configuration") -> Config:
@@ -171,9 +245,12 @@ def _built_in() -> dict[str, Traversable]:
     return {f.name.removesuffix(".toml"): f for f in files if f.name.endswith(".toml")}
 
 
-def _fields(config: Config) -> dict[str, object]:
-    """The flat fields, in the order of the rules."""
-    return {name: _field(config, name) for name in RULES}
+def _fields(config: Config) -> dict[str, Any]:
+    """The flat fields, in the order of the rules, and the tables [[also]]."""
+    fields: dict[str, Any] = {name: _field(config, name) for name in RULES}
+    given = ({name: _field(table, name) for name in ALSO_RULES} for table in config.also)
+    fields[ALSO] = [{k: v for k, v in table.items() if v is not None} for table in given]
+    return fields
 
 
 def _field(config: Config, name: str) -> Any:
@@ -183,13 +260,41 @@ def _field(config: Config, name: str) -> Any:
 
 def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:
     """Every Config comes from here. A field that is absent gets its default."""
-    values = {name: rule.default for name, rule in RULES.items()} | checked(fields, source)
+    own = {key: value for key, value in fields.items() if key != ALSO}
+    values = {key: rule.default for key, rule in RULES.items()} | checked(own, source)
     if values["budget_s"] == math.inf:
         values["budget_s"] = None  # a single way to say "no limit", and one that JSON has
     check_together(values, source)
+    further = further_matrices(fields.get(ALSO, ()), values, source)
+    check_labels([values, *(whole for _, whole in further)], source)
 
-    def table(prefix: str) -> dict[str, Any]:
-        return {n.removeprefix(prefix): values.pop(n) for n in RULES if n.startswith(prefix)}
+    def table(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+        found = [key for key in values if key.startswith(prefix)]
+        return {key.removeprefix(prefix): values.pop(key) for key in found}
 
-    child, read_path = ChildConfig(**table("child.")), ReadPathConfig(**table("read_path."))
-    return Config(name=name, child=child, read_path=read_path, **values)
+    return Config(
+        name=name,
+        child=ChildConfig(**table(values, "child.")),
+        read_path=ReadPathConfig(**table(values, "read_path.")),
+        also=tuple(
+            AlsoConfig(child=AlsoChildConfig(**table(given, "child.")), **given)
+            for given, _ in further
+        ),
+        **values,
+    )
+
+
+@lru_cache(maxsize=64)
+def _matrices(config: Config) -> tuple[Config, ...]:
+    if not config.also:
+        return (config,)
+    main = msgspec.structs.replace(config, also=())
+    return (main, *(_with(main, table) for table in _fields(config)[ALSO]))
+
+
+def _with(main: Config, fields: Mapping[str, Any]) -> Config:
+    """The main matrix with some of its dimensions replaced."""
+    inner = {k.removeprefix("child."): v for k, v in fields.items() if k.startswith("child.")}
+    outer = {k: v for k, v in fields.items() if "." not in k}
+    child = msgspec.structs.replace(main.child, **inner)
+    return msgspec.structs.replace(main, child=child, **outer)

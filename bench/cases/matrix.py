@@ -1,4 +1,4 @@
-"""Which cases a configuration asks for: the cartesian product of its dimensions.
+"""Which cases a configuration asks for: the cartesian product of the dimensions of each matrix.
 
 What a case is, and its name, is in `bench.cases.case`; `bench.running.schedule` orders them.
 """
@@ -15,7 +15,13 @@ from bench.cases.notations import WITHOUT_MANAGER, WITHOUT_PAGES
 
 
 def cases_of(config: Config) -> tuple[Case, ...]:
-    """Every case of the configuration, each once, in an order that follows the profile's lists.
+    """Every case of the configuration, each once: those of its main matrix, then of the others."""
+    cases = itertools.chain.from_iterable(map(_of_matrix, config.matrices()))
+    return tuple(dict.fromkeys(cases))
+
+
+def _of_matrix(config: Config) -> Iterator[Case]:
+    """The cases of one matrix, in an order that follows the profile's lists.
 
     Child first, manager and clients last, the last changing fastest: consecutive cases are the
     points of one curve, and consecutive curves are the ones to be compared. A dimension that makes
@@ -24,7 +30,7 @@ def cases_of(config: Config) -> tuple[Case, ...]:
     """
     points = itertools.product(*map(config.labels, _SLOWEST_FIRST))
     cases = (Case(**dict(zip(_SLOWEST_FIRST, point, strict=True))) for point in points)
-    return tuple(dict.fromkeys(_once(_without_the_meaningless(case), config) for case in cases))
+    return (_once(_without_the_meaningless(case), config) for case in cases)
 
 
 def without_meaning(config: Config) -> Iterator[str]:

@@ -16,7 +16,7 @@ from bench.cases.names import NO_FAULT, unknown
 from bench.cases.notations import CLOSED, MIN_ARRIVALS, NO_ADMISSION, REDO, Load, min_slice_s
 from bench.cases.own import is_own_child
 from bench.cases.placement import SPLIT
-from bench.cases.settings import RULES, TABLES, profile_field
+from bench.cases.settings import ALSO, ALSO_RULES, RULES, TABLES, Rule, profile_field
 from bench.errors import BenchError
 from fake_redo_child.build import BuildError
 
@@ -53,21 +53,58 @@ class Source:
         return self.options.get(name, f"{self.where}: {name}")
 
 
-def flat(table: Mapping[str, object], source: Source) -> dict[str, object]:
+def flat(
+    table: Mapping[str, object], source: Source, rules: Mapping[str, Rule] = RULES
+) -> dict[str, object]:
     """The fields in what a file holds. Raises ConfigError at one that does not exist."""
     fields: dict[str, object] = {}
     for key, value in table.items():
-        if key not in TABLES:
+        if key not in TABLES or not any(name.startswith(f"{key}.") for name in rules):
             fields[key] = value
         elif isinstance(value, Mapping):
             fields.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
         else:
-            inside = [name.partition(".")[2] for name in RULES if name.startswith(f"{key}.")]
+            inside = [name.partition(".")[2] for name in rules if name.startswith(f"{key}.")]
             raise source.wrong_value(key, value, f"a table [{key}] with {' and '.join(inside)}")
     for name in fields:
-        if name not in RULES:
-            raise source.error(name, unknown("field", name, RULES))
+        if name not in rules and (name != ALSO or rules is not RULES):
+            raise source.error(name, unknown("field", name, rules))
     return fields
+
+
+def further_matrices(
+    tables: object, main: Mapping[str, Any], source: Source
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Of each table [[also]] the checked fields, and with the rest as in ``main``.
+
+    Raises ConfigError, which names the table.
+    """
+    expected = "tables [[also]] with dimensions"
+    if not isinstance(tables, list | tuple):
+        raise source.wrong_value(ALSO, tables, expected)
+    found = []
+    for number, table in enumerate(tables, 1):
+        if not isinstance(table, Mapping):
+            raise source.wrong_value(ALSO, table, expected)
+        place = Source(f"{source.where}: [[also]] {number}")
+        own = flat(table, place, ALSO_RULES)
+        if not own:
+            raise place.error(ALSO, "at least one dimension is needed")
+        whole = checked({**main, **own}, place)
+        # An option may set what the table leaves to the main matrix.
+        check_together(whole, Source(place.where, source.options))
+        found.append(({name: whole[name] for name in own}, whole))
+    return found
+
+
+def check_labels(matrices: Sequence[Mapping[str, Any]], source: Source) -> None:
+    """All matrices share the equipment: a label must mean the same choice in each of them."""
+    for dimension, declared in DIMENSIONS.items():
+        name = profile_field(dimension)
+        values = list(dict.fromkeys(value for matrix in matrices for value in matrix[name]))
+        if declared.label and len(set(map(declared.label, values))) < len(values):
+            expected = f"names that differ: call one of them {declared.label_notation}"
+            raise source.wrong_value(name, values, expected)
 
 
 def checked(fields: Mapping[str, object], source: Source) -> dict[str, Any]:
@@ -169,10 +206,6 @@ def _problems(fields: Mapping[str, Any], source: Source) -> Iterator[tuple[Seque
                 f" {MIN_ARRIVALS} each would take {open_s:g} s, more than run_timeout_s"
             )
             yield ("load", "slices", "run_timeout_s"), expected
-    for dimension, declared in DIMENSIONS.items():
-        name = profile_field(dimension)
-        if declared.label and len(set(map(declared.label, fields[name]))) < len(fields[name]):
-            yield [name], f"names that differ: call one of them {declared.label_notation}"
     run_s = fields["warmup_s"] + fields["seconds"]
     if fields["run_timeout_s"] <= run_s:
         limit = f"run_timeout_s ({fields['run_timeout_s']:g})"

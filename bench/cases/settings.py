@@ -101,6 +101,31 @@ class ReadPathConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
 
 
+class AlsoChildConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The table [also.child]; None: as in the main matrix."""
+
+    kind: tuple[str, ...] | None = None
+    cost: str | None = None
+    fault: str | None = None
+
+
+AlsoConfig: Final = msgspec.defstruct(
+    "AlsoConfig",
+    [
+        *(
+            (name, tuple[Any, ...] | None, None)
+            for name in DIMENSIONS
+            if profile_field(name) == name
+        ),
+        ("child", AlsoChildConfig, AlsoChildConfig()),
+    ],
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+)
+"""A table [[also]]: the dimensions of a further matrix; None: as in the main matrix."""
+
+
 class _Named(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The profile it came from: the stem of the profile's file."""
@@ -142,7 +167,7 @@ class Settings(_Dimensions, frozen=True, kw_only=True):
 
     rounds: Annotated[_Count, Option("K", "runs of each case; lifts the profile's time budget")] = 7
     slices: Annotated[_Count, Option("K", "slices of a run")] = 5
-    seconds: Annotated[_Seconds, Option("S", "measured in a run, over all its slices")] = 0.25
+    seconds: Annotated[_Seconds, Option("S", "measured in a run, over all its slices")] = 0.1
     warmup_s: Annotated[
         float,
         Meta(ge=0, le=86_400, description="seconds, from 0 to 86400"),
@@ -167,6 +192,8 @@ class Settings(_Dimensions, frozen=True, kw_only=True):
     ] = 1
     child: ChildConfig = ChildConfig()
     read_path: ReadPathConfig = ReadPathConfig()
+    also: tuple[Any, ...] = ()
+    """Further matrices, each an `AlsoConfig`."""
 
 
 def _of_dimension(name: str, dimension: Dimension) -> Rule:
@@ -228,3 +255,8 @@ RULES: Final[Mapping[str, Rule]] = {
 """The fields of a profile; those of a table as ``TABLE.FIELD``."""
 
 TABLES: Final = ("child", "read_path")
+ALSO: Final = "also"
+ALSO_RULES: Final[Mapping[str, Rule]] = {
+    name: rule for name, rule in RULES.items() if name in _OF_DIMENSIONS
+}
+"""The fields of a table [[also]]."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases.config import Config, override
+from bench.cases.config import Config, override, with_managers
 from bench.cases.managers.yours import is_own_manager, is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR
@@ -78,9 +78,9 @@ def _measure(
     args: argparse.Namespace, seconds: float, output: Output, err: Console, stack: ExitStack
 ) -> PairFiles:
     config = _config(args)
-    interpreters = find_interpreters(config.python)
+    interpreters = find_interpreters(config.values("python"))
     managers, left_out = usable_managers(config, interpreters, asked_for=args.manager is not None)
-    config = override(config, manager=list(managers))
+    config = with_managers(config, managers)
     measuring.warn(err, (*left_out, *without_meaning(config)))
     cases = cases_of(config)
     check_patterns(output.bounds, cases)
@@ -142,15 +142,16 @@ def _config(args: argparse.Namespace) -> Config:
     if args.placement is None:
         config = measuring.on_one_cpu(config)
     measuring.check_placements(config)
-    for load in config.load:
+    for load in config.values("load"):
         if Load.parse(load).percent is not None:
             raise BenchError(
                 f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
             )
-    foreign = {FLOOR, *filter(is_peer, config.manager), *filter(is_own_manager, config.manager)}
-    ours = [name for name in config.manager if name not in foreign]
-    if args.manager is not None and len(ours) < len(config.manager):
+    managers = config.values("manager")
+    foreign = {FLOOR, *filter(is_peer, managers), *filter(is_own_manager, managers)}
+    ours = [name for name in managers if name not in foreign]
+    if args.manager is not None and len(ours) < len(managers):
         raise BenchError(
             "`ab` compares managers of this project: leave out floor, peers and own managers"
         )
-    return override(config, manager=ours)
+    return with_managers(config, ours)

@@ -30,7 +30,7 @@ def new_environment(config: Config, now_utc: datetime | None = None) -> Environm
 
 def check_placements(config: Config) -> None:
     """Raises BenchError if this process may not use the CPUs that a placement needs."""
-    for placement in config.placement:
+    for placement in config.values("placement"):
         if why := problem(placement):
             raise BenchError(why)
 

@@ -51,7 +51,10 @@ def add_output_path(parser: argparse._ActionsContainer, metavar: str, help_text:
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """``--profile`` and every dimension and setting that overrides it."""
     parser.add_argument("--profile", metavar="NAME|PATH", help="default: default")
-    group = parser.add_argument_group("in place of the profile's (lists with commas)")
+    group = parser.add_argument_group(
+        "in place of the profile's (lists with commas)",
+        "An option for a dimension that an [[also]] of the profile sets drops that [[also]].",
+    )
     for option, rule in OPTIONS.items():
         name = option_name(option)
         group.add_argument(name, dest=option, metavar=rule.metavar, help=rule.help)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases.config import Config, differences, from_json, override
+from bench.cases.config import Config, differences, from_json, named_again, with_managers
 from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import THIS_PYTHON
@@ -75,19 +75,19 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     """
     older = _older(args, stack)
     config = options.config_of(args) if older is None else _config_to_resume(args, older)
-    if args.peer and not any(map(is_peer, config.manager)):
+    if args.peer and not any(map(is_peer, config.values("manager"))):
         raise BenchError(
             f"--peer {args.peer}: no manager is this program: say --manager sync,async,peer:async"
         )
     check_placements(config)
     check_peer(config)
-    interpreters = find_interpreters(config.python)
+    interpreters = find_interpreters(config.values("python"))
     # A resumed suite must have all of its managers, as if each had been asked for by name.
     asked_for = args.manager is not None or older is not None
     managers, left_out = usable_managers(config, interpreters, asked_for=asked_for)
-    if older is not None and managers != config.manager:
+    if older is not None and managers != config.values("manager"):
         raise BenchError(f"{older.path}: a manager it has cannot run here: {'; '.join(left_out)}")
-    config = override(config, manager=list(managers))
+    config = with_managers(config, managers)
     without = without_meaning(config) if older is None else ()
     environment = new_environment(config)
     if older is None:
@@ -136,8 +136,8 @@ def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
     missing = [
         f"--{option} {','.join(f'{name}{ending}' if is_own(name) else name for name in choices)}"
         for option, choices, is_own, ending in (
-            ("workload", begun.workload, is_own_workload, "=PATH"),
-            ("child", begun.child.kind, is_own_child, "=COMMAND"),
+            ("workload", begun.values("workload"), is_own_workload, "=PATH"),
+            ("child", begun.values("child"), is_own_child, "=COMMAND"),
         )
         if getattr(args, option) is None and any(map(is_own, choices))
     ]
@@ -145,7 +145,7 @@ def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
         raise BenchError(
             f"{older.path}: does not hold where what is yours is: say {' and '.join(missing)}"
         )
-    config = override(begun, **options.given_options(args))
+    config = named_again(begun, **options.given_options(args))
     if differing := differences(begun, config):
         raise BenchError(
             f"{older.path}: was begun with other settings ({'; '.join(differing)}): leave those"
@@ -231,14 +231,14 @@ def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
     words = ["python", "-m", "bench", "run", "--resume", str(path)]
     if config.rounds != from_json(result.environment.config_json).rounds:
         words += ["--rounds", str(config.rounds)]
-    if any(map(is_peer, config.manager)):
+    if any(map(is_peer, config.values("manager"))):
         words += ["--peer", config.peer]
-    if any(map(is_own_workload, config.workload)):
-        words += ["--workload", ",".join(config.workload)]
-    if any(map(is_own_child, config.child.kind)):
-        words += ["--child", ",".join(config.child.kind)]
-    if config.python != (THIS_PYTHON,):
-        words += ["--python", ",".join(config.python)]
+    if any(map(is_own_workload, config.values("workload"))):
+        words += ["--workload", ",".join(config.values("workload"))]
+    if any(map(is_own_child, config.values("child"))):
+        words += ["--child", ",".join(config.values("child"))]
+    if config.values("python") != (THIS_PYTHON,):
+        words += ["--python", ",".join(config.values("python"))]
     return shlex.join(words)
 
 

@@ -102,7 +102,7 @@ def _conclude(kept: Kept, args: argparse.Namespace, out: Console, err: Console) 
 
 
 def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitStack) -> None:
-    interpreters = find_interpreters(config.python)
+    interpreters = find_interpreters(config.values("python"))
     scratch = stack.enter_context(scratch_folder())
     equipment = prepare(config, scratch, interpreters)
     warn(err, equipment.warnings)

@@ -15,7 +15,6 @@ observation of each patient", British Journal of Cancer 34 (1976), section 9; Ha
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,6 @@ from typing import Final, Protocol
 
 from bench.cases.case import Case
 from bench.cases.config import Config
-from bench.cases.own import is_own_child
 from bench.interrupts import held_back
 from bench.results.record import FailedRun, RunRecord
 from bench.results.result_file import ResultFile
@@ -62,11 +60,10 @@ class Side:
         ``changed``: arguments of `child_command`, in place of the configuration's.
         """
         sandbox = equipment.build_facts.get("c_child_sandbox") != "off"
-        options = {**child_options(config, sandbox=sandbox), **changed}
         # A child that the user brings is the same on both sides.
         commands = dict(equipment.child_commands)
-        for kind in itertools.filterfalse(is_own_child, config.child.kind):
-            commands[kind] = snapshot.child_command(kind=kind, **options)
+        for variant, options in child_options(config, sandbox=sandbox).items():
+            commands[variant] = snapshot.child_command(**{**options, **changed})
         return cls(snapshot, replace(equipment, child_commands=commands))
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from bench.cases.case import Case
+from bench.cases.case import Case, ChildVariant
 from bench.cases.config import Config
 from bench.cases.managers.yours import PEER_PREFIX, is_peer
 from bench.cases.own import workload_label
@@ -44,17 +44,22 @@ _MAX_OUTPUT_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class PeerProgram:
-    """``children``: for each kind of child a path that runs it without arguments. ``requests``: for
+    """``children``: for each child a path that runs it without arguments. ``requests``: for
     each workload a file with one whole request."""
 
     program: Path
     sha256: str
-    children: Mapping[str, Path]
+    children: Mapping[ChildVariant, Path]
     requests: Mapping[str, Path]
 
 
 def check_peer(config: Config) -> None:
     """Raises BenchError if the configuration has a peer that cannot be run."""
+    for matrix in config.matrices():
+        _check_peer(matrix)
+
+
+def _check_peer(config: Config) -> None:
     peers = [name for name in config.manager if is_peer(name)]
     if not peers:
         return
@@ -83,7 +88,7 @@ def check_peer(config: Config) -> None:
 
 
 def prepare_peer(
-    config: Config, child_commands: Mapping[str, Sequence[str]], folder: Path
+    config: Config, child_commands: Mapping[ChildVariant, Sequence[str]], folder: Path
 ) -> PeerProgram:
     """Writes the peer's files into the folder. Raises BenchError, OSError."""
     program = Path(config.peer).resolve()
@@ -92,15 +97,16 @@ def prepare_peer(
     except OSError as error:
         raise BenchError(f"--peer {config.peer}: cannot be read ({error.strerror})") from error
     requests = {}
-    for choice in config.workload:
+    with_peer = [one for one in config.matrices() if any(map(is_peer, one.manager))]
+    for choice in dict.fromkeys(choice for matrix in with_peer for choice in matrix.workload):
         workload = workload_label(choice)
         requests[workload] = folder / f"{workload}.request"
         requests[workload].write_bytes(requests_of(choice, config.seed)[0].serialise())
     children = {}
-    for kind, command in child_commands.items():
-        children[kind] = Path(command[0])
+    for number, (variant, command) in enumerate(child_commands.items()):
+        children[variant] = Path(command[0])
         if len(command) > 1:
-            script = children[kind] = folder / f"{kind}-child"
+            script = children[variant] = folder / f"{variant.kind}-child-{number}"
             # exec: the peer kills and waits for its child, which must not be a shell.
             script.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n")
             script.chmod(0o700)
@@ -133,7 +139,7 @@ class _Call:
         self._case = case
         self._kind = case.manager.removeprefix(PEER_PREFIX)
         self._command = (
-            *(str(peer.program), self._kind, str(peer.children[case.child])),
+            *(str(peer.program), self._kind, str(peer.children[case.child_variant])),
             *(str(peer.requests[case.workload]), str(case.clients)),
         )
         self._timeout_s = timeout_s

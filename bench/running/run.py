@@ -51,7 +51,7 @@ def worker_spec(
     own = equipment.own_managers.get(case.manager)
     return WorkerSpec(
         **{**asdict(case), "load": load},
-        child_command=equipment.child_commands[case.child],
+        child_command=equipment.child_commands[case.child_variant],
         requests=str(traffic.requests),
         pages=str(traffic.pages),
         timeout_s=config.timeout_s,

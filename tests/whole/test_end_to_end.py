@@ -350,7 +350,8 @@ WRONG_FILE = (
     " pages[8191] ^= 1; path.write_bytes(pages)"
 )
 WRONG_CHILD = (
-    "wrong = {'c': (sys.executable, child)};"
+    "from bench.cases.case import ChildVariant;"
+    " wrong = {ChildVariant('c'): (sys.executable, child)};"
     " made = replace(made, child_commands=made.child_commands | wrong)"
 )
 CHILD = """

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench.cases.case import ChildVariant
 from bench.cases.config import Config
 from bench.cases.cost import ChildCost
 from bench.cases.managers.yours import is_peer
-from bench.cases.names import NO_FAULT, THIS_PYTHON, python_label
+from bench.cases.names import NO_FAULT, THIS_PYTHON
 from bench.cases.own import child_label, is_own_child
 from bench.errors import BenchError
 from bench.results.environment import Environment
@@ -34,7 +35,7 @@ class Equipment:
     """
 
     traffic: Mapping[str, Traffic]
-    child_commands: Mapping[str, tuple[str, ...]]
+    child_commands: Mapping[ChildVariant, tuple[str, ...]]
     floor_program: Path | None
     build_facts: Mapping[str, str]
     interpreters: Mapping[str, Interpreter]
@@ -76,7 +77,7 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
     """
     check_tenants(config)
     own_managers = find_managers(config, interpreters)
-    children = config.child.kind
+    children = config.values("child")
     own_children = {child_label(own): find_child(own) for own in filter(is_own_child, children)}
     builds: dict[str, Build] = {}
     sandbox = True
@@ -84,20 +85,22 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
         if "c" in children:
             builds["c_child"] = build.build_child()
             sandbox = build.sandbox_allowed(builds["c_child"].path)
-        if "floor" in config.manager:
+        if "floor" in config.values("manager"):
             builds["floor"] = build.build_floor()
-        options = child_options(config, sandbox=sandbox)
-        commands = {label: child.command for label, child in own_children.items()}
-        for kind in itertools.filterfalse(is_own_child, children):
-            program = builds["c_child"].path if kind == "c" else None
-            commands[kind] = build.child_command(kind, program=program, **options)
+        commands = {
+            variant: build.child_command(
+                program=builds["c_child"].path if variant.kind == "c" else None, **options
+            )
+            for variant, options in child_options(config, sandbox=sandbox).items()
+        }
+        commands |= {ChildVariant(label): own.command for label, own in own_children.items()}
     except BuildError as error:
         # A compiler prints a lot; the user gets the beginning, on one line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise BenchError(" | ".join(lines[:4])) from error
     try:
-        traffic = write_traffic(folder, config.workload, config.seed)
-        has_peer = any(map(is_peer, config.manager))
+        traffic = write_traffic(folder, config.values("workload"), config.seed)
+        has_peer = any(map(is_peer, config.values("manager")))
         peer = prepare_peer(config, commands, folder) if has_peer else None
     except OSError as error:
         raise no_room(folder, error) from error
@@ -125,12 +128,17 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
     )
 
 
-def child_options(config: Config, *, sandbox: bool) -> dict[str, Any]:
-    """What the configuration asks of a fake child, as arguments of `child_command`."""
+def child_options(config: Config, *, sandbox: bool) -> dict[ChildVariant, dict[str, Any]]:
+    """The fake children that the configuration asks for, as arguments of `child_command`."""
     return {
-        **ChildCost.parse(config.child.cost).child_options(),
-        "fault": None if config.child.fault == NO_FAULT else config.child.fault,
-        "sandbox": sandbox,
+        ChildVariant(kind, child.cost, child.fault): {
+            "kind": kind,
+            **ChildCost.parse(child.cost).child_options(),
+            "fault": None if child.fault == NO_FAULT else child.fault,
+            "sandbox": sandbox,
+        }
+        for child in (matrix.child for matrix in config.matrices())
+        for kind in itertools.filterfalse(is_own_child, child.kind)
     }
 
 
@@ -143,8 +151,9 @@ def usable_managers(
     the floor if the C child needs the compiler as well: then building reports the error.
     """
     problems = {}
-    if "async-uvloop" in config.manager:
-        labels = map(python_label, config.python)
+    managers, children = config.values("manager"), config.values("child")
+    if "async-uvloop" in managers:
+        labels = config.labels("python")
         without = [label for label in labels if interpreters[label].uvloop_folder is None]
         if without == [THIS_PYTHON]:
             problems["async-uvloop"] = (
@@ -155,12 +164,12 @@ def usable_managers(
                 f"the interpreter {' and '.join(without)} has no uvloop: install it there, or leave"
                 " out async-uvloop or that interpreter"
             )
-    if "floor" in config.manager and any(map(is_own_child, config.child.kind)):
+    if "floor" in managers and any(map(is_own_child, children)):
         problems["floor"] = (
             "it checks every byte of a page, and those of a child of your own are not known: leave"
             " out floor, or that child"
         )
-    elif "floor" in config.manager and "c" not in config.child.kind:
+    elif "floor" in managers and "c" not in children:
         try:
             build.find_compiler()
         except CompilerMissing as error:
@@ -168,8 +177,8 @@ def usable_managers(
                 f"no C compiler (looked for {', '.join(error.looked_for)}): install one, or leave"
                 " out floor"
             )
-    usable = tuple(name for name in config.manager if name not in problems)
-    if problems and (asked_for or not usable):
+    usable = tuple(name for name in managers if name not in problems)
+    if problems and (asked_for or not set(usable) & set(config.manager)):
         raise BenchError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
     return usable, [f"{name} is left out: {problem}" for name, problem in problems.items()]
 

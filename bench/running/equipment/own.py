@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from bench.cases.config import Config
 from bench.cases.managers.yours import is_own_manager
-from bench.cases.names import python_label
 from bench.cases.own import child_label, child_words
 from bench.errors import BenchError
 from bench.places import ROOT
@@ -42,9 +41,9 @@ def find_managers(
 ) -> Mapping[str, OwnManager]:
     """The user's managers by name, each made once on every interpreter. Raises BenchError."""
     found = {}
-    for name in filter(is_own_manager, config.manager):
+    for name in filter(is_own_manager, config.values("manager")):
         path = _path_of(name)
-        for label in map(python_label, config.python):
+        for label in config.labels("python"):
             sha256 = _probed(name, path, interpreters[label].program)
             found[name] = OwnManager(path, sha256)
     return found

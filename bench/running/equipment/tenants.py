@@ -21,10 +21,11 @@ from bench.worker.tenant_limits import needs
 
 def check_tenants(config: Config) -> None:
     """Raises BenchError if one process cannot have a manager for each client."""
-    if PER_TENANT in config.topology:
-        for manager in (name for name in config.manager if kind_of(name).has_tenants):
-            if why := problem(manager, max(config.clients)):
-                raise BenchError(f"topology {PER_TENANT}: {why}")
+    for matrix in config.matrices():
+        if PER_TENANT in matrix.topology:
+            for manager in (name for name in matrix.manager if kind_of(name).has_tenants):
+                if why := problem(manager, max(matrix.clients)):
+                    raise BenchError(f"topology {PER_TENANT}: {why}")
 
 
 def problem(

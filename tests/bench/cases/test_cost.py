@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.cases.case import Case
+from bench.cases.case import Case, ChildVariant
 from bench.cases.config import ConfigError, differences, from_json, load_profile, override
 from bench.cases.cost import ChildCost, cost_name
 from bench.cases.matrix import cases_of
@@ -94,7 +94,7 @@ def test_it_is_in_the_childs_command(tmp_path: Path) -> None:
     )
     made = prepare(config, tmp_path, find_interpreters((THIS_PYTHON,)))
     added = ("--cost-per-request-us", "12.5", "--cost-per-record-us", "1")
-    assert made.child_commands["python"][-4:] == added
+    assert made.child_commands[ChildVariant("python", config.child.cost)][-4:] == added
 
     asked: list[Mapping[str, Any]] = []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases.case import Case
+from bench.cases.case import Case, ChildVariant
 from bench.cases.config import (
     Config,
     ConfigError,
@@ -87,7 +87,7 @@ def test_settings_are_part_of_what_must_agree() -> None:
 def spec_of(admission: str) -> WorkerSpec:
     equipment = Equipment(
         traffic={"short": Traffic(Path("requests"), Path("pages"))},
-        child_commands={"c": ("child",)},
+        child_commands={ChildVariant(): ("child",)},
         floor_program=None,
         build_facts={},
         interpreters=find_interpreters([THIS_PYTHON]),

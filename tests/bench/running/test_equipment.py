@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cases.case import ChildVariant
 from bench.cases.config import Config, load_profile, override
 from bench.cases.names import THIS_PYTHON
 from bench.errors import BenchError
@@ -61,10 +62,10 @@ def test_what_the_cases_need_is_there(tmp_path: Path) -> None:
     )
     assert set(made.traffic) == {"short", "ping"}
     assert made.traffic["short"].pages.stat().st_size == 64 * PAGE_SIZE
-    assert set(made.child_commands) == {"c", "python"}
+    assert set(made.child_commands) == {ChildVariant("c"), ChildVariant("python")}
     for command in made.child_commands.values():
         assert os.access(command[0], os.X_OK)
-    assert made.child_commands["python"][0] == sys.executable
+    assert made.child_commands[ChildVariant("python")][0] == sys.executable
     assert made.floor_program is not None
     assert os.access(made.floor_program, os.X_OK)
     facts = made.build_facts
@@ -85,9 +86,9 @@ def test_what_no_case_needs_is_not_built(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("child", ["c", "python"])
 def test_the_cost_is_in_the_childs_command(child: str, tmp_path: Path) -> None:
-    plain = prepare(config(child=child), tmp_path, INTERPRETERS).child_commands[child]
+    plain = prepare(config(child=child), tmp_path, INTERPRETERS).child_commands[ChildVariant(child)]
     costs = config(child=child, cost="pg14")
-    costly = prepare(costs, tmp_path, INTERPRETERS).child_commands[child]
+    costly = prepare(costs, tmp_path, INTERPRETERS).child_commands[ChildVariant(child, "pg14")]
     assert costly == (*plain, "--cost", "pg14")
 
 
@@ -103,7 +104,7 @@ def test_the_seed_is_that_of_the_configuration(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_compiler")
 def test_the_python_child_needs_no_compiler(tmp_path: Path) -> None:
     made = prepare(config(child="python"), tmp_path, INTERPRETERS)
-    assert set(made.child_commands) == {"python"}
+    assert set(made.child_commands) == {ChildVariant("python")}
     assert made.build_facts == {}
     assert made.warnings == ()
 
@@ -138,7 +139,7 @@ def test_a_child_without_its_sandbox_is_said(
 ) -> None:
     monkeypatch.setattr("fake_redo_child.build.sandbox_allowed", lambda program: allowed)
     made = prepare(config(), tmp_path, INTERPRETERS)
-    assert ("--no-sandbox" in made.child_commands["c"]) == (not allowed)
+    assert ("--no-sandbox" in made.child_commands[ChildVariant("c")]) == (not allowed)
     assert made.build_facts["c_child_sandbox"] == ("on" if allowed else "off")
     assert len(made.warnings) == (not allowed)
     assert all("sandbox" in warning for warning in made.warnings)

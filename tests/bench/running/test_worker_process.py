@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases.case import Case
+from bench.cases.case import Case, ChildVariant
 from bench.cases.config import load_profile, override
 from bench.places import ROOT
 from bench.results.pyperf_run import to_pyperf_run
@@ -459,7 +459,7 @@ def test_the_worker_gets_no_descriptor_of_the_suite(stub: Stub, tmp_path: Path) 
 CASE = Case("sync", "short", 1)
 EQUIPMENT = Equipment(
     traffic={"short": Traffic(Path("requests"), Path("pages"))},
-    child_commands={"c": ("child",)},
+    child_commands={ChildVariant(): ("child",)},
     floor_program=None,
     build_facts={},
     interpreters=find_interpreters([]),
