@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,17 +13,19 @@ from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.config import Config, override
+from bench.cases.placement import ANY
 from bench.results.environment import Environment
 from bench.results.result_file import ResultFile
 from bench.results.row import CaseRow
-from bench.results.summary import summary_of
+from bench.results.summary import Summary, summary_of
 from bench.running import ab
 from bench.running.ab import PairFiles, Side
 from bench.running.equipment.equipment import Equipment
+from bench.running.run import measure_run
 from bench.running.selftest import tallies
 from bench.running.selftest.tallies import DECIDED_S, Report
 from bench.running.snapshots import Snapshot
-from bench.statistics.comparison import DECISIVE, MARGIN, pair_ratios
+from bench.statistics.comparison import DECISIVE, MARGIN, compare, pair_ratios
 
 SHORT_RUNS: Final = {"slices": 7, "seconds": 0.105, "warmup_s": 0.02}
 """There are many trials, so their runs are short. ``seconds``: of all slices together."""
@@ -34,6 +36,9 @@ JUDGED_AT: Final = (6, 12, 24)
 SHARES: Final = (0.03, 0.05, 0.10)
 SAME_S: Final = 45.0
 """The time for `ab` over the whole matrix: its smallest number of pairs takes about 30 s."""
+
+ROUNDS_OF_FILE: Final = 7
+"""As many as the default profile has."""
 
 
 class Laboratory:
@@ -75,6 +80,15 @@ class Laboratory:
         files = self._as_ab([case], sides, self._config, DECIDED_S)
         report.add_decided(tallies.DECIDED, files.compared()[0])
 
+    def files(self, report: Report, cases: Sequence[Case], share: float = 0.0) -> None:
+        """Two whole result files, one after the other; the second with children that are slower by
+        that share of a redo. Unlike pairs they are measured where the system puts the processes."""
+        cases = [replace(case, placement=ANY) for case in cases]
+        base, slowed = self._sides()[0], {case: self._slowed(case, share)[1] for case in cases}
+        before = self._file("base", cases, lambda _: base)
+        after = self._file("changed", cases, slowed.__getitem__)
+        report.add_files(compare(before, after, margin=MARGIN), share)
+
     def late(self, report: Report) -> None:
         """One client with a child that is sometimes late."""
         case = replace(self._next_case(), clients=1)
@@ -85,6 +99,16 @@ class Laboratory:
         """The floor with a child that is always late."""
         case = replace(self._next_case(), manager="floor", clients=1)
         report.add_floor(*self._values(case, self._sides(fault=tallies.LATE_ALWAYS)))
+
+    def _file(self, name: str, cases: Sequence[Case], side_of: Callable[[Case], Side]) -> Summary:
+        """A result file as `run` makes it, round by round."""
+        environment = replace(self._environment, ab=None)
+        file = ResultFile(self._folder / f"whole-{name}.json", environment, overwrite=True)
+        for number in range(ROUNDS_OF_FILE):
+            for case in self._order.sample(cases, len(cases)):
+                equipment = side_of(case).equipment
+                file.add(measure_run(case, number, self._short, equipment))
+        return summary_of(file.path, file.suite())
 
     def _next_case(self) -> Case:
         self._trials += 1

@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 
 from bench.errors import BenchError
 from bench.results.environment import Environment
-from bench.statistics.comparison import DECISIVE, MARGIN, CaseComparison
+from bench.statistics.comparison import DECISIVE, MARGIN, CaseComparison, Comparison
 from bench.statistics.effects import Effect, Verdict, ratios_effect, verdict
 
 MAX_ALARMS: Final = 0.05
@@ -38,8 +38,13 @@ DECIDED_S: Final = 60.0
 DECIDED: Final = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
 """One case with a child slower by that share, measured as `ab` does with a minute to spend."""
 
-MUST_BE_FOUND: Final = (DECIDED, LATE_P99)
-MIN_FOUND: Final = 0.95
+FILES: Final = "+{:.0%}, two files"
+SHARE_OF_FILES: Final = 0.10
+MIN_CLIENTS_OF_FILES: Final = 8
+"""Two whole files are to tell such a difference from this N on."""
+
+MUST_BE_FOUND: Final = {DECIDED: 0.95, LATE_P99: 0.95, FILES.format(SHARE_OF_FILES): 0.80}
+"""In how many of the trials something must be found."""
 
 LATE_ALWAYS: Final = "late:ms=1,every=1"
 KNOWN_COST_S: Final = 1e-3
@@ -96,7 +101,7 @@ class Report:
     def tally(self, name: str) -> Tally:
         return self.tallies.setdefault(name, Tally())
 
-    def add_same(self, cases: Sequence[CaseComparison]) -> None:
+    def add_same(self, cases: Sequence[CaseComparison], of: str = "") -> None:
         """A trial without a change: any case that differs by its verdict is a false alarm.
 
         Each measure is a family of verdicts of its own.
@@ -104,7 +109,23 @@ class Report:
         for measure in dict.fromkeys(name for case in cases for name in case.measures):
             verdicts = {c.measures[measure].verdict for c in cases if measure in c.measures}
             is_alarm = not verdicts.isdisjoint((Verdict.FASTER, Verdict.SLOWER))
-            self.tally(f"false alarm: {measure}").count(is_alarm)
+            self.tally(f"false alarm: {of}{measure}").count(is_alarm)
+
+    def add_files(self, comparison: Comparison, share: float) -> None:
+        """A trial of two whole files: without a change a false alarm is counted as in `add_same`,
+        and of the line over all cases if its interval leaves out 1; with one, each case with enough
+        clients."""
+        if share:
+            for case in comparison.cases:
+                if case.case.clients >= MIN_CLIENTS_OF_FILES:
+                    self.add_decided(FILES.format(share), case)
+            return
+        self.add_same(comparison.cases, "two files, ")
+        overall = comparison.overall
+        if overall is not None and overall.low is not None and overall.high is not None:
+            self.tally("false alarm: two files, over all of them").count(
+                not overall.low <= 1 <= overall.high
+            )
 
     def add_slower(self, name: str, ratios: Sequence[float], at: Sequence[int]) -> None:
         """A trial of a slower child: the ratio of each pair, judged after ``at`` pairs each."""
@@ -144,8 +165,8 @@ class Report:
                 wrong.append(f"{name}: the wrong direction {tally.wrong} times")
             if name.startswith("false alarm") and low > MAX_ALARMS:
                 alarms.append(f"{name}: more than {MAX_ALARMS:.0%} for sure")
-            if name in MUST_BE_FOUND and high < MIN_FOUND:
-                missed.append(f"{name}: found in less than {MIN_FOUND:.0%} for sure")
+            if high < (least := MUST_BE_FOUND.get(name, 0.0)):
+                missed.append(f"{name}: found in less than {least:.0%} for sure")
             if name == LATE_P50 and low > MAX_ALARMS:
                 late.append(f"{name}: said in more than {MAX_ALARMS:.0%} for sure")
         found = [*wrong, *alarms, *missed, *late]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.cases.case import Case
-from bench.cli.selftest import _order
+from bench.cli.selftest import KINDS, _order
+from bench.places import ROOT
+from bench.results.summary import load_summary
 from bench.running.selftest.laboratory import Laboratory
 from bench.running.selftest.tallies import DECIDED, KNOWN_COST_S, LATE_P50, LATE_P99, Report, Tally
-from bench.statistics.comparison import DECISIVE, CaseComparison, Compared
+from bench.statistics.comparison import DECISIVE, CaseComparison, Compared, Comparison
 from bench.statistics.effects import Effect, Verdict
 from tests.support.made_up_runs import Bench
 from tests.support.suite_server import SuiteServer
@@ -123,6 +126,45 @@ def test_what_must_be_found_and_what_must_not(name: str, found: int, contradicte
     assert bool(report.problems()) is contradicted
 
 
+def files_of(low: float, high: float) -> Comparison:
+    """Two files that are the same in one case with 8 clients and slower in two more."""
+    cases = [
+        said(replace(CASES[0], clients=n), time_per_redo_s=verdict)
+        for n, verdict in ((8, Verdict.SAME), (64, Verdict.SLOWER), (1, Verdict.SLOWER))
+    ]
+    summary = load_summary(ROOT / "results" / "reference" / "tutorial-base.json")
+    overall = Effect(1.0, low, high, 0.5, 0.05, (7, 7))
+    return Comparison(
+        base=summary,
+        changed=summary,
+        paired=False,
+        cases=tuple(cases),
+        only_base=(),
+        only_changed=(),
+        failed=(),
+        overall=overall,
+        differences=(),
+    )
+
+
+@pytest.mark.parametrize(("low", "alarm"), [(0.99, 0), (1.01, 1)])
+def test_two_files_without_a_change(low: float, alarm: int) -> None:
+    report = Report()
+    report.add_files(files_of(low, 1.02), 0.0)
+    found = {name: tally.found for name, tally in report.tallies.items()}
+    assert found["false alarm: two files, over all of them"] == alarm
+    assert found["false alarm: two files, time_per_redo_s"] == 1
+
+
+def test_two_files_with_a_change_count_the_cases_with_many_clients() -> None:
+    report = Report()
+    report.add_files(files_of(0.99, 1.02), 0.10)
+    (tally,) = report.tallies.values()
+    assert (tally.trials, tally.found) == (2, 1)
+    report.tallies["+10%, two files"] = Tally(trials=40, found=20)
+    assert report.problems() == ["+10%, two files: found in less than 80% for sure"]
+
+
 def test_rows_are_in_the_order_of_the_effects() -> None:
     names = ["+10%, 6 pairs", "+5%, 12 pairs", "+5%, 6 pairs", "false alarm: x"]
     assert sorted(names, key=_order) == list(reversed(names))
@@ -191,7 +233,7 @@ def test_what_is_no_selftest_is_not_read(
 SMALL = """
 from bench.cli import selftest
 from bench.running.selftest import laboratory, tallies
-laboratory.PAIRS = 2
+laboratory.PAIRS = laboratory.ROUNDS_OF_FILE = 2
 laboratory.PAIRS_OF_SLOWER = 6
 laboratory.DECIDED_S = laboratory.SAME_S = 0.1
 laboratory.SHORT_RUNS = {"slices": 2, "seconds": 0.01, "warmup_s": 0.0}
@@ -216,13 +258,14 @@ def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench, server: Suit
         'title = "x"\nmanager = ["sync", "async"]\nworkload = ["short"]\nclients = [2]\n'
         "slices = 2\nseconds = 0.02\nwarmup_s = 0.01\n"
     )
-    words = ("selftest", "--minutes", "0.001", "--json")
+    words = ("selftest", "--minutes", "0.001", "--json", "--only", ",".join(KINDS))
     done = server.run(tmp_path, *words, code=SMALL, profile=str(profile))
     data = json.loads(done.out)
     assert data["failed"] == [], done.err
     assert {name: tally["trials"] for name, tally in data["tallies"].items()}.items() >= {
         "false alarm: time_per_redo_s": 2,
         "+3%, 6 pairs": 1,
+        "false alarm: two files, over all of them": 1,
         "late:ms=1,p=0.02: turn_p99_s": 1,
     }.items()
     assert len(data["floor_costs_s"]) == 2
@@ -233,4 +276,4 @@ def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench, server: Suit
     asked = [line.split("  ")[0] for line in table.splitlines()]
     names = ("CPU", "redo/s", "t/redo", "p50", "p99")
     assert asked[1:6] == [f"false alarm: {name}" for name in names]
-    assert "--minutes 0.001 --only floor,slower,same,late,ab" in table
+    assert "--minutes 0.001 --only floor,slower,same,late,ab,files" in table
