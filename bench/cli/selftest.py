@@ -42,7 +42,7 @@ from bench.show.layout import WIDTH, print_whole, whole_table
 
 DEFAULT_MINUTES = 5.0
 KINDS = ("floor", "slower", "same", "late", "ab")
-PROFILE = "quick"
+PROFILE = "ab"
 
 Trial = Callable[[Report], None]
 
