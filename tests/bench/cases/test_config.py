@@ -391,14 +391,14 @@ def test_the_budget_can_be_lifted() -> None:
         (
             "seconds",
             "100",
-            "--seconds = 100.0: expected run_timeout_s (10) above warmup_s + seconds (100.03), "
+            "--seconds = 100.0: expected run_timeout_s (10) above warmup_s + seconds (100.02), "
             "or no run can end in time",
         ),
         (
             "seconds",
             "0.001",
             "--seconds = 0.001: expected slices (seconds / slices) of at least 0.001 s, "
-            "got 0.000125 s",
+            "got 0.000166667 s",
         ),
     ],
 )
