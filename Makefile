@@ -28,7 +28,7 @@ help: ## list the targets
 bench: compiled ## measure the default profile: table, curves and a page to look at (5 minutes; ARGS=...)
 	@$(RUN) -m bench run --profile default --plot --report $(ARGS)
 
-bench-quick: compiled ## the same with the quick profile, without the page (45 seconds; ARGS=...)
+bench-quick: compiled ## the same with the quick profile, without the page (30 seconds; ARGS=...)
 	@$(RUN) -m bench run --profile quick --plot $(ARGS)
 
 PEER ?=

@@ -221,16 +221,16 @@ def from_json(text: str, where: str = "stored configuration") -> Config:
     return _made(name, flat(table, source), source)
 
 
-_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s"})
+_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s", "repeat_disturbed"})
 
 
 def differences(a: Config, b: Config) -> list[str]:
     """Why rounds of ``a`` and of ``b`` must not share a result file: empty when they may.
 
     One line for each field, as ``clients: [1, 8] and [1, 128]``. What a run is called and how long
-    it goes on (name, title, rounds, budget_s) may differ: one resumes a run in order to do more. So
-    may the place of a peer, an interpreter, a file or a child: that it is the same shows in the
-    environment.
+    it goes on (name, title, rounds, budget_s, repeat_disturbed) may differ: one resumes a run in
+    order to do more. So may the place of a peer, an interpreter, a file or a child: that it is the
+    same shows in the environment.
     """
     of_b = _fields(b.without_paths())
     return [

@@ -180,6 +180,11 @@ class Settings(_Dimensions, frozen=True, kw_only=True):
         Meta(description="seconds, more than 0 (inf: no limit)"),
         Option("S", "no round starts that would end later; inf: no limit"),
     ] = None
+    repeat_disturbed: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000)] | None,
+        Meta(description="a whole number from 0 to 10000"),
+        Option("K", "disturbed rounds that may be measured again (default: if the budget allows)"),
+    ] = None
     peer: Annotated[
         str,
         Meta(max_length=_PATH_CHARS, pattern=_LINE, description="the path of a program"),

@@ -132,11 +132,11 @@ def _measure(
 
 def _config(args: argparse.Namespace) -> Config:
     """The profile with the options on top; on one CPU by default. Raises BenchError."""
-    for option in ("rounds", "budget_s", "peer"):
+    for option in ("rounds", "budget_s", "repeat_disturbed", "peer"):
         if getattr(args, option) is not None:
             name = option.replace("_s", "").replace("_", "-")
             raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
-    config = options.config_of(args, "quick")
+    config = options.config_of(args, "ab")
     if args.slices is None:
         config = override(config, slices=SLICES)
     if args.placement is None:

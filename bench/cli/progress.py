@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from functools import partial
 
 from rich import progress
@@ -29,6 +30,7 @@ class ProgressListener:
     def __init__(self, console: Console) -> None:
         self._say = partial(say, console)
         self._task = progress.TaskID(0)
+        self._total = 0
         self._known = MiniTable(max(1, console.height - _OTHER_LINES))
         self._bar = progress.Progress(
             progress.BarColumn(),
@@ -45,11 +47,10 @@ class ProgressListener:
 
     def suite_started(self, plan: Plan, rounds_done: int) -> None:
         cases, missing = len(plan.cases), plan.rounds - rounds_done
+        self._total = cases * plan.rounds
         if self._live is not None:
             self._live.start()
-            self._task = self._bar.add_task(
-                "", total=cases * plan.rounds, completed=cases * rounds_done
-            )
+            self._task = self._bar.add_task("", total=self._total, completed=cases * rounds_done)
         else:
             done = f", {rounds_done} done before" if rounds_done else ""
             self._say(f"{count(cases, 'case')}, {count(plan.rounds, 'round')}{done}")
@@ -80,6 +81,29 @@ class ProgressListener:
             f"stopped after {rounds_done} of {rounds} rounds: the next would go beyond the time"
             f" budget of {budget_s:g} s (--budget-s)"
         )
+
+    def cases_dropped(self, cases: Sequence[Case], rounds_left: int, budget_s: float) -> None:
+        self._say(
+            "dropped, as all rounds of all cases would go beyond the time budget of"
+            f" {budget_s:g} s (--budget-s): {', '.join(case.name for case in cases)}"
+        )
+        self._extend(-len(cases) * rounds_left)
+
+    def repeat_started(self, round_number: int, runs: int, shares: Sequence[float]) -> None:
+        self._say(
+            f"round {round_number} is measured again: {len(shares)} of {count(runs, 'run')}"
+            f" disturbed, others took up to {max(shares) * 100:.0f} % of the CPUs"
+        )
+        self._extend(runs)
+
+    def repeat_ended(self, round_number: int, *, is_better: bool) -> None:
+        if not is_better:
+            self._say(f"round {round_number} stays as it was: its repeat was no better")
+
+    def _extend(self, runs: int) -> None:
+        self._total += runs
+        if self._live is not None:
+            self._bar.update(self._task, total=self._total)
 
     def __enter__(self) -> ProgressListener:
         return self

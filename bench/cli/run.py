@@ -175,7 +175,7 @@ def _place(args: argparse.Namespace, environment: Environment, stack: contextlib
 
 def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Console) -> None:
     """Runs the rounds. The text of an interruption says how to resume the suite."""
-    cases = cases_of(config)
+    cases = tuple(case for case in cases_of(config) if case not in result.dropped_cases)
     plan = Plan(
         cases=cases,
         rounds=config.rounds,
@@ -183,6 +183,7 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
         budget_s=config.budget_s,
         run_s=config.seconds + config.warmup_s + RUN_OVERHEAD_S,
         first=closed_first(cases),
+        repeats=config.repeat_disturbed,
     )
     saved = bool(result.run_count)
 
@@ -229,8 +230,11 @@ def _kept(config: Config, result: ResultFile, *, has_rounds: bool) -> str:
 def _to_go_on(config: Config, result: ResultFile, path: Path) -> str:
     """The command that measures the missing rounds of the file."""
     words = ["python", "-m", "bench", "run", "--resume", str(path)]
-    if config.rounds != from_json(result.environment.config_json).rounds:
+    begun = from_json(result.environment.config_json)
+    if config.rounds != begun.rounds:
         words += ["--rounds", str(config.rounds)]
+    if config.repeat_disturbed not in (begun.repeat_disturbed, None):
+        words += ["--repeat-disturbed", str(config.repeat_disturbed)]
     if any(map(is_peer, config.values("manager"))):
         words += ["--peer", config.peer]
     if any(map(is_own_workload, config.values("workload"))):

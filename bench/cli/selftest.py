@@ -46,7 +46,7 @@ KINDS = ("floor", "slower", "same", "late", "ab", "files")
 USUAL = ("floor", "slower", "same", "late", "ab")
 """Without two whole files, since `compare` has no control for the machine's drift between them yet
 (docs/open-work.md)."""
-PROFILE = "quick"
+PROFILE = "ab"
 
 Trial = Callable[[Report], None]
 

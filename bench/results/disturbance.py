@@ -6,10 +6,11 @@ disturbed depends on that alone and never on the run's own values (docs/method.m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from bench.results.key import Key
+from bench.results.record import DroppedRound
 from bench.results.row import CaseRow
 
 OTHERS: Final = "redo_others_cpu_share"
@@ -62,3 +63,14 @@ def sentence(rows: Iterable[CaseRow]) -> str | None:
         f"{len(shares)} of {runs} runs were disturbed: others took up to {max(shares) * 100:.0f} %"
         " of the CPUs"
     )
+
+
+def repeated_sentence(dropped: Collection[DroppedRound]) -> str | None:
+    """How many rounds were disturbed and measured again; None if none was."""
+    if not dropped:
+        return None
+    rounds = len({one.round for one in dropped})
+    low, high = (f(one.others_share * 100 for one in dropped) for f in (min, max))
+    span = f"{low:.0f} to {high:.0f}" if round(low) < round(high) else f"{high:.0f}"
+    what = "1 round was" if rounds == 1 else f"{rounds} rounds were"
+    return f"{what} disturbed (others took {span} % of the CPUs) and measured again"

@@ -148,6 +148,14 @@ _SUITE = (
         "text",
         "runs that gave no result: JSON list of objects with case, round and reason",
     ),
+    Key("redo_dropped_cases", "text", "cases dropped for want of time: JSON list of names"),
+    Key(
+        "redo_dropped_rounds",
+        "text",
+        "measurements of disturbed rounds that were dropped, as the round was measured again: JSON"
+        " list of objects with round, others_share (the most that others took of the CPUs during a"
+        " run of the first measurement) and why",
+    ),
 )
 
 KEYS: tuple[Key, ...] = _DIMENSIONS + _RUN + USAGE + FURTHER + _WORKER + _SUITE

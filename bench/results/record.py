@@ -80,6 +80,19 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedRound:
+    """A measurement of a round that was dropped, as the round was disturbed and measured twice.
+
+    ``others_share``: the most that others took of the CPUs during a run of the first measurement.
+    ``why``: why this measurement was dropped and not the other one.
+    """
+
+    round: int
+    others_share: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailedRun:
     """A run without a result, and the reason in one line."""
 

@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyperf
 
 from bench.cases.case import Case
 from bench.errors import ResultFileError
+from bench.results.disturbance import MAX_DISTURBED_SHARE, share_of_others
 from bench.results.environment import Environment, short_commit
 from bench.results.pyperf_run import to_pyperf_run
-from bench.results.record import FailedRun, RunRecord
-from bench.results.suite_file import FAILED, failed_runs, read_suite, write_suite
+from bench.results.record import DroppedRound, FailedRun, RunRecord
+from bench.results.suite_file import (
+    DROPPED_CASES,
+    DROPPED_ROUNDS,
+    FAILED,
+    SHARED_LISTS,
+    dropped_cases,
+    dropped_rounds,
+    failed_runs,
+    read_suite,
+    write_suite,
+)
 
 # A suite may be continued on another day, but not on another machine or with other code.
 _FREE_TO_DIFFER = frozenset({"redo_suite_date"})
@@ -56,6 +69,8 @@ class ResultFile:
         self.environment = environment
         self._runs: dict[Case, dict[int, pyperf.Run]] = {}
         self._failures: list[FailedRun] = []
+        self._dropped_cases: list[Case] = []
+        self._dropped_rounds: list[DroppedRound] = []
 
     @classmethod
     def load(cls, path: Path) -> ResultFile:
@@ -64,12 +79,15 @@ class ResultFile:
         metadata = suite.get_metadata()
         result = cls(path, Environment.from_metadata(metadata), overwrite=True)
         result._failures.extend(failed_runs(path, metadata))
+        result._dropped_cases.extend(dropped_cases(path, metadata))
+        result._dropped_rounds.extend(dropped_rounds(path, metadata))
         for benchmark in suite:
             runs = result._runs.setdefault(Case.parse(benchmark.get_name()), {})
             for run in benchmark.get_runs():
                 run_metadata = run.get_metadata()
-                # The list of failures keeps these; a stale copy would be written back.
-                run_metadata.pop(FAILED, None)
+                # The result has these as lists; a stale copy would be written back.
+                for key in SHARED_LISTS:
+                    run_metadata.pop(key, None)
                 runs[run_metadata["redo_round"]] = pyperf.Run(
                     run.values, warmups=run.warmups, metadata=run_metadata, collect_metadata=False
                 )
@@ -79,6 +97,11 @@ class ResultFile:
     def failures(self) -> tuple[FailedRun, ...]:
         """The runs without a result, in the order in which they failed."""
         return tuple(self._failures)
+
+    @property
+    def dropped_cases(self) -> tuple[Case, ...]:
+        """The cases that were dropped for want of time."""
+        return tuple(self._dropped_cases)
 
     @property
     def run_count(self) -> int:
@@ -141,6 +164,32 @@ class ResultFile:
         self._failures = [failed for failed in self._failures if failed.round != number]
         return before - self.run_count - len(self._failures)
 
+    def drop_cases(self, cases: Iterable[Case]) -> None:
+        """Removes the runs of these cases, and notes that. Their failures stay known."""
+        for case in cases:
+            self._runs.pop(case, None)
+            self._dropped_cases.append(case)
+
+    def disturbed_shares(self, number: int) -> tuple[float, ...]:
+        """What others took of the CPUs in each disturbed run of a round; empty if none was."""
+        runs = (runs[number] for runs in self._runs.values() if number in runs)
+        shares = (share_of_others(run.get_metadata()) for run in runs)
+        return tuple(share for share in shares if share and share > MAX_DISTURBED_SHARE)
+
+    def take_round(self, number: int) -> Mapping[Case, pyperf.Run]:
+        """Removes and returns the runs of a round, so that it can be measured again."""
+        return {case: runs.pop(number) for case, runs in self._runs.items() if number in runs}
+
+    def put_round(self, number: int, taken: Mapping[Case, pyperf.Run]) -> None:
+        """Puts back what `take_round` has returned, in place of what the round has now."""
+        self.take_round(number)
+        for case, run in taken.items():
+            self._runs.setdefault(case, {})[number] = run
+
+    def add_dropped_round(self, dropped: DroppedRound) -> None:
+        """Notes that one of two measurements of a round was dropped."""
+        self._dropped_rounds.append(dropped)
+
     def suite(self) -> pyperf.BenchmarkSuite:
         """The suite as it is saved. Raises ResultFileError if it has no run."""
         benchmarks = [
@@ -154,13 +203,17 @@ class ResultFile:
                 first, count = self._failures[0], len(self._failures)
                 why = f"all {count} runs failed, the first, {first.case.name}, with: {first.reason}"
             raise ResultFileError(self.path, f"nothing to save: {why}")
-        if self._failures:
-            failures = [
-                {"case": failed.case.name, "round": failed.round, "reason": failed.reason}
-                for failed in self._failures
-            ]
-            for benchmark in benchmarks:
-                benchmark.update_metadata({FAILED: json.dumps(failures)})
+        failures = [
+            {"case": failed.case.name, "round": failed.round, "reason": failed.reason}
+            for failed in self._failures
+        ]
+        shared: dict[str, list[Any]] = {
+            FAILED: failures,
+            DROPPED_CASES: [case.name for case in self._dropped_cases],
+            DROPPED_ROUNDS: [asdict(dropped) for dropped in self._dropped_rounds],
+        }
+        for benchmark in benchmarks:
+            benchmark.update_metadata({key: json.dumps(v) for key, v in shared.items() if v})
         return pyperf.BenchmarkSuite(benchmarks)
 
     def save(self) -> None:

@@ -13,20 +13,30 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import pyperf
 
 from bench.cases.case import Case
 from bench.errors import CaseError, ResultFileError
 from bench.results.key import SCHEMA_VERSION, Value
-from bench.results.record import FailedRun
+from bench.results.record import DroppedRound, FailedRun
 
 FAILED = "redo_failed"
 """The failed runs, as a JSON list in the metadata that all runs share: pyperf has no place for runs
 without a value."""
+
+DROPPED_CASES = "redo_dropped_cases"
+"""Likewise the names of the cases that were dropped for want of time."""
+
+DROPPED_ROUNDS = "redo_dropped_rounds"
+"""Likewise the dropped measurements of rounds that were disturbed and measured again."""
+
+SHARED_LISTS: Final = (FAILED, DROPPED_CASES, DROPPED_ROUNDS)
+
+_T = TypeVar("_T")
 
 _LONGEST_JSON_WORD = len("-Infinity")
 """A JSON error this close to the end means that the text ends inside a word or a number."""
@@ -128,14 +138,35 @@ def read_suite(path: Path) -> pyperf.BenchmarkSuite:
 
 def failed_runs(path: Path, metadata: Mapping[str, Value]) -> tuple[FailedRun, ...]:
     """The failed runs of a suite from the metadata that its runs share. Raises ResultFileError."""
+
+    def read(failed: Any) -> FailedRun:
+        return FailedRun(Case.parse(failed["case"]), int(failed["round"]), str(failed["reason"]))
+
+    return _listed(path, metadata, FAILED, read)
+
+
+def dropped_cases(path: Path, metadata: Mapping[str, Value]) -> tuple[Case, ...]:
+    """The cases that the suite dropped for want of time. Raises ResultFileError."""
+    return _listed(path, metadata, DROPPED_CASES, Case.parse)
+
+
+def dropped_rounds(path: Path, metadata: Mapping[str, Value]) -> tuple[DroppedRound, ...]:
+    """The dropped measurements of disturbed rounds. Raises ResultFileError."""
+
+    def read(found: Any) -> DroppedRound:
+        return DroppedRound(int(found["round"]), float(found["others_share"]), str(found["why"]))
+
+    return _listed(path, metadata, DROPPED_ROUNDS, read)
+
+
+def _listed(
+    path: Path, metadata: Mapping[str, Value], key: str, read: Callable[[Any], _T]
+) -> tuple[_T, ...]:
     try:
-        return tuple(
-            FailedRun(Case.parse(failed["case"]), int(failed["round"]), str(failed["reason"]))
-            for failed in json.loads(str(metadata.get(FAILED, "[]")))
-        )
+        return tuple(map(read, json.loads(str(metadata.get(key, "[]")))))
     except (ValueError, TypeError, KeyError, CaseError) as error:
         raise ResultFileError(
-            path, f"its {FAILED} cannot be read ({error}): take the file from a backup"
+            path, f"its {key} cannot be read ({error}): take the file from a backup"
         ) from error
 
 

@@ -19,7 +19,7 @@ from bench.cases.case import Case
 from bench.results.environment import Environment
 from bench.results.key import Value
 from bench.results.keys import FURTHER, USAGE
-from bench.results.record import FailedRun
+from bench.results.record import DroppedRound, FailedRun
 from bench.results.row import MEASURE_NAMES as MEASURE_NAMES
 from bench.results.row import MEASURES as MEASURES
 from bench.results.row import QUARTILES_FROM as QUARTILES_FROM
@@ -29,7 +29,7 @@ from bench.results.row import less_is_better as less_is_better
 from bench.results.row import measure_name as measure_name
 from bench.results.row import measure_of as measure_of
 from bench.results.row import paired_ratio as paired_ratio
-from bench.results.suite_file import failed_runs, read_suite
+from bench.results.suite_file import dropped_cases, dropped_rounds, failed_runs, read_suite
 
 _WITH_FIELDS = frozenset(measure.key.name for measure in MEASURES.values())
 _FURTHER_KEYS = tuple(key.name for key in (*USAGE, *FURTHER) if key.name not in _WITH_FIELDS)
@@ -77,7 +77,8 @@ class Summary:
 
     ``rounds`` are those of all runs and failed runs; a case that lacks one was measured less. A
     case that only failed has a row without numbers. ``metadata`` is what all runs have in common,
-    under pyperf's keys.
+    under pyperf's keys. ``dropped_cases`` have no rows: there was no time for them.
+    ``dropped_rounds`` were disturbed and measured again.
     """
 
     source: str
@@ -86,6 +87,8 @@ class Summary:
     rounds: tuple[int, ...]
     failures: tuple[FailedRun, ...]
     metadata: Mapping[str, Value]
+    dropped_cases: tuple[Case, ...] = ()
+    dropped_rounds: tuple[DroppedRound, ...] = ()
 
     def without(self, cases: Collection[Case]) -> Summary:
         """The same without the rows of these cases."""
@@ -134,6 +137,8 @@ def summary_of(path: Path, suite: pyperf.BenchmarkSuite) -> Summary:
         rounds=tuple(sorted(attempted)),
         failures=failures,
         metadata=metadata,
+        dropped_cases=dropped_cases(path, metadata),
+        dropped_rounds=dropped_rounds(path, metadata),
     )
 
 

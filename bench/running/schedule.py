@@ -1,5 +1,8 @@
 """Rounds: each runs every case once, in an order of its own, until all rounds or the time are done.
 
+A suite that runs out of time drops cases, not rounds. Rounds that others disturbed are measured
+again as a whole, if there is time: runs of one round are compared with each other.
+
 A load can be a percentage of what the closed loop of the same case reached in the same round: the
 capacity of a machine drifts, so that of another round would not do.
 
@@ -9,15 +12,18 @@ after a round, and reports events to a listener. So it can be tested without a c
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Iterable, Mapping
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bench.cases.case import Case
+from bench.cases.names import BASE
 from bench.cases.notations import CLOSED, OPEN, Load
 from bench.results.measures import redos
-from bench.results.record import FailedRun, RunRecord
+from bench.results.record import DroppedRound, FailedRun, RunRecord
 from bench.results.result_file import ResultFile
 from bench.running.processes import RunFailedError
 
@@ -27,7 +33,8 @@ class Plan:
     """What to run. ``first``: for a case the case that must run before it in each round.
 
     ``budget_s``: no round starts that would probably end later than that. ``run_s``: the shortest
-    time that a run can take, for an estimate.
+    time that a run can take, for an estimate. ``repeats``: how many disturbed rounds may be
+    measured again; None: as many as there are rounds, if the budget allows.
     """
 
     cases: tuple[Case, ...]
@@ -36,6 +43,7 @@ class Plan:
     budget_s: float | None = None
     run_s: float = 0.0
     first: Mapping[Case, Case] = field(default_factory=dict)
+    repeats: int | None = 0
 
 
 class Listener(Protocol):
@@ -46,6 +54,9 @@ class Listener(Protocol):
     def run_ended(self, outcome: RunRecord | FailedRun) -> None: ...
     def round_saved(self, round_number: int, rounds: int, left_s: float) -> None: ...
     def budget_spent(self, rounds_done: int, rounds: int, budget_s: float) -> None: ...
+    def cases_dropped(self, cases: Sequence[Case], rounds_left: int, budget_s: float) -> None: ...
+    def repeat_started(self, round_number: int, runs: int, shares: Sequence[float]) -> None: ...
+    def repeat_ended(self, round_number: int, *, is_better: bool) -> None: ...
 
 
 def order_of_round(plan: Plan, round_number: int) -> list[Case]:
@@ -70,7 +81,8 @@ def run_rounds(
     listener: Listener,
     now_s: Callable[[], float],
 ) -> None:
-    """Runs the rounds that the results do not hold yet, and saves after each.
+    """Runs the rounds that the results do not hold yet, and saves after each. Then measures
+    disturbed rounds again.
 
     A failed run is recorded and the others go on. An interruption (KeyboardInterrupt) passes
     through; what was saved by then are whole rounds.
@@ -81,28 +93,156 @@ def run_rounds(
         results.drop_round(partial)
     missing = [number for number in range(1, plan.rounds + 1) if number not in complete]
     listener.suite_started(plan, plan.rounds - len(missing))
-    started_s = now_s()
-    longest_s = 0.0
-    for done, number in enumerate(missing):
-        begun_s = now_s()
-        if plan.budget_s is not None and done and begun_s - started_s + longest_s > plan.budget_s:
-            listener.budget_spent(plan.rounds - len(missing) + done, plan.rounds, plan.budget_s)
-            return
-        for case in order_of_round(plan, number):
-            listener.run_started(case, number)
+    suite = _Suite(plan, results, measure, save, listener, now_s)
+    if suite.measure_missing(missing):
+        suite.repeat_disturbed()
+
+
+class _Suite:
+    """What `run_rounds` knows while it runs: the cases that are left, and how long runs took."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        results: ResultFile,
+        measure: Callable[[Case, int], RunRecord],
+        save: Callable[[], None],
+        listener: Listener,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._plan, self._results, self._measure = plan, results, measure
+        self._save, self._listener, self._now_s = save, listener, now_s
+        self._began_s = now_s()
+        self._took_s: list[dict[Case, float]] = []
+        self._save_s = 0.0
+
+    def measure_missing(self, missing: Sequence[int]) -> bool:
+        """Measures these rounds. Whether there was time for all of them."""
+        plan = self._plan
+        for done, number in enumerate(missing):
+            left = len(missing) - done
+            if done and self._expected_s(left) > self._left_s() < self._longest_round_s():
+                assert plan.budget_s is not None
+                self._listener.budget_spent(plan.rounds - left, plan.rounds, plan.budget_s)
+                return False
+            self._run_round(number)
+            self._drop_cases(left - 1)
+            begun_s = self._now_s()
+            self._save()
+            self._save_s = max(self._save_s, self._now_s() - begun_s)
+            self._listener.round_saved(number, plan.rounds, self._expected_s(left - 1))
+        return True
+
+    def repeat_disturbed(self) -> None:
+        """Measures disturbed rounds again while there is time, the most disturbed ones first.
+
+        Of the two measurements of a round the less disturbed one stays, whatever its values are. A
+        round with a failed run is never repeated, or the failure could vanish.
+        """
+        failed = {failure.round for failure in self._results.failures}
+        rounds = [n for n in self._results.rounds() if n not in failed]
+        most = len(rounds) if self._plan.repeats is None else self._plan.repeats
+        times = dict.fromkeys(rounds, 0)
+        for _ in range(min(most, len(rounds))):
+            found = {n: self._results.disturbed_shares(n) for n in rounds}
+            disturbed = [n for n, shares in found.items() if shares]
+            if not disturbed or self._left_s() < self._longest_round_s():
+                return
+            number = min(disturbed, key=lambda n: (times[n], -sum(found[n])))
+            times[number] += 1
+            if self._repeat(number, found[number]):
+                rounds.remove(number)
+            self._save()
+
+    def _repeat(self, number: int, shares: Sequence[float]) -> bool:
+        """Measures a round again, of which others took these shares. Whether a run failed."""
+        self._listener.repeat_started(number, len(self._plan.cases), shares)
+        failures = len(self._results.failures)
+        # Until the repeat is complete the saved file has the first measurement.
+        first = self._results.take_round(number)
+        self._run_round(number)
+        has_failed = len(self._results.failures) > failures
+        again = self._results.disturbed_shares(number)
+        is_better = not has_failed and (len(again), sum(again)) < (len(shares), sum(shares))
+        if is_better:
+            why = f"{len(shares)} of {len(first)} runs were disturbed, {len(again)} of the repeat"
+        else:
+            self._results.put_round(number, first)
+            why = f"{len(again)} runs of the repeat were disturbed, {len(shares)} of the first"
+            if has_failed:
+                why = "a run of the repeat failed"
+        self._results.add_dropped_round(DroppedRound(number, max(shares), why))
+        self._listener.repeat_ended(number, is_better=is_better)
+        return has_failed
+
+    def _run_round(self, number: int) -> None:
+        took_s: dict[Case, float] = {}
+        for case in order_of_round(self._plan, number):
+            begun_s = self._now_s()
+            self._listener.run_started(case, number)
             outcome: RunRecord | FailedRun
             try:
-                outcome = measure(case, number)
+                outcome = self._measure(case, number)
             except RunFailedError as error:
                 outcome = FailedRun(case, number, str(error))
-                results.add_failure(outcome)
+                self._results.add_failure(outcome)
             else:
-                results.add(outcome)
-            listener.run_ended(outcome)
-        save()
-        longest_s = max(longest_s, now_s() - begun_s)
-        mean_s = (now_s() - started_s) / (done + 1)
-        listener.round_saved(number, plan.rounds, mean_s * (len(missing) - done - 1))
+                self._results.add(outcome)
+            self._listener.run_ended(outcome)
+            took_s[case] = self._now_s() - begun_s
+        self._took_s.append(took_s)
+
+    def _drop_cases(self, rounds: int) -> None:
+        """Drops cases until there is time for so many more rounds of the others."""
+        plan = self._plan
+        took_s = {case: self._mean_s(case) for case in plan.cases}
+        left_s = self._left_s() - rounds * self._save_s
+        kept = cases_that_fit(plan, took_s, rounds, left_s)
+        if len(kept) < len(plan.cases):
+            assert plan.budget_s is not None
+            dropped = tuple(case for case in plan.cases if case not in kept)
+            self._plan = replace(plan, cases=kept)
+            self._results.drop_cases(dropped)
+            self._listener.cases_dropped(dropped, rounds, plan.budget_s)
+
+    def _mean_s(self, case: Case) -> float:
+        return statistics.fmean(took_s[case] for took_s in self._took_s)
+
+    def _expected_s(self, rounds: int) -> float:
+        return rounds * sum(map(self._mean_s, self._plan.cases)) if rounds else 0.0
+
+    def _longest_round_s(self) -> float:
+        """Of the cases that are left. Before the first round: the shortest that it can be."""
+        cases = self._plan.cases
+        rounds = (sum(took_s[case] for case in cases) for took_s in self._took_s)
+        return max(rounds, default=self._plan.run_s * len(cases))
+
+    def _left_s(self) -> float:
+        budget_s = self._plan.budget_s
+        return math.inf if budget_s is None else budget_s - (self._now_s() - self._began_s)
+
+
+def cases_that_fit(
+    plan: Plan, took_s: Mapping[Case, float], rounds: int, left_s: float
+) -> tuple[Case, ...]:
+    """The cases of which so many more rounds take no longer than ``left_s``.
+
+    The last ones in the order of the matrix are left out: in profiles these are the greatest N of
+    the last workload. A reader compares managers at one N, so the cases that differ in nothing but
+    the manager stay or go together, and so does a case with the one that must run before it. What
+    is left are whole curves, which end at a smaller N. If not even the first group fits, all cases
+    stay: then fewer rounds of all of them say more than as few of one group.
+    """
+    groups: dict[Case, list[Case]] = {}
+    for case in plan.cases:
+        groups.setdefault(replace(case, manager=BASE), []).append(case)
+    kept = list(groups.values())
+    while rounds * sum(took_s[case] for group in kept for case in group) > left_s:
+        if len(kept) == 1:
+            return plan.cases
+        kept.pop()
+    left = {case for group in kept for case in group}
+    return tuple(case for case in plan.cases if case in left and plan.first.get(case, case) in left)
 
 
 def closed_of(case: Case) -> Case | None:
@@ -132,6 +272,8 @@ class WithCapacity:
         """Raises RunFailedError, also if the closed loop has failed in this round."""
         percent = Load.parse(case.load).percent
         if percent is None:
+            # A round that is measured again must not take what the first one has reached.
+            self._reached_per_s.pop((case, round_number), None)
             record = self._measure(case, round_number)
             if case.load == CLOSED:
                 reached_per_s = redos.throughput_per_s(record.slices)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bench.cases.case import Case, has_unknown_pages
-from bench.results.disturbance import MAX_DISTURBED_SHARE, disturbed_rounds, sentence
+from bench.results.disturbance import (
+    MAX_DISTURBED_SHARE,
+    disturbed_rounds,
+    repeated_sentence,
+    sentence,
+)
 from bench.results.record import FailedRun
 from bench.results.summary import CaseRow, Summary
 
@@ -22,7 +27,7 @@ MAX_LISTED: Final = 12
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
-    page-check, disturbed, stopped, single-round, no-turn or long-turn.
+    page-check, disturbed, repeated, dropped, stopped, single-round, no-turn or long-turn.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -47,6 +52,14 @@ def notes(summary: Summary) -> tuple[Note, ...]:
         found.append(Note("page-check", None, text))
     found += _turns(summary)
     found += _disturbed(rows)
+    if repeated := repeated_sentence(summary.dropped_rounds):
+        found.append(Note("repeated", None, repeated))
+    if summary.dropped_cases:
+        text = (
+            "dropped, as the time (--budget-s) was too short for all rounds of all cases:"
+            f" {_listed([case.name for case in summary.dropped_cases])}"
+        )
+        found.append(Note("dropped", None, text))
     wanted = _rounds_wanted(summary)
     if len(summary.rounds) < wanted:
         text = (
@@ -78,12 +91,18 @@ def _disturbed(rows: Iterable[CaseRow]) -> Iterable[Note]:
     found = {row.case.name: len(disturbed_rounds(row)) for row in rows}
     listed = [f"{name} ({runs})" for name, runs in found.items() if runs]
     if listed:
-        more = [f"{len(listed) - MAX_LISTED} more"] if len(listed) > MAX_LISTED else []
         text = (
             f"others took more than {MAX_DISTURBED_SHARE * 100:.0f} % of the CPUs during runs of"
-            f" (disturbed runs in brackets) {', '.join(listed[:MAX_LISTED] + more)}"
+            f" (disturbed runs in brackets) {_listed(listed)}"
         )
         yield Note("disturbed", None, text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """No more than `MAX_LISTED` of them, and how many more there are."""
+    left_out = len(names) - MAX_LISTED
+    more = [f"{left_out} more (show --json has all)"] if left_out > 0 else []
+    return ", ".join([*names[:MAX_LISTED], *more])
 
 
 def _turns(summary: Summary) -> Iterable[Note]:

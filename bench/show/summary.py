@@ -127,6 +127,8 @@ def as_data(reading: Reading) -> dict[str, Any]:
             {"case": one.case.name, "round": one.round, "reason": one.reason}
             for one in summary.failures
         ],
+        "dropped_cases": [case.name for case in summary.dropped_cases],
+        "dropped_rounds": [asdict(dropped) for dropped in summary.dropped_rounds],
         "notes": [
             {"kind": note.kind, "case": note.case and note.case.name, "text": note.text}
             for note in notes(summary)

@@ -29,6 +29,7 @@ from tests.support.suites import LIMIT_S, Ended
 TINY = (
     *("run", "--profile", "quick", "--manager", "sync", "--workload", "short", "--clients", "2"),
     *("--rounds", "2", "--seconds", "0.01", "--slices", "2", "--warmup-s", "0"),
+    *("--repeat-disturbed", "0"),
 )
 BOTH = pytest.mark.parametrize("number", interrupts.NUMBERS)
 

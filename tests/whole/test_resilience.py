@@ -39,7 +39,7 @@ from tests.support.suites import LIMIT_S, Suite, session_of
 
 REAL = (
     *("run", "--profile", "quick", "--manager", "sync", "--workload", "short", "--child", "python"),
-    *("--seconds", "0.01", "--slices", "1", "--warmup-s", "0"),
+    *("--seconds", "0.01", "--slices", "1", "--warmup-s", "0", "--repeat-disturbed", "0"),
 )
 """A suite with real runs that needs no compiler."""
 

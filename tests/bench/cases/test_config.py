@@ -38,7 +38,7 @@ EXPERIMENTS = [
     "tails",
     "tenants",
 ]
-BUILT_IN = sorted(["default", "full", "peer", "quick", *EXPERIMENTS])
+BUILT_IN = sorted(["ab", "default", "full", "peer", "quick", *EXPERIMENTS])
 
 
 @pytest.fixture
@@ -72,17 +72,26 @@ def test_built_in_profile_loads(name: str) -> None:
     config = load_profile(name)
     assert config.name == name
     assert config.timeout_s <= 60
-    slice_s = 0.02 if name == "default" else 0.05
+    slice_s = 0.02 if name in ("default", "quick") else 0.05
     assert config.slice_s == pytest.approx(slice_s) or name in EXPERIMENTS
 
 
 def test_quick_is_three_managers_at_three_client_counts() -> None:
     config = load_profile("quick")
     assert set(config.manager) == {"sync", "async", "floor"}
+    assert config.workload == ("short",)
+    assert config.clients == (1, 8, 64)
+    assert config.rounds >= 7
+    assert config.budget_s is not None
+    assert config.budget_s <= 27
+
+
+def test_ab_has_what_two_states_of_the_code_are_compared_by() -> None:
+    config = load_profile("ab")
+    assert set(config.manager) == {"sync", "async", "floor"}
     assert config.workload == ("short", "medium")
     assert config.clients == (1, 8, 128)
-    assert config.budget_s is not None
-    assert config.budget_s <= 40
+    assert config.budget_s is None
 
 
 def test_default_is_the_published_range_of_clients() -> None:
@@ -137,7 +146,7 @@ def test_defaults_are_those_that_default_toml_shows(profile: Path) -> None:
 def test_a_path_needs_no_ending_when_it_has_a_slash(profile: Path) -> None:
     other = profile.rename("quick")
     assert load_profile(f"./{other}").clients == (1,)
-    assert load_profile("quick").clients == (1, 8, 128)
+    assert load_profile("quick").clients == (1, 8, 64)
 
 
 def test_whole_numbers_are_accepted_as_seconds(profile: Path) -> None:
@@ -291,7 +300,7 @@ def test_an_option_wins_over_the_profile_and_nothing_else_changes() -> None:
     assert changed.clients == (2,)
     assert changed.child == ChildConfig(kind=("python",), cost=quick.child.cost)
     assert differences(quick, changed) == [
-        "clients: [1, 8, 128] and [2]",
+        "clients: [1, 8, 64] and [2]",
         'child.kind: ["c"] and ["python"]',
     ]
     assert quick == load_profile("quick")
@@ -322,6 +331,7 @@ def test_options_may_be_text_as_typed() -> None:
         "timeout_s": 1.5,
         "run_timeout_s": 9.0,
         "budget_s": 20.0,
+        "repeat_disturbed": 2,
         "peer": "path/to/a peer",
         "seed": 7,
         "child": ["c", "python"],
@@ -381,14 +391,14 @@ def test_the_budget_can_be_lifted() -> None:
         (
             "seconds",
             "100",
-            "--seconds = 100.0: expected run_timeout_s (15) above warmup_s + seconds (100.05), "
+            "--seconds = 100.0: expected run_timeout_s (10) above warmup_s + seconds (100.02), "
             "or no run can end in time",
         ),
         (
             "seconds",
             "0.001",
             "--seconds = 0.001: expected slices (seconds / slices) of at least 0.001 s, "
-            "got 0.0002 s",
+            "got 0.000166667 s",
         ),
     ],
 )

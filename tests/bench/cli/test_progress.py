@@ -136,3 +136,20 @@ def test_leaving_before_anything_began(terminal: bool) -> None:
     where, _ = console(terminal)
     with pytest.raises(ZeroDivisionError), ProgressListener(where):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_dropped_and_what_is_measured_again_is_said(terminal: bool) -> None:
+    where, shown = console(terminal, width=200)
+    with ProgressListener(where) as listener:
+        listener.suite_started(plan(5), 0)
+        listener.cases_dropped([CASE], 3, 26.0)
+        listener.repeat_started(2, 64, [0.2, 0.61])
+        listener.run_ended(steady_record(CASE, 2))
+        listener.repeat_ended(2, is_better=False)
+    said = shown.getvalue()
+    assert f"26 s (--budget-s): {CASE.name}" in said
+    assert "round 2 is measured again: 2 of 64 runs disturbed, others took up to 61 %" in said
+    assert "round 2 stays as it was" in said
+    # 5 runs, 3 of them dropped, and the 64 of the repeat.
+    assert ("1/66" in said) is terminal

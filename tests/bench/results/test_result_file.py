@@ -153,7 +153,8 @@ def test_every_key_written_is_in_the_table() -> None:
         own_managers="a.b:c: 5eed",
         own_children="cmd:mine: 5eed",
     )
-    written = metadata_of(record, environment).keys() | {"redo_failed"}
+    of_suite = {"redo_failed", "redo_dropped_cases", "redo_dropped_rounds"}
+    written = metadata_of(record, environment).keys() | of_suite
     # What only runs of an experiment have: beside its measures it is found there.
     written |= {key.name for key in keys.FURTHER}
     assert unknown(written) == []

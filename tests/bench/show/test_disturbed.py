@@ -113,7 +113,7 @@ def test_a_note_names_only_so_many_cases(tmp_path: Path) -> None:
     ]
     (note,) = [one for one in notes(summary_of(tmp_path, many)) if one.kind == "disturbed"]
     assert note.text.count("sync/") == 12
-    assert note.text.endswith(", 8 more")
+    assert note.text.endswith(", 8 more (show --json has all)")
 
 
 def test_compare_warns_of_each_file(busy: Summary, quiet: Summary) -> None:
