@@ -72,14 +72,14 @@ def steady_slice(clients: int, redos: int, latency_ns: int) -> SliceSamples:
     So time per redo is ``latency_ns``, throughput is clients / latency, and Little's law holds
     exactly.
     """
-    return _back_to_back([np.full(redos, latency_ns, dtype=np.int64)] * clients)
+    return back_to_back([np.full(redos, latency_ns, dtype=np.int64)] * clients)
 
 
 def idle_slice(clients: int, redos: int, latency_ns: int) -> SliceSamples:
     """As `steady_slice`, but all clients but the first stop halfway: the check fails."""
     counts = [redos] + [redos // 2] * (clients - 1)
     latencies = [np.full(count, latency_ns, dtype=np.int64) for count in counts]
-    return _back_to_back(latencies, deadline_ns=(redos - 1) * latency_ns)
+    return back_to_back(latencies, deadline_ns=(redos - 1) * latency_ns)
 
 
 def noisy_slice(
@@ -87,10 +87,10 @@ def noisy_slice(
 ) -> SliceSamples:
     """Log-normal latencies with that median; each client's wall is the sum of its own."""
     latencies = rng.lognormal(np.log(latency_ns), 0.25, (clients, redos)).astype(np.int64) + 1
-    return _back_to_back(list(latencies))
+    return back_to_back(list(latencies))
 
 
-def _back_to_back(latencies: Sequence[Int64s], deadline_ns: int = 0) -> SliceSamples:
+def back_to_back(latencies: Sequence[Int64s], deadline_ns: int = 0) -> SliceSamples:
     """Clients whose redos follow each other without a pause: a turn is as long as its call."""
     return SliceSamples(
         start_ns=np.zeros(len(latencies), dtype=np.int64),

@@ -286,7 +286,7 @@ EVERY_OPTION = {
     "show": ["--json", "--format", "--only", "github-action", "bencher", "FILE|latest"],
     "compare": [
         *("--json", "--csv", "--markdown", "--plot", "-o", "--fail-on", "--margin", "--force"),
-        "BASE",
+        *("--case", "--measure", "--baseline", "BASE", "CHANGED"),
     ],
     "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
     "selftest": ["--minutes", "--only", "--markdown", "--json"],

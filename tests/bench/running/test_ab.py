@@ -193,6 +193,8 @@ def test_a_commit_without_a_worker_is_refused(checkout: Path, tmp_path: Path) ->
         ("ab HEAD --rounds 3", "--rounds is not for `ab`"),
         ("ab HEAD --manager floor,sync", "leave out floor, peers and own managers"),
         ("ab HEAD --fail-on x", "slower or slower:PERCENT"),
+        ("ab HEAD --manager sync --fail-on async/*:slower", "cases is called so"),
+        ("ab HEAD --measure x", 'unknown measure "x"'),
     ],
 )
 def test_bad_usage(bench: Bench, arguments: str, says: str) -> None:
