@@ -1,15 +1,13 @@
 """What the rows of a group say, in plain words: the titles of figures, computed from the data.
 
-Ratios are geometric means over the rounds, as in the verdict (``rounds.ratio``). A difference
-counts only if the 95 % interval lies on one side of 1 and the mean is 2 % away from it; of one
-round, which has no interval, the ratio decides alone. This is a caption and corrected for nothing;
+Who leads at an N, and from which N on, follows from the same functions as the verdict
+(``crossover.leads``, ``crossover.crossover``). This is a caption and corrected for nothing;
 `compare` is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from bench.cases.managers.registry import is_rival
@@ -18,10 +16,8 @@ from bench.results.row import MEASURES
 from bench.results.row import Measure as Measure  # for those who title their figures here
 from bench.results.summary import Group
 from bench.show import units
-from bench.statistics.crossover import Crossover
-from bench.statistics.effects import Effect, side
+from bench.statistics.crossover import Crossover, Lead, crossover, leads
 from bench.statistics.knee import Knee, knees
-from bench.statistics.rounds import ratio
 
 HEADINGS: Final[Mapping[str, str]] = {
     measure.field: measure.heading for measure in MEASURES.values() if measure.heading is not None
@@ -29,30 +25,12 @@ HEADINGS: Final[Mapping[str, str]] = {
 """Field of a row -> what tables call it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """How far one manager leads another at N clients: a ratio above 1 is a lead.
-
-    ``side`` is 1 if it leads, -1 if the other does, 0 if the runs do not tell them apart.
-    """
-
-    clients: int
-    effect: Effect
-    side: int
-
-    @property
-    def times(self) -> str:
-        """By how much, whoever leads, as ``1.05x`` or ``3.1x``."""
-        times = max(self.effect.ratio, 1 / self.effect.ratio)
-        return f"{times:.2f}x" if times < 1.095 else f"{times:.1f}x"
-
-
 def title(group: Group, measure: Measure) -> str:
     """One line on what to see in the group's panel, as ``short: async is ahead of sync ...``."""
     by_manager = {
         manager: found
         for manager in group.managers
-        if is_rival(manager) and (found := _leads(group, measure, manager))
+        if is_rival(manager) and (found := leads(group, manager, measure.field))
     }
     if not by_manager:
         return f"{group.title}: {_alone(group, measure)}"
@@ -63,7 +41,7 @@ def title(group: Group, measure: Measure) -> str:
         return manager == CHALLENGER, last.clients, last.effect.ratio
 
     manager = max(by_manager, key=rank)
-    return f"{group.title}: {_verdict(manager, by_manager[manager], measure)}"
+    return f"{group.title}: {_verdict(group, manager, by_manager[manager], measure)}"
 
 
 def knee_title(group: Group) -> str:
@@ -100,18 +78,27 @@ def _knee_at(knee: Knee, clients: int | None) -> str:
     return f"<={clients}" if clients == knee.measured[0] else str(clients)
 
 
-def _leads(group: Group, measure: Measure, manager: str) -> list[Lead]:
-    """The lead of a manager over sync at every N where both were measured."""
-    found = []
-    for clients in group.clients:
-        pair = [measure.of(group.row(name, clients)) for name in (manager, BASE)]
-        effect = ratio(*reversed(pair)) if measure.less_is_better else ratio(*pair)
-        if effect is not None:
-            found.append(Lead(clients, effect, side(effect)))
-    return found
+def ahead_from(found: Crossover) -> str:
+    """As ``at every N`` or ``from N = 4 on (2 to 8)``: the interval if that has a width."""
+    if found.known and not found.is_sure:
+        return f"from N = {found.clients} on {interval(found)}"
+    every = found.clients == found.measured[0]
+    return "at every N" if every else f"from N = {found.clients} on"
 
 
-def _verdict(manager: str, leads: Sequence[Lead], measure: Measure) -> str:
+def interval(found: Crossover) -> str:
+    """As ``(2 to 8)``, ``(1 to none)`` or ``(?)``."""
+    low, high = ("none" if n is None else str(n) for n in (found.low, found.high))
+    return f"({low} to {high})" if found.known else "(?)"
+
+
+def _times(lead: Lead) -> str:
+    """By how much, whoever leads, as ``1.05x`` or ``3.1x``."""
+    times = max(lead.effect.ratio, 1 / lead.effect.ratio)
+    return f"{times:.2f}x" if times < 1.095 else f"{times:.1f}x"
+
+
+def _verdict(group: Group, manager: str, leads: Sequence[Lead], measure: Measure) -> str:
     last = leads[-1]
     at_last = f"N = {last.clients}"
     if len(leads) > 1 and all(lead.side == 0 for lead in leads):
@@ -125,16 +112,15 @@ def _verdict(manager: str, leads: Sequence[Lead], measure: Measure) -> str:
         undecided = f"{manager} and {BASE} are not told apart at {at_last}"
         return "; ".join(filter(None, (undecided, ", ".join(elsewhere))))
     winner, loser = (manager, BASE) if last.side > 0 else (BASE, manager)
-    better_by = f"{winner} {measure.times_better.format(times=last.times)} {loser} at {at_last}"
-    start = len(leads) - 1
-    while start > 0 and leads[start - 1].side == last.side:
-        start -= 1
-    if len(leads) == 1:
+    better_by = f"{winner} {measure.times_better.format(times=_times(last))} {loser} at {at_last}"
+    found = crossover(group, winner, loser, measure.field)
+    # Rounds that lack an N count for `leads` and not for the crossover, so that it may differ.
+    if found is None or found.clients is None:
         return better_by
-    if start == len(leads) - 1:
+    wide = found.known and not found.is_sure
+    if found.clients == last.clients and not wide and sum(x.side == last.side for x in leads) == 1:
         return f"{better_by} only"
-    where = "at every N" if start == 0 else f"from N = {leads[start].clients} on"
-    return f"{winner} {measure.better} {loser} {where}, {last.times} at {at_last}"
+    return f"{winner} {measure.better} {loser} {ahead_from(found)}, {_times(last)} at {at_last}"
 
 
 def _alone(group: Group, measure: Measure) -> str:

@@ -14,7 +14,7 @@ from bench.cases.names import BASE
 from bench.results.row import Measure
 from bench.results.summary import Group, Summary
 from bench.show import units
-from bench.statistics.crossover import Crossover, crossovers
+from bench.statistics.crossover import Crossover, crossover, leads
 from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
 
@@ -51,12 +51,7 @@ def of_group(group: Group) -> tuple[str, ...]:
         return (f"{listed} {about}: there is no result of {BASE} to compare with.",)
     if not rivals:
         return (f"{BASE} {about}: there is no result of another manager to compare with.",)
-    found = {
-        crossover.manager: crossover
-        for crossover in crossovers(group)
-        if crossover.measure == Measure.THROUGHPUT.field
-    }
-    return tuple(_sentence(group, name, found.get(name), about, known) for name in rivals)
+    return tuple(_sentence(group, name, about, known) for name in rivals)
 
 
 def _known(group: Group) -> dict[str, list[int]]:
@@ -72,7 +67,6 @@ def _known(group: Group) -> dict[str, list[int]]:
 def _sentence(
     group: Group,
     manager: str,
-    crossover: Crossover | None,
     about: str,
     known: Mapping[str, Sequence[int]],
 ) -> str:
@@ -81,9 +75,10 @@ def _sentence(
         return f"{manager} and {BASE} {about}: they have no N in common."
     last = both[-1]
     own, base = group.row(manager, last), group.row(BASE, last)
-    throughput = ratio(Measure.THROUGHPUT.of(own), Measure.THROUGHPUT.of(base))
-    if throughput is None:
+    found = leads(group, manager, Measure.THROUGHPUT.field)
+    if not found or found[-1].clients != last:
         return f"{manager} and {BASE} {about}: they have no round in common at N = {last}."
+    throughput = found[-1].effect
     # As ``throughput is 4.1 times (3.8 to 4.4) that of sync, its CPU per redo 0.60 times (...)``.
     amounts = f"throughput is {_times(throughput)} that of {BASE}"
     for measure, name in _FURTHER:
@@ -91,19 +86,21 @@ def _sentence(
             amounts += f", its {name} {_times(effect)}"
     if throughput.low is None:
         amounts += f" ({_NO_INTERVAL})"
-    elif side(throughput) == 0:
+    start = crossover(group, manager, BASE, Measure.THROUGHPUT.field)
+    if found[-1].side == 0 and (start is not None or throughput.low is not None):
         # Whatever the means say of where the lines cross: at the end nobody is known to lead.
         said = f"{manager} and {BASE} are not told apart {about} at N = {last}"
         return f"{said}: {manager}'s {amounts}."
-    if crossover is None:
+    # Rounds that lack an N count for `leads` and not for the crossover, so that it may differ.
+    if start is None or (start.clients is None and found[-1].side > 0):
         return f"{manager} {about}, at N = {last}: its {amounts}."
-    return f"{_overtakes(crossover, about)}; at N = {last} its {amounts}."
+    return f"{_overtakes(start, about)}; at N = {last} its {amounts}."
 
 
 def _overtakes(found: Crossover, about: str) -> str:
     """As ``async overtakes sync from N = 4 (2 to 8) for short requests``."""
     first, last = found.measured[0], found.measured[-1]
-    sure = found.known and found.clients == found.low == found.high
+    sure = found.is_sure
     bounds = _NO_INTERVAL
     if found.known:
         low, high = ("no N" if n is None else str(n) for n in (found.low, found.high))

@@ -16,10 +16,10 @@ from matplotlib.lines import Line2D
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE
 from bench.results.summary import Group, Summary
-from bench.show.findings import Measure, title
+from bench.show.findings import Measure, ahead_from, interval, title
 from bench.show.pictures import figures, style
 from bench.show.pictures.sheet import Sheet, footer
-from bench.statistics.crossover import Crossover, crossovers
+from bench.statistics.crossover import Crossover, crossovers, leads
 from bench.statistics.effects import Effect
 from bench.statistics.rounds import ratio
 
@@ -53,7 +53,9 @@ def ratio_figure(groups: Sequence[Group], summary: Summary) -> Figure:
 def finding(group: Group) -> str:
     """As ``short: ahead of sync: async from N = 4 on (2 to 8), async-uvloop at every N``; the
     `title` of the group if only one N was measured."""
-    found = ", ".join(f"{crossover.manager} {_from(crossover)}" for crossover in _crossovers(group))
+    found = ", ".join(
+        f"{crossover.manager} {_from(group, crossover)}" for crossover in _crossovers(group)
+    )
     return f"{group.title}: ahead of {BASE}: {found}" if found else title(group, _MEASURE)
 
 
@@ -61,18 +63,13 @@ def _crossovers(group: Group) -> list[Crossover]:
     return [found for found in crossovers(group) if found.measure == _MEASURE.field]
 
 
-def _from(found: Crossover) -> str:
+def _from(group: Group, found: Crossover) -> str:
     """Where it is ahead, with the interval of the crossover if that has a width."""
-    if found.clients is None:
-        where = f"not at N = {found.measured[-1]}"
-    elif found.clients == found.measured[0]:
-        where = "at every N"
-    else:
-        where = f"from N = {found.clients} on"
-    if not found.known:
-        return f"{where} (?)"
-    low, high = ("none" if n is None else str(n) for n in (found.low, found.high))
-    return where if found.low == found.high == found.clients else f"{where} ({low} to {high})"
+    last = leads(group, found.manager, found.measure)[-1]
+    if last.side > 0 and found.clients is not None:
+        return ahead_from(found) if found.known else f"{ahead_from(found)} (?)"
+    where = f"not {'told apart ' if last.side == 0 else ''}at N = {last.clients}"
+    return where if found.is_sure else f"{where} {interval(found)}"
 
 
 def _panel(panel: Axes, group: Group) -> None:
