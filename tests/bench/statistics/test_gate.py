@@ -187,6 +187,23 @@ def test_a_case_that_failed_where_the_other_side_has_none(gate: Bench) -> None:
     assert "only in" not in out
 
 
+def test_a_case_that_failed_is_all_there_is_to_compare(gate: Bench) -> None:
+    save(gate.folder / "floor.json", runs(EVEN, [Case("floor", "short", 1)]))
+    only = [FailedRun(CASES[0], 0, "no child")]
+    save(gate.folder / "other.json", runs(EVEN, [Case("noop", "short", 1)]), only)
+    for form in ("", "--markdown", "--csv", "--json"):
+        status, out, err = gate(f"compare floor.json other.json --fail-on slower {form}")
+        assert status == 1
+        assert "async/short/n=8" in out
+        assert "async/short/n=8 failed in changed: no child" in err
+
+
+def test_the_page_names_a_failed_case(gate: Bench) -> None:
+    assert gate("report base.json failed.json -o page.html")[0] == 0
+    page = (gate.folder / "page.html").read_text()
+    assert "failed in changed: async/short/n=8: no child" in page
+
+
 def test_other_cases_can_be_looked_at_without_the_failed_one(gate: Bench) -> None:
     command = "compare base.json failed.json --fail-on slower:900 --case"
     assert gate(f"{command} sync/*")[0] == 0
