@@ -1,8 +1,8 @@
 """What else the machine did while something was measured, from the kernel's own counters.
 
 Shares are of the time of all CPUs that this process may use. The kernel counts busy time in clock
-ticks (10 ms), so a share of a run of half a second is known to a few per cent. A counter that this
-machine does not have gives None.
+ticks (10 ms): a share of a run of half a second is known to a few per cent, that of a run of less
+than `MIN_SPAN_S` not at all. A counter that this machine does not have gives None.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine.machine import read_text
+
+MIN_SPAN_S: Final = 0.1
+"""In less a single tick, by which the counter of a CPU can be off, would be more than a tenth."""
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of a CPU's line in /proc/stat (proc_stat(5))
@@ -60,7 +63,8 @@ class Watch:
         ticks, waited_us = self._read_ticks(), self._waited()
         others = steal = pressure = None
         capacity_s = elapsed_s * len(self._cpus)
-        if ticks is not None and self._ticks is not None and capacity_s > 0:
+        is_known = capacity_s > 0 and elapsed_s >= MIN_SPAN_S
+        if ticks is not None and self._ticks is not None and is_known:
             idle, stolen = (
                 max(0.0, now - then) / _TICKS_PER_S / capacity_s
                 for now, then in zip(ticks, self._ticks, strict=True)

@@ -227,16 +227,16 @@ def cases_that_fit(
 ) -> tuple[Case, ...]:
     """The cases of which so many more rounds take no longer than ``left_s``.
 
-    The last ones in the order of the matrix are left out: in profiles these are the greatest N of
-    the last workload. A reader compares managers at one N, so the cases that differ in nothing but
-    the manager stay or go together, and so does a case with the one that must run before it. What
-    is left are whole curves, which end at a smaller N. If not even the first group fits, all cases
-    stay: then fewer rounds of all of them say more than as few of one group.
+    The greatest N is left out first, at one N what is last in the order of the matrix: each curve
+    then ends at a smaller N, and no workload or kind of child is without an answer. A reader
+    compares managers at one N, so the cases that differ in nothing but the manager stay or go
+    together, and so does a case with the one that must run before it. If not even the last group
+    fits, all cases stay: then fewer rounds of all of them say more than as few of one group.
     """
     groups: dict[Case, list[Case]] = {}
     for case in plan.cases:
         groups.setdefault(replace(case, manager=BASE), []).append(case)
-    kept = list(groups.values())
+    kept = sorted(groups.values(), key=lambda group: group[0].clients)  # stable: keeps the order
     while rounds * sum(took_s[case] for group in kept for case in group) > left_s:
         if len(kept) == 1:
             return plan.cases

@@ -251,6 +251,22 @@ def test_a_suite_is_not_resumed_with_other_settings(options: str, says: str, ben
     assert says in bench.refuses(f"run --resume o.json {options}")
 
 
+def test_a_suite_that_dropped_cases_goes_on_with_the_others(bench: Bench) -> None:
+    two = RUN.replace("--clients 1", "--clients 1,8")
+    assert bench(f"{two} --rounds 1 -o o.json --repeat-disturbed 0")[0] == 0
+    path = bench.folder / "o.json"
+    kept, dropped = sorted(row.case for row in load_summary(path).rows)
+    result = ResultFile.load(path)
+    result.drop_cases([dropped])
+    result.save()
+    bench.ran.clear()
+    status, out, err = bench("run --resume o.json --rounds 2 --repeat-disturbed 1")
+    assert status == 0
+    assert bench.ran == [(2, kept)]
+    assert "1 case, 2 rounds, 1 done before" in err
+    assert f"too short for all rounds of all cases: {dropped.name}" in " ".join(out.split())
+
+
 def test_a_suite_of_another_commit_is_not_resumed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

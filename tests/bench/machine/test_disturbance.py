@@ -57,6 +57,15 @@ def test_shares_are_of_all_cpus(tmp_path: Path) -> None:
     assert found.frequency_hz is None
 
 
+def test_of_a_span_of_a_few_ticks_no_share_is_known(tmp_path: Path) -> None:
+    machine = MadeUp(tmp_path)
+    watch = machine.watch()
+    machine.pass_s(0.09, idle_s=0.0, stolen_s=0.0, waited_s=0.05, own_s=0.1)
+    found = watch.so_far()
+    assert (found.others_share, found.steal_share) == (None, None)
+    assert found.pressure_share is not None
+
+
 def test_a_quiet_machine_disturbs_nothing(tmp_path: Path) -> None:
     machine = MadeUp(tmp_path)
     watch = machine.watch()
