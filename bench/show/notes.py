@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.cases.case import Case, has_unknown_pages
+from bench.cases.managers.registry import competes
+from bench.cases.managers.yours import is_peer
+from bench.cases.names import FLOOR
 from bench.results.disturbance import (
     MAX_DISTURBED_SHARE,
     disturbed_rounds,
@@ -16,6 +19,8 @@ from bench.results.disturbance import (
 )
 from bench.results.record import FailedRun
 from bench.results.summary import CaseRow, Summary
+from bench.statistics.effects import side
+from bench.statistics.rounds import ratio
 
 MAX_TURN_TO_CALL: Final = 2.0
 """From this ratio of their medians on, a note says why turn and call differ."""
@@ -27,7 +32,7 @@ MAX_LISTED: Final = 12
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
-    page-check, disturbed, repeated, dropped, stopped, single-round, no-turn or long-turn.
+    page-check, disturbed, repeated, dropped, stopped, single-round, no-turn, long-turn or floor.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -51,6 +56,7 @@ def notes(summary: Summary) -> tuple[Note, ...]:
         )
         found.append(Note("page-check", None, text))
     found += _turns(summary)
+    found += _slow_floors(summary)
     found += _disturbed(rows)
     if repeated := repeated_sentence(summary.dropped_rounds):
         found.append(Note("repeated", None, repeated))
@@ -127,6 +133,35 @@ def _turns(summary: Summary) -> Iterable[Note]:
             " between two redos until they run again; compare turns (docs/measures.md#latency)"
         )
         yield Note("long-turn", None, text)
+
+
+def _slow_floors(summary: Summary) -> Iterable[Note]:
+    """Where the floor, which does nothing but the traffic, is slower than a manager.
+
+    A peer times itself, in its own way.
+    """
+    for group in summary.groups():
+        extra = ", ".join(f"{key}={value}" for key, value in group.extra)
+        about = f"{group.workload} requests{' with ' + extra if extra else ''}"
+        managers = [name for name in group.managers if competes(name) and not is_peer(name)]
+        for clients in group.clients:
+            floor, slower = group.row(FLOOR, clients), []
+            for manager in managers:
+                pair = [
+                    None if row is None else row.throughput_per_s
+                    for row in (group.row(manager, clients), floor)
+                ]
+                found = ratio(*pair)
+                if found is not None and found.low is not None and side(found) > 0:
+                    slower.append((found.ratio, found.low, found.high, manager))
+            if floor is not None and slower:
+                times, low, high, manager = max(slower)
+                text = (
+                    f"floor is slower than {manager} for {about} at N = {clients}"
+                    f" (ratio {times:.2f}, {low:.2f} to {high:.2f}): it should be the least; the"
+                    " machine was busy, or the file mixes conditions"
+                )
+                yield Note("floor", floor.case, text)
 
 
 def _span(clients: Iterable[int]) -> str:

@@ -37,8 +37,7 @@ def compares(group: Group) -> bool:
 
 def of_group(group: Group) -> tuple[str, ...]:
     """One for each manager that is compared with sync, or why there is none."""
-    extra = ", ".join(f"{key}={value}" for key, value in group.extra)
-    about = f"for {group.workload} requests" + (f" with {extra}" if extra else "")
+    about = f"for {group.workload} requests with {_conditions(dict(group.extra))}"
     known = _known(group)
     rivals = [name for name in known if is_rival(name)]
     if not known:
@@ -52,6 +51,17 @@ def of_group(group: Group) -> tuple[str, ...]:
     if not rivals:
         return (f"{BASE} {about}: there is no result of another manager to compare with.",)
     return tuple(_sentence(group, name, about, known) for name in rivals)
+
+
+def _conditions(extra: dict[str, str | int]) -> str:
+    """How heavy the child is, then the further dimensions, as ``a free child, wait=spin:20``."""
+    said = []
+    if (cost := extra.pop("cost", None)) is not None:
+        heavy = f"as heavy as real redo ({cost})" if cost == "pg14" else f"that burns {cost}"
+        said.append(f"a child {heavy}")
+    elif "child" not in extra:
+        said.append("a free child")
+    return ", ".join((*said, *(f"{key}={value}" for key, value in extra.items())))
 
 
 def _known(group: Group) -> dict[str, list[int]]:
@@ -100,7 +110,6 @@ def _sentence(
 def _overtakes(found: Crossover, about: str) -> str:
     """As ``async overtakes sync from N = 4 (2 to 8) for short requests``."""
     first, last = found.measured[0], found.measured[-1]
-    sure = found.is_sure
     bounds = _NO_INTERVAL
     if found.known:
         low, high = ("no N" if n is None else str(n) for n in (found.low, found.high))
@@ -111,10 +120,10 @@ def _overtakes(found: Crossover, about: str) -> str:
             bounds = f"interval: {bounds}"
     if found.clients is None:
         text = f"{found.manager} overtakes {BASE} at no N from {first} to {last}"
-        return f"{text} {about}" if sure else f"{text} ({bounds}) {about}"
+        return f"{text} {about}" if found.is_sure else f"{text} ({bounds}) {about}"
     if found.clients > first:
         return f"{found.manager} overtakes {BASE} from N = {found.clients} ({bounds}) {about}"
-    if sure:
+    if found.is_sure:
         return f"{found.manager} is ahead of {BASE} at every N from {first} to {last} {about}"
     return f"{found.manager} is ahead of {BASE} from N = {first} on ({bounds}) {about}"
 

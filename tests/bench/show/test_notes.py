@@ -66,3 +66,29 @@ def test_a_file_without_turns_says_so_and_shows_the_call(tmp_path: Path) -> None
 
 def test_turn_and_call_that_are_alike_need_no_word(tmp_path: Path) -> None:
     assert texts(tmp_path, steady_record(Case("sync", "short", 8))) == []
+
+
+def floor_notes(folder: Path, floor_us: tuple[int, ...], sync_us: tuple[int, ...]) -> list[str]:
+    folder.mkdir()
+    records = [
+        steady_record(Case(manager, "short", 8, child="python"), number, latency_ns=us * 1000)
+        for manager, latencies in (("floor", floor_us), ("sync", sync_us), ("async", (60,) * 4))
+        for number, us in enumerate(latencies)
+    ]
+    summary = load_summary(save(folder / "r.json", records))
+    (group,) = summary.groups()
+    found = [note for note in notes(summary) if note.kind == "floor"]
+    assert all(note.case == group.rows[-1].case for note in found)
+    return [note.text for note in found]
+
+
+def test_a_floor_slower_than_a_manager_is_a_warning(tmp_path: Path) -> None:
+    (text,) = floor_notes(tmp_path / "1", (48, 49, 47, 48), (40, 41, 40, 39))
+    assert text == (
+        "floor is slower than sync for short requests with child=python at N = 8 (ratio 1.20,"
+        " 1.16 to 1.24): it should be the least; the machine was busy, or the file mixes conditions"
+    )
+    # The interval holds 1; the floor is the least; one round shows no interval.
+    assert not floor_notes(tmp_path / "2", (48, 40, 47, 30), (40, 41, 40, 39))
+    assert not floor_notes(tmp_path / "3", (20, 21, 20, 20), (40, 41, 40, 39))
+    assert not floor_notes(tmp_path / "4", (48,), (40,))

@@ -104,7 +104,8 @@ def test_the_verdict_comes_first_then_curves_table_and_machine(ordinary: str) ->
     words = Page(ordinary).words
     order = [
         "Verdict",
-        "overtakes sync from N = 8 (interval: 8 alone) for short requests; at N = 64 its",
+        "overtakes sync from N = 8 (interval: 8 alone) for short requests with"
+        " a free child; at N = 64 its",
         "Curves",
         "Every case: medians over the runs, with the spread between them",
         "Machine, code and build",
@@ -237,7 +238,10 @@ def test_what_is_missing_is_said_and_the_rest_drawn(damaged: str) -> None:
     assert "no &lt;child&gt; &amp; nothing" in damaged
     assert "async/ping/n=1: failed once" in found.words
     assert "it has no result" in found.words
-    assert "async for ping requests: there is no result of sync to compare with." in found.words
+    assert (
+        "async for ping requests with a free child: there is no result of sync to compare with."
+        in found.words
+    )
     assert "async/ping/n=8: the self-check misses" in found.words
     assert re.search(r"\d warnings to know of", found.words)
     assert found.all("tr", **{"data-workload": "ping"})
