@@ -338,10 +338,9 @@ def pipes_of(metadata: Mapping[str, object]) -> tuple[int, int] | None:
 
 
 def pipes_text(sizes: Iterable[tuple[int, int]]) -> str:
-    """As ``1048576``, ``65536 and 1048576``, or ``1048576 to and 65536 from the child``."""
+    """As ``1048576``, ``65536 and 1048576``, or ``1048576 to / 65536 from`` the child."""
     return " and ".join(
-        str(to) if to == back else f"{to} to and {back} from the child"
-        for to, back in sorted(set(sizes))
+        str(to) if to == back else f"{to} to / {back} from" for to, back in sorted(set(sizes))
     )
 
 
