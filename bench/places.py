@@ -9,5 +9,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 IS_CHECKOUT: Final = (ROOT / "pyproject.toml").exists()
 """Otherwise the suite is installed, among the libraries of some interpreter."""
 
+MEASURED: Final = ("bench", "walredo", "fake_redo_child")
+"""The folders of a checkout that are measured."""
+
 RESULTS: Final = (ROOT if IS_CHECKOUT else Path.cwd()) / "results"
 """Where result files are written to and looked for, if no path is given."""

@@ -42,6 +42,17 @@ def cpu_count(placement: str) -> int:
     return len(set(cpus(placement) or os.sched_getaffinity(0)))
 
 
+def cpus_allowed() -> str | None:
+    """The CPUs that this process may use, as ``0-3,8``; None where the system does not say."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    cpus = os.sched_getaffinity(0)
+    firsts = sorted(cpu for cpu in cpus if cpu - 1 not in cpus)
+    lasts = sorted(cpu for cpu in cpus if cpu + 1 not in cpus)
+    pairs = zip(firsts, lasts, strict=True)
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in pairs)
+
+
 def pin(pid: int, cpu: int) -> None:
     """That process (0: the calling thread), and what it starts from now on, to that CPU."""
     os.sched_setaffinity(pid, {cpu})

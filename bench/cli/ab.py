@@ -107,7 +107,12 @@ def _measure(
     environment = replace(environment, ab=f"{now_utc:%Y%m%dT%H%M%S.%f}", child_build=build)
     sides = (Side.of(base, equipment, config), Side.of(changed, equipment, config))
     environments = (
-        replace(environment, git_commit=code.commit, git_dirty=code.dirty)
+        replace(
+            environment,
+            git_commit=code.commit,
+            git_dirty=code.dirty,
+            git_diff_sha256=environment.git_diff_sha256 if code.dirty else None,
+        )
         for code in (base, changed)
     )
     base_file, changed_file = map(ResultFile, paths, environments)

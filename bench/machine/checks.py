@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bench.machine import cpu, load
+from bench.machine import cpu, load, pipes
 from bench.machine.finding import Finding, Severity, disturbs, fine, may_disturb, unknown
 from bench.machine.machine import Machine
 
@@ -131,6 +131,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "clock": clock,
     "NUMA": numa,
     "huge pages": huge_pages,
+    "pipes": pipes.pipes,
     "ASLR": aslr,
     "irqbalance": load.irqbalance,
     "perf events": perf_events,

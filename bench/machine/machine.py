@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.cases import placement
+from bench.machine.pipes import granted_bytes
 from bench.machine.pyperf_system import Reading, cpu_list, readings
 
 _SWAP_COUNTERS = ("pswpin", "pswpout")
@@ -60,7 +61,8 @@ class Moment:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """``allowed``: the CPUs that this process may use. ``split``: the CPUs that the placement split
-    gives to manager and child, if it is possible. ``since``: an earlier moment, if there is one."""
+    gives to manager and child, if it is possible. ``since``: an earlier moment, if there is one.
+    ``pipe_bytes``: what new pipes get if they ask for a manager's."""
 
     root: Path
     allowed: frozenset[int]
@@ -68,6 +70,7 @@ class Machine:
     since: Moment | None = None
     split: tuple[int, int] | None = None
     pyperf: Mapping[str, Reading] = field(default_factory=dict)
+    pipe_bytes: int | None = None
 
     @classmethod
     def here(cls, *, sample_s: float | None = None) -> Machine:
@@ -79,7 +82,7 @@ class Machine:
         now = Moment.of(root, processes=sample_s is not None)
         allowed = frozenset(os.sched_getaffinity(0))
         split = None if placement.problem(placement.SPLIT) else placement.cpus(placement.SPLIT)
-        return cls(root, allowed, now, since, split, readings(allowed))
+        return cls(root, allowed, now, since, split, readings(allowed), granted_bytes())
 
     def text(self, path: str) -> str | None:
         """The text of a file, whose path begins at the root folder."""

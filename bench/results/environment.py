@@ -7,6 +7,7 @@ host name and no path, since result files are published.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import subprocess
@@ -16,18 +17,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench.cases import placement
+from bench.places import MEASURED
 from bench.results.key import Value
 
 UNKNOWN = "unknown"
 _CHILD_BUILD = "redo_child_build_"
 _GIT_TIMEOUT_S = 20.0
+_GIT_LOCATIONS: Final = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+)
+"""A hook or alias of git sets them for a checkout that need not be the one that is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Facts about the suite. None and "unknown" mean that a fact could not be found out.
 
-    ``git_commit`` is a full hash, ``config_json`` the whole configuration as one line of JSON,
+    ``git_commit`` is a full hash, ``git_diff_sha256`` that of `_diff_sha256`. ``cpus_allowed`` is a
+    list as ``0-3,8``. ``config_json`` is the whole configuration as one line of JSON,
     ``suite_date`` is UTC in ISO 8601. ``pythons`` are the interpreters besides the suite's own, by
     label. ``workload_files``, ``own_managers`` and ``own_children`` are hashes of what belongs to
     the user, by label. ``ab`` is the A/B measurement that the file is one side of.
@@ -35,9 +44,11 @@ class Environment:
 
     git_commit: str | None = None
     git_dirty: bool | None = None
+    git_diff_sha256: str | None = None
     kernel: str = UNKNOWN
     cpu_model: str = UNKNOWN
     cpu_count: int | None = None
+    cpus_allowed: str | None = None
     cpu_governor: str = UNKNOWN
     child_build: Mapping[str, str] = field(default_factory=dict)
     peer_sha256: str | None = None
@@ -66,9 +77,11 @@ class Environment:
         return cls(
             git_commit=commit,
             git_dirty=dirty,
+            git_diff_sha256=None if commit is None else _diff_sha256(root),
             kernel=f"{platform.system()} {platform.release()}",
             cpu_model=_cpu_model(),
             cpu_count=os.cpu_count(),
+            cpus_allowed=placement.cpus_allowed(),
             cpu_governor=_cpu_governor(),
             seed=seed,
             profile=profile,
@@ -135,19 +148,55 @@ def _git_state(root: Path) -> tuple[str | None, bool | None]:
     return commit, None if commit is None or status is None else bool(status)
 
 
-def git_output(root: Path, *arguments: str) -> str | None:
+def _diff_sha256(root: Path) -> str | None:
+    """A hash of the files below the measured folders that differ from the commit; None if none
+    does, or it cannot be found out. Ignored files do not count, other untracked ones do.
+
+    It is one of names, modes and content, and not of the output of `git diff`: that depends on
+    git's version, on settings of the user, and on what is staged.
+    """
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    # Unstripped: a status may begin with a space.
+    status = git_output(root, "status", *options, "--", *MEASURED, strip=False)
+    if not status:
+        return None
+    found = hashlib.sha256()
+    for name in sorted(entry[3:] for entry in status.rstrip("\0").split("\0")):
+        path = root / name
+        try:
+            if path.is_symlink():
+                kind, content = "link", os.fsencode(path.readlink())
+            else:
+                # A folder is a checkout inside this one. Anything else could block who reads it.
+                kind = "program" if path.stat().st_mode & 0o100 else "file"
+                content = path.read_bytes() if path.is_file() else b""
+        except FileNotFoundError:
+            kind, content = "none", b""
+        for part in (os.fsencode(name), kind.encode(), content):
+            found.update(len(part).to_bytes(8) + part)
+    return found.hexdigest()
+
+
+def git_environment() -> dict[str, str]:
+    """The environment for git, which then looks at the folder that it is told, and at no other."""
+    return {name: text for name, text in os.environ.items() if name not in _GIT_LOCATIONS}
+
+
+def git_output(root: Path, *arguments: str, strip: bool = True) -> str | None:
     """The output of a git command in that folder; None if there is no git or it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments],
             capture_output=True,
             text=True,
+            errors="surrogateescape",
+            env=git_environment(),
             check=True,
             timeout=_GIT_TIMEOUT_S,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.strip() if strip else done.stdout
 
 
 def _cpu_model() -> str:

@@ -23,6 +23,7 @@ from bench.results.measures.lifecycle import LIFECYCLE_KEYS
 from bench.results.measures.open_loop import OPEN_LOOP_KEYS
 from bench.results.measures.stall import STALL_KEYS
 from bench.results.row import MEASURES
+from bench.worker.protocol import PIPE_FACTS
 
 _DIMENSIONS = tuple(
     Key(
@@ -116,15 +117,25 @@ _WORKER = (
     Key("redo_start_ns", "ns", "from the worker's first line to a child that answers"),
     Key("redo_worker_switch_interval_s", "s", "how long a thread may keep the interpreter lock"),
     Key("redo_worker_page_check", "text", "what of a page is checked: content, or its length"),
+    *(
+        Key(name, "bytes", f"size of the pipe {way} the child, as the kernel granted it")
+        for name, way in zip(PIPE_FACTS, ("to", "from"), strict=True)
+    ),
     Key("redo_worker_*", "text", "a further fact that the worker reports of itself"),
 )
 
 _SUITE = (
     Key("redo_git_commit", "text", "full hash of the commit that was measured"),
     Key("redo_git_dirty", "yes/no", "whether the tree differed from that commit"),
+    Key(
+        "redo_git_diff_sha256",
+        "text",
+        "SHA-256 of the measured folders' files that differ from that commit, if any does",
+    ),
     Key("redo_kernel", "text", "name and release of the kernel"),
     Key("redo_cpu_model", "text", "model of the CPU"),
     Key("redo_cpu_count", "count", "CPUs of the machine"),
+    Key("redo_cpus_allowed", "text", "CPUs that the suite might use, as 0-3,8"),
     Key("redo_cpu_governor", "text", "frequency governor, or unknown"),
     Key("redo_child_build_*", "text", "how the C programs were built"),
     Key("redo_peer_sha256", "text", "SHA-256 of the program that the managers peer:KIND are"),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyperf
 
@@ -36,6 +36,11 @@ from bench.results.suite_file import (
 
 # A suite may be continued on another day, but not on another machine or with other code.
 _FREE_TO_DIFFER = frozenset({"redo_suite_date"})
+_SAID_OF: Final[Mapping[str, str]] = {
+    "cpus_allowed": " ({old}, now {new}; taskset -c LIST sets it)",
+    "git_diff_sha256": " (the tree was edited since)",
+}
+"""What a refusal to resume adds to the names of these facts."""
 
 
 def default_name(now_utc: datetime, commit: str | None, dirty: bool | None, number: int = 1) -> str:
@@ -111,11 +116,12 @@ class ResultFile:
     def check_resumable(self, environment: Environment) -> None:
         """Raises ResultFileError if the suite cannot be continued in this environment."""
         old, new = self.environment.to_metadata(), environment.to_metadata()
-        differing = sorted(
-            key.removeprefix("redo_")
-            for key in (old.keys() | new.keys()) - _FREE_TO_DIFFER
-            if old.get(key) != new.get(key)
-        )
+        differing = []
+        for key in sorted((old.keys() | new.keys()) - _FREE_TO_DIFFER):
+            name, before, now = key.removeprefix("redo_"), old.get(key), new.get(key)
+            if before != now:
+                said = _SAID_OF.get(name, "").format(old=before or "unknown", new=now)
+                differing.append(name + said)
         if differing:
             raise ResultFileError(
                 self.path,

@@ -18,6 +18,7 @@ from bench.cases.case import Case
 from bench.cases.names import unknown
 from bench.errors import BenchError
 from bench.results.key import Key
+from bench.worker.protocol import PIPE_FACTS
 
 QUARTILES_FROM = 4
 """From this many runs on the spread is their quartiles, below it their least and greatest."""
@@ -146,7 +147,8 @@ class CaseRow:
     Times are seconds, ``throughput_per_s`` redos per second, CPU times seconds per redo. ``missed``
     are the failed self-checks: (round, text of the run). ``slices`` has the values of each slice,
     in order, by measure and round, for the measures that slices have. ``further`` has the measures
-    of experiments (``keys.FURTHER``) and the usage without a field, by key.
+    of experiments (``keys.FURTHER``) and the usage without a field, by key. ``pipe_bytes`` is what
+    the kernel granted in each round: the sizes of the pipes to the child and from it.
     """
 
     case: Case
@@ -265,6 +267,7 @@ class CaseRow:
     missed: tuple[tuple[int, str], ...] = ()
     slices: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
     further: Mapping[str, Estimate] = field(default_factory=dict)
+    pipe_bytes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 MEASURES: Final[Mapping[str, Measure]] = {
@@ -324,6 +327,21 @@ def measure_field(option: str, name: str) -> str:
 def measure_name(measure: str) -> str:
     """`Measure.name` of a field of a row."""
     return MEASURES[measure].name
+
+
+def pipes_of(metadata: Mapping[str, object]) -> tuple[int, int] | None:
+    """The sizes of a run's pipes to the child and from it, in bytes; None if it does not say."""
+    to_child, from_child = map(metadata.get, PIPE_FACTS)
+    if isinstance(to_child, int) and isinstance(from_child, int):
+        return to_child, from_child
+    return None
+
+
+def pipes_text(sizes: Iterable[tuple[int, int]]) -> str:
+    """As ``1048576``, ``65536 and 1048576``, or ``1048576 to / 65536 from`` the child."""
+    return " and ".join(
+        str(to) if to == back else f"{to} to / {back} from" for to, back in sorted(set(sizes))
+    )
 
 
 def less_is_better(measure: str) -> bool:

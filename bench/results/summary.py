@@ -29,6 +29,7 @@ from bench.results.row import less_is_better as less_is_better
 from bench.results.row import measure_name as measure_name
 from bench.results.row import measure_of as measure_of
 from bench.results.row import paired_ratio as paired_ratio
+from bench.results.row import pipes_of
 from bench.results.suite_file import dropped_cases, dropped_rounds, failed_runs, read_suite
 
 _WITH_FIELDS = frozenset(measure.key.name for measure in MEASURES.values())
@@ -180,6 +181,7 @@ def _row(case: Case, pyperf_runs: Iterable[pyperf.Run]) -> CaseRow:
             },
         },
         further={key: found for key in further if (found := estimate(key)) is not None},
+        pipe_bytes={n: sizes for n, run in runs.items() if (sizes := pipes_of(run)) is not None},
         **{name: estimate(measure.key.name) for name, measure in MEASURES.items()},
     )
 

@@ -22,9 +22,13 @@ from typing import Final, Protocol
 
 from bench.cases.case import Case
 from bench.cases.config import Config
+from bench.errors import BenchError
 from bench.interrupts import held_back
+from bench.machine.machine import Machine
+from bench.machine.pipes import why_they_differ
 from bench.results.record import FailedRun, RunRecord
 from bench.results.result_file import ResultFile
+from bench.results.row import pipes_of, pipes_text
 from bench.results.summary import summary_of
 from bench.running.equipment.equipment import Equipment, child_options
 from bench.running.processes import RunFailedError
@@ -75,7 +79,8 @@ def measure_pair(
 ) -> Pair:
     """One pair of processes: as many slices of each as the configuration says, in turn.
 
-    Raises RunFailedError; its text names the side that failed.
+    Raises RunFailedError; its text names the side that failed. Raises BenchError if the kernel
+    granted the sides pipes of different sizes: those would be compared, and not the code.
     """
     with contextlib.ExitStack() as stack:
         runs: list[Run] = []
@@ -96,7 +101,19 @@ def measure_pair(
         for run, side in zip(runs, sides, strict=True):
             with failures(f"{side.snapshot}: "):
                 records.append(run.end())
+    _check_pipes(*records)
     return records[0], records[1]
+
+
+def _check_pipes(base: RunRecord, changed: RunRecord) -> None:
+    """Raises BenchError. The code of some commits does not tell the sizes."""
+    sizes = [pipes_of(record.worker_metadata) for record in (base, changed)]
+    if None not in sizes and sizes[0] != sizes[1]:
+        of_base, of_changed = (pipes_text([size]) for size in sizes if size is not None)
+        raise BenchError(
+            f"base has pipes of {of_base} bytes, changed of {of_changed}:"
+            f" {why_they_differ(Machine.here())}"
+        )
 
 
 class Store(Protocol):

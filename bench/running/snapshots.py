@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.errors import BenchError
+from bench.places import MEASURED
+from bench.results.environment import git_environment
 
-_PACKAGES: Final = ("bench", "walredo", "fake_redo_child")
 _WORKERS: Final = ("bench/worker/__main__.py", "bench/worker.py")
 """Where a worker's program is: today, and in the commits whose bench was one flat folder."""
 
@@ -67,7 +68,7 @@ def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
     folder.mkdir()
     archive = folder / ".code.tar"
     options = ("--format=tar", f"--output={archive}")
-    made = _run(["git", "archive", *options, sha, *_PACKAGES], checkout)
+    made = _run(["git", "archive", *options, sha, *MEASURED], checkout)
     if made.returncode == 0:
         made = _run(["tar", "-x", "-f", str(archive), "-C", str(folder)], checkout)
     if made.returncode != 0:
@@ -83,10 +84,10 @@ def of_working_tree(checkout: Path, folder: Path) -> Snapshot:
     """The code as it is now, whether committed or not. Raises BenchError."""
     folder.mkdir()
     not_copied = shutil.ignore_patterns("__pycache__", "*.pyc")
-    for package in _PACKAGES:
+    for package in MEASURED:
         shutil.copytree(checkout / package, folder / package, ignore=not_copied)
     commit = _run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], checkout)
-    status = _run(["git", "status", "--porcelain", "--", *_PACKAGES], checkout)
+    status = _run(["git", "status", "--porcelain", "--", *MEASURED], checkout)
     if commit.returncode or status.returncode:
         return Snapshot(folder, None, dirty=True)
     return Snapshot(folder, commit.stdout.strip(), dirty=bool(status.stdout.strip()))
@@ -95,7 +96,13 @@ def of_working_tree(checkout: Path, folder: Path) -> Snapshot:
 def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+            command,
+            cwd=folder,
+            env=git_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
         )
     except FileNotFoundError as error:
         raise BenchError(f"{command[0]} is not installed, and `ab` needs it") from error

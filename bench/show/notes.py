@@ -18,6 +18,7 @@ from bench.results.disturbance import (
     sentence,
 )
 from bench.results.record import FailedRun
+from bench.results.row import pipes_text
 from bench.results.summary import CaseRow, Summary
 from bench.statistics.effects import side
 from bench.statistics.rounds import ratio
@@ -32,7 +33,8 @@ MAX_LISTED: Final = 12
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing to know about a case: ``kind`` is self-check, failed, over-budget, rounds,
-    page-check, disturbed, repeated, dropped, stopped, single-round, no-turn, long-turn or floor.
+    page-check, pipes, disturbed, repeated, dropped, stopped, single-round, no-turn, long-turn or
+    floor.
 
     ``case`` is None where the note is about the whole file.
     """
@@ -55,6 +57,7 @@ def notes(summary: Summary) -> tuple[Note, ...]:
             " hold nobody but the child knows"
         )
         found.append(Note("page-check", None, text))
+    found += _pipes(summary)
     found += _turns(summary)
     found += _slow_floors(summary)
     found += _disturbed(rows)
@@ -109,6 +112,23 @@ def _listed(names: Sequence[str]) -> str:
     left_out = len(names) - MAX_LISTED
     more = [f"{left_out} more (show --json has all)"] if left_out > 0 else []
     return ", ".join([*names[:MAX_LISTED], *more])
+
+
+def _pipes(summary: Summary) -> Iterable[Note]:
+    """Managers whose runs did not all get pipes of the same size. With another topology a manager
+    asks for another size."""
+    sizes: dict[tuple[str, str], set[tuple[int, int]]] = {}
+    for row in summary.rows:
+        of_manager = sizes.setdefault((row.case.manager, row.case.topology), set())
+        of_manager.update(row.pipe_bytes.values())
+    for (manager, _), found in sizes.items():
+        if len(found) > 1:
+            text = (
+                f"{manager}: runs had pipes of {pipes_text(found)} bytes and do not compare: the"
+                " kernel refuses pipes their size once those of a user hold too much; end what"
+                " holds pipes (`python -m bench check` says more) and run it again"
+            )
+            yield Note("pipes", None, text)
 
 
 def _turns(summary: Summary) -> Iterable[Note]:

@@ -7,7 +7,7 @@ statistics are in ``effects``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
@@ -18,7 +18,7 @@ from bench.cases.case import Case
 from bench.cases.notations import NO_ADMISSION
 from bench.results import row as rows
 from bench.results.key import Value
-from bench.results.row import CaseRow, both, less_is_better, measure_of
+from bench.results.row import CaseRow, both, less_is_better, measure_of, pipes_text
 from bench.results.summary import Summary
 from bench.statistics import effects
 from bench.statistics.effects import Effect, Verdict
@@ -36,7 +36,7 @@ _MUST_AGREE: Final = {
     "redo_cpu_model": "CPU",
     "redo_cpu_count": "number of CPUs",
     "redo_cpu_governor": "CPU governor",
-    "cpu_affinity": "CPUs allowed",
+    "redo_cpus_allowed": "CPUs allowed",
     "redo_kernel": "kernel",
     "python_implementation": "interpreter",
     "python_version": "interpreter's version",
@@ -50,6 +50,12 @@ _MUST_AGREE: Final = {
     "redo_own_children": "own children",
     "redo_seed": "seed",
 }
+_CASES_MUST_AGREE: Final[Mapping[str, Callable[[CaseRow], str]]] = {
+    "bytes of pipes": lambda row: pipes_text(row.pipe_bytes.values()),
+    "CPUs of manager and child": lambda row: _cpus_text(row),
+}
+"""Conditions of a case, as text that is empty where its runs do not tell."""
+
 _SETTINGS_MUST_AGREE: Final = ("slices", "seconds", "warmup_s", "timeout_s")
 
 
@@ -165,24 +171,67 @@ def of_cases(summary: Summary, patterns: Sequence[str]) -> Summary:
     )
 
 
-def differences(base: Summary, changed: Summary) -> tuple[str, ...]:
-    """The conditions that differ between the files, as ``kernel: Linux 6.1 | Linux 6.12``."""
+def differences(
+    base: Summary, changed: Summary, cases: Collection[Case] | None = None
+) -> tuple[str, ...]:
+    """The conditions that differ between the files, as ``kernel: Linux 6.1 | Linux 6.12``.
+
+    Conditions of a case count for these cases, or else for all that both have.
+    """
     read_path = all(
         any(row.case.admission != NO_ADMISSION for row in summary.rows)
         for summary in (base, changed)
     )
     before, after = (_conditions(summary, read_path=read_path) for summary in (base, changed))
-    return tuple(
+    of_files = (
         f"{name}: {_text(value)} | {_text(after.get(name))}"
         for name, value in before.items()
         if value != after.get(name)
     )
+    return (*of_files, *_differences_of_cases(base, changed, cases))
+
+
+def _differences_of_cases(
+    base: Summary, changed: Summary, cases: Collection[Case] | None
+) -> Iterator[str]:
+    """As ``bytes of pipes: 1048576 | 65536 in sync/short/n=1 and 3 more``."""
+    after = {row.case: row for row in changed.rows}
+    rows = [
+        (row, after[row.case])
+        for row in base.rows
+        if row.case in after and (cases is None or row.case in cases)
+    ]
+    for name, text in _CASES_MUST_AGREE.items():
+        found: dict[str, list[str]] = {}
+        for row, other in rows:
+            one, two = text(row), text(other)
+            if one and two and one != two:
+                found.setdefault(f"{one} | {two}", []).append(row.case.name)
+        for values, names in found.items():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"{name}: {values} in {names[0]}{more}"
+
+
+def _cpus_text(row: CaseRow) -> str:
+    estimate = row.further.get("redo_cpus")
+    counts = set() if estimate is None else {round(count) for _, count in estimate.by_round}
+    return " and ".join(map(str, sorted(counts)))
+
+
+def _cpus_allowed(summary: Summary) -> Value:
+    """As ``0-3,8`` or ``all``. Older files have pyperf's list only, and not if all were allowed."""
+    environment = summary.environment
+    listed = environment.cpus_allowed or summary.metadata.get("cpu_affinity")
+    count = environment.cpu_count or 0
+    every = (None, "0" if count == 1 else f"0-{count - 1}")
+    return "all" if listed in every else str(listed)
 
 
 def _conditions(summary: Summary, *, read_path: bool) -> dict[str, Value | None]:
     """What both files must have in common; the settings of the read path if both use it."""
     config = json.loads(summary.environment.config_json)
     conditions = {name: summary.metadata.get(key) for key, name in _MUST_AGREE.items()}
+    conditions["CPUs allowed"] = _cpus_allowed(summary)
     conditions |= {name: config.get(name) for name in _SETTINGS_MUST_AGREE}
     if read_path:
         conditions |= {f"read_path.{name}": value for name, value in config["read_path"].items()}

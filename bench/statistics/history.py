@@ -85,7 +85,7 @@ def history(results: Iterable[Dated], measure: str, pattern: str = "*") -> list[
             estimate = measure_of(row, measure)
             if estimate is not None and fnmatchcase(row.case.name, pattern):
                 found.setdefault(row.case, []).append((result, estimate))
-    return [Series(case, _points(found[case])) for case in sorted(found)]
+    return [Series(case, _points(case, found[case])) for case in sorted(found)]
 
 
 def results_of(series: Iterable[Series]) -> list[Dated]:
@@ -93,11 +93,13 @@ def results_of(series: Iterable[Series]) -> list[Dated]:
     return in_order({point.result for of_case in series for point in of_case.points})
 
 
-def _points(measured: Sequence[tuple[Dated, Estimate]]) -> tuple[Point, ...]:
+def _points(case: Case, measured: Sequence[tuple[Dated, Estimate]]) -> tuple[Point, ...]:
     points: list[Point] = []
     for result, estimate in measured:
         before = points[-1] if points else None
-        differ = () if before is None else differences(before.result.summary, result.summary)
+        differ: tuple[str, ...] = ()
+        if before is not None:
+            differ = differences(before.result.summary, result.summary, (case,))
         comparable = before is not None and not differ and before.estimate.median > 0
         change = estimate.median / before.estimate.median if before and comparable else None
         points.append(Point(result, estimate, differ, change))

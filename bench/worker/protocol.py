@@ -133,6 +133,9 @@ def decode(line: bytes, kind: str, names: Sequence[str]) -> dict[str, Any]:
     return message
 
 
+PIPE_FACTS: Final = ("redo_worker_pipe_bytes_to_child", "redo_worker_pipe_bytes_from_child")
+"""Facts of a report: the sizes of the smallest pipes of any manager."""
+
 REDO_END: Final = "redo_end_ns"
 """Series of a closed loop: when each redo ended, client after client. Only differences have a
 meaning: the zero is another one for each kind of manager."""

@@ -43,7 +43,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     ),
     "machine": Room(
         "what on this machine disturbs",
-        doors=("cgroup", "checks", "disturbance", "finding", "machine"),
+        doors=("cgroup", "checks", "disturbance", "finding", "machine", "pipes"),
         may=("cases",),
     ),
     "results": Room(

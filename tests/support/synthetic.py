@@ -8,7 +8,7 @@ waits for N services.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.results.result_file import ResultFile
 from bench.results.samples import Int64s, SliceSamples, SliceSummary
 from bench.results.summary import Summary, load_summary
 from bench.show.view import Reading
+from bench.worker.protocol import PIPE_FACTS
 
 COMMIT = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
 
@@ -192,3 +193,10 @@ def summary_of(
     path = folder / "r.json"
     path.unlink(missing_ok=True)  # a test may make several, one after the other
     return load_summary(save(path, records, failures, environment))
+
+
+def with_pipes(record: RunRecord, to_child: int, from_child: int | None = None) -> RunRecord:
+    """The run of a manager whose pipes have these sizes, by default the same both ways."""
+    sizes = (to_child, to_child if from_child is None else from_child)
+    facts = dict(zip(PIPE_FACTS, sizes, strict=True))
+    return replace(record, worker_metadata={**record.worker_metadata, **facts})

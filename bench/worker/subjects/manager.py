@@ -17,7 +17,7 @@ from bench.cases.notations import PER_TENANT
 from bench.worker.clients.slice import Slice, SliceOutcome, Work
 from bench.worker.meters import DescendantsMeter, Meter, OwnMeter, children_of
 from bench.worker.own_manager import is_async, load_manager
-from bench.worker.protocol import WorkerSpec
+from bench.worker.protocol import PIPE_FACTS, WorkerSpec
 from bench.worker.subjects.runtime import LoopRuntime, Runtime, ThreadRuntime, runtime_of
 from bench.worker.subjects.subject import (
     PIPE_BYTES,
@@ -52,7 +52,6 @@ COUNTERS: Final = (
 KNOWN_TO_STREAMS: Final = ("redos", "in_flight_peak", "launches", "kills")
 
 _PEAK: Final = "in_flight_peak"
-_PIPES: Final = ("redo_worker_pipe_bytes_to_child", "redo_worker_pipe_bytes_from_child")
 
 
 class ManagerSubject:
@@ -101,7 +100,7 @@ class ManagerSubject:
         found = [facts_of(status) for status in self._statuses()]
         smallest = {
             name: min(int(facts[name]) for facts in found)
-            for name in _PIPES
+            for name in PIPE_FACTS
             if found and all(name in facts for facts in found)
         }
         kind = {"redo_worker_manager_kind": str(self._runtime.kind)}
@@ -168,7 +167,7 @@ def counters_of(status: Any, names: Sequence[str] = COUNTERS) -> dict[str, int]:
 def facts_of(status: Any) -> dict[str, Fact]:
     """The sizes of the manager's pipes, if the status knows them."""
     sizes = getattr(status, "pipe_bytes", None)
-    return {} if sizes is None else dict(zip(_PIPES, sizes, strict=True))
+    return {} if sizes is None else dict(zip(PIPE_FACTS, sizes, strict=True))
 
 
 def _child_pid(manager: Any) -> int:

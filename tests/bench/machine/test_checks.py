@@ -22,6 +22,7 @@ from bench.machine import cpu as machine_cpu_checks
 from bench.machine.checks import Check, examine, in_brief, verdict
 from bench.machine.finding import Finding, Severity
 from bench.machine.machine import Machine, Moment
+from bench.machine.pipes import ASKED_BYTES, pipes, why_they_differ
 from bench.machine.pyperf_system import OPERATIONS, Reading, as_cpu_list, cpu_list, readings
 from bench.places import ROOT
 from tests.support.made_up_runs import RUN, Bench
@@ -88,6 +89,7 @@ def machine(
     pyperf: Mapping[str, Reading] = READY,
     split: tuple[int, int] | None = None,
     later: Mapping[str, str] | None = None,
+    pipe_bytes: int | None = ASKED_BYTES,
 ) -> Machine:
     """The quiet machine with those files changed; ``later`` are written a moment afterwards."""
     write(root, QUIET)
@@ -97,7 +99,7 @@ def machine(
         since = Moment.of(root, processes=True)
         write(root, later)
     now = Moment.of(root, processes=since is not None)
-    return Machine(root, frozenset(allowed), now, since, split, pyperf)
+    return Machine(root, frozenset(allowed), now, since, split, pyperf, pipe_bytes)
 
 
 def test_a_quiet_machine(tmp_path: Path) -> None:
@@ -122,7 +124,10 @@ def test_files_that_make_no_sense_are_unknown(tmp_path: Path) -> None:
     allowed = (0, 1)
     for text in ("", "?", "?:: \n", "cpu 1\npswpin\npswpout x\nSwapTotal:\n", "(x) 1 2\n"):
         nonsense = dict.fromkeys(names, text)
-        findings = examine(machine(tmp_path, nonsense, allowed=allowed, pyperf={}, later=nonsense))
+        made = machine(
+            tmp_path, nonsense, allowed=allowed, pyperf={}, later=nonsense, pipe_bytes=None
+        )
+        findings = examine(made)
         # These are in what is there, whatever it says; an empty list of CPUs sets none apart.
         known = {"CPUs", "CPU quota"} | ({"isolated CPUs"} if not text else set())
         assert {f.kind for f in findings if f.severity is not UNKNOWN} == known, text
@@ -342,6 +347,70 @@ def test_what_files_say(
     assert (finding.severity, says in finding.text) == (severity, True), finding
     if severity in (DISTURBS, MAY):
         assert finding.advice
+
+
+MAX_SIZE, SOFT, HARD = (
+    f"proc/sys/fs/pipe-{name}" for name in ("max-size", "user-pages-soft", "user-pages-hard")
+)
+
+
+@pytest.mark.parametrize(
+    ("granted", "files", "severity", "says", "command"),
+    [
+        (None, {}, UNKNOWN, "cannot be seen", None),
+        (ASKED_BYTES, {SOFT: "16384"}, FINE, "have the 1048576 bytes", None),
+        (
+            65536,
+            {MAX_SIZE: "1048576", SOFT: "16384", HARD: "0"},
+            DISTURBS,
+            "this user's pipes use up fs.pipe-user-pages-soft (16384 pages)",
+            "sudo sysctl fs.pipe-user-pages-soft=65536",
+        ),
+        (
+            8192,
+            {MAX_SIZE: "1048576", SOFT: "0", HARD: "1024"},
+            DISTURBS,
+            "this user's pipes use up fs.pipe-user-pages-hard (1024 pages)",
+            "sudo sysctl fs.pipe-user-pages-hard=4096",
+        ),
+        (
+            65536,
+            {MAX_SIZE: "524288", SOFT: "16384"},
+            DISTURBS,
+            "fs.pipe-max-size allows a pipe 524288 bytes",
+            "sudo sysctl fs.pipe-max-size=1048576",
+        ),
+        (65536, {}, DISTURBS, "use up fs.pipe-user-pages-soft:", None),
+    ],
+)
+def test_pipes_that_the_kernel_refuses_their_size(
+    granted: int | None,
+    files: Mapping[str, str | None],
+    severity: Severity,
+    says: str,
+    command: str | None,
+    tmp_path: Path,
+) -> None:
+    here = machine(tmp_path, files, pipe_bytes=granted)
+    finding = pipes(here)
+    assert finding.severity is severity
+    assert says.removesuffix(":") in finding.text
+    if command is not None:
+        assert finding.command == command
+    if severity is DISTURBS:
+        assert in_brief(here) == f"pipes of {granted} bytes"
+        # As `ab` says it: reason and way out in one line.
+        line = why_they_differ(here)
+        assert says.removesuffix(":") in line
+        assert line.endswith(str(finding.command))
+
+
+def test_pipes_are_tried_on_this_machine() -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    granted = Machine.here().pipe_bytes
+    assert granted is not None
+    assert 4096 <= granted <= ASKED_BYTES
+    assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,8 @@ def test_every_key_written_is_in_the_table() -> None:
     record = RunRecord(ASYNC, 0, (steady_slice(8, 20, 50_000),), USAGE, worker_metadata=facts)
     environment = replace(
         ENVIRONMENT,
+        git_diff_sha256="5eed",
+        cpus_allowed="0-7",
         peer_sha256="5eed",
         ab="20261124T120000",
         pythons="ft: CPython 3.13.5",

@@ -13,9 +13,9 @@ from bench.results.row import measure_of
 from bench.results.samples import SliceSamples
 from bench.results.summary import load_summary
 from bench.show.notes import notes
-from tests.support.synthetic import USAGE, int64s, save, steady_record
+from tests.support.synthetic import USAGE, int64s, save, steady_record, with_pipes
 
-KINDS = ("no-turn", "long-turn")
+KINDS = ("no-turn", "long-turn", "pipes")
 
 
 def waiting_record(case: Case, call_ns: int, turn_ns: int) -> RunRecord:
@@ -92,3 +92,21 @@ def test_a_floor_slower_than_a_manager_is_a_warning(tmp_path: Path) -> None:
     assert not floor_notes(tmp_path / "2", (48, 40, 47, 30), (40, 41, 40, 39))
     assert not floor_notes(tmp_path / "3", (20, 21, 20, 20), (40, 41, 40, 39))
     assert not floor_notes(tmp_path / "4", (48,), (40,))
+
+
+def test_pipes_of_one_manager_that_are_not_alike_are_a_warning(tmp_path: Path) -> None:
+    sync, other = Case("sync", "short", 8), Case("async", "short", 8)
+    tenants = Case("async", "short", 8, topology="per-tenant")
+    large, small = 1 << 20, 1 << 16
+    runs = [
+        with_pipes(steady_record(sync), large),
+        with_pipes(steady_record(other), large),
+        with_pipes(steady_record(replace(other, clients=64)), large),
+        # It asks for other sizes, as it must.
+        with_pipes(steady_record(tenants), small),
+    ]
+    assert texts(tmp_path, *runs) == []
+    (tmp_path / "r.json").unlink()
+    ((kind, text),) = texts(tmp_path, *runs, with_pipes(steady_record(other, 1), small))
+    assert kind == "pipes"
+    assert text.startswith("async: runs had pipes of 65536 and 1048576 bytes")

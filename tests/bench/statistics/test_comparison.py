@@ -21,7 +21,7 @@ from bench.statistics.comparison import Comparison, compare
 from bench.statistics.effects import Verdict
 from bench.statistics.gate import Bound, breaches
 from tests.support.made_up_runs import Bench
-from tests.support.synthetic import ENVIRONMENT, save, steady_record
+from tests.support.synthetic import ENVIRONMENT, save, steady_record, with_pipes
 
 CASES = (Case("async", "short", 8), Case("sync", "short", 1))
 SLOWER = [Bound.parse("slower")]
@@ -134,6 +134,87 @@ def test_what_forbids_a_comparison_is_named(tmp_path: Path) -> None:
     comparison = compared(tmp_path, 1.0, environment=environment)
     assert comparison.differences == ("kernel: Linux 6.1.0 | Linux 6.12.0", "slices: 5 | 6")
     assert "kernel: Linux 6.1.0, then Linux 6.12.0" in as_markdown(comparison)
+
+
+LARGE, SMALL = 1 << 20, 1 << 16
+
+
+def differing(folder: Path, base: Sequence[RunRecord], changed: Sequence[RunRecord]) -> list[str]:
+    """The conditions that differ between results of these runs."""
+    both = [load_summary(save(folder / f"{len(list(folder.iterdir()))}.json", base))]
+    both.append(load_summary(save(folder / f"{len(list(folder.iterdir()))}.json", changed)))
+    return list(compare(*both).differences)
+
+
+def test_pipes_of_other_sizes_are_other_conditions(tmp_path: Path) -> None:
+    plain = records(CASES, 1.0, 1, rounds=2)
+    large = [with_pipes(record, LARGE) for record in plain]
+    small = [with_pipes(record, SMALL) for record in plain]
+    assert differing(tmp_path, large, large) == []
+    assert differing(tmp_path, large, small) == [
+        "bytes of pipes: 1048576 | 65536 in async/short/n=8 and 1 more"
+    ]
+    # Only one case of one file, only one way, and only in one of its rounds.
+    other = [*large[:-1], with_pipes(plain[-1], LARGE, SMALL)]
+    assert differing(tmp_path, large, other) == [
+        "bytes of pipes: 1048576 | 1048576 to / 65536 from and 1048576 in sync/short/n=1"
+    ]
+    # The floor and results of older versions do not say.
+    assert differing(tmp_path, plain, small) == []
+
+
+def test_results_with_other_pipes_are_refused(bench: Bench) -> None:
+    plain = records(CASES, 1.0, 1)
+    save(bench.folder / "a.json", [with_pipes(record, LARGE) for record in plain])
+    save(bench.folder / "b.json", [with_pipes(record, SMALL) for record in plain])
+    assert "bytes of pipes: 1048576 | 65536" in bench.refuses("compare a.json b.json")
+    status, out, _ = bench("compare a.json b.json --force --markdown")
+    assert status == 0
+    assert "not the same conditions: bytes of pipes: 1048576, then 65536" in out
+    assert bench("report a.json b.json -o page.html")[0] == 0
+    page = (bench.folder / "page.html").read_text(encoding="utf-8")
+    assert "bytes of pipes: 1048576, then 65536" in page
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "difference"),
+    [
+        ("0-1", "0-1", None),
+        ("0-1", "0,2", "CPUs allowed: 0-1 | 0,2"),
+        ("0-7", "3", "CPUs allowed: all | 3"),
+        # A version that did not store them left pyperf's list, which leaves out that all are.
+        (None, "0-7", None),
+        (None, "0-1", "CPUs allowed: all | 0-1"),
+    ],
+)
+def test_other_cpus_are_other_conditions(
+    before: str | None, after: str, difference: str | None, tmp_path: Path
+) -> None:
+    base, changed = (
+        load_summary(
+            save(
+                tmp_path / f"{number}.json",
+                records(CASES, 1.0, 1),
+                environment=replace(ENVIRONMENT, cpus_allowed=allowed),
+            )
+        )
+        for number, allowed in enumerate((before, after))
+    )
+    # That of the process that runs this test.
+    others = {key: value for key, value in base.metadata.items() if key != "cpu_affinity"}
+    base = replace(base, metadata=others)
+    assert compare(base, changed).differences == ((difference,) if difference else ())
+
+
+def test_the_number_of_cpus_of_a_case_is_a_condition(tmp_path: Path) -> None:
+    plain = records(CASES, 1.0, 1, rounds=1)
+    two, one = (
+        [replace(record, worker_metadata={"redo_cpus": count}) for record in plain]
+        for count in (2, 1)
+    )
+    assert differing(tmp_path, two, [*two[:-1], one[-1]]) == [
+        "CPUs of manager and child: 2 | 1 in sync/short/n=1"
+    ]
 
 
 def test_all_forms_say_the_same(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bench.show.pictures.history import MOST_CASES, draw
 from bench.statistics.history import Dated, Series, dated, history, in_order
 from tests.support.checkouts import git
 from tests.support.made_up_runs import Bench
-from tests.support.synthetic import ENVIRONMENT, peer_record, save, steady_record
+from tests.support.synthetic import ENVIRONMENT, peer_record, save, steady_record, with_pipes
 
 CASE = Case("async", "short", 8)
 TIME = MEASURE_NAMES["time-per-redo"]
@@ -148,6 +148,28 @@ def test_a_case_is_compared_with_the_last_result_that_has_it(tmp_path: Path) -> 
     assert (first.case, second.case) == (CASE, other)
     assert [one.change for one in first.points] == [None, pytest.approx(0.5)]
     assert [bool(one.differences) for one in second.points] == [False, True]
+
+
+def test_other_pipes_are_a_change_of_their_case_only(tmp_path: Path) -> None:
+    other = Case("sync", "short", 1)
+    environments = [replace(ENVIRONMENT, git_commit=commit) for commit in (A, B)]
+    results = read(
+        *(
+            save(
+                tmp_path / f"{size}.json",
+                [with_pipes(steady_record(CASE), size), with_pipes(steady_record(other), 65536)],
+                environment=environment,
+            )
+            for size, environment in zip((1 << 20, 65536), environments, strict=True)
+        )
+    )
+    of_case, of_other = history(results, TIME)
+    assert [one.differences for one in of_case.points][1] == (
+        f"bytes of pipes: 1048576 | 65536 in {CASE.name}",
+    )
+    assert of_case.points[1].change is None
+    assert of_other.points[1].differences == ()
+    assert of_other.points[1].change == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

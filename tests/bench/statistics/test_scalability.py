@@ -59,6 +59,7 @@ def group_of(throughput: Mapping[int, float | ByRound], manager: str = "async") 
                 missed=(),
                 slices={},
                 further={},
+                pipe_bytes={},
                 **measures,
             )
         )
