@@ -26,7 +26,7 @@ from bench.cases.names import unknown
 from bench.cases.rules import ConfigError as ConfigError
 from bench.cases.rules import (
     Source,
-    check_labels,
+    check_matrices,
     check_together,
     checked,
     flat,
@@ -65,7 +65,7 @@ class Config(Settings, frozen=True, kw_only=True):
         del fields[ALSO]  # checked as matrices
         checked(fields, source)
         check_together(fields, source)
-        check_labels([_fields(matrix) for matrix in self.matrices()], source)
+        check_matrices([_fields(matrix) for matrix in self.matrices()], source)
 
     @property
     def slice_s(self) -> float:
@@ -266,7 +266,7 @@ def _made(name: str, fields: Mapping[str, object], source: Source) -> Config:
         values["budget_s"] = None  # a single way to say "no limit", and one that JSON has
     check_together(values, source)
     further = further_matrices(fields.get(ALSO, ()), values, source)
-    check_labels([values, *(whole for _, whole in further)], source)
+    check_matrices([values, *(whole for _, whole in further)], source)
 
     def table(values: dict[str, Any], prefix: str) -> dict[str, Any]:
         found = [key for key in values if key.startswith(prefix)]

@@ -97,8 +97,14 @@ def further_matrices(
     return found
 
 
-def check_labels(matrices: Sequence[Mapping[str, Any]], source: Source) -> None:
-    """All matrices share the equipment: a label must mean the same choice in each of them."""
+def check_matrices(matrices: Sequence[Mapping[str, Any]], source: Source) -> None:
+    """The rules over all matrices: they share the equipment, so that a label must mean the same
+    choice in each of them, and the settings of the read path."""
+    if all(set(matrix["admission"]) == {NO_ADMISSION} for matrix in matrices):
+        for name in source.options:
+            if name.startswith("read_path."):
+                expected = "an --admission other than none, too: nothing else has a read path"
+                raise source.wrong_value(name, matrices[0][name], expected)
     for dimension, declared in DIMENSIONS.items():
         name = profile_field(dimension)
         values = list(dict.fromkeys(value for matrix in matrices for value in matrix[name]))
@@ -157,12 +163,12 @@ def _item(name: str, value: object, source: Source, is_text: bool) -> object:
 
 def check_together(fields: Mapping[str, Any], source: Source) -> None:
     """The rules over several fields, all of them given. Blames one that is an option, if any is."""
-    for names, expected in _problems(fields, source):
+    for names, expected in _problems(fields):
         blamed = next((name for name in names if name in source.options), names[0])
         raise source.wrong_value(blamed, fields[blamed], expected)
 
 
-def _problems(fields: Mapping[str, Any], source: Source) -> Iterator[tuple[Sequence[str], str]]:
+def _problems(fields: Mapping[str, Any]) -> Iterator[tuple[Sequence[str], str]]:
     """The fields that do not go together, and what was expected of the first."""
     slice_s = fields["seconds"] / fields["slices"]
     if slice_s < MIN_SLICE_S:
@@ -190,10 +196,6 @@ def _problems(fields: Mapping[str, Any], source: Source) -> Iterator[tuple[Seque
     loads = {text: Load.parse(text) for text in fields["load"]}
     if any(load.percent for load in loads.values()) and CLOSED not in loads:
         yield ["load"], "closed as well, whose throughput is what the percentage is of"
-    if set(fields["admission"]) == {NO_ADMISSION}:
-        for name in source.options:
-            if name.startswith("read_path."):
-                yield [name], "an --admission other than none, too: nothing else has a read path"
     data, budget = fields["read_path.data_bytes"], fields["read_path.budget_bytes"]
     if 0 < budget < data:
         expected = f"room for the data of one read at least ({data} bytes)"

@@ -100,6 +100,9 @@ def _scalings_table(summary: Summary) -> tuple[Table, dict[str, list[str]]]:
             name = f"{found.manager}, {group.title}"
             if found.fit is None:
                 not_fitted.setdefault(str(found.why_not), []).append(name)
+            elif found.fit.undetermined:
+                why_not = f"the data do not determine {' and '.join(found.fit.undetermined)}"
+                not_fitted.setdefault(why_not, []).append(name)
             else:
                 table.add_row(Text(name), *_cells(found.fit, found.measured))
     return table, not_fitted

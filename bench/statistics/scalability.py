@@ -17,6 +17,8 @@ through any three points, and nearly through four. No N may be further from the 
 is taken out); and never further than `MAX_EXCUSED`. R^2 would not do: where throughput is level, as
 with sync, a perfect fit has an R^2 of 0.
 
+A fit names those of sigma and kappa whose interval is so wide that it says nothing (`MAX_UNSURE`).
+
 The intervals. Rounds are drawn with replacement (bootstrap of the whole fit), and the distances
 from the fit of all rounds are stretched for their number as in ``effects``. The resamples are
 fitted by the law's linear form, some 50 times as fast: N / X is linear in 1 / lambda,
@@ -51,6 +53,11 @@ TOLERANCE: Final = 0.10
 MAX_EXCUSED: Final = 0.25
 """A throughput beyond a factor of 1.25 does, however much the rounds scatter."""
 
+MAX_UNSURE: Final = 1.0
+"""The bounds of a sigma or kappa that the data determine differ by less than this share of the
+time that the curve predicts for a redo at the greatest N: what lies between them is not everything
+from no effect to a doubled time."""
+
 _NOTHING: Final = 1e-4
 """A sigma or kappa that adds a smaller share to a redo at the greatest N counts as 0."""
 
@@ -61,6 +68,7 @@ class Fit:
 
     ``peak`` is the N of the greatest throughput within the measured N: None if the curve still
     rises at the greatest of them, the least of them if throughput falls from there on.
+    ``undetermined``: the names of the shares whose interval says nothing (`MAX_UNSURE`).
     ``worst`` is the greatest distance of a throughput from the curve, as a share of the curve
     (-0.08: 8 % below), at N = ``worst_clients``.
     """
@@ -71,6 +79,7 @@ class Fit:
     peak: Threshold[float | None]
     worst: float
     worst_clients: int
+    undetermined: tuple[str, ...]
 
 
 class _UnexplainedError(Exception):
@@ -135,7 +144,12 @@ def _fit(measured: tuple[int, ...], estimates: Sequence[Estimate]) -> Fit:
         for value, column in zip(curve, draws.T, strict=True)
     )
     peak = _peak(measured, curve, draws)
-    return Fit(lambda_per_s, sigma, kappa, peak, worst=off, worst_clients=measured[worst])
+    return Fit(
+        *(lambda_per_s, sigma, kappa, peak),
+        worst=off,
+        worst_clients=measured[worst],
+        undetermined=_undetermined(measured[-1], sigma, kappa),
+    )
 
 
 def _log_throughput(clients: Floats, lambda_per_s: float, sigma: float, kappa: float) -> Floats:
@@ -202,6 +216,18 @@ def _resampled(clients: Floats, logs: Floats, curve: Floats, linear: Floats) -> 
     rates = curve[0] * (fits[:, 0] / linear[0]) ** factor
     shares = np.maximum(0, curve[1:] + factor * (fits[:, 1:] - linear[1:]))
     return np.column_stack([rates, shares])
+
+
+def _undetermined(last: int, sigma: Bounded[float], kappa: Bounded[float]) -> tuple[str, ...]:
+    weighted = (("sigma", sigma, last - 1), ("kappa", kappa, last * (last - 1)))
+    predicted = 1 + sum(share.value * weight for _, share, weight in weighted)
+    return tuple(
+        name
+        for name, share, weight in weighted
+        if share.low is not None
+        and share.high is not None
+        and (share.high - share.low) * weight > MAX_UNSURE * predicted
+    )
 
 
 def _bounds(draws: Floats) -> tuple[float | None, float | None]:

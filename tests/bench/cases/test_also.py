@@ -110,6 +110,13 @@ def test_an_option_drops_the_tables_that_set_its_dimension(tmp_path: Path) -> No
     assert names(override(config, workload="medium"))[-1] == "async/medium/n=8/wait=spin:20"
 
 
+def test_a_read_path_of_a_table_takes_the_options_for_it(tmp_path: Path) -> None:
+    config = profile(tmp_path, MAIN + "[[also]]\nmanager = ['sync']\nadmission = ['after:1']\n")
+    assert override(config, data_bytes=1024).matrices()[1].read_path.data_bytes == 1024
+    with pytest.raises(ConfigError, match="--data-bytes = 1024: expected an --admission"):
+        override(profile(tmp_path), data_bytes=1024)
+
+
 def test_it_is_stored_and_goes_on_with_the_same(tmp_path: Path) -> None:
     config = profile(tmp_path, f"{MAIN}[[also]]\nworkload = ['file:own=some/path', 'short']\n")
     stored = from_json(config.without_paths().to_json())

@@ -374,3 +374,21 @@ def test_compare_gives_those_of_both_sides(tmp_path: Path) -> None:
     assert [one["fit"] is None for one in data["base"]["scalability"]].count(False) == 3
     assert all(one["fit"] is None for one in data["changed"]["scalability"])
     assert "crossovers" in data["base"]
+
+
+def test_an_interval_that_says_nothing_is_not_printed_as_a_fit(tmp_path: Path) -> None:
+    """Each round follows the law; together they say nothing about which one it is."""
+    laws = [law(sigma=0.1, kappa=kappa) for kappa in (0.0, 0.00001, 0.02, 0.00001)]
+    throughput: dict[int, ByRound] = {
+        n: {at: one[n] for at, one in enumerate(laws)} for n in CLIENTS
+    }
+    assert "kappa" in fit(throughput).undetermined
+    records = [
+        steady_record(Case("async", "short", n), number, latency_ns=round(n / value * 1e9))
+        for n, by_round in throughput.items()
+        for number, value in by_round.items()
+    ]
+    text = " ".join(grown(load_summary(save(tmp_path / "r.json", records))).split())
+    assert "growth with N not fitted to async, short: the data do not determine " in text
+    assert "How throughput grows" not in text
+    assert fit(law(sigma=0.1, kappa=0.001)).undetermined == ()
