@@ -20,6 +20,7 @@ from typing import IO
 
 import pytest
 
+from bench.cases import placement
 from bench.cases.case import Case
 from bench.cases.config import OPTIONS, Config, load_profile, option_name
 from bench.cases.matrix import cases_of
@@ -32,6 +33,7 @@ from bench.results.summary import Summary, load_summary
 from bench.running.equipment.workloads import WORKLOADS, make_requests
 from bench.running.processes import RunFailedError
 from bench.show.exports import bencher, github_action
+from tests.support.checkouts import commit_all, git
 from tests.support.children import LIMIT_S
 from tests.support.made_up_runs import RUN, Bench
 from tests.support.synthetic import modelled_records, save, steady_record
@@ -273,6 +275,43 @@ def test_a_suite_of_another_commit_is_not_resumed(
     begun(bench)
     monkeypatch.setattr(measuring, "ROOT", bench.folder)  # no checkout at all
     assert "git_commit" in bench.refuses("run --resume o.json --rounds 2")
+
+
+def test_a_suite_is_not_resumed_on_other_cpus(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(bench)
+    before = placement.cpus_allowed()
+    monkeypatch.setattr(placement, "cpus_allowed", lambda: "5,7")
+    line = bench.refuses("run --resume o.json --rounds 2")
+    assert f"another cpus_allowed ({before}, now 5,7; taskset -c LIST sets it): " in line
+    assert line.endswith("go back to that, or start a new file\n")
+
+
+@pytest.mark.parametrize(
+    "edited", ["bench/a.py", "walredo/new.py"], ids=["a file of the commit", "a new file"]
+)
+def test_a_tree_that_was_edited_since_is_not_resumed(
+    edited: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = bench.folder / "own"
+    for name in ("bench", "walredo"):
+        (checkout / name).mkdir(parents=True)
+        (checkout / name / "a.py").write_text("1")
+    git(checkout, "init", "--quiet")
+    commit_all(checkout)
+    (checkout / "bench" / "a.py").write_text("2")
+    monkeypatch.setattr(measuring, "ROOT", checkout)
+    begun(bench)
+    (checkout / "docs.md").write_text("not measured")
+    assert bench("run --resume o.json --rounds 2")[0] == 0
+    bench.ran.clear()
+    (checkout / edited).write_text("3")
+    line = bench.refuses("run --resume o.json --rounds 3")
+    assert "another git_diff_sha256 (the tree was edited since): " in line
+    (checkout / "walredo" / "new.py").unlink(missing_ok=True)
+    (checkout / "bench" / "a.py").write_text("2")
+    assert bench("run --resume o.json --rounds 3")[0] == 0
 
 
 @pytest.mark.parametrize("option", ["--format pdf", "--format svg,gif", "--format="])

@@ -509,6 +509,78 @@ def test_the_environment_knows_the_commit_and_whether_the_tree_differs(tmp_path:
     assert collect(tmp_path / "inside").git_commit is None
 
 
+def test_a_dirty_tree_has_a_hash_of_what_is_measured(tmp_path: Path) -> None:
+    code, other = tmp_path / "bench", tmp_path / "docs"
+    for folder in (code, other):
+        folder.mkdir()
+        (folder / "a").write_text("1")
+    (tmp_path / ".gitignore").write_text("ignored\n")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+
+    def sha256() -> str | None:
+        return collect(tmp_path).git_diff_sha256
+
+    (other / "a").write_text("2")
+    (code / "ignored").touch()
+    assert sha256() is None
+    (code / "a").write_text("2")
+    edited = sha256()
+    assert len(edited or "") == 64
+    # What is staged, and how the user likes diffs, is no difference.
+    git(tmp_path, "config", "diff.noprefix", "true")
+    git(tmp_path, "config", "status.relativePaths", "true")
+    git(tmp_path, "add", ".")
+    assert sha256() == edited
+    seen = {None, edited}
+    new = code / "new file \N{SNOWMAN}"
+
+    def differs() -> bool:
+        """Whether the tree is one that was not seen so far."""
+        found = sha256()
+        is_new = found not in seen
+        seen.add(found)
+        return is_new
+
+    new.write_text("x")
+    assert differs()
+    new.write_text("y")
+    assert differs()
+    new.chmod(0o755)
+    assert differs()
+    new.unlink()
+    new.symlink_to("y")
+    assert differs()
+    new.unlink()
+    assert sha256() == edited
+    (code / "a").unlink()
+    assert differs()
+    git(tmp_path, "reset", "--hard")
+    assert sha256() is None
+
+
+def test_variables_that_say_where_git_is_mislead_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a hook of git sets them, or an alias."""
+    for name in ("one", "two"):
+        (tmp_path / name / "bench").mkdir(parents=True)
+        (tmp_path / name / "bench" / "a").write_text(name)
+        git(tmp_path / name, "init")
+        git(tmp_path / name, "add", ".")
+        git(tmp_path / name, "commit", "-m", name)
+    (tmp_path / "one" / "bench" / "a").write_text("edited")
+    before = replace(collect(tmp_path / "one"), suite_date="x")
+    assert before.git_commit
+    assert before.git_diff_sha256
+    two = tmp_path / "two" / ".git"
+    monkeypatch.setenv("GIT_DIR", str(two))
+    monkeypatch.setenv("GIT_WORK_TREE", str(two.parent))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(two / "index"))
+    assert replace(collect(tmp_path / "one"), suite_date="x") == before
+
+
 def test_the_environment_reads_back(tmp_path: Path) -> None:
     for environment in (collect(tmp_path), ENVIRONMENT, Environment()):
         metadata = metadata_of(steady_record(ASYNC), environment)
