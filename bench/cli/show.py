@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="LIST",
-        help=f"of {', '.join(table.PARTS)} (default: all that the result has)",
+        help=f"of {', '.join(table.PARTS)} (default: all that the result has, but scaling)",
     )
     add_plain(parser)
 
@@ -82,7 +82,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
             "--only chooses among the usual tables: leave out --tails, --against and formats"
         )
     against = None if args.against is None else Against.parse(args.against)
-    parts = table.PARTS
+    parts = table.USUAL_PARTS
     if args.only is not None:
         parts = tuple(part.strip() for part in args.only.split(","))
     check_known("--only", "part", parts, table.PARTS)

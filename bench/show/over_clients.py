@@ -30,25 +30,26 @@ _SCALINGS_READ: Final = (
 )
 
 
-def print_over_clients(summary: Summary, console: Console) -> list[str]:
-    """Prints the tables that have anything to say; how to read those that it printed."""
-    readings = []
+def print_crossovers(summary: Summary, console: Console) -> list[str]:
+    """Prints from which N on a manager is better, where it has that; how to read it."""
     crossed = _crossovers_table(summary)
-    if crossed.row_count:
-        console.print()
-        print_whole(crossed, 80, console)
-        readings.append(_CROSSOVERS_READ)
+    if not crossed.row_count:
+        return []
+    console.print()
+    print_whole(crossed, 80, console)
+    return [_CROSSOVERS_READ]
+
+
+def print_scaling(summary: Summary, console: Console) -> list[str]:
+    """Prints the fits of how throughput grows, and who has none; how to read them."""
     growth, not_fitted = _scalings_table(summary)
+    console.print()
     if growth.row_count:
-        console.print()
         print_whole(growth, WIDTH, console)
-        readings.append(_SCALINGS_READ)
-    if not_fitted:
-        console.print()
     for why_not, names in not_fitted.items():
         text = f"growth with N not fitted to {'; '.join(names)}: {why_not}"
         console.print(hanging("- ", text, ""), highlight=False)
-    return readings
+    return [_SCALINGS_READ] if growth.row_count else []
 
 
 def over_clients_data(summary: Summary) -> dict[str, Any]:

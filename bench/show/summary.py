@@ -27,7 +27,7 @@ from bench.show.fields import in_full
 from bench.show.findings import HEADINGS
 from bench.show.layout import WIDTH, bare_table, hanging, print_whole
 from bench.show.notes import disturbed_line, notes
-from bench.show.over_clients import over_clients_data, print_over_clients
+from bench.show.over_clients import over_clients_data, print_crossovers, print_scaling
 from bench.show.verdict import compares, of_group
 from bench.show.view import Reading
 from bench.statistics.effects import Effect
@@ -39,8 +39,10 @@ JSON_VERSION = 1
 VERDICT: Final = "verdict"
 CASES: Final = "cases"
 EXPERIMENTS: Final = "experiments"
-PARTS: Final = (VERDICT, CASES, EXPERIMENTS)
-"""What `print_summary` prints, in this order."""
+SCALING: Final = "scaling"
+USUAL_PARTS: Final = (VERDICT, CASES, EXPERIMENTS)
+PARTS: Final = (*USUAL_PARTS, SCALING)
+"""What `print_summary` can print. The fit of how throughput grows is for those who ask for it."""
 
 _NOISY_SPREAD = 0.25
 """A spread above this is coloured: the machine did not keep its pace."""
@@ -53,7 +55,7 @@ def print_summary(
     console: Console,
     *,
     plain: bool = False,
-    parts: Collection[str] = PARTS,
+    parts: Collection[str] = USUAL_PARTS,
 ) -> None:
     """Print what the result says in a few sentences, one table per workload, the experiments, the
     marks, and how to read the columns.
@@ -67,7 +69,8 @@ def print_summary(
     # Why there is no verdict is for those who have asked for it.
     groups = [one for one in ordinary.groups() if only_verdict or compares(one)]
     there_is = {VERDICT: bool(groups), CASES: bool(ordinary.rows), EXPERIMENTS: bool(views)}
-    if set(parts) != set(PARTS) and not any(there_is[part] for part in parts):
+    there_is[SCALING] = bool(ordinary.rows)
+    if set(parts) != set(USUAL_PARTS) and not any(there_is[part] for part in parts):
         has = ", ".join(part for part, is_there in there_is.items() if is_there)
         raise BenchError(f"{summary.source}: has no {' and no '.join(parts)}; it has {has}")
     console.print(heading(summary), highlight=False)
@@ -86,7 +89,9 @@ def print_summary(
             print_whole(_table(group, marked), WIDTH, console)
             for line in () if plain else sparklines(group):
                 console.print(line, highlight=False)
-        readings = print_over_clients(ordinary, console)
+        readings = print_crossovers(ordinary, console)
+    if SCALING in parts:
+        readings += print_scaling(ordinary, console)
     for view in views if EXPERIMENTS in parts else ():
         for shown in view.tables(summary):
             console.print()
@@ -99,10 +104,10 @@ def print_summary(
     console.print()
     for note in marks:
         console.print(hanging("! ", note.text, "yellow"), highlight=False)
-    if CASES in parts and ordinary.rows:
+    columns = [_legend(ordinary, marked=bool(marks))] if CASES in parts and ordinary.rows else []
+    if legend := " ".join((*columns, *readings)):
         if marks:
             console.print()
-        legend = " ".join((_legend(ordinary, marked=bool(marks)), *readings))
         console.print(Text(legend, style="dim"), highlight=False)
 
 

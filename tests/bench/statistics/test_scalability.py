@@ -14,8 +14,8 @@ import pytest
 from bench.cases.case import Case
 from bench.results.summary import MEASURES, CaseRow, Estimate, Group, Summary, load_summary
 from bench.show.comparison import as_data as comparison_data
-from bench.show.over_clients import print_over_clients
-from bench.show.summary import as_data
+from bench.show.over_clients import print_scaling
+from bench.show.summary import as_data, print_summary
 from bench.statistics.bounded import Bounded
 from bench.statistics.comparison import compare
 from bench.statistics.scalability import MIN_N, Fit, Scaling, scalings
@@ -311,7 +311,7 @@ def made_up(path: Path, rounds: int = 2, clients: Sequence[int] = CLIENTS) -> Su
 
 
 def grown(summary: Summary, width: int = 100) -> str:
-    return printed(partial(print_over_clients, summary), width)
+    return printed(partial(print_scaling, summary), width)
 
 
 def cells(text: str, manager: str) -> list[str]:
@@ -352,6 +352,15 @@ def test_a_peak_below_the_measured_n_is_said_to_be(tmp_path: Path) -> None:
     ]
     text = grown(load_summary(save(tmp_path / "r.json", records)))
     assert cells(text, "async")[3] == "<8"
+
+
+def test_show_prints_them_for_those_who_ask(tmp_path: Path) -> None:
+    usual = reading(made_up(tmp_path / "r.json"))
+    assert "How throughput grows" not in printed(partial(print_summary, usual), 100)
+    asked = printed(partial(print_summary, usual, parts=("scaling",)), 100)
+    assert "How throughput grows" in asked
+    assert "Growth: lambda is" in asked
+    assert "Medians over the runs" not in asked
 
 
 def test_the_same_as_data(tmp_path: Path) -> None:
