@@ -40,7 +40,7 @@ def run_threads(this: Slice[bytes], *, gives_way: bool = True) -> SliceOutcome:
     def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
-        sample, ended = client.latency_ns.append, client.redo_end_ns.append
+        begun, ended = client.begun_ns.append, client.ended_ns.append
         start.wait()
         deadline_ns = this.deadline_ns
         client.start_ns = _now_ns()
@@ -48,7 +48,7 @@ def run_threads(this: Slice[bytes], *, gives_way: bool = True) -> SliceOutcome:
             before_ns = _now_ns()
             page = calls[index]()
             after_ns = _now_ns()
-            sample(after_ns - before_ns)
+            begun(before_ns)
             ended(after_ns)
             if page != pages[index]:
                 raise WrongPageError(client.number, index)
@@ -72,7 +72,7 @@ async def run_tasks(this: Slice[Awaitable[bytes]], *, gives_way: bool = True) ->
     async def redo_till_deadline(client: Client) -> None:
         calls = work.of(client.number)
         index, count = client.first(len(calls)), len(calls)
-        sample, ended = client.latency_ns.append, client.redo_end_ns.append
+        begun, ended = client.begun_ns.append, client.ended_ns.append
         await start.wait()
         deadline_ns = this.deadline_ns
         client.start_ns = _now_ns()
@@ -80,7 +80,7 @@ async def run_tasks(this: Slice[Awaitable[bytes]], *, gives_way: bool = True) ->
             before_ns = _now_ns()
             page = await calls[index]()
             after_ns = _now_ns()
-            sample(after_ns - before_ns)
+            begun(before_ns)
             ended(after_ns)
             if page != pages[index]:
                 raise WrongPageError(client.number, index)

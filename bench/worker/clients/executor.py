@@ -55,14 +55,14 @@ def run_on_executor(this: Slice[bytes], *, threads: int, gives_way: bool = True)
             except IndexError:
                 return  # every client that is not done is on another thread
             client, index = waiting.client, waiting.index
-            sample, ended = client.latency_ns.append, client.redo_end_ns.append
+            begun, ended = client.begun_ns.append, client.ended_ns.append
             if not client.start_ns:
                 client.start_ns = _now_ns()
             while True:
                 before_ns = _now_ns()
                 page = calls[index]()
                 after_ns = _now_ns()
-                sample(after_ns - before_ns)
+                begun(before_ns)
                 ended(after_ns)
                 if page != pages[index]:
                     raise WrongPageError(client.number, index)

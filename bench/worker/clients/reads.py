@@ -86,8 +86,8 @@ def read_in_threads(this: Slice[bytes], *, path: ReadPath, gives_way: bool = Tru
             before_ns = _now_ns()
             page = read(reader, calls[index])
             reader.end_ns = _now_ns()
-            reader.latency_ns.append(reader.end_ns - before_ns)
-            reader.redo_end_ns.append(reader.end_ns)
+            reader.begun_ns.append(before_ns)
+            reader.ended_ns.append(reader.end_ns)
             if page != pages[index]:
                 raise WrongPageError(reader.number, index)
             if reader.end_ns >= this.deadline_ns:
@@ -136,8 +136,8 @@ async def read_in_tasks(
             before_ns = _now_ns()
             page = await read(reader, calls[index])
             reader.end_ns = _now_ns()
-            reader.latency_ns.append(reader.end_ns - before_ns)
-            reader.redo_end_ns.append(reader.end_ns)
+            reader.begun_ns.append(before_ns)
+            reader.ended_ns.append(reader.end_ns)
             if page != pages[index]:
                 raise WrongPageError(reader.number, index)
             if reader.end_ns >= this.deadline_ns:

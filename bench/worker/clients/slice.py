@@ -8,12 +8,14 @@ this room: nothing here is called inside a sample.
 from __future__ import annotations
 
 import asyncio
+import operator
 import threading
 import time
 import types
 from array import array
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from bench.worker.meters import Meter, Used, used_before, used_since
@@ -155,8 +157,10 @@ class Client:
     start_ns: int = 0
     end_ns: int = 0
     latency_ns: array[int] = field(default_factory=lambda: array("q"))
-    redo_end_ns: array[int] = field(default_factory=lambda: array("q"))
-    """When each redo ended: only a closed loop keeps it."""
+    begun_ns: list[int] = field(default_factory=list)
+    ended_ns: list[int] = field(default_factory=list)
+    """When each redo of a closed loop began and ended: the latencies follow from them afterwards.
+    Appending to a list takes a fifth of the time that appending to an array takes."""
 
     def first(self, count: int) -> int:
         """The index of the request that it begins with."""
@@ -194,13 +198,14 @@ def outcome(
     """The outcome of a slice that has ended, from its clients."""
     head = array("q")
     for client in team:
+        client.latency_ns.extend(map(operator.sub, client.ended_ns, client.begun_ns))
         head.append(client.start_ns - this.opened_ns)
         head.append(client.end_ns - this.opened_ns)
         head.append(len(client.latency_ns))
     payload = b"".join((head.tobytes(), *(client.latency_ns.tobytes() for client in team)))
     series = dict(series or {})
-    if any(client.redo_end_ns for client in team):
-        series[REDO_END] = joined(client.redo_end_ns for client in team)
+    if any(client.ended_ns for client in team):
+        series[REDO_END] = array("q", chain.from_iterable(client.ended_ns for client in team))
     return SliceOutcome(payload, this.used, series, counts or {})
 
 
