@@ -52,7 +52,7 @@ class Called:
 def test_on_the_loop_every_call_is_in_its_thread_one_at_a_time() -> None:
     called = Called()
     meter = CountingMeter(lambda: len(called.requests))
-    outcome = on_loop(run_tasks, to_thread=False)(Slice(called.work(), 4, 0.002, [meter]))
+    outcome = on_loop(run_tasks, to_thread=False)(Slice(called.work(), 4, 0.2, [meter]))
     samples = SliceSamples.from_payload(outcome.payload, 4)
     assert called.threads == {threading.get_ident()}
     assert int(samples.redos.sum()) == len(called.requests)
