@@ -5,7 +5,7 @@ What they mean is in ``measures``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,9 @@ class SliceSamples:
     deadline_ns: int = 0
     is_open: bool = False
     redo_end_ns: Int64s | None = None
+    turn_ns: Int64s | None = field(init=False)
+    """The turn of each redo: from the end of the client's redo before it, or from the barrier, to
+    its own end. int64[sum(redos)], client after client; None where ends are not known."""
 
     def __post_init__(self) -> None:
         for name in ("start_ns", "end_ns", "redos", "latency_ns", "redo_end_ns"):
@@ -76,27 +79,13 @@ class SliceSamples:
         _require(self.latency_ns.size == redos, f"{self.latency_ns.size} samples of {redos} redos")
         _require(bool((self.latency_ns > 0).all()), "a latency that is not above 0 ns")
         _require(self.deadline_ns >= 0, f"a deadline of {self.deadline_ns} ns")
+        turn_ns = None
         if self.redo_end_ns is not None:
             ends = self.redo_end_ns.size
             _require(ends == redos, f"{ends} ends of {redos} redos")
-            turn_ns = self.turn_ns
-            assert turn_ns is not None
+            turn_ns = _turns(self.end_ns, self.redos, self.redo_end_ns)
             _require(bool((turn_ns > 0).all()), "a redo that ended before the one before it")
-
-    @property
-    def turn_ns(self) -> Int64s | None:
-        """The turn of each redo: from the end of the client's redo before it, or from the barrier,
-        to its own end. int64[sum(redos)], client after client; None where ends are not known."""
-        if self.redo_end_ns is None:
-            return None
-        last = self.redos.cumsum() - 1
-        # The end of a client is that of its last redo, counted from the barrier.
-        from_barrier = self.redo_end_ns - np.repeat(self.redo_end_ns[last], self.redos)
-        from_barrier += np.repeat(self.end_ns, self.redos)
-        turn_ns: Int64s = np.diff(from_barrier, prepend=0)
-        first = last - self.redos + 1
-        turn_ns[first] = from_barrier[first]
-        return turn_ns
+        object.__setattr__(self, "turn_ns", turn_ns)
 
     @property
     def clients(self) -> int:
@@ -149,6 +138,16 @@ class SliceSummary:
 
 
 Slice = SliceSamples | SliceSummary
+
+
+def _turns(end_ns: Int64s, redos: Int64s, redo_end_ns: Int64s) -> Int64s:
+    last = redos.cumsum() - 1
+    # The end of a client is that of its last redo, counted from the barrier.
+    from_barrier = redo_end_ns + np.repeat(end_ns - redo_end_ns[last], redos)
+    turn_ns: Int64s = np.diff(from_barrier, prepend=0)
+    first = last - redos + 1
+    turn_ns[first] = from_barrier[first]
+    return turn_ns
 
 
 def int64s_from(data: bytes) -> Int64s:
