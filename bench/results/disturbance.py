@@ -29,15 +29,12 @@ MAX_DISTURBED_SHARE: Final = 0.15
 counters, which tell time in ticks of 10 ms, are off on a quiet machine (docs/method.md)."""
 
 
-def share_of_others(values: Mapping[str, object]) -> float | None:
-    """What others and the host took of the CPUs in a run, by its metadata; None if not known."""
+def disturbed_share(values: Mapping[str, object]) -> float | None:
+    """What others and the host took of the CPUs in a disturbed run, by its metadata; None if it was
+    not disturbed, or nobody knows."""
     found = [v for name in (OTHERS, STEAL) if isinstance(v := values.get(name), int | float)]
-    return sum(found) if found else None
-
-
-def is_disturbed(values: Mapping[str, object]) -> bool:
-    """Whether the run with that metadata was disturbed."""
-    return (share_of_others(values) or 0.0) > MAX_DISTURBED_SHARE
+    share = sum(found)
+    return share if share > MAX_DISTURBED_SHARE else None
 
 
 def disturbed_rounds(row: CaseRow) -> dict[int, float]:
@@ -47,8 +44,8 @@ def disturbed_rounds(row: CaseRow) -> dict[int, float]:
         estimate = row.further.get(name)
         for number, share in () if estimate is None else estimate.by_round:
             by_round[number][name] = share
-    shares = ((number, share_of_others(values)) for number, values in by_round.items())
-    return {n: share for n, share in shares if share is not None and share > MAX_DISTURBED_SHARE}
+    shares = ((number, disturbed_share(values)) for number, values in by_round.items())
+    return {number: share for number, share in shares if share is not None}
 
 
 def sentence(rows: Iterable[CaseRow]) -> str | None:

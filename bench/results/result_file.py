@@ -18,7 +18,7 @@ import pyperf
 
 from bench.cases.case import Case
 from bench.errors import ResultFileError
-from bench.results.disturbance import MAX_DISTURBED_SHARE, share_of_others
+from bench.results.disturbance import disturbed_share
 from bench.results.environment import Environment, short_commit
 from bench.results.pyperf_run import to_pyperf_run
 from bench.results.record import DroppedRound, FailedRun, RunRecord
@@ -179,8 +179,8 @@ class ResultFile:
     def disturbed_shares(self, number: int) -> tuple[float, ...]:
         """What others took of the CPUs in each disturbed run of a round; empty if none was."""
         runs = (runs[number] for runs in self._runs.values() if number in runs)
-        shares = (share_of_others(run.get_metadata()) for run in runs)
-        return tuple(share for share in shares if share and share > MAX_DISTURBED_SHARE)
+        shares = (disturbed_share(run.get_metadata()) for run in runs)
+        return tuple(share for share in shares if share is not None)
 
     def take_round(self, number: int) -> Mapping[Case, pyperf.Run]:
         """Removes and returns the runs of a round, so that it can be measured again."""
