@@ -30,6 +30,9 @@ OLDEST_PYTHON: Final = (3, 11)
 MAX_CLIENTS: Final = 4096
 """The sync manager needs a thread for each client."""
 
+PIPE_BYTES: Final = 1024 * 1024
+"""The size that managers and the floor ask for their pipes, so that all have the same ones."""
+
 _PYTHON_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 _SIMILARITY = 0.5

@@ -11,13 +11,11 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
+from bench.cases.names import PIPE_BYTES
 from bench.machine.finding import Finding, disturbs, fine, unknown
 
 if TYPE_CHECKING:
     from bench.machine.machine import Machine
-
-ASKED_BYTES: Final = 1024 * 1024
-"""What a manager asks for (`bench.worker.subjects.subject`)."""
 
 _LARGE: Final = 4
 """Pipes to and from the children of both sides of `ab`, which live at the same time."""
@@ -29,7 +27,7 @@ _ALLOWANCES: Final = ("fs.pipe-user-pages-soft", "fs.pipe-user-pages-hard")
 
 def granted_bytes() -> int | None:
     """The size of the smallest of as many new pipes as `ab` has at once, each of which asks for
-    `ASKED_BYTES`; None if it cannot be tried. All are closed again."""
+    `PIPE_BYTES`; None if it cannot be tried. All are closed again."""
     with contextlib.ExitStack() as stack:
         try:
             pipes = []
@@ -40,7 +38,7 @@ def granted_bytes() -> int | None:
                 pipes.append(ends[0])
             for pipe in pipes[:_LARGE]:
                 with contextlib.suppress(OSError):
-                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, ASKED_BYTES)
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             return min(fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) for pipe in pipes[:_LARGE])
         except (AttributeError, OSError):  # another system, or no descriptors are left
             return None
@@ -50,11 +48,11 @@ def pipes(machine: Machine) -> Finding:
     granted = machine.pipe_bytes
     if granted is None:
         return unknown("How large a pipe may be cannot be seen here.")
-    if granted >= ASKED_BYTES:
-        return fine(f"New pipes have the {ASKED_BYTES} bytes that managers ask for.")
+    if granted >= PIPE_BYTES:
+        return fine(f"New pipes have the {PIPE_BYTES} bytes that managers ask for.")
     reason, advice, command = _refused(machine)
     return disturbs(
-        f"Of the {ASKED_BYTES} bytes that a manager asks for its pipes get {granted}: {reason}."
+        f"Of the {PIPE_BYTES} bytes that a manager asks for its pipes get {granted}: {reason}."
         " Smaller pipes take more system calls, and results whose pipes differ do not compare.",
         advice,
         command,
@@ -64,7 +62,7 @@ def pipes(machine: Machine) -> Finding:
 
 def why_they_differ(machine: Machine) -> str:
     """The reason, and the way out, in one line: for pipes of two workers that are not alike."""
-    if machine.pipe_bytes == ASKED_BYTES:
+    if machine.pipe_bytes == PIPE_BYTES:
         return "the two ask for different sizes, or the kernel refused one of them for a moment"
     reason, advice, command = _refused(machine)
     return f"{reason}; {advice}: {command}"
@@ -73,9 +71,9 @@ def why_they_differ(machine: Machine) -> str:
 def _refused(machine: Machine) -> tuple[str, str, str]:
     """Why a pipe is small, what to do about it, and a command that does it."""
     most = machine.number(_path(_MAX_SIZE))
-    if most is not None and most < ASKED_BYTES:
+    if most is not None and most < PIPE_BYTES:
         reason = f"{_MAX_SIZE} allows a pipe {most} bytes"
-        return reason, "raise it", f"sudo sysctl {_MAX_SIZE}={ASKED_BYTES}"
+        return reason, "raise it", f"sudo sysctl {_MAX_SIZE}={PIPE_BYTES}"
     pages = {name: machine.number(_path(name)) for name in _ALLOWANCES}
     # 0 stands for no limit.
     limits = [(number, name) for name, number in pages.items() if number]

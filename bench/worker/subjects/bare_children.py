@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from bench.cases.names import PIPE_BYTES
 from bench.cases.notations import UNREAPED_MOST
-from bench.worker.subjects.subject import PIPE_BYTES, SubjectError
+from bench.worker.subjects.subject import SubjectError
 from walredo import PAGE_SIZE
 from walredo.child import Child
 

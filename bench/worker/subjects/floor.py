@@ -8,10 +8,11 @@ from array import array
 from collections.abc import Mapping
 from typing import Final
 
+from bench.cases.names import PIPE_BYTES
 from bench.worker.clients.slice import SliceOutcome
 from bench.worker.meters import DescendantsMeter, Meter, ProcessMeter, used_before, used_since
 from bench.worker.protocol import REDO_END, WorkerSpec
-from bench.worker.subjects.subject import PIPE_BYTES, Fact, SubjectError
+from bench.worker.subjects.subject import Fact, SubjectError
 
 _HEAD_BYTES: Final = 3 * 8
 """Start, end and redos of a client, which come before all latencies."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from bench.cases.names import PIPE_BYTES
 from bench.cases.notations import PER_TENANT
 from bench.worker.clients.slice import Slice, SliceOutcome, Work
 from bench.worker.meters import DescendantsMeter, Meter, OwnMeter, children_of
@@ -20,7 +21,6 @@ from bench.worker.own_manager import is_async, load_manager
 from bench.worker.protocol import PIPE_FACTS, WorkerSpec
 from bench.worker.subjects.runtime import LoopRuntime, Runtime, ThreadRuntime, runtime_of
 from bench.worker.subjects.subject import (
-    PIPE_BYTES,
     TENANT_PIPE_BYTES,
     Fact,
     SubjectError,
@@ -96,7 +96,7 @@ class ManagerSubject:
         }
 
     def facts(self) -> Mapping[str, Fact]:
-        """The facts of the first manager, but with the smallest pipes that any manager got."""
+        """The kind, the runtime's facts, and the smallest pipes that any manager got."""
         found = [facts_of(status) for status in self._statuses()]
         smallest = {
             name: min(int(facts[name]) for facts in found)

@@ -17,9 +17,6 @@ from walredo import PAGE_SIZE, RedoRequest, parse_requests
 
 Fact = str | int | float
 
-PIPE_BYTES: Final = 1024 * 1024
-"""The floor asks for the same size, so that it has the same pipes as the managers."""
-
 TENANT_PIPE_BYTES: Final = 64 * 1024
 """For managers that have one client each: the kernel's default, and enough for the one redo that is
 in flight. With PIPE_BYTES an ordinary user would reach the limit of all of a user's pipes

@@ -16,13 +16,14 @@ from pyperf import _system
 from rich.console import Console
 
 from bench.cases import placement
+from bench.cases.names import PIPE_BYTES
 from bench.cli.measuring import say_what_disturbs
 from bench.machine import checks, load
 from bench.machine import cpu as machine_cpu_checks
 from bench.machine.checks import Check, examine, in_brief, verdict
 from bench.machine.finding import Finding, Severity
 from bench.machine.machine import Machine, Moment
-from bench.machine.pipes import ASKED_BYTES, pipes, why_they_differ
+from bench.machine.pipes import pipes, why_they_differ
 from bench.machine.pyperf_system import OPERATIONS, Reading, as_cpu_list, cpu_list, readings
 from bench.places import ROOT
 from tests.support.made_up_runs import RUN, Bench
@@ -89,7 +90,7 @@ def machine(
     pyperf: Mapping[str, Reading] = READY,
     split: tuple[int, int] | None = None,
     later: Mapping[str, str] | None = None,
-    pipe_bytes: int | None = ASKED_BYTES,
+    pipe_bytes: int | None = PIPE_BYTES,
 ) -> Machine:
     """The quiet machine with those files changed; ``later`` are written a moment afterwards."""
     write(root, QUIET)
@@ -358,7 +359,7 @@ MAX_SIZE, SOFT, HARD = (
     ("granted", "files", "severity", "says", "command"),
     [
         (None, {}, UNKNOWN, "cannot be seen", None),
-        (ASKED_BYTES, {SOFT: "16384"}, FINE, "have the 1048576 bytes", None),
+        (PIPE_BYTES, {SOFT: "16384"}, FINE, "have the 1048576 bytes", None),
         (
             65536,
             {MAX_SIZE: "1048576", SOFT: "16384", HARD: "0"},
@@ -409,7 +410,7 @@ def test_pipes_are_tried_on_this_machine() -> None:
     before = set(Path("/proc/self/fd").iterdir())
     granted = Machine.here().pipe_bytes
     assert granted is not None
-    assert 4096 <= granted <= ASKED_BYTES
+    assert 4096 <= granted <= PIPE_BYTES
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
