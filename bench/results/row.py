@@ -114,11 +114,8 @@ class Measure:
 
     @property
     def better(self) -> str:
-        """The words for "better" in this measure.
-
-        A lower p50 is called just that, not "quicker": clients also wait for their turn between two
-        redos, which counts in throughput but not in latency, so the two may disagree.
-        """
+        """The words for "better" in this measure. A lower p50 is called just that, not "quicker": a
+        mean or a tail may say something else."""
         return f"has a lower {self.noun} than" if self.less_is_better else "is ahead of"
 
     @property
