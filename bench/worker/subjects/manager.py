@@ -115,8 +115,8 @@ class ManagerSubject:
 
     def _statuses(self) -> list[Any]:
         """A status of each manager; none of a user's manager that has no such method."""
-        known = (manager for manager in self._managers if hasattr(manager, "status"))
-        return [self._runtime.call(manager.status) for manager in known]
+        known = [manager for manager in self._managers if hasattr(manager, "status")]
+        return self._runtime.call_each([manager.status for manager in known])
 
 
 def walredo_subject(spec: WorkerSpec) -> ManagerSubject:

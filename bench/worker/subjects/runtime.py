@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from bench.cases.managers.kind import ASYNCIO
@@ -37,6 +37,9 @@ class Runtime(Protocol):
     def call(self, method: Callable[[], Any]) -> Any:
         """What the method returns, or what the coroutine that it returns does."""
 
+    def call_each(self, methods: Sequence[Callable[[], Any]]) -> list[Any]:
+        """What `call` returns for each of them. An event loop runs once for all."""
+
     def call_all(self, methods: Sequence[Callable[[], Any]]) -> None:
         """Calls all of them, some at the same time. Raises what the first that fails raises."""
 
@@ -61,6 +64,9 @@ class ThreadRuntime:
 
     def call(self, method: Callable[[], Any]) -> Any:
         return method()
+
+    def call_each(self, methods: Sequence[Callable[[], Any]]) -> list[Any]:
+        return [method() for method in methods]
 
     def call_all(self, methods: Sequence[Callable[[], Any]]) -> None:
         if len(methods) == 1:
@@ -108,6 +114,13 @@ class LoopRuntime:
         result = method()
         return self._runner.run(result) if inspect.iscoroutine(result) else result
 
+    def call_each(self, methods: Sequence[Callable[[], Any]]) -> list[Any]:
+        results = [method() for method in methods]
+        # A user's manager may have a status that is not awaited.
+        if not any(map(inspect.iscoroutine, results)):
+            return results
+        return self._runner.run(_gathered(results))
+
     def call_all(self, methods: Sequence[Callable[[], Any]]) -> None:
         self._runner.run(_all_of(methods))
 
@@ -116,6 +129,10 @@ class LoopRuntime:
 
     def close(self) -> None:
         self._runner.close()
+
+
+async def _gathered(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    return await asyncio.gather(*coroutines)
 
 
 async def _all_of(methods: Sequence[Callable[[], Any]]) -> None:
