@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -90,14 +92,21 @@ class RunningChild:
             view = view[os.write(self.stdin.fileno(), view) :]
 
     def send_apart(self, data: bytes) -> None:
-        """Send, and wait until the child has read it, so that it is a read of its own."""
+        """Send, and wait until the child has read it, so that it is a read of its own.
+
+        A child that ended before it read all of it raises BrokenPipeError, as a write to it does.
+        """
         self.send(data)
         deadline = time.monotonic() + LIMIT_S
         unread = bytearray(4)
+        reader = select.poll()
+        reader.register(self.stdin, 0)  # POLLERR: nobody has the other end open
         while True:
             fcntl.ioctl(self.stdin.fileno(), termios.FIONREAD, unread)
             if not any(unread):
                 return
+            if reader.poll(0):
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             assert time.monotonic() < deadline, "the child does not read its input"
             time.sleep(0)
 
@@ -137,6 +146,13 @@ def test_pieces_arrive_as_reads_of_their_own(kind: str) -> None:
         for byte in model.PING:
             child.send_apart(bytes([byte]))
         assert child.page() == bytes(model.PAGE)
+
+
+def test_a_child_that_ends_before_it_reads_a_piece_breaks_the_pipe() -> None:
+    with RunningChild([sys.executable, "-c", "import os; os.read(0, 1)"]) as child:
+        with pytest.raises(BrokenPipeError):
+            child.send_apart(b"ab")
+        assert child.process.wait() == 0
 
 
 MISBEHAVING = ROOT / "tests" / "support" / "misbehaving_child.py"
