@@ -152,7 +152,7 @@ def override(config: Config, **options: object) -> Config:
     """A Config with every option (see ``OPTIONS``) that is not None put in its field's place.
 
     An option for a dimension that an [[also]] sets drops that [[also]]: nothing but the value that
-    the option asks for is measured.
+    the option asks for is measured. One for the number of rounds drops the further ones.
     Values may be text as typed: ``clients="1,128"`` means ``clients=[1, 128]``. ``budget_s=inf``
     lifts the limit. Raises ConfigError, which then names the option, as ``--clients``.
     """
@@ -164,6 +164,8 @@ def override(config: Config, **options: object) -> Config:
     source = Source(f"profile {config.name}", spelling)
     fields = _fields(config)
     fields[ALSO] = [table for table in fields[ALSO] if not given.keys() & table.keys()]
+    if "rounds" in given:  # who asks for so many wants no more
+        fields["further_rounds"] = 0
     return _made(config.name, {**fields, **given}, source)
 
 
@@ -221,16 +223,18 @@ def from_json(text: str, where: str = "stored configuration") -> Config:
     return _made(name, flat(table, source), source)
 
 
-_FREE_TO_DIFFER: Final = frozenset({"title", "rounds", "budget_s", "repeat_disturbed"})
+_FREE_TO_DIFFER: Final = frozenset(
+    {"title", "rounds", "budget_s", "further_rounds", "repeat_disturbed"}
+)
 
 
 def differences(a: Config, b: Config) -> list[str]:
     """Why rounds of ``a`` and of ``b`` must not share a result file: empty when they may.
 
     One line for each field, as ``clients: [1, 8] and [1, 128]``. What a run is called and how long
-    it goes on (name, title, rounds, budget_s, repeat_disturbed) may differ: one resumes a run in
-    order to do more. So may the place of a peer, an interpreter, a file or a child: that it is the
-    same shows in the environment.
+    it goes on (name and `_FREE_TO_DIFFER`) may differ: one resumes a run in order to do more. So
+    may the place of a peer, an interpreter, a file or a child: that it is the same shows in the
+    environment.
     """
     of_b = _fields(b.without_paths())
     return [

@@ -180,6 +180,11 @@ class Settings(_Dimensions, frozen=True, kw_only=True):
         Meta(description="seconds, more than 0 (inf: no limit)"),
         Option("S", "no round starts that would end later; inf: no limit"),
     ] = None
+    further_rounds: Annotated[
+        int,
+        Meta(ge=0, le=10_000, description="a whole number from 0 to 10000"),
+        Option("K", "more rounds at the end, as many as the budget allows"),
+    ] = 0
     repeat_disturbed: Annotated[
         Annotated[int, Meta(ge=0, le=10_000)] | None,
         Meta(description="a whole number from 0 to 10000"),

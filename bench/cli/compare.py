@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="only these cases, as 'sync/*' or 'async*/n=8' (several: with commas, or again)",
     )
+    add_flag(
+        parser,
+        "--no-control",
+        "leave ratios as they are; by default they are divided by the change of the floor, which"
+        " is the machine's (docs/comparing.md)",
+    )
     add_output_arguments(parser, plot=True)
     add_output_path(
         parser,
@@ -52,11 +58,19 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.output is not None and not args.plot:
         raise BenchError("--output is where --plot draws to: give --plot as well")
     base, *changed = _sides(args)
-    summaries = _summaries((base, *changed), listed(args.case))
+    whole = [load_summary(path) for path in (base, *changed)]
+    summaries = _chosen(whole, listed(args.case))
     check_patterns(output.bounds, {row.case for summary in summaries for row in summary.rows})
     comparisons = []
-    for path, summary in zip(changed, summaries[1:], strict=True):
-        comparison = compare(summaries[0], summary, margin=output.margin, measures=output.measures)
+    for path, summary, with_floor in zip(changed, summaries[1:], whole[1:], strict=True):
+        comparison = compare(
+            summaries[0],
+            summary,
+            margin=output.margin,
+            measures=output.measures,
+            is_controlled=not args.no_control,
+            whole=(whole[0], with_floor),
+        )
         if not (comparison.cases or comparison.failed):
             raise BenchError(f"{base} and {path} have no case in common")
         if comparison.differences and not args.force:
@@ -94,9 +108,8 @@ def _sides(args: argparse.Namespace) -> list[Path]:
     return paths
 
 
-def _summaries(paths: Iterable[Path], patterns: Sequence[str]) -> list[Summary]:
-    """The results with the cases that match a pattern; all if there is none. Raises BenchError."""
-    summaries = [load_summary(path) for path in paths]
+def _chosen(summaries: list[Summary], patterns: Sequence[str]) -> list[Summary]:
+    """With the cases only that match a pattern; all if there is none. Raises BenchError."""
     if not patterns:
         return summaries
     names = {row.case.name for summary in summaries for row in summary.rows}

@@ -184,6 +184,7 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
         run_s=config.seconds + config.warmup_s + RUN_OVERHEAD_S,
         first=closed_first(cases),
         repeats=config.repeat_disturbed,
+        further_rounds=config.further_rounds,
     )
     saved = bool(result.run_count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -33,6 +34,9 @@ from bench.worker.protocol import BY_CONTENT, BY_LENGTH, REDO_END, WorkerSpec
 _MAX_SHARE_OF_TIMEOUT: Final = 0.25
 """Slices are stretched to at most this share of the run's timeout. It leaves room for `ab`, where
 two workers take turns within one timeout."""
+
+_MIN_STRETCHED_SLICES: Final = 2
+"""Of a run whose slices are stretched, so that a slice can be compared with another one."""
 
 MIN_OF_COST: Final = 0.5
 """A run fails if less than this share of the declared cost was metered. The child calibrates its
@@ -183,9 +187,17 @@ def measure_run(
         return measure_peer(case, round_number, config, equipment.peer)
     with failures(), Run(case, round_number, config, equipment, load=load) as run:
         slice_s = run.warm_up(config)
-        for _ in range(config.slices):
+        for _ in range(_slice_count(case, config, slice_s)):
             run.slice(slice_s)
         return run.end()
+
+
+def _slice_count(case: Case, config: Config, slice_s: float) -> int:
+    """Fewer than configured where slices are stretched: a suite has more use for the time of slow
+    cases in another round. Not in open loops, where a slice is as long as its arrivals need."""
+    if not is_closed_loop(case) or slice_s <= config.slice_s:
+        return config.slices
+    return min(config.slices, max(_MIN_STRETCHED_SLICES, math.ceil(config.seconds / slice_s)))
 
 
 @contextlib.contextmanager

@@ -34,7 +34,8 @@ class Plan:
 
     ``budget_s``: no round starts that would probably end later than that. ``run_s``: the shortest
     time that a run can take, for an estimate. ``repeats``: how many disturbed rounds may be
-    measured again; None: as many as there are rounds, if the budget allows.
+    measured again; None: as many as there are rounds, if the budget allows. ``further_rounds``: how
+    many more rounds are measured at the end, if the budget allows.
     """
 
     cases: tuple[Case, ...]
@@ -44,6 +45,7 @@ class Plan:
     run_s: float = 0.0
     first: Mapping[Case, Case] = field(default_factory=dict)
     repeats: int | None = 0
+    further_rounds: int = 0
 
 
 class Listener(Protocol):
@@ -82,7 +84,7 @@ def run_rounds(
     now_s: Callable[[], float],
 ) -> None:
     """Runs the rounds that the results do not hold yet, and saves after each. Then measures
-    disturbed rounds again.
+    disturbed rounds again, and further rounds.
 
     A failed run is recorded and the others go on. An interruption (KeyboardInterrupt) passes
     through; what was saved by then are whole rounds.
@@ -96,6 +98,7 @@ def run_rounds(
     suite = _Suite(plan, results, measure, save, listener, now_s)
     if suite.measure_missing(missing):
         suite.repeat_disturbed()
+        suite.measure_further()
 
 
 class _Suite:
@@ -153,6 +156,19 @@ class _Suite:
             if self._repeat(number, found[number]):
                 rounds.remove(number)
             self._save()
+
+    def measure_further(self) -> None:
+        """Measures more rounds while there is time: each makes intervals narrower."""
+        plan = self._plan
+        most = plan.rounds + plan.further_rounds
+        for number in range(max(self._results.rounds(), default=0) + 1, most + 1):
+            if self._left_s() < self._longest_round_s():
+                return
+            self._run_round(number)
+            self._save()
+            self._listener.round_saved(
+                number, most, min(self._left_s(), self._expected_s(most - number))
+            )
 
     def _repeat(self, number: int, shares: Sequence[float]) -> bool:
         """Measures a round again, of which others took these shares. Whether a run failed."""

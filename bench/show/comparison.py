@@ -23,6 +23,7 @@ from bench.show.findings import HEADINGS
 from bench.show.layout import broken
 from bench.show.over_clients import over_clients_data
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Compared, Comparison
+from bench.statistics.control import MIN_CASES
 from bench.statistics.effects import Effect, Verdict, holds_to
 
 JSON_VERSION: Final = 1
@@ -54,6 +55,8 @@ def print_comparison(
     console.print(f"{source_text(comparison)}: changed / base", highlight=False, markup=False)
     for line in warnings(comparison):
         console.print(line, style="bold yellow", highlight=False, markup=False)
+    if (control := control_line(comparison)) is not None:
+        console.print(control, highlight=False, markup=False)
     both = [compared.case for compared in comparison.cases]
     failed = [failure.case for failure in comparison.failed]
     shared = shared_extra([*both, *failed, *comparison.only_base, *comparison.only_changed])
@@ -128,6 +131,24 @@ def _table(
     return fields.field_table(cases, [name, *figures], gap=_GAP)
 
 
+def control_line(comparison: Comparison) -> str | None:
+    """What was taken out of the ratios of two files; None if nothing was, as between the sides of
+    one A/B measurement."""
+    drift = comparison.drift
+    if drift is not None:
+        return (
+            "control: the floor, which is the same program in both, takes"
+            f" {_interval(drift)} times as long in {comparison.changed.source}; the ratios are"
+            " divided by it, round by round"
+        )
+    if comparison.paired:
+        return None
+    return (
+        "control: none, so a change of the machine counts as one of the code: it needs"
+        f" {MIN_CASES} cases of the same floor, with the same child, in both results"
+    )
+
+
 def as_markdown(comparison: Comparison, measures: Sequence[str] = ()) -> str:
     """The table with every measure, or with these fields of a row, as GitHub shows it."""
     cells = [_ratio_cell(measure) for measure in MEASURES] + _judgement_cells(DECISIVE)
@@ -137,6 +158,7 @@ def as_markdown(comparison: Comparison, measures: Sequence[str] = ()) -> str:
     lines = [
         f"**{source_text(comparison)}**, changed / base",
         *(f"\n> {line}" for line in warnings(comparison)),
+        *([] if (control := control_line(comparison)) is None else ["", control]),
         "",
         f"| {' | '.join(head)} |",
         f"|---|{''.join('---|' if cell.is_words else '---:|' for cell in cells)}",
@@ -220,6 +242,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             {"case": failure.case.name, "side": failure.side, "reason": failure.reason}
             for failure in comparison.failed
         ],
+        "drift": None if comparison.drift is None else asdict(comparison.drift),
         "overall": None if comparison.overall is None else asdict(comparison.overall),
         "cases": [
             {
@@ -278,7 +301,8 @@ def result_lines(comparison: Comparison, measures: Sequence[str] = ()) -> Iterat
         yield f"other measures: {said}"
     if comparison.overall is not None and (not measures or DECISIVE in measures):
         overall = _interval(comparison.overall)
-        yield f"time per redo over all of them (geometric mean): {overall}"
+        of = "them" if comparison.drift is None else "them but the floor"
+        yield f"time per redo over all of {of} (geometric mean): {overall}"
     alike: dict[tuple[str, str], list[Case]] = {}
     for failure in comparison.failed:
         alike.setdefault((failure.side, failure.reason), []).append(failure.case)

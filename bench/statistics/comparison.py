@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
-import numpy as np
-
 from bench.cases.case import Case
+from bench.cases.managers.floor import FLOOR
 from bench.cases.notations import NO_ADMISSION
 from bench.results import row as rows
 from bench.results.key import Value
 from bench.results.row import CaseRow, both, less_is_better, measure_of, pipes_text
 from bench.results.summary import Summary
 from bench.statistics import effects
+from bench.statistics.control import Rounds, control_of, round_means
 from bench.statistics.effects import Effect, Verdict
 
 MEASURES: Final = tuple(item.field for item in rows.MEASURES.values() if item.heading is not None)
@@ -55,6 +55,9 @@ _CASES_MUST_AGREE: Final[Mapping[str, Callable[[CaseRow], str]]] = {
     "CPUs of manager and child": lambda row: _cpus_text(row),
 }
 """Conditions of a case, as text that is empty where its runs do not tell."""
+
+_SAME_FLOOR: Final = ("redo_child_build_floor_key", "redo_child_build_c_child_key")
+"""Keys of what the floor is made of: its own program and the child that answers it."""
 
 _SETTINGS_MUST_AGREE: Final = ("slices", "seconds", "warmup_s", "timeout_s")
 
@@ -115,6 +118,8 @@ class Comparison:
     failed: tuple[FailedCase, ...]
     overall: Effect | None
     differences: tuple[str, ...]
+    drift: Effect | None = None
+    """How the floor's time per redo changed, if the ratios are without this change (`control`)."""
 
 
 def compare(
@@ -123,24 +128,28 @@ def compare(
     *,
     margin: float = MARGIN,
     measures: Iterable[str] = MEASURES,
+    is_controlled: bool = True,
+    whole: tuple[Summary, Summary] | None = None,
 ) -> Comparison:
     """Compares every case that both have; by round if they are the sides of one A/B measurement.
 
-    ``margin``: see `MARGIN`. ``measures``: fields of a row.
+    ``margin``: see `MARGIN`. ``measures``: fields of a row. ``is_controlled``: the ratios of two
+    files that were not measured together are without the change of the floor (`control`), unless
+    the floor itself or the child is not the same in both. ``whole``: the files as they were before
+    cases were chosen (`of_cases`), with all of the floor; base and changed themselves by default.
     """
     paired = base.environment.ab is not None and base.environment.ab == changed.environment.ab
     before = {row.case: row for row in base.rows}
     after = {row.case: row for row in changed.rows}
     both = [case for case in before if case in after]
+    pairs = {case: (before[case], after[case]) for case in both}
+    is_controlled = is_controlled and not paired and _has_same_floor(base, changed)
+    floors = _floors(*(whole or (base, changed))) if is_controlled else {}
     found: dict[Case, dict[str, Compared]] = {case: {} for case in both}
     failed = _failed(base, changed)
     failed_cases = {each.case for each in failed}
     for measure in measures:
-        measured = {
-            case: effect
-            for case in both
-            if (effect := _effect(measure, before[case], after[case], paired)) is not None
-        }
+        measured = _paired(measure, pairs) if paired else _unpaired(measure, pairs, floors)
         p_values = effects.corrected([effect.p_value for effect in measured.values()])
         for (case, effect), p in zip(measured.items(), p_values, strict=True):
             verdict = effects.verdict(effect, p, margin, less_is_better=less_is_better(measure))
@@ -153,8 +162,9 @@ def compare(
         only_base=tuple(case for case in before if case not in {*after, *failed_cases}),
         only_changed=tuple(case for case in after if case not in {*before, *failed_cases}),
         failed=failed,
-        overall=_overall([(before[case], after[case]) for case in both], paired),
+        overall=_overall(pairs, paired, floors),
         differences=differences(base, changed),
+        drift=None if (control := control_of(_values(DECISIVE, floors))) is None else control.drift,
     )
 
 
@@ -282,48 +292,71 @@ def _failed(base: Summary, changed: Summary) -> tuple[FailedCase, ...]:
     return tuple(FailedCase(case, " and ".join(on), reasons[case]) for case, on in sides.items())
 
 
-def _effect(measure: str, base: CaseRow, changed: CaseRow, paired: bool) -> Effect | None:
-    """None where there is nothing to compare."""
-    if paired:
-        return _of_pairs(pair_ratios(measure, base, changed))
-    before, after = (measure_of(row, both(measure, base, changed)) for row in (base, changed))
-    if before is None or after is None:
-        return None
-    return _of_sides(dict(before.by_round), dict(after.by_round))
-
-
-def _overall(pairs: Iterable[tuple[CaseRow, CaseRow]], paired: bool) -> Effect | None:
-    """A round is the unit: a disturbance hits all of its cases alike."""
-    measured = [pair for pair in pairs if all(measure_of(row, DECISIVE) for row in pair)]
-    if not measured:
-        return None
-    if paired:
-        return _of_pairs(_round_means(pair_ratios(DECISIVE, *pair) for pair in measured))
-    sides = (
-        _round_means(
-            dict(estimate.by_round) for row in side if (estimate := measure_of(row, DECISIVE))
-        )
-        for side in zip(*measured, strict=True)
+def _has_same_floor(base: Summary, changed: Summary) -> bool:
+    return all(
+        (key := base.metadata.get(name)) is not None and key == changed.metadata.get(name)
+        for name in _SAME_FLOOR
     )
-    return _of_sides(*sides)
 
 
-def _of_pairs(ratios: Mapping[int, float]) -> Effect | None:
-    return effects.ratios_effect(list(ratios.values())) if ratios else None
+Pairs = Mapping[Case, tuple[CaseRow, CaseRow]]
+"""The rows of each case in base and changed."""
 
 
-def _of_sides(before: Mapping[int, float], after: Mapping[int, float]) -> Effect | None:
-    sides = [list(side.values()) for side in (before, after)]
-    if not all(sides) or min(map(min, sides)) <= 0:
-        return None
-    return effects.unpaired_effect(*sides)
-
-
-def _round_means(cases: Iterable[Mapping[int, float]]) -> dict[int, float]:
-    """The geometric mean over all cases of each round that has them all."""
-    by_round = list(cases)
-    complete = set.intersection(*(set(values) for values in by_round))
+def _floors(base: Summary, changed: Summary) -> Pairs:
+    after = {row.case: row for row in changed.rows}
     return {
-        number: float(np.exp(np.mean([np.log(values[number]) for values in by_round])))
-        for number in sorted(complete)
+        row.case: (row, after[row.case])
+        for row in base.rows
+        if row.case.kind is FLOOR and row.case in after
     }
+
+
+def _paired(measure: str, pairs: Pairs) -> dict[Case, Effect]:
+    """Without the cases in which there is nothing to compare."""
+    ratios = {case: pair_ratios(measure, *rows) for case, rows in pairs.items()}
+    return {
+        case: effects.ratios_effect(list(found.values())) for case, found in ratios.items() if found
+    }
+
+
+def _unpaired(measure: str, pairs: Pairs, floors: Pairs) -> dict[Case, Effect]:
+    """Without the cases in which there is nothing to compare."""
+    control = control_of(_values(measure, floors))
+    found = {
+        case: _of_sides(*sides) if control is None else control.effect(case, *sides)
+        for case, sides in _values(measure, pairs).items()
+    }
+    return {case: effect for case, effect in found.items() if effect is not None}
+
+
+def _values(measure: str, pairs: Pairs) -> dict[Case, tuple[Rounds, Rounds]]:
+    """The value of each round on both sides, of the cases whose values are all above 0."""
+    found: dict[Case, tuple[Rounds, Rounds]] = {}
+    for case, (base, changed) in pairs.items():
+        field = both(measure, base, changed)
+        estimates = (measure_of(base, field), measure_of(changed, field))
+        before, after = (dict(each.by_round) if each is not None else {} for each in estimates)
+        if before and after and min(*before.values(), *after.values()) > 0:
+            found[case] = (before, after)
+    return found
+
+
+def _overall(pairs: Pairs, paired: bool, floors: Pairs) -> Effect | None:
+    """A round is the unit: a disturbance hits all of its cases alike."""
+    values = _values(DECISIVE, pairs)
+    if not values:
+        return None
+    if paired:
+        ratios = round_means([pair_ratios(DECISIVE, *pairs[case]) for case in values])
+        return effects.ratios_effect(list(ratios.values())) if ratios else None
+    if (control := control_of(_values(DECISIVE, floors))) is not None:
+        others = [sides for case, sides in values.items() if case not in control.cases]
+        return control.overall(others) if others else None
+    before, after = (round_means([sides[at] for sides in values.values()]) for at in (0, 1))
+    return _of_sides(before, after)
+
+
+def _of_sides(before: Rounds, after: Rounds) -> Effect | None:
+    sides = [list(side.values()) for side in (before, after)]
+    return effects.unpaired_effect(*sides) if all(sides) else None

@@ -118,23 +118,36 @@ def ratio_of_slices(base: Sequence[float], changed: Sequence[float]) -> float:
     return float(np.exp(np.median(_logs(changed) - _logs(base))))
 
 
-def unpaired_effect(base: Sequence[float], changed: Sequence[float]) -> Effect:
-    """The effect from independent values: at least one on each side, all above 0."""
+def unpaired_effect(
+    base: Sequence[float],
+    changed: Sequence[float],
+    *,
+    scatter: float = 0.0,
+    scatter_freedom: float = math.inf,
+) -> Effect:
+    """The effect from independent values: at least one on each side, all above 0.
+
+    ``scatter``: the variance, of the difference of logarithms, between two sides of the same code
+    that their units cannot show; ``scatter_freedom``: the degrees of freedom that it is known with.
+    """
     before, after = _logs(base), _logs(changed)
     mean, units = after.mean() - before.mean(), (before.size, after.size)
     if min(units) < 2:
         return Effect(math.exp(mean), None, None, None, None, units)
-    variances = [side.var(ddof=1) / side.size for side in (before, after)]
-    total = sum(variances)
+    parts = [(side.var(ddof=1) / side.size, side.size - 1.0) for side in (before, after)]
+    if scatter:
+        parts.append((scatter, scatter_freedom))
+    total = sum(variance for variance, _ in parts)
     # Welch and Satterthwaite; without any spread the smaller side decides.
-    parts = sum(v * v / (n - 1) for v, n in zip(variances, units, strict=True))
-    freedom = total * total / parts if parts else min(units) - 1
+    weight = sum(variance * variance / freedom for variance, freedom in parts)
+    freedom = total * total / weight if weight else min(units) - 1
     random = np.random.default_rng(_SEED)
     means = [
         side[random.integers(0, side.size, (RESAMPLES, side.size))].mean(axis=1)
         for side in (before, after)
     ]
-    return _effect(mean, math.sqrt(total), freedom, means[1] - means[0], units)
+    draws = means[1] - means[0] + random.normal(0.0, math.sqrt(scatter), RESAMPLES)
+    return _effect(mean, math.sqrt(total), freedom, draws, units)
 
 
 def corrected(p_values: Sequence[float | None]) -> list[float | None]:

@@ -331,6 +331,7 @@ def test_options_may_be_text_as_typed() -> None:
         "timeout_s": 1.5,
         "run_timeout_s": 9.0,
         "budget_s": 20.0,
+        "further_rounds": 4,
         "repeat_disturbed": 2,
         "peer": "path/to/a peer",
         "seed": 7,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases.case import Case
+from bench.cases.config import load_profile, override
 from bench.errors import ResultFileError
 from bench.results.disturbance import OTHERS, repeated_sentence
 from bench.results.record import DroppedRound, FailedRun, RunRecord
@@ -33,6 +34,7 @@ class Stage:
     seed: int = 5
     fails: Callable[[Case, int], BaseException | None] = lambda case, number: None
     repeats: int | None = 0
+    further_rounds: int = 0
     others: Callable[[Case, int, int], float] = lambda case, number, time: 0.0
     """What others take of the CPUs in a run of a round, that many times measured before."""
     now_s: float = 1000.0
@@ -49,6 +51,7 @@ class Stage:
                 budget_s,
                 first=closed_first(self.cases),
                 repeats=self.repeats,
+                further_rounds=self.further_rounds,
             ),
             self.result,
             measure=self._measure,
@@ -424,6 +427,30 @@ def test_a_disturbed_round_is_measured_again_as_a_whole(stage: Stage) -> None:
     said = "2 rounds were disturbed (others took 22 to 61 % of the CPUs) and measured again"
     assert repeated_sentence(summary.dropped_rounds) == said
     assert [note.text for note in notes(summary) if note.kind == "repeated"] == [said]
+
+
+def test_further_rounds_fill_the_budget_after_the_repeats(stage: Stage) -> None:
+    stage.repeats, stage.further_rounds = None, 9
+    stage.others = lambda case, number, time: 0.5 if (number, time) == (2, 0) else 0.0
+    # Six cases of 1 s: two rounds, the repeat of the second, and two further ones fit.
+    stage.run(2, budget_s=31.0)
+    assert [number for number, _ in stage.runs] == [
+        number for number in (1, 2, 2, 3, 4) for _ in CASES
+    ]
+    assert stage.events[-1] == "saved 4/11, 1 s left"
+    assert stage.result.rounds() == (1, 2, 3, 4)
+    # A resumed suite goes on behind them.
+    stage.further_rounds = 3
+    stage.run(2)
+    assert stage.result.rounds() == (1, 2, 3, 4, 5)
+
+
+def test_who_asks_for_rounds_gets_no_further_ones() -> None:
+    default = load_profile("default")
+    assert default.further_rounds
+    assert override(default, rounds=3).further_rounds == 0
+    assert override(default, rounds=3, further_rounds=2).further_rounds == 2
+    assert override(default, clients=[1]).further_rounds == default.further_rounds
 
 
 def test_one_repeat_is_said_in_the_singular() -> None:

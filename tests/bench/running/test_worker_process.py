@@ -507,6 +507,13 @@ def test_a_slice_is_stretched_for_a_slow_redo(stub: Stub) -> None:
     assert {one.deadline_ns for one in record.samples} == {30_000_000}
 
 
+def test_a_run_has_fewer_slices_where_they_are_stretched(stub: Stub) -> None:
+    stub(GOOD.replace("[0, 1000, 1, 900]", "[0, 1_000_000, 1, 900]"))
+    for seconds, slices, expected in ((0.09, 5, 3), (0.01, 5, 2), (0.01, 1, 1), (0.15, 5, 5)):
+        config = override(CONFIG, seconds=seconds, slices=slices)
+        assert len(measure_run(CASE, 1, config, EQUIPMENT).slices) == expected
+
+
 @pytest.mark.parametrize(
     "samples",
     ["[0, 1000, 2, 900]", "[0, 1000, 0]", "[0, 1000, 1, -900]", "[]", "[9, 1, 1, 900]"],
