@@ -30,7 +30,6 @@ from bench.running.selftest.laboratory import SHARES, Laboratory
 from bench.running.selftest.tallies import (
     KNOWN_COST_S,
     LATE,
-    SHARE_OF_FILES,
     Kept,
     Report,
     Tally,
@@ -44,8 +43,7 @@ from bench.show.layout import WIDTH, print_whole, whole_table
 DEFAULT_MINUTES = 5.0
 KINDS = ("floor", "slower", "same", "late", "ab", "files")
 USUAL = ("floor", "slower", "same", "late", "ab")
-"""Without two whole files, since `compare` has no control for the machine's drift between them yet
-(docs/open-work.md)."""
+"""Without two whole files, which are about `compare`, and of which many are needed."""
 PROFILE = "ab"
 
 Trial = Callable[[Report], None]
@@ -114,9 +112,10 @@ def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitSta
     warn(err, equipment.warnings)
     snapshot = of_working_tree(ROOT, scratch / "code")
     laboratory = Laboratory(config, snapshot, equipment, kept.environment, scratch)
-    cases = [case for case in cases_of(config) if case.manager != FLOOR]
     say_what_disturbs(err)
-    _repeat(_cycle(laboratory, cases, kept.only), kept.report, kept.minutes * 60, err)
+    trials = _cycle(laboratory, cases_of(config), kept.only)
+    _repeat(trials, kept.report, kept.minutes * 60, err)
+    laboratory.files_apart(kept.report)
 
 
 def _cycle(
@@ -124,15 +123,15 @@ def _cycle(
 ) -> list[tuple[str, Trial]]:
     """The trials of these kinds. Trials without a change come after each of the others, since the
     rate of false alarms needs most of them."""
-    same = ("same", "the same twice", partial(laboratory.same, cases=cases))
+    managers = [case for case in cases if case.manager != FLOOR]
+    same = ("same", "the same twice", partial(laboratory.same, cases=managers))
     trials: list[tuple[str, str, Trial]] = [("floor", "a floor of known cost", laboratory.floor)]
     for share in SHARES:
         trials += [("slower", f"+{share:.0%}", partial(laboratory.slower, share=share)), same]
     trials += [("late", "late now and then", laboratory.late), same]
     trials += [("ab", "ab of one case", laboratory.decided)] * 4
-    whole = partial(laboratory.files, cases=cases)
-    trials += [("files", "two files", whole)]
-    trials += [("files", "two files, one slower", partial(whole, share=SHARE_OF_FILES))]
+    # A comparison needs two files.
+    trials += [("files", "a whole file", partial(laboratory.files, cases=cases))] * 2
     return [(name, trial) for kind, name, trial in trials if kind in only]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.config import Config, override
+from bench.cases.managers.floor import FLOOR
 from bench.cases.placement import ANY
 from bench.results.environment import Environment
 from bench.results.result_file import ResultFile
-from bench.results.row import CaseRow
+from bench.results.row import CaseRow, Estimate
 from bench.results.summary import Summary, summary_of
 from bench.running import ab
 from bench.running.ab import PairFiles, Side
@@ -61,6 +62,7 @@ class Laboratory:
         self._order = random.Random(config.seed)
         self._page_to_page_s: dict[Case, float] = {}
         self._trials = 0
+        self._files: list[Summary] = []
 
     def same(self, report: Report, cases: Sequence[Case]) -> None:
         """All cases with nothing changed, until `ab` has decided them or its time is spent."""
@@ -80,14 +82,24 @@ class Laboratory:
         files = self._as_ab([case], sides, self._config, DECIDED_S)
         report.add_decided(tallies.DECIDED, files.compared()[0])
 
-    def files(self, report: Report, cases: Sequence[Case], share: float = 0.0) -> None:
-        """Two whole result files, one after the other; the second with children that are slower by
-        that share of a redo. Unlike pairs they are measured where the system puts the processes."""
-        cases = [replace(case, placement=ANY) for case in cases]
-        base, slowed = self._sides()[0], {case: self._slowed(case, share)[1] for case in cases}
-        before = self._file("base", cases, lambda _: base)
-        after = self._file("changed", cases, slowed.__getitem__)
-        report.add_files(compare(before, after, margin=MARGIN), share)
+    def files(self, report: Report, cases: Sequence[Case]) -> None:
+        """A whole result file, as `run` makes it, and compared with the one before it if that has
+        not been compared yet. Unlike pairs, files are measured where the system puts processes."""
+        path = self._folder / f"whole-{len(self._files)}.json"
+        file = ResultFile(path, replace(self._environment, ab=None))
+        for number in range(1, ROUNDS_OF_FILE + 1):
+            for case in self._order.sample(cases, len(cases)):
+                case = replace(case, placement=ANY)
+                file.add(measure_run(case, number, self._short, self._equipment))
+        self._files.append(summary_of(file.path, file.suite()))
+        if len(self._files) % 2 == 0:
+            _compare_files(report, self._files[-2], self._files[-1], tallies.MINUTES_APART)
+
+    def files_apart(self, report: Report) -> None:
+        """Compares each file of the first half of the time with one of the second."""
+        half = len(self._files) // 2
+        for base, changed in zip(self._files[:half], self._files[-half:], strict=True):
+            _compare_files(report, base, changed, tallies.HALF_APART)
 
     def late(self, report: Report) -> None:
         """One client with a child that is sometimes late."""
@@ -99,16 +111,6 @@ class Laboratory:
         """The floor with a child that is always late."""
         case = replace(self._next_case(), manager="floor", clients=1)
         report.add_floor(*self._values(case, self._sides(fault=tallies.LATE_ALWAYS)))
-
-    def _file(self, name: str, cases: Sequence[Case], side_of: Callable[[Case], Side]) -> Summary:
-        """A result file as `run` makes it, round by round."""
-        environment = replace(self._environment, ab=None)
-        file = ResultFile(self._folder / f"whole-{name}.json", environment, overwrite=True)
-        for number in range(ROUNDS_OF_FILE):
-            for case in self._order.sample(cases, len(cases)):
-                equipment = side_of(case).equipment
-                file.add(measure_run(case, number, self._short, equipment))
-        return summary_of(file.path, file.suite())
 
     def _next_case(self) -> Case:
         self._trials += 1
@@ -171,3 +173,23 @@ class Laboratory:
             for side in ("base", "changed")
         )
         return PairFiles(base, changed, MARGIN)
+
+
+def _compare_files(report: Report, base: Summary, changed: Summary, when: str) -> None:
+    """Two files of the same code; then with a change of a size that is exactly known: the times of
+    the changed file's managers, multiplied."""
+    report.add_files(compare(base, changed, margin=MARGIN), 0.0, when)
+    share = tallies.SHARE_OF_FILES
+    report.add_files(compare(base, _slower(changed, 1 + share), margin=MARGIN), share, when)
+
+
+def _slower(summary: Summary, factor: float) -> Summary:
+    """The same with the time per redo of all managers multiplied. The floor stays as it is."""
+
+    def slower(row: CaseRow) -> CaseRow:
+        if row.case.kind is FLOOR or row.time_per_redo_s is None:
+            return row
+        by_round = [(number, value * factor) for number, value in row.time_per_redo_s.by_round]
+        return replace(row, time_per_redo_s=Estimate.of(by_round))
+
+    return replace(summary, rows=tuple(map(slower, summary.rows)))

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 from scipy.stats import binomtest
 
+from bench.cases.managers.floor import FLOOR
 from bench.errors import BenchError
 from bench.results.environment import Environment
 from bench.statistics.comparison import DECISIVE, MARGIN, CaseComparison, Comparison
@@ -38,12 +39,18 @@ DECIDED_S: Final = 60.0
 DECIDED: Final = f"+{DECIDED_SHARE:.0%}, ab for {DECIDED_S:.0f} s"
 """One case with a child slower by that share, measured as `ab` does with a minute to spend."""
 
-FILES: Final = "+{:.0%}, two files"
+MINUTES_APART: Final = "two files"
+HALF_APART: Final = "two files, half of the time apart"
+FILES: Final = "+{:.0%}, {}"
 SHARE_OF_FILES: Final = 0.10
 MIN_CLIENTS_OF_FILES: Final = 8
 """Two whole files are to tell such a difference from this N on."""
 
-MUST_BE_FOUND: Final = {DECIDED: 0.95, LATE_P99: 0.95, FILES.format(SHARE_OF_FILES): 0.80}
+MUST_BE_FOUND: Final = {
+    DECIDED: 0.95,
+    LATE_P99: 0.95,
+    FILES.format(SHARE_OF_FILES, MINUTES_APART): 0.80,
+}
 """In how many of the trials something must be found."""
 
 LATE_ALWAYS: Final = "late:ms=1,every=1"
@@ -111,19 +118,19 @@ class Report:
             is_alarm = not verdicts.isdisjoint((Verdict.FASTER, Verdict.SLOWER))
             self.tally(f"false alarm: {of}{measure}").count(is_alarm)
 
-    def add_files(self, comparison: Comparison, share: float) -> None:
+    def add_files(self, comparison: Comparison, share: float, when: str = MINUTES_APART) -> None:
         """A trial of two whole files: without a change a false alarm is counted as in `add_same`,
-        and of the line over all cases if its interval leaves out 1; with one, each case with enough
-        clients."""
+        and of the line over all cases if its interval leaves out 1; with one, each case of a
+        manager with enough clients. ``when``: how far apart they were measured."""
         if share:
             for case in comparison.cases:
-                if case.case.clients >= MIN_CLIENTS_OF_FILES:
-                    self.add_decided(FILES.format(share), case)
+                if case.case.clients >= MIN_CLIENTS_OF_FILES and case.case.kind is not FLOOR:
+                    self.add_decided(FILES.format(share, when), case)
             return
-        self.add_same(comparison.cases, "two files, ")
+        self.add_same(comparison.cases, f"{when}, ")
         overall = comparison.overall
         if overall is not None and overall.low is not None and overall.high is not None:
-            self.tally("false alarm: two files, over all of them").count(
+            self.tally(f"false alarm: {when}, over all of them").count(
                 not overall.low <= 1 <= overall.high
             )
 

@@ -13,8 +13,18 @@ from bench.cases.case import Case
 from bench.cli.selftest import KINDS, _order
 from bench.places import ROOT
 from bench.results.summary import load_summary
-from bench.running.selftest.laboratory import Laboratory
-from bench.running.selftest.tallies import DECIDED, KNOWN_COST_S, LATE_P50, LATE_P99, Report, Tally
+from bench.running.selftest.laboratory import Laboratory, _slower
+from bench.running.selftest.tallies import (
+    DECIDED,
+    FILES,
+    HALF_APART,
+    KNOWN_COST_S,
+    LATE_P50,
+    LATE_P99,
+    SHARE_OF_FILES,
+    Report,
+    Tally,
+)
 from bench.statistics.comparison import DECISIVE, CaseComparison, Compared, Comparison
 from bench.statistics.effects import Effect, Verdict
 from tests.support.made_up_runs import Bench
@@ -165,6 +175,30 @@ def test_two_files_with_a_change_count_the_cases_with_many_clients() -> None:
     assert report.problems() == ["+10%, two files: found in less than 80% for sure"]
 
 
+def test_a_known_change_of_a_file_is_one_of_the_managers_only() -> None:
+    summary = load_summary(ROOT / "results" / "reference" / "tutorial.json")
+    slower = _slower(summary, 1.1)
+    for before, after in zip(summary.rows, slower.rows, strict=True):
+        assert before.time_per_redo_s is not None
+        assert after.time_per_redo_s is not None
+        factor = 1.0 if before.case.manager == "floor" else 1.1
+        for (_, value), (_, changed) in zip(
+            before.time_per_redo_s.by_round, after.time_per_redo_s.by_round, strict=True
+        ):
+            assert changed == pytest.approx(value * factor)
+
+
+def test_each_file_is_compared_with_its_neighbour_and_with_one_of_the_other_half() -> None:
+    summary = load_summary(ROOT / "results" / "reference" / "tutorial.json")
+    report, laboratory = Report(), object.__new__(Laboratory)
+    laboratory._files = [summary] * 6
+    laboratory.files_apart(report)
+    assert report.tallies[f"false alarm: {HALF_APART}, time_per_redo_s"].trials == 3
+    managers = [r for r in summary.rows if r.case.clients >= 8 and r.case.manager != "floor"]
+    found = report.tallies[FILES.format(SHARE_OF_FILES, HALF_APART)]
+    assert found.trials == 3 * len(managers) > 0
+
+
 def test_rows_are_in_the_order_of_the_effects() -> None:
     names = ["+10%, 6 pairs", "+5%, 12 pairs", "+5%, 6 pairs", "false alarm: x"]
     assert sorted(names, key=_order) == list(reversed(names))
@@ -265,7 +299,8 @@ def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench, server: Suit
     assert {name: tally["trials"] for name, tally in data["tallies"].items()}.items() >= {
         "false alarm: time_per_redo_s": 2,
         "+3%, 6 pairs": 1,
-        "false alarm: two files, over all of them": 1,
+        "false alarm: two files, time_per_redo_s": 1,
+        "false alarm: two files, half of the time apart, time_per_redo_s": 1,
         "late:ms=1,p=0.02: turn_p99_s": 1,
     }.items()
     assert len(data["floor_costs_s"]) == 2
