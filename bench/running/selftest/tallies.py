@@ -157,7 +157,7 @@ class Report:
         self.floor_costs_s += [after_s - before_s for before_s, after_s in pairs]
 
     def problems(self) -> list[str]:
-        """Results that contradict docs/comparing.md by more than chance explains."""
+        """Results that contradict docs/selftest.md by more than chance explains."""
         wrong, alarms, missed, late = list[str](), list[str](), list[str](), list[str]()
         for name, tally in self.tallies.items():
             low, high = tally.interval()
