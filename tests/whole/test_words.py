@@ -14,8 +14,9 @@ import pytest
 from bench.cli.main import COMMANDS, make_parser
 from bench.places import ROOT
 
-MAX_WORDS: Final[Mapping[str, int]] = {"README.md": 900, "docs": 12_000}
-"""README with all that it quotes; docs/ without what commands print and the table of keys."""
+MAX_WORDS: Final[Mapping[str, int]] = {"README.md": 900, "docs": 13_000}
+"""README with all that it quotes; docs/ without what commands print and the table of keys, and
+without open-work.md, which is not for users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,7 @@ BANNED: Final = (
         "testing after every round raises the rate of false alarms",
         "To look again and again is paid for",
     ),
-    Phrase(
-        r"\b[Ww]hat is wrong is\b", "subject, verb, object", "What is wrong is one line"
-    ),
+    Phrase(r"\b[Ww]hat is wrong is\b", "subject, verb, object", "What is wrong is one line"),
     Phrase(r"\b(for|by|of|from) who\b", "for those who", "it works for who hosts the project"),
     Phrase(
         r"\bhold(s|ing)? to 95 %|\b(hold|holds|held) the truth\b",
@@ -155,7 +154,7 @@ def test_docs_are_short() -> None:
     counts = {
         name: word_count(_PRINTED.sub("", text))
         for name, text in PAGES.items()
-        if name.startswith("docs/")
+        if name.startswith("docs/") and name != "docs/open-work.md"
     }
     assert sum(counts.values()) <= MAX_WORDS["docs"], counts
 
