@@ -26,7 +26,7 @@ _CROSSOVERS_READ: Final = (
 _SCALINGS_READ: Final = (
     "Growth: lambda is what one client gets alone, sigma the share for which clients queue, kappa"
     " what each pair of them costs, off by how far the curve is from the data at most"
-    " (docs/comparing.md)."
+    " (docs/crossover.md)."
 )
 
 

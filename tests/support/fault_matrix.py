@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from fake_redo_child.build import FAULTS, child_command, child_program, sandbox_allowed
@@ -74,11 +76,17 @@ class Outcome:
     errors: Counter[str]
     latest_s: float
     next_redo: str
+    works_again: bool
+    """Whether the next redo must succeed."""
 
-    def __str__(self) -> str:
-        found = [f"{self.pages} page{'' if self.pages == 1 else 's'}"] if self.pages else []
-        found += [f"{count} {name}" for name, count in sorted(self.errors.items())]
-        return ", ".join(found)
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Which outcomes there were, not how many."""
+        return frozenset([*self.errors, *(["page"] if self.pages else [])])
+
+    @property
+    def is_bad(self) -> bool:
+        return bool(self.wrong_pages) or (self.works_again and self.next_redo != "page")
 
 
 def cells() -> Iterator[Cell]:
@@ -130,7 +138,8 @@ def run_cell(cell: Cell, **settings: Any) -> Outcome:
                     pages += 1
                 else:
                     wrong += 1
-        return Outcome(pages, wrong, errors, latest_s, _next_redo(driver))
+        next_redo = _next_redo(driver)
+        return Outcome(pages, wrong, errors, latest_s, next_redo, works_again(cell))
     finally:
         driver.close()
 
@@ -154,19 +163,51 @@ def works_again(cell: Cell) -> bool:
     return cell.fault not in _NEVER_WORKS
 
 
+def table_lines(outcomes: Mapping[Cell, Outcome]) -> Iterator[str]:
+    """A line of the table per fault and N. Managers and children that differ in what kinds of
+    outcomes their callers got have a line each."""
+    by_line: dict[tuple[str, int], dict[str, dict[RedoAttempt, Outcome]]] = {}
+    for cell, outcome in outcomes.items():
+        variants = by_line.setdefault((cell.option, cell.clients), {})
+        variants.setdefault(f"{cell.manager} {cell.child}", {})[cell.attempt] = outcome
+    for (option, clients), variants in by_line.items():
+        alike: dict[tuple[frozenset[str], ...], list[str]] = {}
+        for variant, by_attempt in variants.items():
+            kinds = tuple(outcome.kinds for outcome in by_attempt.values())
+            alike.setdefault(kinds, []).append(variant)
+        for names in alike.values():
+            cells = (
+                _together([variants[name][attempt] for name in names])
+                for attempt in variants[names[0]]
+            )
+            yield f"| `{option}` | {clients} | {_short(names)} | {' | '.join(cells)} |"
+
+
+def _short(variants: Sequence[str]) -> str:
+    """As ``all``, ``sync``, ``python`` or ``sync c, async python``."""
+    named = {"all": [f"{manager} {child}" for manager in MANAGERS for child in CHILDREN]}
+    named |= {manager: [f"{manager} {child}" for child in CHILDREN] for manager in MANAGERS}
+    named |= {child: [f"{manager} {child}" for manager in MANAGERS] for child in CHILDREN}
+    exact = (name for name, meant in named.items() if set(meant) == set(variants))
+    return next(exact, ", ".join(variants))
+
+
+def _together(outcomes: Sequence[Outcome]) -> str:
+    """As ``60 to 64 pages, RedoTimeoutError``; ``(!)`` marks what must not be."""
+    pages = sorted({outcome.pages for outcome in outcomes})
+    span = " to ".join(map(str, dict.fromkeys((pages[0], pages[-1]))))
+    found = [f"{span} page{'' if pages[-1] == 1 else 's'}"] if pages[-1] else []
+    found += sorted({name for outcome in outcomes for name in outcome.errors})
+    return ", ".join(found) + (" (!)" if any(outcome.is_bad for outcome in outcomes) else "")
+
+
 def main() -> None:
-    """Prints the matrix as a Markdown table: a row per fault, manager and child."""
-    print("| fault | manager | child | N |", " | ".join(a.name for a in RedoAttempt), "|")
-    print("|---|---|---|---|" + "---|" * len(RedoAttempt))
-    row: list[str] = []
-    for cell in cells():
-        outcome = run_cell(cell)
-        bad = outcome.wrong_pages or (works_again(cell) and outcome.next_redo != "page")
-        row.append(f"{outcome}{' (!)' if bad else ''}")
-        if cell.attempt is list(RedoAttempt)[-1]:
-            head = f"| `{cell.option}` | {cell.manager} | {cell.child} | {cell.clients} |"
-            print(head, " | ".join(row), "|", flush=True)
-            row = []
+    """Prints the matrix as a Markdown table."""
+    print("| fault | N | manager, child |", " | ".join(a.name for a in RedoAttempt), "|")
+    print("|---|---|---|" + "---|" * len(RedoAttempt))
+    for _, cells_of_fault in groupby(cells(), attrgetter("fault")):
+        for line in table_lines({cell: run_cell(cell) for cell in cells_of_fault}):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,6 @@ FAIRNESS_KEYS = (
     Key(
         SLOWEST_SHARE,
         "ratio",
-        "redos of the client that gets the least in a slice / their mean; mean over the slices",
+        "fewest redos of any client in a slice / their mean; mean over the slices",
     ),
 )

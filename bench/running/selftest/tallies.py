@@ -164,18 +164,18 @@ class Report:
         self.floor_costs_s += [after_s - before_s for before_s, after_s in pairs]
 
     def problems(self) -> list[str]:
-        """Results that contradict docs/comparing.md by more than chance explains."""
+        """Results that contradict docs/selftest.md by more than chance explains."""
         wrong, alarms, missed, late = list[str](), list[str](), list[str](), list[str]()
         for name, tally in self.tallies.items():
             low, high = tally.interval()
             if tally.wrong:
                 wrong.append(f"{name}: the wrong direction {tally.wrong} times")
             if name.startswith("false alarm") and low > MAX_ALARMS:
-                alarms.append(f"{name}: more than {MAX_ALARMS:.0%} for sure")
+                alarms.append(f"{name}: significantly more than {MAX_ALARMS:.0%}")
             if high < (least := MUST_BE_FOUND.get(name, 0.0)):
-                missed.append(f"{name}: found in less than {least:.0%} for sure")
+                missed.append(f"{name}: found in significantly less than {least:.0%}")
             if name == LATE_P50 and low > MAX_ALARMS:
-                late.append(f"{name}: said in more than {MAX_ALARMS:.0%} for sure")
+                late.append(f"{name}: said in significantly more than {MAX_ALARMS:.0%}")
         found = [*wrong, *alarms, *missed, *late]
         if self.floor_costs_s:
             median = statistics.median(self.floor_costs_s)

@@ -312,7 +312,7 @@ def test_20_us_more_per_request_are_found(own_checkout: Path, tmp_path: Path) ->
     assert done.returncode == 1, done.stderr
     cases = json.loads(done.stdout)["cases"]
     # Beside other tests the time may not do for every case; that all are found where it does is
-    # measured (docs/comparing.md). No case may be said to be anything else.
+    # measured (docs/comparing.md has the figures). No case may be said to be anything else.
     said = [case["verdict"] for case in cases]
     assert len(said) == 2
     assert "slower" in said

@@ -172,7 +172,7 @@ def test_two_files_with_a_change_count_the_cases_with_many_clients() -> None:
     (tally,) = report.tallies.values()
     assert (tally.trials, tally.found) == (2, 1)
     report.tallies["+10%, two files"] = Tally(trials=40, found=20)
-    assert report.problems() == ["+10%, two files: found in less than 80% for sure"]
+    assert report.problems() == ["+10%, two files: found in significantly less than 80%"]
 
 
 def test_a_known_change_of_a_file_is_one_of_the_managers_only() -> None:

@@ -1,4 +1,4 @@
-"""The fault matrix: no wrong page, no late answer, nothing left.
+"""The fault matrix: no wrong page, no late answer, nothing left. And how it is printed.
 
 The attempt types differ in how often they try, which does not depend on the child. So the cells of
 the Python child with another attempt than READ_PAGE are exhaustive.
@@ -7,11 +7,24 @@ the Python child with another attempt than READ_PAGE are exhaustive.
 from __future__ import annotations
 
 import gc
+import re
 import threading
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from tests.support.fault_matrix import GRACE_S, TIMEOUT_S, Cell, cells, run_cell, works_again
+from bench.places import ROOT
+from tests.support.fault_matrix import (
+    GRACE_S,
+    TIMEOUT_S,
+    Cell,
+    Outcome,
+    cells,
+    run_cell,
+    table_lines,
+    works_again,
+)
 from tests.support.managers import eventually, open_descriptors, own_children
 from walredo import READ_PAGE
 
@@ -43,3 +56,48 @@ def test_cell(cell: Cell) -> None:
     assert own_children() == set()
     assert eventually(lambda: threading.active_count() <= threads)
     assert eventually(lambda: len(open_descriptors()) <= descriptors)
+
+
+# --- The printed table ----------------------------------------------------------------------------
+
+
+def outcome(pages: int, next_redo: str = "page", **errors: int) -> Outcome:
+    return Outcome(pages, 0, Counter(errors), 0.0, next_redo, works_again=True)
+
+
+def test_managers_and_children_whose_callers_fare_alike_share_a_line() -> None:
+    outcomes = {cell: outcome(64) for cell in cells() if cell.fault == "late" and cell.clients > 1}
+    assert list(table_lines(outcomes)) == [
+        "| `late:ms=30,at=20` | 32 | all | 64 pages | 64 pages | 64 pages |"
+    ]
+    for cell in outcomes:
+        if cell.manager == "async":
+            pages = 1 if cell.child == "c" else 0
+            outcomes[cell] = outcome(pages, LaunchError=2, ChildExitedError=1)
+        elif cell.child == "c" and cell.attempt is READ_PAGE:
+            outcomes[cell] = outcome(61)
+    assert list(table_lines(outcomes)) == [
+        "| `late:ms=30,at=20` | 32 | sync | 61 to 64 pages | 64 pages | 64 pages |",
+        *(
+            f"| `late:ms=30,at=20` | 32 | {name} | {' | '.join([text] * 3)} |"
+            for name, text in (
+                ("async c", "1 page, ChildExitedError, LaunchError"),
+                ("async python", "ChildExitedError, LaunchError"),
+            )
+        ),
+    ]
+
+
+def test_what_must_not_be_is_marked() -> None:
+    outcomes = {cell: outcome(2) for cell in cells() if cell.option == "hang:at=2"}
+    last = list(outcomes)[-1]
+    for bad in (outcome(2, "RedoTimeoutError"), replace(outcome(2), wrong_pages=1)):
+        (line,) = table_lines({**outcomes, last: bad})
+        assert line == "| `hang:at=2` | 1 | all | 2 pages | 2 pages | 2 pages (!) |"
+
+
+def test_the_page_has_every_fault() -> None:
+    page = (ROOT / "docs" / "fault-matrix.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `([\w:=,-]+)` \| (\d+) \|", page, re.MULTILINE)
+    assert set(shown) == {(cell.option, str(cell.clients)) for cell in cells()}
+    assert "(!) |" not in page
