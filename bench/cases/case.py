@@ -18,7 +18,7 @@ from bench.cases import names, notations
 from bench.cases.cost import NOTATION, cost_name
 from bench.cases.dimension import METADATA, Dimension
 from bench.cases.managers.kind import Kind
-from bench.cases.managers.registry import NAMES, kind_of
+from bench.cases.managers.registry import NAMES, kind_of, manager_label
 from bench.cases.managers.sync import SYNC
 from bench.cases.own import child_label, is_own_child, workload_label
 from bench.cases.placement import PLACEMENTS
@@ -52,7 +52,9 @@ class Case:
         meaning="what the clients call",
         help=f"of {', '.join(NAMES)}",
         notation=f"any of {', '.join(NAMES[:-1])}, or {NAMES[-1]}",
-        check=kind_of,
+        label=manager_label,
+        label_notation="LABEL=package.module:factory",
+        label_hides_path=False,
         nesting=95,
     ).field()
     workload: str = Dimension(

@@ -38,9 +38,11 @@ class Dimension:
     normal: Callable[[str], str] | None = None
     """Makes equal values equal text, where a value can be written in several ways."""
     label: Callable[[str], str] | None = None
-    """What a case calls a choice that may hold a path. Raises ValueError for what is no choice."""
+    """What a case calls a choice. Raises ValueError for what is no choice."""
     label_notation: str = ""
     """How a choice is given a label, for an error."""
+    label_hides_path: bool = True
+    """Whether the label stands for a place on this machine: then a result file has nothing else."""
     pattern: str = ""
     """What the text of a choice must match whole, if any text will do as far as that."""
     noun: str = ""

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.cases.config import Config, override, with_managers
-from bench.cases.managers.yours import is_own_manager, is_peer
+from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR
 from bench.cases.notations import Load
@@ -27,10 +27,10 @@ from bench.results.claim import claimed
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import check_place
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
-from bench.running.equipment.equipment import prepare, usable_managers
+from bench.running.equipment.equipment import hashes, prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.processes import adopt_orphans, end_all, scratch_folder
-from bench.running.snapshots import of_commit, of_working_tree
+from bench.running.snapshots import of_commit, of_working_tree, tracked
 from bench.statistics.gate import check_patterns
 
 DEFAULT_MINUTES = 5.0
@@ -93,13 +93,14 @@ def _measure(
         if path.exists():
             raise BenchError(f"{path}: exists; name another --output, or remove it")
     scratch = stack.enter_context(scratch_folder())
-    # Folder names of equal length: the length of paths may change the layout of memory.
-    base = of_commit(args.base, ROOT, scratch / "a")
-    if args.changed is None:
-        changed = of_working_tree(ROOT, scratch / "b")
-    else:
-        changed = of_commit(args.changed, ROOT, scratch / "b")
     equipment = prepare(config, scratch, interpreters)
+    also = [own.top for own in equipment.own_managers.values() if tracked(ROOT, own.file)]
+    # Folder names of equal length: the length of paths may change the layout of memory.
+    base = of_commit(args.base, ROOT, scratch / "a", also)
+    if args.changed is None:
+        changed = of_working_tree(ROOT, scratch / "b", also)
+    else:
+        changed = of_commit(args.changed, ROOT, scratch / "b", also)
     measuring.warn(err, equipment.warnings)
     environment = equipment.described_in(measuring.new_environment(config, now_utc))
     # The keys name the sources, which the two sides need not have in common.
@@ -109,11 +110,12 @@ def _measure(
     environments = (
         replace(
             environment,
-            git_commit=code.commit,
-            git_dirty=code.dirty,
-            git_diff_sha256=environment.git_diff_sha256 if code.dirty else None,
+            git_commit=side.snapshot.commit,
+            git_dirty=side.snapshot.dirty,
+            git_diff_sha256=environment.git_diff_sha256 if side.snapshot.dirty else None,
+            own_managers=hashes(side.equipment.own_managers),
         )
-        for code in (base, changed)
+        for side in sides
     )
     base_file, changed_file = map(ResultFile, paths, environments)
     files = PairFiles(base_file, changed_file, output.margin)
@@ -153,10 +155,11 @@ def _config(args: argparse.Namespace) -> Config:
                 f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
             )
     managers = config.values("manager")
-    foreign = {FLOOR, *filter(is_peer, managers), *filter(is_own_manager, managers)}
+    foreign = {FLOOR, *filter(is_peer, managers)}
     ours = [name for name in managers if name not in foreign]
     if args.manager is not None and len(ours) < len(managers):
         raise BenchError(
-            "`ab` compares managers of this project: leave out floor, peers and own managers"
+            "`ab` compares managers in Python, of which each side has its own copy: leave out floor"
+            " and peers"
         )
     return with_managers(config, ours)

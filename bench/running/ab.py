@@ -26,14 +26,16 @@ from bench.errors import BenchError
 from bench.interrupts import held_back
 from bench.machine.machine import Machine
 from bench.machine.pipes import why_they_differ
+from bench.places import ROOT
 from bench.results.record import FailedRun, RunRecord
 from bench.results.result_file import ResultFile
 from bench.results.row import pipes_of, pipes_text
 from bench.results.summary import summary_of
 from bench.running.equipment.equipment import Equipment, child_options
+from bench.running.equipment.own import of_copy
 from bench.running.processes import RunFailedError
 from bench.running.run import Run, failures
-from bench.running.snapshots import Snapshot
+from bench.running.snapshots import Snapshot, tracked
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Verdict
 
@@ -59,7 +61,8 @@ class Side:
     def of(
         cls, snapshot: Snapshot, equipment: Equipment, config: Config, **changed: object
     ) -> Side:
-        """The side of a snapshot, with children built from its own sources. Raises BenchError.
+        """The side of a snapshot, with children built from its own sources, and with its own copy
+        of the user's managers that git tracks. Raises BenchError.
 
         ``changed``: arguments of `child_command`, in place of the configuration's.
         """
@@ -68,7 +71,16 @@ class Side:
         commands = dict(equipment.child_commands)
         for variant, options in child_options(config, sandbox=sandbox).items():
             commands[variant] = snapshot.child_command(**{**options, **changed})
-        return cls(snapshot, replace(equipment, child_commands=commands))
+        managers = equipment.own_managers
+        in_checkout = [name for name, own in managers.items() if tracked(ROOT, own.file)]
+        try:
+            managers = of_copy(
+                managers, config, equipment.interpreters, snapshot.folder, in_checkout
+            )
+        except BenchError as error:
+            raise BenchError(f"{snapshot}: {error}") from error
+        changes = {"child_commands": commands, "own_managers": managers}
+        return cls(snapshot, replace(equipment, **changes))
 
 
 Pair = tuple[RunRecord, RunRecord]
