@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 METADATA: Final = "dimension"
 """The key of a field's metadata under which its `Dimension` is."""
+
+
+class OptionGroup(Enum):
+    """The groups, by their titles, in which help lists the options of dimensions and settings."""
+
+    COMMON = "common (lists with commas)"
+    VARIES = "what varies besides"
+    EXPERIMENT = "what single experiments vary (the comments of their profiles explain it)"
+    EXPERT = "for experts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,8 @@ class Dimension:
     """For the table of keys in docs/measures.md."""
     help: str
     """For the option, after its metavar."""
+    group: OptionGroup = OptionGroup.VARIES
+    """Of the option."""
     names: tuple[str, ...] = ()
     """The values, where they are names to choose from."""
     bounds: tuple[int, int] | None = None

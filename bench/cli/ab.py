@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
-from bench.cases.config import Config, override, with_managers
+from bench.cases.config import Config, option_name, override, with_managers
+from bench.cases.dimension import OptionGroup
 from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR
@@ -36,7 +38,23 @@ from bench.statistics.gate import check_patterns
 DEFAULT_MINUTES = 5.0
 
 
+EXAMPLES: Final = (
+    "python -m bench ab main",
+    "python -m bench ab v1 v2 --workload short --clients 8 --minutes 2",
+    "python -m bench ab HEAD --manager examples.lock_manager:create --fail-on slower:5",
+)
+
+
+_PROFILE: Final = "ab"
+_REFUSED: Final = ("rounds", "budget_s", "repeat_disturbed", "peer")
+"""Options of the configuration that have no meaning here."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Measure two commits in turn and compare them. A manager of your own comes from the tree of"
+        " each side if git tracks it, else it is the same on both."
+    )
     parser.add_argument("base", metavar="BASE", help="a commit, tag or branch")
     parser.add_argument(
         "changed", metavar="CHANGED", nargs="?", help="likewise (default: the working tree)"
@@ -45,15 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         metavar="M",
         default=f"{DEFAULT_MINUTES:g}",
-        help=f"cases that are undecided are measured for so long (default: {DEFAULT_MINUTES:g})",
+        help=f"how long undecided cases are measured (default: {DEFAULT_MINUTES:g})",
     )
     options.add_output_path(
         parser,
         "PREFIX",
-        "of the result files PREFIX-base.json and PREFIX-changed.json (default: results/TIME-ab)",
+        "of PREFIX-base.json and PREFIX-changed.json (default: results/TIME-ab)",
     )
     add_output_arguments(parser)
-    options.add_config_options(parser)
+    options.add_config_options(parser, _PROFILE, [OptionGroup.COMMON], _REFUSED)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -139,11 +157,11 @@ def _measure(
 
 def _config(args: argparse.Namespace) -> Config:
     """The profile with the options on top; on one CPU by default. Raises BenchError."""
-    for option in ("rounds", "budget_s", "repeat_disturbed", "peer"):
+    for option in _REFUSED:
         if getattr(args, option) is not None:
-            name = option.replace("_s", "").replace("_", "-")
-            raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
-    config = options.config_of(args, "ab")
+            name = option_name(option)
+            raise BenchError(f"{name} is not for `ab`: --minutes says how long it measures")
+    config = options.config_of(args, _PROFILE)
     if args.slices is None:
         config = override(config, slices=SLICES)
     if args.placement is None:

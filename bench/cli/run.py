@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -45,6 +46,13 @@ from bench.show.view import Reading
 
 RUN_OVERHEAD_S = 0.2
 """Time of a run besides its slices: the start, the report and the end of the worker."""
+
+
+EXAMPLES: Final = (
+    "python -m bench run --profile quick",
+    "python -m bench run --manager sync,async --workload short --clients 1,8,128 --plot",
+    "python -m bench run --manager sync,lock=examples.lock_manager:create --clients 8",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,9 @@ from bench.show.view import Reading
 
 TABLE: Final = "table"
 JSON: Final = "json"
+FOREIGN: Final = ("github-action", "bencher")
+"""Formats of other tools: github-action-benchmark's customSmallerIsBetter, and Bencher's."""
+
 JSON_FORMS: Final[Mapping[str, Callable[[Reading], Any]]] = {
     JSON: table.as_data,
     "github-action": lambda reading: exports.github_action(reading.summary),
@@ -32,19 +35,26 @@ JSON_FORMS: Final[Mapping[str, Callable[[Reading], Any]]] = {
 """Format -> the function that makes its data from a result."""
 
 
+EXAMPLES: Final = (
+    "python -m bench show latest",
+    "python -m bench show latest --only verdict",
+    "python -m bench show latest --json",
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar=RESULT_METAVAR, help=RESULT_HELP)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
-        "--format",
-        choices=(TABLE, *JSON_FORMS),
-        default=TABLE,
-        help="table (the default); all of it as JSON; or JSON for github-action-benchmark"
-        " (customSmallerIsBetter) or for Bencher (docs/ci.md)",
+        "--json", dest="format", action="store_const", const=JSON, help="all of it, for programs"
     )
     forms.add_argument(
-        "--json", dest="format", action="store_const", const=JSON, help="short for --format json"
+        "--format",
+        metavar="NAME",
+        type=_format,
+        help=f"JSON for other tools: {' or '.join(FOREIGN)} (docs/ci.md)",
     )
+    parser.set_defaults(format=TABLE)
     add_flag(
         parser,
         "--tails",
@@ -68,6 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of {', '.join(table.PARTS)} (default: all that the result has, but scaling)",
     )
     add_plain(parser)
+
+
+def _format(name: str) -> str:
+    """Raises BenchError."""
+    if name == JSON:
+        raise BenchError(f"--format {JSON}: say --json")
+    check_known("--format", "format", [name], FOREIGN)
+    return name
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:

@@ -2,8 +2,8 @@
 
 Copies and not git worktrees: nothing is registered in the repository, so nothing can be left in it,
 and the working tree can be edited while its copy is measured. A copy has the folders that are
-measured. If a manager of the user's is tracked by git, it has the whole tree, since that manager may
-import what lies beside it.
+measured. If a manager of the user's is tracked by git, it has the whole tree, since that manager
+may import what lies beside it.
 """
 
 from __future__ import annotations

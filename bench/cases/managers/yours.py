@@ -1,7 +1,7 @@
 """Managers of the user's: a program (docs/peer.md), or a class in Python (docs/extending.md).
 
-A class is chosen as ``package.module:factory``, or with a label as ``LABEL=package.module:factory``.
-Cases and result files call the first by the whole of it and the second ``own:LABEL``.
+A class is chosen as ``package.module:factory``, which is also its name in cases and result files.
+Chosen with a label, as ``LABEL=package.module:factory``, its name is ``own:LABEL``.
 """
 
 import re
@@ -26,15 +26,12 @@ PEER = Kind(
     has_worker=False,  # the program is run in the place of a worker
 )
 OWN = Kind(
-    name="package.module:factory",
+    name="[LABEL=]package.module:factory",
     pattern=re.compile(rf"{_OWN_PREFIX}{_LABEL}|{_WITHOUT_LABEL}", re.ASCII),
     subject="bench.worker.subjects.manager:own_subject",
     is_async=None,
 )
 _CHOICE = re.compile(rf"(?P<label>{_LABEL})=(?P<factory>{_FACTORY})|{_WITHOUT_LABEL}", re.ASCII)
-
-EXPECTED = "package.module:factory or LABEL=package.module:factory"
-"""How a class is chosen, for an error."""
 
 
 class OwnChoice(NamedTuple):

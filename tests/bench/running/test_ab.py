@@ -192,6 +192,7 @@ def test_a_commit_without_a_worker_is_refused(checkout: Path, tmp_path: Path) ->
         ("ab HEAD --minutes x", "a number of minutes above 0"),
         ("ab HEAD --rounds 3", "--rounds is not for `ab`"),
         ("ab HEAD --repeat-disturbed 3", "--repeat-disturbed is not for `ab`"),
+        ("ab HEAD --budget-s 3", "--budget-s is not for `ab`"),
         ("ab HEAD --manager floor,sync", "leave out floor and peers"),
         ("ab HEAD --fail-on x", "slower or slower:PERCENT"),
         ("ab HEAD --manager sync --fail-on async/*:slower", "cases is called so"),

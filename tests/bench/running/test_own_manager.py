@@ -106,7 +106,7 @@ NO_NAMES = ["a:", ":f", "a.:f", "_a:f", "a:b:c", "a:1", "peer:f", "a-b:c", "=a:b
 def test_what_is_no_such_name(name: str) -> None:
     assert own_choice(name) is None
     if not is_peer(name):
-        with pytest.raises(ConfigError, match=r"--manager.*LABEL=package\.module:factory"):
+        with pytest.raises(ConfigError, match=r"--manager.*\[LABEL=\]package\.module:factory"):
             override(load_profile("quick"), manager=name)
 
 
@@ -293,7 +293,7 @@ def test_all_its_children_are_metered(
 
 
 def test_a_module_that_is_not_in_its_package(bench: Bench) -> None:
-    said = bench.refuses("run --manager examples.lok_manager:create -o r.json".split())
+    said = bench.refuses(["run", "--manager", "examples.lok_manager:create", "-o", "r.json"])
     assert "--manager examples.lok_manager:create: there is no module examples.lok_manager" in said
     assert "bare interpreter" not in said
 
