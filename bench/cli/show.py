@@ -54,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_format,
         help=f"JSON for other tools: {' or '.join(FOREIGN)} (docs/ci.md)",
     )
-    parser.set_defaults(format=TABLE)
     add_flag(
         parser,
         "--tails",
@@ -89,13 +88,14 @@ def _format(name: str) -> str:
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    if args.tails and args.format not in (TABLE, JSON):
-        raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {args.format}")
-    if args.against is not None and (args.tails or args.format not in (TABLE, JSON)):
+    form = args.format or TABLE
+    if args.tails and form not in (TABLE, JSON):
+        raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {form}")
+    if args.against is not None and (args.tails or form not in (TABLE, JSON)):
         raise BenchError(f"--against: goes with {TABLE} and {JSON}, and not with --tails")
     if args.case is not None and args.against is None:
         raise BenchError("--case chooses what --against shows: give --against as well")
-    if args.only is not None and (args.tails or args.against or args.format != TABLE):
+    if args.only is not None and (args.tails or args.against or form != TABLE):
         raise BenchError(
             "--only chooses among the usual tables: leave out --tails, --against and formats"
         )
@@ -110,7 +110,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     summary = reading.summary
     beside = [] if against is None else pairs(summary, against, args.case or "*")
     distributions = distributions_of(path, suite) if args.tails else {}
-    if args.format == TABLE:
+    if form == TABLE:
         shown = console_for(args, out)
         if args.tails or against is not None:
             shown.print(table.heading(summary), highlight=False)
@@ -121,7 +121,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         else:
             table.print_summary(reading, shown, plain=args.plain, parts=parts)
         return 0
-    data = JSON_FORMS[args.format](reading)
+    data = JSON_FORMS[form](reading)
     if args.tails:
         data["tails"] = tails_data(summary, distributions)
     if against is not None:
