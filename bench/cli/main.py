@@ -13,7 +13,7 @@ import os
 import sys
 import textwrap
 import tomllib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 from rich.console import Console
@@ -58,12 +58,13 @@ class _Formatter(argparse.HelpFormatter):
     def add_usage(
         self,
         usage: str | None,
-        actions: Collection[argparse.Action],
+        actions: Iterable[argparse.Action],
         groups: Iterable[Any],  # noqa: ARG002 - argparse's own signature
         prefix: str | None = None,
     ) -> None:
-        shown = [action for action in actions if not action.option_strings]
-        if len(shown) < len(actions):
+        of_command = list(actions)
+        shown = [action for action in of_command if not action.option_strings]
+        if len(shown) < len(of_command):
             shown.append(argparse.Action(["OPTION ..."], "", nargs=0))
         super().add_usage(usage, shown, [], prefix)
 

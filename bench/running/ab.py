@@ -79,8 +79,8 @@ class Side:
             )
         except BenchError as error:
             raise BenchError(f"{snapshot}: {error}") from error
-        changes = {"child_commands": commands, "own_managers": managers}
-        return cls(snapshot, replace(equipment, **changes))
+        own = replace(equipment, child_commands=commands, own_managers=managers)
+        return cls(snapshot, own)
 
 
 Pair = tuple[RunRecord, RunRecord]

@@ -365,15 +365,15 @@ def test_ab_measures_it(tmp_path: Path) -> None:
     for side in ("base", "changed"):
         place = (tmp_path / f"mark-{side}").read_text()
         assert place.endswith("/tracked.py")
-    sides = [load_summary(tmp_path / f"x-{side}.json") for side in ("base", "changed")]
+    base, changed = (load_summary(tmp_path / f"x-{side}.json") for side in ("base", "changed"))
     before, after = (
         dict(one.rsplit(": ", 1) for one in str(side.environment.own_managers).split("; "))
-        for side in sides
+        for side in (base, changed)
     )
     assert before["own:a"] == after["own:a"]
     assert before["tracked:Wrapped"] != after["tracked:Wrapped"]
-    assert [side.environment.git_dirty for side in sides] == [False, True]
-    assert differences(*sides) == ()
+    assert (base.environment.git_dirty, changed.environment.git_dirty) == (False, True)
+    assert differences(base, changed) == ()
 
     git(checkout, "rm", "--quiet", "--cached", "helper.py", "tracked.py")
     git(checkout, "commit", "--quiet", "-m", "without")
