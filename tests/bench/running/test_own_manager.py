@@ -31,7 +31,7 @@ from bench.statistics.history import Dated, history
 from tests.support.checkouts import commit_all, git, make_checkout
 from tests.support.made_up_runs import Bench
 from tests.support.suite_server import SuiteServer
-from tests.support.synthetic import ENVIRONMENT, modelled_records, save
+from tests.support.synthetic import ENVIRONMENT, save, steady_record
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -392,7 +392,7 @@ def test_ab_refuses_programs(bench: Bench) -> None:
 
 def summary(tmp_path: Path, name: str, managers: Sequence[str], own: str | None) -> Summary:
     path = tmp_path / f"{name}.json"
-    records = modelled_records([*managers], ["short"], [1], 3)
+    records = [steady_record(Case(name, "short", 1), n) for name in managers for n in range(3)]
     return load_summary(save(path, records, environment=replace(ENVIRONMENT, own_managers=own)))
 
 
