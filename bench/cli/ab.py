@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import shlex
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from bench.cases.notations import Load
 from bench.cli import measuring, options
 from bench.cli.comparing import Output, add_output_arguments
 from bench.cli.options import say
+from bench.cli.progress import PairListener
 from bench.errors import BenchError
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
@@ -137,22 +140,37 @@ def _measure(
     )
     base_file, changed_file = map(ResultFile, paths, environments)
     files = PairFiles(base_file, changed_file, output.margin)
-    most = f"{seconds / 60:g} min at most"
-    say(err, f"{base} against {changed}: {options.count(len(cases), 'case')}, {most}")
-    measuring.say_what_disturbs(err)
-    order = random.Random(config.seed)
-    measure(
-        cases,
-        partial(measure_pair, config=config, sides=sides, order=order),
-        files,
-        seconds=seconds,
-        now_s=time.monotonic,
-        order=order,
-        report_round=lambda number, undecided, left_s: say(
-            err, f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left"
-        ),
-    )
+    try:
+        most = f"{seconds / 60:g} min at most"
+        say(err, f"{base} against {changed}: {options.count(len(cases), 'case')}, {most}")
+        measuring.say_what_disturbs(err)
+        order = random.Random(config.seed)
+        with PairListener(err, len(cases), seconds) as listener:
+            measure(
+                cases,
+                partial(measure_pair, config=config, sides=sides, order=order),
+                files,
+                seconds=seconds,
+                now_s=time.monotonic,
+                order=order,
+                report_round=listener.round_saved,
+                report_pair=listener.pair_started,
+            )
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(_kept(paths)) from interrupt
     return files
+
+
+def _kept(paths: Sequence[Path]) -> str:
+    """What an interruption leaves, and how to go on from there."""
+    if not all(path.exists() for path in paths):
+        return "interrupted before the first pair of each case was measured: nothing was saved"
+    names = [str(path) for path in paths]
+    again = shlex.join(["python", "-m", "bench", "compare", *names])
+    return (
+        f"interrupted; {' and '.join(names)} hold the pairs that were measured (`ab` cannot add to"
+        f" them); to compare them: {again}"
+    )
 
 
 def _config(args: argparse.Namespace) -> Config:

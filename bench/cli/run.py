@@ -221,7 +221,8 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
     except KeyboardInterrupt as interrupt:
         # The interrupted round is not saved, but the file holds the rounds before it.
         if not saved:
-            raise KeyboardInterrupt("interrupted before the first round was saved") from interrupt
+            what = "interrupted before the first round was finished: nothing was saved"
+            raise KeyboardInterrupt(what) from interrupt
         again = _to_go_on(config, result, result.path)
         raise KeyboardInterrupt(f"interrupted; to do the missing rounds: {again}") from interrupt
 

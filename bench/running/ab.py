@@ -146,13 +146,19 @@ def measure(
     now_s: Callable[[], float],
     order: random.Random,
     report_round: Callable[[int, int, float], None],
+    report_pair: Callable[[Case, int, float], None] = lambda *_: None,
 ) -> None:
     """Measures pairs of all cases until each is decided or the seconds are spent.
 
     After the first round none starts that would end too late, judged by the longest before it.
-    ``report_round`` gets the number of the round, of the undecided cases and of the seconds left.
+    ``report_round`` gets the number of the round, of the undecided cases and of the seconds left;
+    ``report_pair`` before each pair its case, its number from 0 on, and the seconds left.
     """
     began_s = now_s()
+
+    def left_s() -> float:
+        return max(0.0, began_s + seconds - now_s())
+
     longest_s = 0.0
     failed = dict.fromkeys(cases, 0)
     undecided = list(cases)
@@ -162,6 +168,7 @@ def measure(
         if number and round_began_s + longest_s > began_s + seconds:
             break
         for case in order.sample(undecided, len(undecided)):
+            report_pair(case, number, left_s())
             try:
                 pair = run_pair(case, number)
             except RunFailedError as error:
@@ -176,7 +183,7 @@ def measure(
         if number >= MIN_PAIRS:
             decided |= {each.case for each in store.compared() if is_decided(each)}
         undecided = [case for case in undecided if case not in decided]
-        report_round(number, len(undecided), max(0.0, began_s + seconds - now_s()))
+        report_round(number, len(undecided), left_s())
 
 
 def is_decided(comparison: CaseComparison) -> bool:
