@@ -52,7 +52,7 @@ class StatusLine:
         )
         self._task: progress.TaskID | None = None
 
-    def begin(self, total: float, done: float = 0.0) -> None:
+    def begin(self, total: float, done: int = 0) -> None:
         """Shows it from now on."""
         if self.is_shown:
             self._task = self._line.add_task("", total=total, completed=done)
