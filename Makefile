@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab selftest check bench bench-quick history peer test test-exhaustive test-all test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
+.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -48,10 +48,6 @@ report: $(RUNTIME) ## a result file as one HTML page (RESULT=path, several to co
 figures: $(RUNTIME) ## fill README and docs/ anew with what the results in results/reference say
 	@PYTHONPATH=. $(RUN) docs/refresh.py $(ARGS)
 
-CASE ?=
-history: $(RUNTIME) ## a measure of cases over all results, commit by commit (CASE='async/*'; ARGS=...)
-	@$(RUN) -m bench history $(if $(CASE),--case "$(CASE)") $(ARGS)
-
 BASE ?=
 CHANGED ?= latest
 compare: ## what changed between two results (BASE=file or commit, CHANGED=likewise; ARGS=...)
@@ -67,13 +63,6 @@ ab: ## measure a commit and the working tree in turn, and compare (BASE=commit; 
 	    exit 2; }
 	@$(MAKE) --no-print-directory compiled
 	@$(RUN) -m bench ab "$(BASE)" $(ARGS)
-
-MINUTES ?= 5
-selftest: compiled ## how often ab is right on this machine (MINUTES=5; ARGS=...)
-	@$(RUN) -m bench selftest --minutes $(MINUTES) $(ARGS)
-
-check: $(RUNTIME) ## what on this machine disturbs a measurement, and what to do (ARGS=...)
-	@$(RUN) -m bench check $(ARGS)
 
 child: $(RUNTIME) ## compile the C programs and print their paths
 	@$(RUN) -m fake_redo_child.build

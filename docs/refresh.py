@@ -55,7 +55,7 @@ PLOTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fairness": ("-o", "{images}", "--only", "fairness"),
     "cpu": ("-o", "{images}", "--only", "cpu"),
     "published": ("-o", "{images}", "--only", "published,published-growth"),
-    "tails": ("-o", "{images}", "--tails"),
+    "tails": ("-o", "{images}", "--only", "tails"),
 }
 """How the pictures of a result file in REFERENCE are drawn."""
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from bench.cases import names, notations
 from bench.cases.cost import NOTATION, cost_name
-from bench.cases.dimension import METADATA, Dimension
+from bench.cases.dimension import METADATA, Dimension, OptionGroup
 from bench.cases.managers.kind import Kind
-from bench.cases.managers.registry import NAMES, kind_of
+from bench.cases.managers.registry import NAMES, kind_of, manager_label
 from bench.cases.managers.sync import SYNC
 from bench.cases.own import child_label, is_own_child, workload_label
 from bench.cases.placement import PLACEMENTS
@@ -50,14 +50,18 @@ class Case:
 
     manager: str = Dimension(
         meaning="what the clients call",
+        group=OptionGroup.COMMON,
         help=f"of {', '.join(NAMES)}",
         notation=f"any of {', '.join(NAMES[:-1])}, or {NAMES[-1]}",
-        check=kind_of,
+        label=manager_label,
+        label_notation="LABEL=package.module:factory",
+        label_hides_path=False,
         nesting=95,
     ).field()
     workload: str = Dimension(
         meaning="the requests that are sent",
-        help=f"of {', '.join(names.WORKLOADS)}, file:PATH (docs/extending.md)",
+        group=OptionGroup.COMMON,
+        help=f"of {', '.join(names.WORKLOADS)}, file:PATH",
         notation=f"any of {', '.join(names.WORKLOADS)}, or file:PATH without a comma",
         label=workload_label,
         label_notation="file:LABEL=PATH",
@@ -66,13 +70,15 @@ class Case:
     ).field()
     clients: int = Dimension(
         meaning="N, the number of concurrent clients",
-        help="numbers of concurrent clients, as 1,8,128",
+        group=OptionGroup.COMMON,
+        help="N, the numbers of concurrent clients, as 1,8,128",
         bounds=(1, names.MAX_CLIENTS),
         nesting=99,
     ).field()
     child: str = Dimension(
         meaning="which redo child answers",
-        help=f"of {', '.join(names.CHILDREN)}, cmd:COMMAND (docs/extending.md)",
+        group=OptionGroup.COMMON,
+        help=f"of {', '.join(names.CHILDREN)}, cmd:COMMAND",
         notation=f"any of {', '.join(names.CHILDREN)}, or cmd:COMMAND",
         label=child_label,
         label_notation="cmd:LABEL=COMMAND",
@@ -84,7 +90,7 @@ class Case:
     ).field("c")
     cost: str = Dimension(
         meaning="CPU that the child burns besides",
-        help=f"CPU that the child burns besides: {NOTATION}, in us, as us:9+0.5",
+        help=f"CPU that the child burns: {NOTATION}",
         notation=NOTATION,
         normal=cost_name,
         is_list=False,
@@ -93,6 +99,7 @@ class Case:
     ).field("none")
     fault: str = Dimension(
         meaning="how the child misbehaves",
+        group=OptionGroup.EXPERIMENT,
         help="how the child misbehaves, as late:ms=5,every=100 (PROTOCOL.md), or none",
         notation="none, or a fault as NAME:KEY=VALUE",
         check=notations.check_fault,
@@ -102,7 +109,7 @@ class Case:
     ).field("none")
     wait: str = Dimension(
         meaning="how the manager waits for a page",
-        help="how managers wait: park, or spin:US, which polls for US microseconds before",
+        help="how managers wait: park, or spin:US (poll before)",
         notation=f"park, or spin:US with 1 to {names.MAX_SPIN_US} us",
         check=names.spin_us,
         nesting=90,
@@ -118,7 +125,7 @@ class Case:
     ).field("any")
     python: str = Dimension(
         meaning="label of the worker's interpreter",
-        help="interpreters of the workers: this, NAME, PATH or LABEL=PATH",
+        help="of the workers: this, NAME, PATH or LABEL=PATH",
         notation="this, or an interpreter as NAME, PATH or LABEL=PATH",
         label=names.python_label,
         label_notation="LABEL=PATH",
@@ -129,6 +136,7 @@ class Case:
     ).field("this")
     topology: str = Dimension(
         meaning="one manager for all clients, or one each",
+        group=OptionGroup.EXPERIMENT,
         help="shared: one manager for all clients; per-tenant: one each",
         names=notations.TOPOLOGIES,
         nesting=45,
@@ -138,6 +146,7 @@ class Case:
     ).field("shared")
     executor: str = Dimension(
         meaning="threads that the clients of sync have or share",
+        group=OptionGroup.EXPERIMENT,
         help="threads of sync's clients: per-client, ncpus, or K that they share",
         notation=(
             f"per-client, ncpus, or a number of threads from 1 to {notations.MAX_THREADS}, as text"
@@ -150,7 +159,7 @@ class Case:
     ).field("per-client")
     load: str = Dimension(
         meaning="what starts a redo: the last one's end, or a clock",
-        help="closed, open:RATE (redos/s), open:PERCENT%% of the closed loop's capacity",
+        help="closed, open:RATE (redos/s) or open:PERCENT%%",
         notation="closed, open:RATE or open:PERCENT%",
         check=notations.Load.parse,
         nesting=60,
@@ -160,6 +169,7 @@ class Case:
     ).field("closed")
     admission: str = Dimension(
         meaning="how many clients may hold data, and how many redo",
+        group=OptionGroup.EXPERIMENT,
         help="none, unlimited, before:K, after:K, both:D,K: who may hold data, who redo",
         notation="none, unlimited, before:K, after:K or both:D,K",
         check=notations.Admission.parse,
@@ -171,6 +181,7 @@ class Case:
     ).field("none")
     pause: str = Dimension(
         meaning="what a client does between two redos",
+        group=OptionGroup.EXPERIMENT,
         help=f"between two redos of a client: {', '.join(notations.PAUSES)}",
         names=notations.PAUSES,
         nesting=85,
@@ -179,6 +190,7 @@ class Case:
     ).field("yield")
     caller: str = Dimension(
         meaning="from where the clients call a sync manager",
+        group=OptionGroup.EXPERIMENT,
         help=f"from where sync is called: {', '.join(notations.CALLERS)}",
         names=notations.CALLERS,
         nesting=70,
@@ -188,6 +200,7 @@ class Case:
     ).field("own")
     heartbeat: str = Dimension(
         meaning="whose lateness is measured beside the redos",
+        group=OptionGroup.EXPERIMENT,
         help=f"lateness measured beside the redos: {', '.join(notations.HEARTBEATS)}",
         names=notations.HEARTBEATS,
         nesting=65,
@@ -208,6 +221,7 @@ class Case:
     ).field(0)
     scenario: str = Dimension(
         meaning="what one sample is",
+        group=OptionGroup.EXPERIMENT,
         help=f"what is measured: {', '.join(notations.SCENARIOS)}",
         names=notations.SCENARIOS,
         nesting=50,

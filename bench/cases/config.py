@@ -79,7 +79,7 @@ class Config(Settings, frozen=True, kw_only=True):
             {
                 name: dict(zip(self.values(name), self.labels(name), strict=True))
                 for name, dimension in DIMENSIONS.items()
-                if dimension.label
+                if dimension.label and dimension.label_hides_path
             },
         )
 
@@ -189,13 +189,14 @@ def named_again(config: Config, **options: object) -> Config:
     An option that lists the same values, perhaps with their paths, changes nothing else.
     """
     given = override(msgspec.structs.replace(config, also=()), **options)
+    bare, begun = given.without_paths(), config.without_paths()
     paths = {}
     for name, dimension in DIMENSIONS.items():
-        labels = given.labels(name)
-        if options.get(name) is not None and set(labels) == set(config.labels(name)):
+        values = bare.values(name)
+        if options.get(name) is not None and set(values) == set(begun.values(name)):
             del options[name]
             if dimension.label:
-                paths[name] = dict(zip(labels, given.values(name), strict=True))
+                paths[name] = dict(zip(values, given.values(name), strict=True))
     return renamed(override(config, **options), paths)
 
 

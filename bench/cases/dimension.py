@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 METADATA: Final = "dimension"
 """The key of a field's metadata under which its `Dimension` is."""
+
+
+class OptionGroup(Enum):
+    """The groups, by their titles, in which help lists the options of dimensions and settings."""
+
+    COMMON = "common (lists with commas)"
+    VARIES = "what varies besides"
+    EXPERIMENT = "what single experiments vary (the comments of their profiles explain it)"
+    EXPERT = "for experts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,8 @@ class Dimension:
     """For the table of keys in docs/measures.md."""
     help: str
     """For the option, after its metavar."""
+    group: OptionGroup = OptionGroup.VARIES
+    """Of the option."""
     names: tuple[str, ...] = ()
     """The values, where they are names to choose from."""
     bounds: tuple[int, int] | None = None
@@ -38,9 +50,11 @@ class Dimension:
     normal: Callable[[str], str] | None = None
     """Makes equal values equal text, where a value can be written in several ways."""
     label: Callable[[str], str] | None = None
-    """What a case calls a choice that may hold a path. Raises ValueError for what is no choice."""
+    """What a case calls a choice. Raises ValueError for what is no choice."""
     label_notation: str = ""
     """How a choice is given a label, for an error."""
+    label_hides_path: bool = True
+    """Whether the label stands for a place on this machine: then a result file has nothing else."""
     pattern: str = ""
     """What the text of a choice must match whole, if any text will do as far as that."""
     noun: str = ""

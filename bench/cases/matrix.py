@@ -61,6 +61,6 @@ def _once(case: Case, config: Config) -> Case:
     if case.scenario in WITHOUT_PAGES:
         case = replace(case, clients=1, workload=config.workload[0])
     if case.scenario in WITHOUT_MANAGER:
-        first = next(name for name in config.manager if kind_of(name).is_walredo)
+        first = next(name for name in config.labels("manager") if kind_of(name).is_walredo)
         case = replace(case, manager=first)
     return case

@@ -7,13 +7,14 @@ is checked over several fields is in `rules`; `config` reads, overrides and stor
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from bench.cases.case import DEFAULTS, DIMENSIONS, ONE_LINE
-from bench.cases.dimension import Dimension
+from bench.cases.dimension import Dimension, OptionGroup
 from bench.cases.names import NO_FAULT
 
 MAX_SEED: Final = 2**63 - 1
@@ -32,6 +33,10 @@ class Option:
     metavar: str = ""
     help: str = ""
     """Empty: there is no option."""
+    group: OptionGroup = OptionGroup.EXPERT
+
+
+_OfReads = partial(Option, group=OptionGroup.EXPERIMENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class Rule:
     """The name of its option, as ``warmup_s``; empty: there is none."""
     metavar: str = ""
     help: str = ""
+    group: OptionGroup = OptionGroup.EXPERT
     default: Any = msgspec.NODEFAULT
     """Without one the field has to be given."""
     is_list: bool = False
@@ -82,22 +88,22 @@ class ReadPathConfig(msgspec.Struct, frozen=True, kw_only=True):
     data_bytes: Annotated[
         int,
         Meta(ge=0, le=MAX_DATA, description=f"whole bytes, from 0 to {MAX_DATA}"),
-        Option("B", "that a read collects for its redo, with an admission"),
+        _OfReads("B", "that a read collects for its redo, with an admission"),
     ] = 262_144
     download_ms: Annotated[
         float,
         Meta(ge=0, le=60_000, description="milliseconds, from 0 to 60000"),
-        Option("MS", "that a read waits for some of them"),
+        _OfReads("MS", "that a read waits for some of them"),
     ] = 5.0
     download_share: Annotated[
         float,
         Meta(ge=0, le=1, description="a share, from 0 to 1"),
-        Option("SHARE", "of the reads that wait, from 0 to 1"),
+        _OfReads("SHARE", "of the reads that wait, from 0 to 1"),
     ] = 0.25
     budget_bytes: Annotated[
         int,
         Meta(ge=0, le=MAX_BUDGET, description=f"whole bytes, from 0 (no limit) to {MAX_BUDGET}"),
-        Option("B", "that all reads may hold; a run that needs more ends; 0: no limit"),
+        _OfReads("B", "that all reads may hold; a run that needs more ends; 0: no limit"),
     ] = 0
 
 
@@ -165,9 +171,14 @@ _Seconds = Annotated[
 class Settings(_Dimensions, frozen=True, kw_only=True):
     """The fields of a `Config`. Durations are in seconds."""
 
-    rounds: Annotated[_Count, Option("K", "runs of each case; lifts the profile's time budget")] = 7
+    rounds: Annotated[
+        _Count,
+        Option("K", "runs of each case; lifts the profile's time budget", OptionGroup.COMMON),
+    ] = 7
     slices: Annotated[_Count, Option("K", "slices of a run")] = 5
-    seconds: Annotated[_Seconds, Option("S", "measured in a run, over all its slices")] = 0.1
+    seconds: Annotated[
+        _Seconds, Option("S", "measured in a run, over all its slices", OptionGroup.COMMON)
+    ] = 0.1
     warmup_s: Annotated[
         float,
         Meta(ge=0, le=86_400, description="seconds, from 0 to 86400"),
@@ -193,7 +204,11 @@ class Settings(_Dimensions, frozen=True, kw_only=True):
     peer: Annotated[
         str,
         Meta(max_length=_PATH_CHARS, pattern=_LINE, description="the path of a program"),
-        Option("PATH", "program that the managers peer:KIND are (docs/peer.md)"),
+        Option(
+            "PATH",
+            "program that the managers peer:KIND are (docs/peer.md)",
+            OptionGroup.EXPERIMENT,
+        ),
     ] = ""
     seed: Annotated[
         int,
@@ -224,6 +239,7 @@ def _of_dimension(name: str, dimension: Dimension) -> Rule:
         option=name,
         metavar=dimension.metavar,
         help=dimension.help,
+        group=dimension.group,
         default=(default,) if name in DEFAULTS and dimension.is_list else default,
         is_list=dimension.is_list,
         noun=dimension.noun or name,
@@ -247,6 +263,7 @@ def _of_settings(kind: type[msgspec.Struct], prefix: str = "") -> dict[str, Rule
                 option=item.name if option.help else "",
                 metavar=option.metavar,
                 help=option.help,
+                group=option.group,
                 default=item.default,
             )
     return found

@@ -4,39 +4,60 @@ from __future__ import annotations
 
 import argparse
 import random
+import shlex
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
-from bench.cases.config import Config, override, with_managers
-from bench.cases.managers.yours import is_own_manager, is_peer
+from bench.cases.config import Config, option_name, override, with_managers
+from bench.cases.dimension import OptionGroup
+from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR
 from bench.cases.notations import Load
 from bench.cli import measuring, options
 from bench.cli.comparing import Output, add_output_arguments
 from bench.cli.options import say
+from bench.cli.progress import PairListener
 from bench.errors import BenchError
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
 from bench.results.result_file import ResultFile
 from bench.results.suite_file import check_place
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
-from bench.running.equipment.equipment import prepare, usable_managers
+from bench.running.equipment.equipment import hashes, prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.processes import adopt_orphans, end_all, scratch_folder
-from bench.running.snapshots import of_commit, of_working_tree
+from bench.running.snapshots import of_commit, of_working_tree, tracked
 from bench.statistics.gate import check_patterns
 
 DEFAULT_MINUTES = 5.0
 
 
+EXAMPLES: Final = (
+    "python -m bench ab main",
+    "python -m bench ab v1 v2 --workload short --clients 8 --minutes 2",
+    "python -m bench ab HEAD --manager examples.lock_manager:create --fail-on slower:5",
+)
+
+
+_PROFILE: Final = "ab"
+_REFUSED: Final = ("rounds", "budget_s", "repeat_disturbed", "peer")
+"""Options of the configuration that have no meaning here."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Measure two commits in turn and compare them. A manager of your own comes from the tree of"
+        " each side if git tracks it, else it is the same on both."
+    )
     parser.add_argument("base", metavar="BASE", help="a commit, tag or branch")
     parser.add_argument(
         "changed", metavar="CHANGED", nargs="?", help="likewise (default: the working tree)"
@@ -45,15 +66,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         metavar="M",
         default=f"{DEFAULT_MINUTES:g}",
-        help=f"cases that are undecided are measured for so long (default: {DEFAULT_MINUTES:g})",
+        help=f"how long undecided cases are measured (default: {DEFAULT_MINUTES:g})",
     )
     options.add_output_path(
         parser,
         "PREFIX",
-        "of the result files PREFIX-base.json and PREFIX-changed.json (default: results/TIME-ab)",
+        "of PREFIX-base.json and PREFIX-changed.json (default: results/TIME-ab)",
     )
     add_output_arguments(parser)
-    options.add_config_options(parser)
+    options.add_config_options(parser, _PROFILE, [OptionGroup.COMMON], _REFUSED)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -93,13 +114,14 @@ def _measure(
         if path.exists():
             raise BenchError(f"{path}: exists; name another --output, or remove it")
     scratch = stack.enter_context(scratch_folder())
-    # Folder names of equal length: the length of paths may change the layout of memory.
-    base = of_commit(args.base, ROOT, scratch / "a")
-    if args.changed is None:
-        changed = of_working_tree(ROOT, scratch / "b")
-    else:
-        changed = of_commit(args.changed, ROOT, scratch / "b")
     equipment = prepare(config, scratch, interpreters)
+    also = [own.top for own in equipment.own_managers.values() if tracked(ROOT, own.file)]
+    # Folder names of equal length: the length of paths may change the layout of memory.
+    base = of_commit(args.base, ROOT, scratch / "a", also)
+    if args.changed is None:
+        changed = of_working_tree(ROOT, scratch / "b", also)
+    else:
+        changed = of_commit(args.changed, ROOT, scratch / "b", also)
     measuring.warn(err, equipment.warnings)
     environment = equipment.described_in(measuring.new_environment(config, now_utc))
     # The keys name the sources, which the two sides need not have in common.
@@ -109,39 +131,55 @@ def _measure(
     environments = (
         replace(
             environment,
-            git_commit=code.commit,
-            git_dirty=code.dirty,
-            git_diff_sha256=environment.git_diff_sha256 if code.dirty else None,
+            git_commit=side.snapshot.commit,
+            git_dirty=side.snapshot.dirty,
+            git_diff_sha256=environment.git_diff_sha256 if side.snapshot.dirty else None,
+            own_managers=hashes(side.equipment.own_managers),
         )
-        for code in (base, changed)
+        for side in sides
     )
     base_file, changed_file = map(ResultFile, paths, environments)
     files = PairFiles(base_file, changed_file, output.margin)
-    most = f"{seconds / 60:g} min at most"
-    say(err, f"{base} against {changed}: {options.count(len(cases), 'case')}, {most}")
-    measuring.say_what_disturbs(err)
-    order = random.Random(config.seed)
-    measure(
-        cases,
-        partial(measure_pair, config=config, sides=sides, order=order),
-        files,
-        seconds=seconds,
-        now_s=time.monotonic,
-        order=order,
-        report_round=lambda number, undecided, left_s: say(
-            err, f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left"
-        ),
-    )
+    try:
+        most = f"{seconds / 60:g} min at most"
+        say(err, f"{base} against {changed}: {options.count(len(cases), 'case')}, {most}")
+        measuring.say_what_disturbs(err)
+        order = random.Random(config.seed)
+        with PairListener(err, len(cases), seconds) as listener:
+            measure(
+                cases,
+                partial(measure_pair, config=config, sides=sides, order=order),
+                files,
+                seconds=seconds,
+                now_s=time.monotonic,
+                order=order,
+                report_round=listener.round_saved,
+                report_pair=listener.pair_started,
+            )
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(_kept(paths)) from interrupt
     return files
+
+
+def _kept(paths: Sequence[Path]) -> str:
+    """What an interruption leaves, and how to go on from there."""
+    if not all(path.exists() for path in paths):
+        return "interrupted before the first pair of each case was measured: nothing was saved"
+    names = [str(path) for path in paths]
+    again = shlex.join(["python", "-m", "bench", "compare", *names])
+    return (
+        f"interrupted; {' and '.join(names)} hold the pairs that were measured (`ab` cannot add to"
+        f" them); to compare them: {again}"
+    )
 
 
 def _config(args: argparse.Namespace) -> Config:
     """The profile with the options on top; on one CPU by default. Raises BenchError."""
-    for option in ("rounds", "budget_s", "repeat_disturbed", "peer"):
+    for option in _REFUSED:
         if getattr(args, option) is not None:
-            name = option.replace("_s", "").replace("_", "-")
-            raise BenchError(f"--{name} is not for `ab`: --minutes says how long it measures")
-    config = options.config_of(args, "ab")
+            name = option_name(option)
+            raise BenchError(f"{name} is not for `ab`: --minutes says how long it measures")
+    config = options.config_of(args, _PROFILE)
     if args.slices is None:
         config = override(config, slices=SLICES)
     if args.placement is None:
@@ -153,10 +191,11 @@ def _config(args: argparse.Namespace) -> Config:
                 f"--load {load}: `ab` has no round to take a percentage of: use open:RATE"
             )
     managers = config.values("manager")
-    foreign = {FLOOR, *filter(is_peer, managers), *filter(is_own_manager, managers)}
+    foreign = {FLOOR, *filter(is_peer, managers)}
     ours = [name for name in managers if name not in foreign]
     if args.manager is not None and len(ours) < len(managers):
         raise BenchError(
-            "`ab` compares managers of this project: leave out floor, peers and own managers"
+            "`ab` compares managers in Python, of which each side has its own copy: leave out floor"
+            " and peers"
         )
     return with_managers(config, ours)

@@ -7,6 +7,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -22,6 +23,13 @@ _HEADINGS = {
     Severity.UNKNOWN: ("Cannot be seen from here", "bold"),
     Severity.FINE: ("Fine", "bold green"),
 }
+
+
+EXAMPLES: Final = (
+    "python -m bench check",
+    "python -m bench check --json",
+    "python -m bench check && python -m bench run",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -16,6 +17,12 @@ from bench.results.naming import RESULT_HELP, result_path
 from bench.results.summary import Summary, load_summary
 from bench.statistics.comparison import compare, of_cases
 from bench.statistics.gate import check_measured, check_patterns
+
+EXAMPLES: Final = (
+    "python -m bench compare main latest",
+    "python -m bench compare base.json changed.json --markdown",
+    "python -m bench compare base.json changed.json --fail-on 'sync/*:slower:5'",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from bench.cli.options import add_flag, add_plain, console_for, say
+from bench.cli.options import add_flag, add_plain, console_for, longer_help, say
 from bench.errors import BenchError
 from bench.results.row import MEASURE_NAMES, Measure, measure_field
 from bench.show.comparison import as_csv, as_data, as_markdown, print_comparison, verdict_text
@@ -26,28 +26,35 @@ def add_output_arguments(parser: argparse.ArgumentParser, *, plot: bool = False)
     if plot:
         add_flag(forms, "--plot", "draw it as well, as SVG and PNG")
     add_plain(parser)
-    parser.add_argument(
+    longer = longer_help(parser)
+    measure = parser.add_argument(
         "--measure",
         metavar="NAME",
         action="append",
-        help="what the tables show, in place of the usual: of"
-        f" {', '.join(MEASURE_NAMES)}; p99 is short for turn-p99 (several: with commas, or again)",
+        help="what tables show, as p99,cpu-total",
     )
-    parser.add_argument(
+    longer[measure] = (
+        "what the tables show, in place of the usual: of"
+        f" {', '.join(MEASURE_NAMES)}; p99 is short for turn-p99 (several: with commas, or again)"
+    )
+    fail_on = parser.add_argument(
         "--fail-on",
-        metavar="[GLOB@][MEASURE:]slower[:PERCENT]",
+        metavar="BOUND",
         action="append",
-        help="exit 1 if a case is slower (by at least so much), or failed on a side. MEASURE as in"
-        " --measure (default: time-per-redo); GLOB: cases, as 'sync/*' (default: all). As slower:5,"
-        " p99:slower:20, 'sync/*:slower:5', 'sync/*@p99:slower:5'. Slower means worse: a throughput"
-        " is slower by 25 %% if the base's is 1.25 times as high (several: with commas, or again;"
-        " each holds for itself)",
+        help="exit 1 if a case is slower, as 'sync/*@p99:slower:5' (%%)",
+    )
+    longer[fail_on] = (
+        "a BOUND is [GLOB@][MEASURE:]slower[:PERCENT]: exit 1 if a case is slower (by at least so"
+        " much), or failed on a side. MEASURE as in --measure (default: time-per-redo); GLOB:"
+        " cases, as 'sync/*' (default: all). As slower:5, p99:slower:20, 'sync/*:slower:5',"
+        " 'sync/*@p99:slower:5'. Slower means worse: a throughput is slower by 25 %% if the base's"
+        " is 1.25 times as high (several: with commas, or again; each holds for itself)"
     )
     parser.add_argument(
         "--margin",
         metavar="PERCENT",
         default=f"{MARGIN * 100:g}",
-        help=f"a change within it counts as the same (default: {MARGIN * 100:g})",
+        help=f"changes within it are the same (default: {MARGIN * 100:g})",
     )
 
 

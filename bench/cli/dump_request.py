@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Final
 
 from rich.console import Console
 
@@ -12,6 +13,12 @@ from bench.cases.own import workload_label
 from bench.errors import BenchError
 from bench.running.equipment.workloads import DISTINCT_REQUESTS, requests_of
 from walredo.wire import PING
+
+EXAMPLES: Final = (
+    "python -m bench dump-request short > short.bin",
+    "python -m bench dump-request medium --index 3 | xxd | head",
+    "python -m bench dump-request file:examples/requests.jsonl | wc -c",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -21,6 +22,13 @@ from bench.show.history import as_data, print_cases, print_history
 from bench.statistics.history import Dated, dated, history
 
 DEFAULT_MEASURE = "time-per-redo"
+
+
+EXAMPLES: Final = (
+    "python -m bench history",
+    "python -m bench history --case 'async/short/*'",
+    "python -m bench history --case 'async/*/n=8' --measure turn-p99 --plot",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Final
 
 from rich.console import Console
 
@@ -10,9 +11,14 @@ from bench.cases.config import profiles
 from bench.cases.matrix import cases_of
 from bench.cli.options import add_config_options, add_flag, config_of, say
 
+EXAMPLES: Final = (
+    "python -m bench list --profiles",
+    "python -m bench list --profile quick",
+    "python -m bench list --manager sync,async --workload short --clients 1,8",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "%(prog)s [--profiles | --profile NAME|PATH] [OPTION ...]"
     add_flag(parser, "--profiles", "list the profiles instead")
     add_config_options(parser)
 

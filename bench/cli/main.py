@@ -1,7 +1,7 @@
 """The command line: parses it, runs the command, and handles errors and interruptions.
 
 The only place that decides exit statuses. Each command is a module of this room, with
-``add_arguments`` and ``execute``.
+``add_arguments``, ``execute``, and the ``EXAMPLES`` that end its help.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import importlib
 import importlib.metadata
 import os
 import sys
+import textwrap
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 from rich.console import Console
@@ -44,6 +45,40 @@ EXIT_STATUS: Final = (
 )
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 _ERROR_STYLE: Final = "bold red"
+_HELP_COLUMN: Final = 27
+"""Where the texts of options begin."""
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Usage without a list of all options, and indented lines of text (examples) as they are."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=_HELP_COLUMN)
+
+    def add_usage(
+        self,
+        usage: str | None,
+        actions: Iterable[argparse.Action],
+        groups: Iterable[Any],  # noqa: ARG002 - argparse's own signature
+        prefix: str | None = None,
+    ) -> None:
+        of_command = list(actions)
+        shown = [action for action in of_command if not action.option_strings]
+        if len(shown) < len(of_command):
+            shown.append(argparse.Action(["OPTION ..."], "", nargs=0))
+        super().add_usage(usage, shown, [], prefix)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        # Names of managers are not broken at their hyphens.
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        lines = (
+            line if line.startswith(" ") else fill(line, width, indent)
+            for line in text.splitlines()
+        )
+        return "\n".join(lines)
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,7 +86,7 @@ class Parser(argparse.ArgumentParser):
     when an option is added."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, **kwargs)
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         raise BenchError(f"{message} (see {self.prog} --help)")
@@ -73,6 +108,9 @@ def make_parser(command: str | None) -> tuple[Parser, Parser | None]:
         if name == command:
             module = importlib.import_module(f"bench.cli.{name.replace('-', '_')}")
             module.add_arguments(sub)
+            sub.epilog = "\n".join(
+                ("Examples:", *(f"  {line}" for line in module.EXAMPLES), "", EXIT_STATUS)
+            )
             sub.set_defaults(execute=module.execute)
             chosen = sub
     return parser, chosen

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Final, NoReturn
 
 from rich.console import Console
 
 from bench.cases.config import OPTIONS, Config, load_profile, option_name, override
+from bench.cases.dimension import OptionGroup
 from bench.cases.names import unknown
 from bench.errors import BenchError
 
@@ -48,16 +50,77 @@ def add_output_path(parser: argparse._ActionsContainer, metavar: str, help_text:
     parser.add_argument("-o", "--output", metavar=metavar, type=kind, help=help_text)
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """``--profile`` and every dimension and setting that overrides it."""
-    parser.add_argument("--profile", metavar="NAME|PATH", help="default: default")
-    group = parser.add_argument_group(
-        "in place of the profile's (lists with commas)",
-        "An option for a dimension that an [[also]] of the profile sets drops that [[also]].",
+class _HelpAll(argparse.Action):
+    """``--help-all``: help with the longer texts of options."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+        self.longer: dict[argparse.Action, str] = {}
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        for action, text in self.longer.items():
+            action.help = text
+        parser.print_help()
+        parser.exit()
+
+
+def longer_help(parser: argparse.ArgumentParser) -> dict[argparse.Action, str]:
+    """What ``--help-all`` says of options, where ``--help`` says less, to be added to."""
+    for action in parser._actions:
+        if isinstance(action, _HelpAll):
+            return action.longer
+    text = "all options, and all that they can be"
+    added = parser.add_argument("--help-all", action=_HelpAll, help=text)
+    assert isinstance(added, _HelpAll)
+    return added.longer
+
+
+class _Moved(argparse.Action):
+    """An option that is called otherwise now: it is refused, and the other named."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        raise argparse.ArgumentError(None, f"{self.option_strings[0]}: say {self.const}")
+
+
+def add_moved(parser: argparse.ArgumentParser, name: str, instead: str) -> None:
+    """An option that there was once, and what to say now."""
+    parser.add_argument(name, action=_Moved, nargs=0, const=instead, help=argparse.SUPPRESS)
+
+
+DEFAULT_PROFILE: Final = "default"
+USUAL: Final = (OptionGroup.COMMON, OptionGroup.VARIES)
+
+
+def add_config_options(
+    parser: argparse.ArgumentParser,
+    profile: str = DEFAULT_PROFILE,
+    usual: Collection[OptionGroup] = USUAL,
+    refused: Collection[str] = (),
+) -> None:
+    """``--profile``, and every dimension and setting that overrides it, in their groups.
+
+    ``profile``: the one that is measured unless another is asked for. ``usual``: the groups that
+    ``--help`` lists; ``--help-all`` lists all. ``refused``: options that the command knows only in
+    order to refuse them.
+    """
+    longer = longer_help(parser)
+    groups = {group: parser.add_argument_group(group.value) for group in OptionGroup}
+    choice = groups[OptionGroup.COMMON].add_argument(
+        "--profile",
+        metavar="NAME|PATH",
+        help=f"a built-in profile or a file (default: {profile})",
+    )
+    longer[choice] = (
+        f"{choice.help}; `list --profiles` has the built-in ones. Each option replaces what the"
+        " profile says, and drops its tables [[also]] that say something of the same"
     )
     for option, rule in OPTIONS.items():
-        name = option_name(option)
-        group.add_argument(name, dest=option, metavar=rule.metavar, help=rule.help)
+        text = rule.help if rule.group in usual and option not in refused else argparse.SUPPRESS
+        action = groups[rule.group].add_argument(
+            option_name(option), dest=option, metavar=rule.metavar, help=text
+        )
+        if option not in refused:
+            longer[action] = rule.help
 
 
 def add_plain(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +150,7 @@ def given_options(args: argparse.Namespace) -> dict[str, object]:
     return {option: value for option, value in given.items() if value is not None}
 
 
-def config_of(args: argparse.Namespace, default: str = "default") -> Config:
+def config_of(args: argparse.Namespace, default: str = DEFAULT_PROFILE) -> Config:
     """The profile with the options on top. Raises ConfigError."""
     return override(load_profile(args.profile or default), **given_options(args))
 

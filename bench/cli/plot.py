@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench.cli.options import add_flag, add_output_path, check_known, say
+from bench.cli.options import add_flag, add_moved, add_output_path, check_known, say
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
@@ -19,6 +19,13 @@ from bench.show.pictures.tails import pictures as tails_pictures
 from bench.show.view import Reading
 
 _TAILS: Final = "tails"
+
+
+EXAMPLES: Final = (
+    "python -m bench plot latest",
+    "python -m bench plot latest --only ratio,tails -o docs/images/",
+    "python -m bench plot latest --measure cpu-total --format svg",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="against N, with those of --only or instead of the curves:"
         f" of {', '.join(MEASURE_NAMES)}",
     )
-    add_flag(
-        parser,
-        "--tails",
-        f"the same as --only {_TAILS}: latency by percentile, as far as the samples carry it",
-    )
+    add_moved(parser, "--tails", f"--only {_TAILS}")
     add_flag(parser, "--force", "overwrite pictures that are there")
 
 
@@ -56,8 +59,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     stem = args.output or path.with_suffix("")
     suite = read_suite(path)
     summary = summary_of(path, suite)
-    with_tails = args.tails or _TAILS in only
-    tails = list(tails_pictures(summary, distributions_of(path, suite))) if with_tails else []
+    tails = list(tails_pictures(summary, distributions_of(path, suite))) if _TAILS in only else []
     for picture in draw(
         Reading.of(summary, VIEWS),
         stem,

@@ -1,78 +1,121 @@
-"""Progress of a suite on stderr: a bar and a table of the results so far, or lines if piped."""
+"""Progress on stderr: one line on a terminal, or a line per round where there is none."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from types import TracebackType
+from typing import Final, Self
 
 from rich import progress
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
+from rich.table import Column
 
-from bench.cases.case import Case
+from bench.cases.case import Case, is_closed_loop
+from bench.cases.managers.registry import is_rival
+from bench.cases.names import BASE
 from bench.cli.options import count, say
 from bench.results.measures import redos
 from bench.results.record import FailedRun, RunRecord
 from bench.running.schedule import Plan
 from bench.show import units
-from bench.show.layout import bare_table
+from bench.statistics import effects
 
-_OTHER_LINES = 6
-"""Lines of the terminal that the table of results leaves free."""
+_WIDE: Final = 100
+"""Columns of a terminal that has room for the bar."""
+
+_MIN_ROUNDS: Final = 2
+"""A ratio of fewer has no confidence interval."""
 
 
-class ProgressListener:
-    """Shows the events of a suite on the console. A context manager: leaving it removes the bar."""
+class StatusLine:
+    """One line on a terminal: a bar, the time left, and what is going on. Elsewhere nothing.
 
-    def __init__(self, console: Console) -> None:
-        self._say = partial(say, console)
-        self._task = progress.TaskID(0)
-        self._total = 0
-        self._known = MiniTable(max(1, console.height - _OTHER_LINES))
-        self._bar = progress.Progress(
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(elapsed_when_finished=True),
-            progress.TextColumn("{task.description}"),
+    It is drawn when it is told to be and when something else is printed, and at no other time:
+    drawing during a run would take CPU from what is measured. A context manager: leaving it removes
+    the line.
+    """
+
+    def __init__(self, console: Console, *columns: progress.ProgressColumn) -> None:
+        self.is_shown = console.is_terminal
+        whole = Column(no_wrap=True, overflow="ellipsis")
+        bar = [progress.BarColumn(bar_width=10)] if console.width >= _WIDE else []
+        self._line = progress.Progress(
+            *bar,
+            *columns,
+            progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            progress.TextColumn("{task.description}", markup=False, table_column=whole),
             console=console,
             auto_refresh=False,
+            transient=True,
         )
-        self._live: Live | None = None  # on terminals only
-        if console.is_terminal:
-            # Refreshed between runs only: drawing during a run would take CPU from it.
-            self._live = Live(self._bar, console=console, transient=True, auto_refresh=False)
+        self._task: progress.TaskID | None = None
+
+    def begin(self, total: float, done: int = 0) -> None:
+        """Shows it from now on."""
+        if self.is_shown:
+            self._task = self._line.add_task("", total=total, completed=done)
+            self._line.start()
+
+    def update(self, *, total: float | None = None, done: float | None = None) -> None:
+        """What the next drawing shows."""
+        if self._task is not None:
+            self._line.update(self._task, total=total, completed=done)
+
+    def draw(self, text: str) -> None:
+        """Draws it with that text."""
+        if self._task is not None:
+            self._line.update(self._task, description=text)
+            self._line.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._line.stop()
+
+
+class ProgressListener(StatusLine):
+    """Shows the events of a suite on the console."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, progress.MofNCompleteColumn())
+        self._say = partial(say, console)
+        self._known = Known()
+        self._rounds = self._total = self._done = 0
 
     def suite_started(self, plan: Plan, rounds_done: int) -> None:
         cases, missing = len(plan.cases), plan.rounds - rounds_done
-        self._total = cases * plan.rounds
-        if self._live is not None:
-            self._live.start()
-            self._task = self._bar.add_task("", total=self._total, completed=cases * rounds_done)
-        else:
+        self._rounds = plan.rounds
+        self._total, self._done = cases * plan.rounds, cases * rounds_done
+        self.begin(self._total, self._done)
+        if not self.is_shown:
             done = f", {rounds_done} done before" if rounds_done else ""
             self._say(f"{count(cases, 'case')}, {count(plan.rounds, 'round')}{done}")
         if missing:
             self._say(f"this takes about {_duration(cases * missing * plan.run_s)}, or longer")
 
     def run_started(self, case: Case, round_number: int) -> None:
-        if self._live is not None:
-            self._bar.update(self._task, description=f"round {round_number}: {case.name}")
-            self._live.refresh()
+        known = f"; {self._known.text}" if self._known.text else ""
+        self.draw(f"round {round_number}/{self._rounds} {case.name}{known}")
 
     def run_ended(self, outcome: RunRecord | FailedRun) -> None:
+        self._done += 1
+        self.update(done=self._done)
         if isinstance(outcome, FailedRun):
             self._say(f"failed: {outcome.case.name} in round {outcome.round}: {outcome.reason}")
         else:
-            self._known.add(outcome.case, outcome)
-        if self._live is not None:
-            self._bar.advance(self._task)
-            self._live.update(Group(self._known.table(), self._bar), refresh=True)
+            self._known.add(outcome)
 
     def round_saved(self, round_number: int, rounds: int, left_s: float) -> None:
-        if self._live is None:
+        if not self.is_shown:
             left = f", about {_duration(left_s)} left" if left_s else ""
             self._say(f"round {round_number} of {rounds} saved{left}")
 
@@ -102,15 +145,30 @@ class ProgressListener:
 
     def _extend(self, runs: int) -> None:
         self._total += runs
-        if self._live is not None:
-            self._bar.update(self._task, total=self._total)
+        self.update(total=self._total)
 
-    def __enter__(self) -> ProgressListener:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+class PairListener(StatusLine):
+    """Shows the events of `ab` on the console. ``seconds``: how long it measures at most."""
+
+    def __init__(self, console: Console, cases: int, seconds: float) -> None:
+        super().__init__(console)
+        self._say = partial(say, console)
+        self._cases = self._undecided = cases
+        self._seconds = seconds
+        self.begin(seconds)
+
+    def pair_started(self, case: Case, number: int, left_s: float) -> None:
+        self.update(done=self._seconds - left_s)
+        self.draw(
+            f"pair {number + 1} of {case.name}; {self._undecided} of"
+            f" {count(self._cases, 'case')} undecided"
+        )
+
+    def round_saved(self, number: int, undecided: int, left_s: float) -> None:
+        self._undecided = undecided
+        if not self.is_shown:
+            self._say(f"pair {number} of each saved, {undecided} undecided, {left_s:.0f} s left")
 
 
 def _duration(seconds: float) -> str:
@@ -119,31 +177,42 @@ def _duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min"
 
 
-class MiniTable:
-    """The median throughput of each case so far, a line for each of the newest ``lines`` curves."""
+class Known:
+    """What is known so far, in few words: how a manager compares with sync at the greatest N, once
+    there are rounds enough, and before that the time per redo of the last run."""
 
-    def __init__(self, lines: int) -> None:
-        self._lines = lines
-        self._throughputs: dict[tuple[str, str], dict[int, list[float]]] = {}
+    def __init__(self) -> None:
+        self.text = ""
+        self._has_ratio = False
+        self._per_s: dict[Case, dict[int, float]] = {}
 
-    def add(self, case: Case, record: RunRecord) -> None:
-        extra = ", ".join(f"{key}={value}" for key, value in case.extra.items())
-        curve = case.manager, ", ".join(filter(None, (case.workload, extra)))
-        by_clients = self._throughputs.pop(curve, {})
-        by_clients.setdefault(case.clients, []).append(redos.throughput_per_s(record.slices))
-        self._throughputs[curve] = by_clients  # now the last of the dict, as the newest curve
+    def add(self, record: RunRecord) -> None:
+        """Takes the throughput of a run; of a round that is measured again the last one counts."""
+        case = record.case
+        per_s = redos.throughput_per_s(record.slices)
+        self._per_s.setdefault(case, {})[record.round] = per_s
+        if ratio := self._ratio(case):
+            self.text, self._has_ratio = ratio, True
+        elif case.redoes and not self._has_ratio:
+            time_s = redos.time_per_redo_s(record.slices)
+            self.text = f"{case.name}: {units.seconds(time_s)} per redo"
 
-    def table(self) -> Table:
-        shown = dict(sorted(list(self._throughputs.items())[-self._lines :]))
-        clients = sorted({n for by_clients in shown.values() for n in by_clients})
-        table = bare_table("redos per second so far" if shown else None)
-        table.add_column("")
-        for n in clients:
-            table.add_column(f"N={n}", justify="right", no_wrap=True)
-        for (manager, group), by_clients in shown.items():
-            cells = (
-                units.short_rate(statistics.median(by_clients[n])) if n in by_clients else "-"
-                for n in clients
-            )
-            table.add_row(Text(f"{manager}, {group}"), *cells)
-        return table
+    def _ratio(self, case: Case) -> str | None:
+        """The throughput of its manager, as a ratio to sync's. None if that is not known yet."""
+        if not (is_rival(case.manager) and is_closed_loop(case)):
+            return None
+        for n in sorted({other.clients for other in self._per_s}, reverse=True):
+            own = self._per_s.get(replace(case, clients=n), {})
+            base = self._per_s.get(replace(case, clients=n, manager=BASE), {})
+            pairs = [own[number] / base[number] for number in own.keys() & base.keys()]
+            if len(pairs) < _MIN_ROUNDS:
+                continue
+            effect = effects.ratios_effect(pairs)
+            bounds = f"(95 % CI: {effect.low:.2f} to {effect.high:.2f})"
+            where = ", ".join((case.workload, f"N={n}", *map("=".join, _texts(case))))
+            return f"{case.manager}/{BASE} {effect.ratio:.2f} {bounds} in throughput, {where}"
+        return None
+
+
+def _texts(case: Case) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in case.extra.items()]

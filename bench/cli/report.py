@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Final
 
 from rich.console import Console
 
@@ -12,6 +13,12 @@ from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.results.summary import load_summary
 from bench.show.page.page import check_page, write_page
 from bench.show.view import Reading
+
+EXAMPLES: Final = (
+    "python -m bench report latest",
+    "python -m bench report base.json changed.json -o page.html",
+    "python -m bench report latest --force",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

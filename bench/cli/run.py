@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -45,6 +46,13 @@ from bench.show.view import Reading
 
 RUN_OVERHEAD_S = 0.2
 """Time of a run besides its slices: the start, the report and the end of the worker."""
+
+
+EXAMPLES: Final = (
+    "python -m bench run --profile quick",
+    "python -m bench run --manager sync,async --workload short --clients 1,8,128 --plot",
+    "python -m bench run --manager sync,lock=examples.lock_manager:create --clients 8",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -214,7 +222,8 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
     except KeyboardInterrupt as interrupt:
         # The interrupted round is not saved, but the file holds the rounds before it.
         if not saved:
-            raise KeyboardInterrupt("interrupted before the first round was saved") from interrupt
+            what = "interrupted before the first round was finished: nothing was saved"
+            raise KeyboardInterrupt(what) from interrupt
         again = _to_go_on(config, result, result.path)
         raise KeyboardInterrupt(f"interrupted; to do the missing rounds: {again}") from interrupt
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -47,6 +48,13 @@ USUAL = ("floor", "slower", "same", "late", "ab")
 PROFILE = "ab"
 
 Trial = Callable[[Report], None]
+
+
+EXAMPLES: Final = (
+    "python -m bench selftest",
+    "python -m bench selftest --minutes 30 --json > counts.json",
+    "python -m bench selftest --from counts.json",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

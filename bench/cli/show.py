@@ -24,6 +24,9 @@ from bench.show.view import Reading
 
 TABLE: Final = "table"
 JSON: Final = "json"
+FOREIGN: Final = ("github-action", "bencher")
+"""Formats of other tools: github-action-benchmark's customSmallerIsBetter, and Bencher's."""
+
 JSON_FORMS: Final[Mapping[str, Callable[[Reading], Any]]] = {
     JSON: table.as_data,
     "github-action": lambda reading: exports.github_action(reading.summary),
@@ -32,18 +35,24 @@ JSON_FORMS: Final[Mapping[str, Callable[[Reading], Any]]] = {
 """Format -> the function that makes its data from a result."""
 
 
+EXAMPLES: Final = (
+    "python -m bench show latest",
+    "python -m bench show latest --only verdict",
+    "python -m bench show latest --json",
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar=RESULT_METAVAR, help=RESULT_HELP)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
-        "--format",
-        choices=(TABLE, *JSON_FORMS),
-        default=TABLE,
-        help="table (the default); all of it as JSON; or JSON for github-action-benchmark"
-        " (customSmallerIsBetter) or for Bencher (docs/ci.md)",
+        "--json", dest="format", action="store_const", const=JSON, help="all of it, for programs"
     )
     forms.add_argument(
-        "--json", dest="format", action="store_const", const=JSON, help="short for --format json"
+        "--format",
+        metavar="NAME",
+        type=_format,
+        help=f"JSON for other tools: {' or '.join(FOREIGN)} (docs/ci.md)",
     )
     add_flag(
         parser,
@@ -70,14 +79,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plain(parser)
 
 
+def _format(name: str) -> str:
+    """Raises BenchError."""
+    if name == JSON:
+        raise BenchError(f"--format {JSON}: say --json")
+    check_known("--format", "format", [name], FOREIGN)
+    return name
+
+
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    if args.tails and args.format not in (TABLE, JSON):
-        raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {args.format}")
-    if args.against is not None and (args.tails or args.format not in (TABLE, JSON)):
+    form = args.format or TABLE
+    if args.tails and form not in (TABLE, JSON):
+        raise BenchError(f"--tails: goes with {TABLE} and {JSON}, not with {form}")
+    if args.against is not None and (args.tails or form not in (TABLE, JSON)):
         raise BenchError(f"--against: goes with {TABLE} and {JSON}, and not with --tails")
     if args.case is not None and args.against is None:
         raise BenchError("--case chooses what --against shows: give --against as well")
-    if args.only is not None and (args.tails or args.against or args.format != TABLE):
+    if args.only is not None and (args.tails or args.against or form != TABLE):
         raise BenchError(
             "--only chooses among the usual tables: leave out --tails, --against and formats"
         )
@@ -92,7 +110,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     summary = reading.summary
     beside = [] if against is None else pairs(summary, against, args.case or "*")
     distributions = distributions_of(path, suite) if args.tails else {}
-    if args.format == TABLE:
+    if form == TABLE:
         shown = console_for(args, out)
         if args.tails or against is not None:
             shown.print(table.heading(summary), highlight=False)
@@ -103,7 +121,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         else:
             table.print_summary(reading, shown, plain=args.plain, parts=parts)
         return 0
-    data = JSON_FORMS[args.format](reading)
+    data = JSON_FORMS[form](reading)
     if args.tails:
         data["tails"] = tails_data(summary, distributions)
     if against is not None:

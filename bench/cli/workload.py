@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -14,6 +15,12 @@ from bench.errors import BenchError
 from bench.results.suite_file import check_no_result
 from bench.running.equipment.workload_file import ENCODINGS, read_workload, write_workload
 from bench.running.equipment.workloads import make_requests
+
+EXAMPLES: Final = (
+    "python -m bench workload check examples/requests.jsonl",
+    "python -m bench workload write short -o short.jsonl",
+    "python -m bench workload write medium --encoding base64 | head -2",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,14 +26,16 @@ from bench.errors import BenchError
 from bench.interrupts import held_back
 from bench.machine.machine import Machine
 from bench.machine.pipes import why_they_differ
+from bench.places import ROOT
 from bench.results.record import FailedRun, RunRecord
 from bench.results.result_file import ResultFile
 from bench.results.row import pipes_of, pipes_text
 from bench.results.summary import summary_of
 from bench.running.equipment.equipment import Equipment, child_options
+from bench.running.equipment.own import of_copy
 from bench.running.processes import RunFailedError
 from bench.running.run import Run, failures
-from bench.running.snapshots import Snapshot
+from bench.running.snapshots import Snapshot, tracked
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Verdict
 
@@ -59,7 +61,8 @@ class Side:
     def of(
         cls, snapshot: Snapshot, equipment: Equipment, config: Config, **changed: object
     ) -> Side:
-        """The side of a snapshot, with children built from its own sources. Raises BenchError.
+        """The side of a snapshot, with children built from its own sources, and with its own copy
+        of the user's managers that git tracks. Raises BenchError.
 
         ``changed``: arguments of `child_command`, in place of the configuration's.
         """
@@ -68,7 +71,16 @@ class Side:
         commands = dict(equipment.child_commands)
         for variant, options in child_options(config, sandbox=sandbox).items():
             commands[variant] = snapshot.child_command(**{**options, **changed})
-        return cls(snapshot, replace(equipment, child_commands=commands))
+        managers = equipment.own_managers
+        in_checkout = [name for name, own in managers.items() if tracked(ROOT, own.file)]
+        try:
+            managers = of_copy(
+                managers, config, equipment.interpreters, snapshot.folder, in_checkout
+            )
+        except BenchError as error:
+            raise BenchError(f"{snapshot}: {error}") from error
+        own = replace(equipment, child_commands=commands, own_managers=managers)
+        return cls(snapshot, own)
 
 
 Pair = tuple[RunRecord, RunRecord]
@@ -134,13 +146,19 @@ def measure(
     now_s: Callable[[], float],
     order: random.Random,
     report_round: Callable[[int, int, float], None],
+    report_pair: Callable[[Case, int, float], None] = lambda *_: None,
 ) -> None:
     """Measures pairs of all cases until each is decided or the seconds are spent.
 
     After the first round none starts that would end too late, judged by the longest before it.
-    ``report_round`` gets the number of the round, of the undecided cases and of the seconds left.
+    ``report_round`` gets the number of the round, of the undecided cases and of the seconds left;
+    ``report_pair`` before each pair its case, its number from 0 on, and the seconds left.
     """
     began_s = now_s()
+
+    def left_s() -> float:
+        return max(0.0, began_s + seconds - now_s())
+
     longest_s = 0.0
     failed = dict.fromkeys(cases, 0)
     undecided = list(cases)
@@ -150,6 +168,7 @@ def measure(
         if number and round_began_s + longest_s > began_s + seconds:
             break
         for case in order.sample(undecided, len(undecided)):
+            report_pair(case, number, left_s())
             try:
                 pair = run_pair(case, number)
             except RunFailedError as error:
@@ -164,7 +183,7 @@ def measure(
         if number >= MIN_PAIRS:
             decided |= {each.case for each in store.compared() if is_decided(each)}
         undecided = [case for case in undecided if case not in decided]
-        report_round(number, len(undecided), max(0.0, began_s + seconds - now_s()))
+        report_round(number, len(undecided), left_s())
 
 
 def is_decided(comparison: CaseComparison) -> bool:

@@ -53,8 +53,10 @@ def worker_spec(
     load = load or case.load
     traffic = equipment.traffic[case.workload]
     own = equipment.own_managers.get(case.manager)
+    # A worker knows no labels of the user's.
+    manager = case.manager if own is None else own.factory
     return WorkerSpec(
-        **{**asdict(case), "load": load},
+        **{**asdict(case), "load": load, "manager": manager},
         child_command=equipment.child_commands[case.child_variant],
         requests=str(traffic.requests),
         pages=str(traffic.pages),

@@ -1,7 +1,9 @@
 """Copies the code of a commit, or of the working tree as it is now, to a folder of its own.
 
 Copies and not git worktrees: nothing is registered in the repository, so nothing can be left in it,
-and the working tree can be edited while its copy is measured.
+and the working tree can be edited while its copy is measured. A copy has the folders that are
+measured. If a manager of the user's is tracked by git, it has the whole tree, since that manager
+may import what lies beside it.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench.errors import BenchError
 from bench.places import MEASURED
-from bench.results.environment import git_environment
+from bench.results.environment import git_environment, git_output
 
 _WORKERS: Final = ("bench/worker/__main__.py", "bench/worker.py")
 """Where a worker's program is: today, and in the commits whose bench was one flat folder."""
@@ -58,8 +60,17 @@ class Snapshot:
         return f"commit {self.commit[:7]}" if self.commit else "an unknown commit"
 
 
-def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
-    """The code of a commit, tag or branch. Raises BenchError."""
+def tracked(checkout: Path, path: Path) -> bool:
+    """Whether git tracks that file of the checkout."""
+    where = str(path.resolve())
+    return git_output(checkout, "ls-files", "--error-unmatch", "--", where) is not None
+
+
+def of_commit(name: str, checkout: Path, folder: Path, also: Collection[Path] = ()) -> Snapshot:
+    """The code of a commit, tag or branch. Raises BenchError.
+
+    ``also``: files and folders of the checkout that are measured besides.
+    """
     what = ("--end-of-options", f"{name}^{{commit}}")
     commit = _run(["git", "rev-parse", "--verify", "--quiet", *what], checkout)
     if commit.returncode != 0:
@@ -68,7 +79,7 @@ def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
     folder.mkdir()
     archive = folder / ".code.tar"
     options = ("--format=tar", f"--output={archive}")
-    made = _run(["git", "archive", *options, sha, *MEASURED], checkout)
+    made = _run(["git", "archive", *options, sha, *(() if also else MEASURED)], checkout)
     if made.returncode == 0:
         made = _run(["tar", "-x", "-f", str(archive), "-C", str(folder)], checkout)
     if made.returncode != 0:
@@ -80,17 +91,33 @@ def of_commit(name: str, checkout: Path, folder: Path) -> Snapshot:
     return snapshot
 
 
-def of_working_tree(checkout: Path, folder: Path) -> Snapshot:
-    """The code as it is now, whether committed or not. Raises BenchError."""
+def of_working_tree(checkout: Path, folder: Path, also: Collection[Path] = ()) -> Snapshot:
+    """The code as it is now, whether committed or not. Raises BenchError. ``also``: see
+    `of_commit`."""
     folder.mkdir()
     not_copied = shutil.ignore_patterns("__pycache__", "*.pyc")
     for package in MEASURED:
         shutil.copytree(checkout / package, folder / package, ignore=not_copied)
     commit = _run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], checkout)
-    status = _run(["git", "status", "--porcelain", "--", *MEASURED], checkout)
+    if also:
+        _copy_rest(checkout, folder)
+    measured = (*MEASURED, *map(str, also))
+    status = _run(["git", "status", "--porcelain", "--", *measured], checkout)
     if commit.returncode or status.returncode:
         return Snapshot(folder, None, dirty=True)
     return Snapshot(folder, commit.stdout.strip(), dirty=bool(status.stdout.strip()))
+
+
+def _copy_rest(checkout: Path, folder: Path) -> None:
+    """Copies what git does not ignore and is not there yet."""
+    options = ("-z", "--cached", "--others", "--exclude-standard")
+    listed = git_output(checkout, "ls-files", *options, strip=False) or ""
+    for name in filter(None, listed.split("\0")):
+        file, copy = checkout / name, folder / name
+        # A file may have been removed since, and a folder is a checkout inside this one.
+        if file.is_file() and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
 
 
 def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,10 @@ from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.managers.floor import FLOOR
+from bench.cases.managers.yours import is_peer
 from bench.cases.notations import NO_ADMISSION
 from bench.results import row as rows
+from bench.results.environment import Environment
 from bench.results.key import Value
 from bench.results.row import CaseRow, both, less_is_better, measure_of, pipes_text
 from bench.results.summary import Summary
@@ -40,21 +42,28 @@ _MUST_AGREE: Final = {
     "redo_kernel": "kernel",
     "python_implementation": "interpreter",
     "python_version": "interpreter's version",
-    "redo_pythons": "further interpreters",
     "redo_child_build_compiler": "compiler of the child",
     "redo_child_build_c_child_flags": "flags of the child",
     "redo_child_build_c_child_sandbox": "sandbox of the child",
-    "redo_peer_sha256": "peer",
-    "redo_workload_files": "workload files",
-    "redo_own_managers": "own managers",
-    "redo_own_children": "own children",
     "redo_seed": "seed",
 }
-_CASES_MUST_AGREE: Final[Mapping[str, Callable[[CaseRow], str]]] = {
-    "bytes of pipes": lambda row: pipes_text(row.pipe_bytes.values()),
-    "CPUs of manager and child": lambda row: _cpus_text(row),
+_SHA256_CHARS: Final = 12
+"""So much of a hash is compared and shown."""
+
+_OWN_MANAGER: Final = "own manager"
+_CASES_MUST_AGREE: Final[Mapping[str, Callable[[Environment, CaseRow], str]]] = {
+    "bytes of pipes": lambda _, row: pipes_text(row.pipe_bytes.values()),
+    "CPUs of manager and child": lambda _, row: _cpus_text(row),
+    "further interpreter": lambda suite, row: _listed(suite.pythons, row.case.python),
+    "workload file": lambda suite, row: _sha256(suite.workload_files, row.case.workload),
+    _OWN_MANAGER: lambda suite, row: _sha256(suite.own_managers, row.case.manager),
+    "own child": lambda suite, row: _sha256(suite.own_children, row.case.child),
+    "peer": lambda suite, row: (
+        (suite.peer_sha256 or "")[:_SHA256_CHARS] if is_peer(row.case.manager) else ""
+    ),
 }
-"""Conditions of a case, as text that is empty where its runs do not tell."""
+"""Conditions of a case, as text that is empty where its runs do not tell. What the user brings is
+one of the cases that use it: the others compare with results that do not have it."""
 
 _SAME_FLOOR: Final = ("redo_child_build_floor_key", "redo_child_build_c_child_key")
 """Keys of what the floor is made of: its own program and the child that answers it."""
@@ -138,7 +147,7 @@ def compare(
     the floor itself or the child is not the same in both. ``whole``: the files as they were before
     cases were chosen (`of_cases`), with all of the floor; base and changed themselves by default.
     """
-    paired = base.environment.ab is not None and base.environment.ab == changed.environment.ab
+    paired = is_paired(base, changed)
     before = {row.case: row for row in base.rows}
     after = {row.case: row for row in changed.rows}
     both = [case for case in before if case in after]
@@ -166,6 +175,11 @@ def compare(
         differences=differences(base, changed),
         drift=None if (control := control_of(_values(DECISIVE, floors))) is None else control.drift,
     )
+
+
+def is_paired(base: Summary, changed: Summary) -> bool:
+    """Whether they are the sides of one A/B measurement."""
+    return base.environment.ab is not None and base.environment.ab == changed.environment.ab
 
 
 def of_cases(summary: Summary, patterns: Sequence[str]) -> Summary:
@@ -212,14 +226,26 @@ def _differences_of_cases(
         if row.case in after and (cases is None or row.case in cases)
     ]
     for name, text in _CASES_MUST_AGREE.items():
+        if name == _OWN_MANAGER and is_paired(base, changed):
+            continue  # it is part of the code, of which each side has its own
         found: dict[str, list[str]] = {}
         for row, other in rows:
-            one, two = text(row), text(other)
+            one, two = text(base.environment, row), text(changed.environment, other)
             if one and two and one != two:
                 found.setdefault(f"{one} | {two}", []).append(row.case.name)
         for values, names in found.items():
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             yield f"{name}: {values} in {names[0]}{more}"
+
+
+def _listed(text: str | None, name: str) -> str:
+    """What is said of that name in ``NAME: TEXT; NAME: TEXT``; empty if nothing is."""
+    entries = (entry.rpartition(": ") for entry in (text or "").split("; "))
+    return {known: said for known, _, said in entries}.get(name, "")
+
+
+def _sha256(text: str | None, name: str) -> str:
+    return _listed(text, name)[:_SHA256_CHARS]
 
 
 def _cpus_text(row: CaseRow) -> str:

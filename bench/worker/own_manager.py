@@ -18,6 +18,7 @@ import contextlib
 import importlib
 import inspect
 import json
+import traceback
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ def load_manager(name: str, path: Sequence[str], config: ManagerConfig) -> Any:
         try:
             module = importlib.import_module(module_name)
         except Exception as error:
-            problem = f"its module cannot be imported ({_one_line(error)})"
+            problem = _import_problem(error, module_name, path)
             raise OwnManagerError(problem) from error
         factory = getattr(module, factory_name, None)
         if not callable(factory):
@@ -51,7 +52,7 @@ def load_manager(name: str, path: Sequence[str], config: ManagerConfig) -> Any:
         try:
             manager = factory(config)
         except Exception as error:
-            problem = f"{factory_name} makes none ({_one_line(error)})"
+            problem = f"{factory_name} makes none ({_told(error, path)}){_advice(error)}"
             raise OwnManagerError(problem) from error
     _check(manager)
     return manager
@@ -74,6 +75,48 @@ def _check(manager: Any) -> None:
     if ways["ping"] != ways["shutdown"] or ways["request_redo"] > ways["shutdown"]:
         of_each = ", ".join(f"{name} {'async' if way else 'sync'}" for name, way in ways.items())
         raise OwnManagerError(f"what it makes, of type {kind}, must be of one kind, got {of_each}")
+
+
+def _import_problem(error: Exception, module_name: str, path: Sequence[str]) -> str:
+    if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+        return f"there is no module {error.name} in {path[0] if path else 'any folder'}"
+    return f"its module cannot be imported ({_told(error, path)}){_advice(error)}"
+
+
+def _advice(error: Exception) -> str:
+    """What to say of an import that fails; nothing for another error."""
+    if not isinstance(error, ImportError):
+        return ""
+    return (
+        ": a worker runs on a bare interpreter (python -I -S), which has the standard library,"
+        " walredo, what lies beside the module and what is on PYTHONPATH, but nothing that is"
+        " installed"
+    )
+
+
+def _told(error: Exception, path: Sequence[str]) -> str:
+    """The error, and the line of the user's code that it comes from."""
+    place = _place(error, path)
+    return _one_line(error) + (f", in {place}" if place else "")
+
+
+def _place(error: Exception, path: Sequence[str]) -> str | None:
+    """As ``/path/mine.py, line 3: import numpy``; None if it is in no file of the user's.
+
+    A file of theirs is one in these folders. Of several lines it is the innermost.
+    """
+    if isinstance(error, SyntaxError):
+        return None  # which tells file and line itself
+    folders = tuple(f"{folder}/" for folder in path)
+    of_user = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(folders) and frame.filename != __file__
+    ]
+    if not of_user:
+        return None
+    frame = of_user[-1]
+    return f"{frame.filename}, line {frame.lineno}: {frame.line}"
 
 
 def _one_line(error: Exception) -> str:

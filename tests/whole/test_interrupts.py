@@ -34,7 +34,9 @@ TINY = (
 BOTH = pytest.mark.parametrize("number", interrupts.NUMBERS)
 
 SAID_EARLY = "walredo-bench: interrupted"
-SAID_IN_THE_FIRST_ROUND = "walredo-bench: interrupted before the first round was saved"
+SAID_IN_THE_FIRST_ROUND = (
+    "walredo-bench: interrupted before the first round was finished: nothing was saved"
+)
 SAID_LATER = (
     "walredo-bench: interrupted; to do the missing rounds: python -m bench run --resume {path}"
 )

@@ -11,7 +11,7 @@ from bench.cases.managers.noop import NOOP_ASYNC, NOOP_SYNC
 from bench.cases.managers.on_loop import ASYNC, ASYNC_UVLOOP
 from bench.cases.managers.streams import STREAMS
 from bench.cases.managers.sync import SYNC
-from bench.cases.managers.yours import OWN, PEER, PEER_PREFIX
+from bench.cases.managers.yours import OWN, PEER, PEER_PREFIX, own_choice
 from bench.cases.names import unknown
 
 KINDS: Final = (SYNC, ASYNC, ASYNC_UVLOOP, FLOOR, STREAMS, NOOP_SYNC, NOOP_ASYNC, PEER, OWN)
@@ -36,7 +36,20 @@ def kind_of(manager: str) -> Kind:
         return kind
     if manager.partition(":")[0] == PEER_PREFIX.removesuffix(":"):
         raise ValueError(f"{manager!r}: expected peer:KIND, as in peer:async (docs/peer.md)")
-    raise ValueError(unknown("manager", manager, MANAGERS))
+    if set(manager) & set(".:=/"):
+        example = "as examples.lock_manager:create (docs/extending.md)"
+        raise ValueError(f"{manager!r}: a manager of your own is {OWN.name}, {example}")
+    raise ValueError(unknown("manager", manager, (*MANAGERS, OWN.name)))
+
+
+def manager_label(choice: str) -> str:
+    """What cases call the manager that is chosen so. Raises ValueError if there is none."""
+    own = own_choice(choice)
+    if own is not None:
+        return own.name
+    if kind_of(choice) is OWN:
+        raise ValueError(f"{choice!r}: expected its module as well, as {OWN.name}")
+    return choice
 
 
 def competes(manager: str) -> bool:

@@ -23,9 +23,13 @@ def check_tenants(config: Config) -> None:
     """Raises BenchError if one process cannot have a manager for each client."""
     for matrix in config.matrices():
         if PER_TENANT in matrix.topology:
-            for manager in (name for name in matrix.manager if kind_of(name).has_tenants):
+            for manager in filter(_has_tenants, matrix.labels("manager")):
                 if why := problem(manager, max(matrix.clients)):
                     raise BenchError(f"topology {PER_TENANT}: {why}")
+
+
+def _has_tenants(manager: str) -> bool:
+    return kind_of(manager).has_tenants
 
 
 def problem(

@@ -240,23 +240,24 @@ def test_refused_line(profile: Path, line: str, problem: str | None) -> None:
             "manager",
             '["sync", "asyn"]',
             'unknown manager "asyn": did you mean "async"?'
-            " (sync, async, async-uvloop, floor, streams, noop-sync, noop-async)",
+            " (sync, async, async-uvloop, floor, streams, noop-sync, noop-async,"
+            " [LABEL=]package.module:factory)",
         ),
         ("manager", '["sync", "sync"]', 'manager: "sync" is listed twice'),
         (
             "manager",
             "[]",
-            "manager = []: expected at least one, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or package.module:factory",  # noqa: E501
+            "manager = []: expected at least one, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or [LABEL=]package.module:factory",  # noqa: E501
         ),
         (
             "manager",
             '"sync"',
-            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or package.module:factory',  # noqa: E501
+            'manager = "sync": expected a list, any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or [LABEL=]package.module:factory',  # noqa: E501
         ),
         (
             "manager",
             "[1]",
-            "manager = 1: expected any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or package.module:factory",  # noqa: E501
+            "manager = 1: expected any of sync, async, async-uvloop, floor, streams, noop-sync, noop-async, peer:KIND, or [LABEL=]package.module:factory",  # noqa: E501
         ),
         (
             "workload",
@@ -367,7 +368,8 @@ def test_the_budget_can_be_lifted() -> None:
             "manager",
             "asyn",
             '--manager: unknown manager "asyn": did you mean "async"? '
-            "(sync, async, async-uvloop, floor, streams, noop-sync, noop-async)",
+            "(sync, async, async-uvloop, floor, streams, noop-sync, noop-async,"
+            " [LABEL=]package.module:factory)",
         ),
         ("child", "rust", '--child: unknown child "rust": (c, python, cmd:COMMAND)'),
         ("cost", "free", '--cost: unknown cost "free": (none, pg14), or us:REQUEST+RECORD'),

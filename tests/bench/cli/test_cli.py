@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,9 +24,11 @@ import pytest
 from bench.cases import placement
 from bench.cases.case import Case
 from bench.cases.config import OPTIONS, Config, load_profile, option_name
+from bench.cases.dimension import OptionGroup
 from bench.cases.matrix import cases_of
 from bench.cli import measuring, run
-from bench.cli.main import COMMANDS, main
+from bench.cli.main import COMMANDS, main, parse
+from bench.cli.options import config_of
 from bench.places import ROOT
 from bench.results.record import FailedRun
 from bench.results.result_file import ResultFile
@@ -102,7 +105,10 @@ def result(tmp_path: Path) -> Path:
         ("show latest", "no result file in"),
         ("show no.json", "no.json: no such file"),
         ("show .", "Is a directory"),
-        ("show r.json --format csv", "--format: invalid choice: 'csv' (choose from"),
+        ("show r.json --format csv", '--format: unknown format "csv": (github-action, bencher)'),
+        ("show r.json --format json", "--format json: say --json"),
+        ("show r.json --format table", '--format: unknown format "table": (github-action, '),
+        ("plot r.json --tails", "--tails: say --only tails"),
         ("show r.json --json --format bencher", "not allowed with"),
         ("show r.json --only verdct", '--only: unknown part "verdct": did you mean "verdict"?'),
         ("show r.json --only cases --json", "--only chooses among the usual tables"),
@@ -349,7 +355,7 @@ EVERY_OPTION = {
     "check": ["--json"],
     "report": ["--output", "-o", "--force", "FILE|latest"],
     "plot": [
-        *("--output", "-o", "--format", "--only", "--measure", "--tails", "--force"),
+        *("--output", "-o", "--format", "--only", "--measure", "--force"),
         *("FILE|latest", "svg,png"),
     ],
     "workload": ["check", "write"],
@@ -361,19 +367,74 @@ def test_every_command_is_tested_for_help() -> None:
     assert set(EVERY_OPTION) == set(COMMANDS)
 
 
+MAX_HELP_LINES = 45
+WITH_LONGER_HELP = ("run", "list", "ab", "compare")
+NOT_FOR_AB = ("--rounds", "--budget-s", "--repeat-disturbed", "--peer")
+
+
+@pytest.fixture
+def help_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """What a command prints of itself, on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def told(*words: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        out, err = capsys.readouterr()
+        assert (left.value.code, err) == (0, "")
+        return out
+
+    return told
+
+
+def options_in(text: str) -> set[str]:
+    """The options that begin a line of the help."""
+    return set(re.findall(r"^  (?:-\w[^,]*, )?(--[a-z-]+)", text, re.MULTILINE))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        main([command, "--help"])
-    assert left.value.code == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    config_options = [option_name(option) for option in OPTIONS]
-    for option in EVERY_OPTION[command] + (
-        config_options if command in {"run", "list", "ab"} else []
-    ):
+def test_help_names_every_option(command: str, help_of: Callable[..., str]) -> None:
+    longer = command in WITH_LONGER_HELP
+    out = help_of(command, "--help-all" if longer else "--help")
+    for option in EVERY_OPTION[command]:
         assert re.search(rf"(^|[\s\[,]){re.escape(option)}\b", out, re.MULTILINE), option
     assert max(map(len, out.splitlines())) <= 100
+    if command in {"run", "list", "ab"}:
+        expected = {option_name(option) for option in OPTIONS}
+        assert expected - options_in(out) == (set(NOT_FOR_AB) if command == "ab" else set())
+        short = options_in(help_of(command, "--help"))
+        hidden = {
+            option_name(option)
+            for option, rule in OPTIONS.items()
+            if rule.group in (OptionGroup.EXPERIMENT, OptionGroup.EXPERT)
+        }
+        assert {"--heartbeat", "--admission", "--data-bytes", "--scenario", "--slices"} <= hidden
+        assert not hidden & short
+        assert {"--profile", "--manager", "--clients", "--seconds", "--child"} <= short
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_short_and_ends_with_examples(command: str, help_of: Callable[..., str]) -> None:
+    lines = help_of(command, "--help").splitlines()
+    assert len(lines) <= MAX_HELP_LINES
+    assert len(lines[0]) < 80
+    begin = lines.index("Examples:") + 1
+    examples = lines[begin : lines.index("", begin)]
+    assert len(examples) == 3
+    for line in examples:
+        program = "python -m bench "
+        assert line.startswith(f"  {program}{command}")
+        words = shlex.split(re.split(r" (?:\||>|&&) ", line.strip())[0].removeprefix(program))
+        args = parse(words)
+        if command in {"run", "list", "ab"}:
+            config_of(args)
+
+
+def test_names_are_not_broken_in_help(help_of: Callable[..., str]) -> None:
+    words = help_of("run", "--help").replace(",", " ").split()
+    assert {"noop-sync", "noop-async", "async-uvloop"} <= set(words)
 
 
 def test_help_lists_the_commands_and_statuses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -476,11 +537,6 @@ def test_show_as_json(bench: Bench, result: Path) -> None:
     data = json.loads(out)
     assert len(data["cases"]) == 6
     assert data["rounds"] == [0, 1, 2]
-
-
-def test_json_is_short_for_a_format(bench: Bench, result: Path) -> None:
-    assert bench("show --json r.json") == bench("show r.json --format json")
-    assert bench("show r.json") == bench("show r.json --format table")
 
 
 @pytest.mark.parametrize(
@@ -658,7 +714,9 @@ def test_an_interrupt_in_the_first_round(bench: Bench) -> None:
     bench.error = {1: KeyboardInterrupt()}
     status, _, err = bench(f"{RUN} --rounds 3 -o o.json")
     assert status == 130
-    assert err.splitlines()[-1] == ("walredo-bench: interrupted before the first round was saved")
+    assert err.splitlines()[-1] == (
+        "walredo-bench: interrupted before the first round was finished: nothing was saved"
+    )
     assert bench.files() == {}
 
 
@@ -680,7 +738,7 @@ def test_an_interrupt_before_an_older_file_is_overwritten(bench: Bench) -> None:
     bench.error = {1: KeyboardInterrupt()}
     status, _, err = bench(f"{RUN} --rounds 3 -o o.json --force")
     assert status == 130
-    assert "before the first round was saved" in err.splitlines()[-1]
+    assert "before the first round was finished: nothing was saved" in err.splitlines()[-1]
     assert "--resume" not in err
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
+import threading
 
 import pytest
 from rich.console import Console
 
 from bench.cases.case import Case
-from bench.cli.progress import MiniTable, ProgressListener
+from bench.cli.progress import Known, PairListener, ProgressListener, StatusLine
 from bench.results.record import FailedRun
 from bench.running.schedule import Plan
 from tests.support.synthetic import steady_record
@@ -83,35 +85,83 @@ def test_a_bar_on_a_terminal(width: int) -> None:
     said = shown.getvalue()
     assert "\x1b[" in said
     if width == 200:
-        assert f"round 2: {CASE.name}" in said
+        assert f"round 2/2 {CASE.name}" in said
         assert "2/2" in said
     assert FAILURE.reason in said
     # The bar is taken down and the cursor is there again: both were switched in this order.
     assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")
 
 
-def test_what_is_known_so_far_stands_above_the_bar() -> None:
-    where, shown = console(terminal=True, width=200)
-    with ProgressListener(where) as listener:
-        listener.suite_started(plan(2), 0)
-        listener.run_started(CASE, 1)
-        # 128 clients, 50 us each.
-        listener.run_ended(steady_record(CASE, 1, latency_ns=50_000))
-    said = shown.getvalue()
-    assert "redos per second so far" in said
-    assert "N=128" in said
-    assert "async-uvloop, medium+image, child=python" in said
-    assert "2.56M" in said
+SYNC_8, SYNC, ASYNC = (
+    Case("sync", "short", 8),
+    Case("sync", "short", 128),
+    Case("async", "short", 128),
+)
 
 
-def test_only_the_curves_measured_last_are_shown_where_there_is_no_room() -> None:
-    known = MiniTable(lines=2)
-    for workload in ("ping", "short", "medium"):
-        known.add(case := Case("sync", workload, 8), steady_record(case))
-    where, shown = console(terminal=False)
-    where.print(known.table())
-    assert [line.split(",")[0] for line in shown.getvalue().splitlines()[-2:]] == ["sync"] * 2
-    assert "ping" not in shown.getvalue()
+def known(*runs: tuple[Case, int, int]) -> str:
+    """What is known after runs of a case in a round, with that latency in us."""
+    found = Known()
+    for case, number, latency_us in runs:
+        found.add(steady_record(case, number, latency_ns=latency_us * 1000))
+    return found.text
+
+
+def test_what_is_known_before_there_are_rounds_enough() -> None:
+    assert known() == ""
+    assert known((SYNC, 1, 60)) == "sync/short/n=128: 60.0 us per redo"
+    assert known((SYNC, 1, 60), (ASYNC, 1, 50)) == "async/short/n=128: 50.0 us per redo"
+    # Without sync there is nothing to compare with; what happens once is no redo after another.
+    start = Case("async", "short", 1, scenario="cold-start")
+    assert known((ASYNC, 1, 50), (ASYNC, 2, 50)) == "async/short/n=128: 50.0 us per redo"
+    assert known((start, 1, 50), (start, 2, 50)) == ""
+
+
+def test_managers_are_compared_at_the_greatest_n() -> None:
+    async_8 = Case("async", "short", 8)
+    runs = [
+        *((SYNC, 1, 60), (ASYNC, 1, 50), (SYNC_8, 1, 5), (async_8, 1, 5)),
+        *((SYNC, 2, 60), (ASYNC, 2, 48), (async_8, 2, 5), (SYNC_8, 2, 9)),
+    ]
+    text = known(*runs)
+    ratio, low, high = map(float, re.findall(r"\d\.\d\d", text))
+    assert low < ratio < high
+    assert ratio == pytest.approx(1.22, abs=0.02)
+    assert text.startswith(f"async/sync {ratio:.2f} (95 % CI: ")
+    assert text.endswith(") in throughput, short, N=128")
+    # Of a round that is measured again the last measurement counts.
+    assert known(*runs, (ASYNC, 2, 50)) == "async/sync 1.20 (95 % CI: 1.20 to 1.20)" + text[39:]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_it_is_one_line_that_is_drawn_between_runs_only(width: int) -> None:
+    where, shown = console(terminal=True, width=width)
+    threads = threading.active_count()
+    with StatusLine(where) as line:
+        line.begin(4)
+        for done in range(3):
+            line.update(done=done)
+            before = shown.tell()
+            line.draw(f"{done} " + "long " * 40)
+            assert shown.tell() > before
+        assert threading.active_count() == threads  # nobody else draws it
+        assert "\n" not in shown.getvalue()
+        assert "…" in shown.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_pairs(terminal: bool) -> None:
+    where, shown = console(terminal, width=120)
+    with PairListener(where, cases=2, seconds=60.0) as listener:
+        listener.pair_started(SYNC, 0, 60.0)
+        listener.round_saved(1, 1, 45.0)
+        listener.pair_started(SYNC, 1, 45.0)
+    if terminal:
+        assert "pair 1 of sync/short/n=128; 2 of 2 cases undecided" in shown.getvalue()
+        assert "pair 2 of sync/short/n=128; 1 of 2 cases undecided" in shown.getvalue()
+        assert shown.getvalue().rindex("\x1b[?25h") > shown.getvalue().rindex("\x1b[?25l")
+    else:
+        assert shown.getvalue() == "pair 1 of each saved, 1 undecided, 45 s left\n"
 
 
 def test_the_bar_counts_what_was_done_before() -> None:

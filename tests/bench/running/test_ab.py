@@ -192,7 +192,8 @@ def test_a_commit_without_a_worker_is_refused(checkout: Path, tmp_path: Path) ->
         ("ab HEAD --minutes x", "a number of minutes above 0"),
         ("ab HEAD --rounds 3", "--rounds is not for `ab`"),
         ("ab HEAD --repeat-disturbed 3", "--repeat-disturbed is not for `ab`"),
-        ("ab HEAD --manager floor,sync", "leave out floor, peers and own managers"),
+        ("ab HEAD --budget-s 3", "--budget-s is not for `ab`"),
+        ("ab HEAD --manager floor,sync", "leave out floor and peers"),
         ("ab HEAD --fail-on x", "slower or slower:PERCENT"),
         ("ab HEAD --manager sync --fail-on async/*:slower", "cases is called so"),
         ("ab HEAD --measure x", 'unknown measure "x"'),
@@ -341,6 +342,11 @@ def test_an_interruption_leaves_whole_files_and_nothing_else(
                 break
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
+    base, changed = (tmp_path / f"x-{side}.json" for side in ("base", "changed"))
+    assert said.splitlines()[-1] == (
+        f"walredo-bench: interrupted; {base} and {changed} hold the pairs that were measured"
+        f" (`ab` cannot add to them); to compare them: python -m bench compare {base} {changed}"
+    )
     assert list(scratch.iterdir()) == []
     files = sorted(tmp_path.glob("x*"))
     assert [path.name for path in files] == ["x-base.json", "x-changed.json"]
@@ -349,3 +355,23 @@ def test_an_interruption_leaves_whole_files_and_nothing_else(
         ["git", "-C", own_checkout, "status", "--porcelain"], capture_output=True, check=True
     )
     assert state.stdout == b""
+
+
+def test_an_interruption_of_the_first_pair_says_that_nothing_was_saved(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*BOTH_MANAGERS, "--child", "python", "--clients", "1", "-o", str(tmp_path / "x")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if " against " in line)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == (
+        "walredo-bench: interrupted before the first pair of each case was measured:"
+        " nothing was saved"
+    )
+    assert list(tmp_path.iterdir()) == []

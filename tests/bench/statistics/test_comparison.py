@@ -15,9 +15,9 @@ import pytest
 from bench.cases.case import Case
 from bench.results.environment import Environment
 from bench.results.record import RunRecord
-from bench.results.summary import load_summary
+from bench.results.summary import Summary, load_summary
 from bench.show.comparison import as_csv, as_data, as_markdown
-from bench.statistics.comparison import Comparison, compare
+from bench.statistics.comparison import Comparison, compare, differences
 from bench.statistics.effects import Verdict
 from bench.statistics.gate import Bound, breaches
 from tests.support.made_up_runs import Bench
@@ -320,3 +320,43 @@ def test_nothing_in_common(three: Bench) -> None:
     status, _, err = three("compare base.json floor.json")
     assert status == 2
     assert "no case in common" in err
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "other", "case", "said"),
+    [
+        (
+            *("workload_files", "file:a: 11", "file:a: 22", Case("sync", "file:a", 1)),
+            "workload file: 11 | 22 in sync/file:a/n=1",
+        ),
+        (
+            *("own_children", "cmd:a: 11", "cmd:a: 22", Case("sync", "short", 1, child="cmd:a")),
+            "own child: 11 | 22 in sync/short/n=1/child=cmd:a",
+        ),
+        (
+            *("peer_sha256", "1" * 64, "2" * 64, Case("peer:async", "short", 1)),
+            "peer: 111111111111 | 222222222222 in peer:async/short/n=1",
+        ),
+        (
+            *("pythons", "a: CPython 3.13.1", "a: CPython 3.14.0"),
+            Case("sync", "short", 1, python="a"),
+            "further interpreter: CPython 3.13.1 | CPython 3.14.0 in sync/short/n=1/python=a",
+        ),
+    ],
+)
+def test_what_the_user_brings_is_a_condition_of_the_cases_that_use_it(
+    fact: str, value: str, other: str, case: Case, said: str, tmp_path: Path
+) -> None:
+    ordinary = Case("sync", "short", 1)
+
+    def summary(name: str, *cases: Case, **facts: str) -> Summary:
+        records = [steady_record(one, number) for one in cases for number in range(3)]
+        environment = replace(ENVIRONMENT, **facts)  # type: ignore[arg-type]
+        return load_summary(save(tmp_path / f"{name}.json", records, environment=environment))
+
+    without = summary("without", ordinary)
+    before = summary("before", ordinary, case, **{fact: value})
+    after = summary("after", ordinary, case, **{fact: other})
+    assert differences(without, before) == ()
+    assert differences(before, after) == (said,)
+    assert differences(before, after, [ordinary]) == ()

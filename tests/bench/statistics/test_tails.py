@@ -304,13 +304,13 @@ def test_only_table_and_json_have_them(tmp_path: Path, bench: Bench) -> None:
 
 def test_the_figure(tmp_path: Path, bench: Bench) -> None:
     result(tmp_path, {"sync": 100, "async": 150})
-    status, out, _ = bench("plot t.json --tails --format svg")
+    status, out, _ = bench("plot t.json --only tails --format svg")
     assert (status, out) == (0, "t-tails-short.svg\n")
     text = (tmp_path / "t-tails-short.svg").read_text()
     assert "p99.5 of async is 1.50x that of" in text
     assert "99.99 %" in text
-    assert "is there already" in bench.refuses("plot t.json --tails --format svg")
-    assert "picture format" in bench.refuses("plot t.json --tails --format pdf")
+    assert "is there already" in bench.refuses("plot t.json --only tails --format svg")
+    assert "picture format" in bench.refuses("plot t.json --only tails --format pdf")
 
 
 def test_lines_end_where_the_samples_do(tmp_path: Path) -> None:
