@@ -28,7 +28,8 @@ from bench.show.findings import HEADINGS
 from bench.show.layout import WIDTH, bare_table, hanging, print_whole
 from bench.show.notes import disturbed_line, notes
 from bench.show.over_clients import over_clients_data, print_crossovers, print_scaling
-from bench.show.verdict import compares, of_group
+from bench.show.verdict import compares, verdict_data, verdict_of
+from bench.show.verdict_table import print_verdict
 from bench.show.view import Reading
 from bench.statistics.effects import Effect
 from bench.statistics.rounds import point_ratio, ratio, winner
@@ -79,8 +80,7 @@ def print_summary(
         console.print(hanging("! ", disturbed, "bold yellow"), highlight=False)
     if VERDICT in parts and groups:
         console.print()
-        for sentence in (text for group in groups for text in of_group(group)):
-            console.print(hanging("- ", sentence, "bold"), highlight=False)
+        print_verdict(verdict_of(ordinary), console)
     readings: list[str] = []
     if CASES in parts:
         marked = {note.case for note in marks if note.case is not None}
@@ -125,6 +125,7 @@ def as_data(reading: Reading) -> dict[str, Any]:
         "source": summary.source,
         "environment": asdict(summary.environment),
         "rounds": list(summary.rounds),
+        "verdict": verdict_data(verdict_of(reading.ordinary)),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
         **over_clients_data(summary),
         "experiments": {view.name: view.data(summary) for view in reading.views},
