@@ -97,8 +97,8 @@ def pairs(summary: Summary, against: Against, pattern: str = "*") -> list[Pair]:
     ]
     if not any(pair.ratio("throughput_per_s") for pair in found):
         raise BenchError(
-            f"--against {against}: of {len(chosen)} cases none differs from one of it in that alone"
-            " and has a round in common with it"
+            f"--against {against}: none of {len(chosen)} cases has a counterpart that differs in"
+            f" {against.dimension} only and has a round in common with it"
         )
 
     def order(pair: Pair) -> tuple[int, tuple[int, str], str]:
@@ -119,7 +119,7 @@ def print_against(
     console.print()
     how_to_read = (
         f"Each value divided by that of {against}: the geometric mean over the rounds that both"
-        " have, with its 95 % interval. Of redo/s more is better, of all others less."
+        " have, with its 95 % CI. Of redo/s more is better, of all others less."
     )
     console.print(Text(how_to_read, style="dim"))
 
@@ -164,4 +164,4 @@ def _table(workload: str, against: Against, rows: Sequence[Pair]) -> Table:
         "case", lambda pair: broken(named(without(pair.row.case, shared)), room, ", ")
     )
     shown = [clients, name, *ratios]
-    return fields.field_table(rows, shown, f"{title}, to {against} (95 %)", gap=1)
+    return fields.field_table(rows, shown, f"{title}: ratio to {against} (95 % CI)", gap=1)

@@ -25,7 +25,7 @@ from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE, CHALLENGER
 from bench.results.row import Measure
 from bench.results.summary import Group, Summary
-from bench.show import units
+from bench.show.findings import better_from, bounds, span
 from bench.statistics.crossover import Crossover, Lead, crossover, leads
 from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
@@ -115,30 +115,14 @@ class Row:
 
     @property
     def faster_from(self) -> str:
-        """As ``4 (2 to 8)``, ``every N``, ``8 only`` or ``no N``."""
-        unsure = "" if self.has_interval else " (?)"
-        if not self.leads:
-            return f"no N in common with {BASE}"
-        if self.start is not None and self.from_clients is not None:
-            if self.start.is_sure and self.from_clients == self.start.measured[0]:
-                return "every N"
-            bounds = f" ({_bounds(self.start)})" if self.start.known else unsure
-            return f"{self.from_clients}{bounds}"
-        if not self.faster_at:
-            return f"no N{unsure}"
-        only = "" if len(self.leads) == 1 else " only"
-        return f"{self._span(self.faster_at)}{only}{unsure}"
+        """As ``4 (2 to 8)``, ``every N``, ``8 only`` or ``no N`` (``findings.better_from``)."""
+        return better_from(self.leads, self.start) if self.leads else "not comparable"
 
     def _at(self, wanted: int) -> tuple[int, ...]:
         return tuple(lead.clients for lead in self.leads if lead.side == wanted)
 
     def _span(self, clients: Sequence[int]) -> str:
-        """As ``8``, ``2 to 16`` where no measured N between them is missing, or ``2, 16``."""
-        measured = [lead.clients for lead in self.leads]
-        first, last = measured.index(clients[0]), measured.index(clients[-1])
-        if len(clients) > 1 and last - first == len(clients) - 1:
-            return f"{clients[0]} to {clients[-1]}"
-        return ", ".join(map(str, clients))
+        return span(clients, [lead.clients for lead in self.leads])
 
     @property
     def answer(self) -> str:
@@ -192,7 +176,7 @@ def verdict_of(summary: Summary) -> Verdict:
     rows: list[Row] = []
     sentences: list[str] = []
     for extra, groups in by_child.items():
-        found = {group: tuple(_rows(group)) for group in groups}
+        found = {group: tuple(rows_of(group)) for group in groups}
         rows += (row for of_group in found.values() for row in of_group)
         sentences += _sentences(found, _conditions(dict(extra)))
     return Verdict(tuple(sentences), tuple(rows))
@@ -235,7 +219,8 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _rows(group: Group) -> Iterator[Row]:
+def rows_of(group: Group) -> Iterator[Row]:
+    """The rows of a group; none where there is no manager to compare with sync."""
     if not compares(group):
         return
     case = group.rows[0].case
@@ -273,13 +258,13 @@ def _sentences(found: Mapping[Group, Sequence[Row]], conditions: str) -> Iterato
         elif rows:
             about = f"{conditions} and {group.workload} requests"
             names = _listed([row.manager for row in rows])
-            yield f"{names} and {BASE} have no round in common with {about}."
+            yield f"{names} and {BASE} have no N and round in common with {about}."
         else:
             yield _why_not(group, conditions)
     about = f" with {conditions}"
     clauses = []
-    for text, names in workloads.items():
-        clauses.append(f"{_listed(names)} requests{about}, {text}")
+    for text, of_text in workloads.items():
+        clauses.append(f"{_listed(of_text)} requests{about}, {text}")
         about = ""
     if clauses:
         yield f"For {'; for '.join(clauses)}."
@@ -336,17 +321,8 @@ def _from(start: Crossover) -> str:
     first, last = start.measured[0], start.measured[-1]
     if start.is_sure and start.clients == first:
         return f"at every N from {first} to {last}"
-    interval = f" (95 % CI: {_bounds(start)})" if start.known else ""
+    interval = f" (95 % CI: {bounds(start)})" if start.known else ""
     return f"from N = {start.clients} on{interval}"
-
-
-def _bounds(start: Crossover) -> str:
-    """As ``2 to 8``, or ``2 to >128`` where the upper bound was not reached."""
-    low, high = (
-        f">{start.measured[-1]}" if bound is None else str(bound)
-        for bound in (start.low, start.high)
-    )
-    return f"{low} to {high}"
 
 
 def _listed(names: Iterable[str]) -> str:

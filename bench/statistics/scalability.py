@@ -135,8 +135,8 @@ def _fit(measured: tuple[int, ...], estimates: Sequence[Estimate]) -> Fit:
         side = "above" if off > 0 else "below"
         up_to = math.expm1(math.copysign(passes, off))
         raise _UnexplainedError(
-            f"at N = {measured[worst]} it is {abs(off):.0%} {side} the nearest curve"
-            f" (up to {abs(up_to):.0%} would pass)"
+            f"at N = {measured[worst]} throughput is {abs(off):.0%} {side} the nearest curve"
+            f" (tolerance {abs(up_to):.0%})"
         )
     draws = _resampled(clients, logs, curve, linear)
     lambda_per_s, sigma, kappa = (
@@ -168,7 +168,7 @@ def _linear_fits(clients: Floats, logs: Floats) -> Floats:
     found = np.array([np.linalg.lstsq(matrix, ones, rcond=None)[0] for matrix in scaled])
     alone = found[:, 0]
     if (alone <= 0).any():
-        raise _UnexplainedError("it does not tell how fast one client alone is")
+        raise _UnexplainedError("the data do not determine the throughput of one client")
     return np.column_stack([1 / alone, found[:, 1] / alone, found[:, 2] / alone])
 
 
