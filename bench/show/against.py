@@ -35,7 +35,7 @@ _CLIENTS: Final = "clients"
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What cases are laid beside: those that have ``value`` in ``dimension``."""
+    """What cases are compared with: those that have ``value`` in ``dimension``."""
 
     dimension: str
     value: str | int
@@ -65,7 +65,7 @@ class Against:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A case and what it is laid beside."""
+    """A case and what it is compared with."""
 
     row: CaseRow
     base: CaseRow
@@ -137,7 +137,7 @@ def against_data(found: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def _base(case: Case, bases: Sequence[CaseRow], against: Against) -> CaseRow | None:
-    """The case that differs in that dimension alone. A manager that takes no notice of how others
+    """The case that differs in that dimension only. A manager that takes no notice of how others
     wait or are called, as a peer, stands beside all of those."""
     changes: dict[str, Any] = {against.dimension: against.value}
     if against.dimension == _MANAGER:

@@ -199,6 +199,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
                 "child": row.child,
                 "conditions": row.conditions,
                 "clients": row.clients,
+                "from_clients": row.from_clients,
                 "faster_from": row.faster_from,
                 "faster_at": list(row.faster_at),
                 "slower_at": list(row.slower_at),

@@ -54,7 +54,7 @@ _CASES_MUST_AGREE: Final[Mapping[str, Callable[[CaseRow], str]]] = {
     "bytes of pipes": lambda row: pipes_text(row.pipe_bytes.values()),
     "CPUs of manager and child": lambda row: _cpus_text(row),
 }
-"""Conditions of a case, as text that is empty where its runs do not tell."""
+"""Conditions of a case, as text that is empty where its runs do not have them."""
 
 _SAME_FLOOR: Final = ("redo_child_build_floor_key", "redo_child_build_c_child_key")
 """Keys of what the floor is made of: its own program and the child that answers it."""

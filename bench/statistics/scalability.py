@@ -67,7 +67,7 @@ class Fit:
     """The parameters of the law. ``lambda_per_s`` in redos per second; sigma 0.05 is 5 %.
 
     ``peak`` is the N of the greatest throughput within the measured N: None if the curve still
-    rises at the greatest of them, the least of them if throughput falls from there on.
+    rises at the greatest of them, the smallest of them if throughput falls from there on.
     ``undetermined``: the names of the shares whose interval says nothing (`MAX_UNSURE`).
     ``worst`` is the greatest distance of a throughput from the curve, as a share of the curve
     (-0.08: 8 % below), at N = ``worst_clients``.

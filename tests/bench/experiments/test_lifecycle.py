@@ -173,7 +173,11 @@ def test_what_a_scenario_does_not_go_with_is_refused(options: dict[str, str], sa
             "allows 100% more",
         ),
         ([3.98, 4.0, 4.02, 4.0], "does not limit launches", "allows 50% fewer"),
-        ([1.0, 4.0, 3.0, 1.5], "no significant effect on launches: reaping", "no significant effect"),
+        (
+            [1.0, 4.0, 3.0, 1.5],
+            "no significant effect on launches: reaping",
+            "no significant effect",
+        ),
         ([1.0], "changes launches by +100% (one round, so no 95 % CI)", "children that fail"),
     ],
 )

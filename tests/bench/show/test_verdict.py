@@ -228,6 +228,7 @@ def test_as_plain_data(tmp_path: Path) -> None:
         "child": "free",
         "conditions": "",
         "clients": 16,
+        "from_clients": 4,
         "faster_from": "4 (4 to 4)",
         "faster_at": [4, 16],
         "slower_at": [1],
