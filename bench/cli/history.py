@@ -12,7 +12,16 @@ from typing import Final
 
 from rich.console import Console
 
-from bench.cli.options import add_flag, add_output_path, check_known, count, say
+from bench.cli.options import (
+    add_flag,
+    add_legend,
+    add_output_path,
+    add_plain,
+    check_known,
+    console_for,
+    count,
+    say,
+)
 from bench.errors import BenchError, ResultFileError
 from bench.places import RESULTS, ROOT
 from bench.results.disturbance import sentence
@@ -54,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "PLACE", "of --plot: a folder, or how the pictures' names begin (default: FOLDER)"
     )
     add_flag(parser, "--force", "overwrite pictures that are there")
+    add_legend(parser)
+    add_plain(parser)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -94,9 +105,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.json:
         say(out, json.dumps(as_data(series, measure), indent=1))
     elif args.case is None:
-        print_cases(series, out)
+        print_cases(series, console_for(args, out))
     else:
-        print_history(series, measure, out)
+        print_history(series, measure, console_for(args, out), legend=args.legend)
     for picture in pictures:
         say(out, picture)
     return 0

@@ -12,9 +12,8 @@ from rich.console import Console
 from bench.cases.config import OPTIONS, Config, load_profile, option_name, override
 from bench.cases.dimension import OptionGroup
 from bench.cases.names import unknown
+from bench.cli.console import plain
 from bench.errors import BenchError
-
-_WIDER_THAN_ANY = 10_000
 
 
 def say(console: Console, text: object, style: str | None = None) -> None:
@@ -123,16 +122,22 @@ def add_config_options(
             longer[action] = rule.help
 
 
-def add_plain(parser: argparse.ArgumentParser) -> None:
+def add_plain(parser: argparse._ActionsContainer) -> None:
     """``--plain``, for `console_for`."""
-    add_flag(parser, "--plain", "for pipes: no colours, no small curves, a line never wrapped")
+    add_flag(
+        parser,
+        "--plain",
+        "no colours, no small curves, a line never wrapped (the form of pipes and files)",
+    )
+
+
+def add_legend(parser: argparse._ActionsContainer) -> None:
+    add_flag(parser, "--legend", "explain every column below the tables")
 
 
 def console_for(args: argparse.Namespace, out: Console) -> Console:
     """``out``; with ``--plain`` the same stream, without colours and as wide as any line."""
-    if not args.plain:
-        return out
-    return Console(file=out.file, width=_WIDER_THAN_ANY, color_system=None, soft_wrap=True)
+    return plain(out) if args.plain else out
 
 
 def check_known(option: str, kind: str, names: Iterable[str], known: Collection[str]) -> None:

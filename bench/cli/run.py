@@ -65,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_flag(group, "--plot", "draw the curves beside the result")
     options.add_flag(group, "--report", "write the page beside the result")
+    options.add_legend(group)
+    options.add_plain(group)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
@@ -265,7 +267,14 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
         say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
         return 1
     reading = Reading.of(summary_of(result.path, result.suite()), VIEWS)
-    print_summary(reading, out)
+    shown = options.console_for(args, out)
+    print_summary(
+        reading,
+        shown,
+        plain=not shown.is_terminal,
+        legend=args.legend,
+        verdict_last=shown.is_terminal,
+    )
     out.print()
     say(out, result.path)
     if args.plot:

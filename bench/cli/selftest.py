@@ -39,7 +39,7 @@ from bench.running.selftest.tallies import (
 )
 from bench.running.snapshots import of_working_tree
 from bench.show.findings import HEADINGS
-from bench.show.layout import WIDTH, print_whole, whole_table
+from bench.show.layout import whole_table
 
 DEFAULT_MINUTES = 5.0
 KINDS = ("floor", "slower", "same", "late", "ab", "files")
@@ -163,7 +163,7 @@ def _repeat(cycle: list[tuple[str, Trial]], report: Report, seconds: float, err:
         number += 1
 
 
-_HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "shows")
+_HEADINGS = ("asked", "trials", "said", "rate (95 %)", "wrong way", "measured", "MDE")
 """The last two are medians over the trials."""
 
 
@@ -178,7 +178,7 @@ def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
         lines = [_HEADINGS, ("---", *("---:",) * (len(_HEADINGS) - 1)), *rows]
         say(out, "\n".join(f"| {' | '.join(line)} |" for line in lines))
     else:
-        print_whole(whole_table(None, _HEADINGS, rows, left=[0]), WIDTH, out)
+        out.print(whole_table(None, _HEADINGS, rows, left=[0]), crop=False)
     if report.floor_costs_s:
         costs_us = sorted(cost * 1e6 for cost in report.floor_costs_s)
         say(

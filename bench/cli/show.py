@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from bench.cli.options import add_flag, add_plain, check_known, console_for, say
+from bench.cli.options import add_flag, add_legend, add_plain, check_known, console_for, say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help=f"of {', '.join(table.PARTS)} (default: all that the result has, but scaling)",
     )
+    add_legend(parser)
     add_plain(parser)
 
 
@@ -115,11 +116,19 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         if args.tails or against is not None:
             shown.print(table.heading(summary), highlight=False)
         if args.tails:
-            print_tails(summary, distributions, shown)
+            print_tails(summary, distributions, shown, legend=args.legend)
         elif against is not None:
             print_against(summary, beside, against, shown)
         else:
-            table.print_summary(reading, shown, plain=args.plain, parts=parts)
+            # A terminal shows the end of what is printed, a pipe or file its beginning.
+            table.print_summary(
+                reading,
+                shown,
+                plain=not shown.is_terminal,
+                parts=parts,
+                legend=args.legend,
+                verdict_last=shown.is_terminal,
+            )
         return 0
     data = JSON_FORMS[form](reading)
     if args.tails:

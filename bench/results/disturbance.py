@@ -56,9 +56,11 @@ def sentence(rows: Iterable[CaseRow]) -> str | None:
         shares += disturbed_rounds(row).values()
     if not shares:
         return None
+    most = f"{max(shares) * 100:.0f} %"
+    were = "was" if len(shares) == 1 else "were"
     return (
-        f"{len(shares)} of {runs} runs were disturbed: others took up to {max(shares) * 100:.0f} %"
-        " of the CPUs"
+        f"{len(shares)} of {runs} runs {were} disturbed: other processes took up to {most} of the"
+        " CPUs"
     )
 
 
@@ -70,4 +72,4 @@ def repeated_sentence(dropped: Collection[DroppedRound]) -> str | None:
     low, high = (f(one.others_share * 100 for one in dropped) for f in (min, max))
     span = f"{low:.0f} to {high:.0f}" if round(low) < round(high) else f"{high:.0f}"
     what = "1 round was" if rounds == 1 else f"{rounds} rounds were"
-    return f"{what} disturbed (others took {span} % of the CPUs) and measured again"
+    return f"{what} disturbed (other processes took {span} % of the CPUs) and measured again"

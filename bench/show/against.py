@@ -35,7 +35,7 @@ _CLIENTS: Final = "clients"
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What cases are laid beside: those that have ``value`` in ``dimension``."""
+    """What cases are compared with: those that have ``value`` in ``dimension``."""
 
     dimension: str
     value: str | int
@@ -65,7 +65,7 @@ class Against:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A case and what it is laid beside."""
+    """A case and what it is compared with."""
 
     row: CaseRow
     base: CaseRow
@@ -97,8 +97,8 @@ def pairs(summary: Summary, against: Against, pattern: str = "*") -> list[Pair]:
     ]
     if not any(pair.ratio("throughput_per_s") for pair in found):
         raise BenchError(
-            f"--against {against}: of {len(chosen)} cases none differs from one of it in that alone"
-            " and has a round in common with it"
+            f"--against {against}: none of {len(chosen)} cases has a counterpart that differs in"
+            f" {against.dimension} only and has a round in common with it"
         )
 
     def order(pair: Pair) -> tuple[int, tuple[int, str], str]:
@@ -119,7 +119,7 @@ def print_against(
     console.print()
     how_to_read = (
         f"Each value divided by that of {against}: the geometric mean over the rounds that both"
-        " have, with its 95 % interval. Of redo/s more is better, of all others less."
+        " have, with its 95 % CI. Of redo/s more is better, of all others less."
     )
     console.print(Text(how_to_read, style="dim"))
 
@@ -137,7 +137,7 @@ def against_data(found: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def _base(case: Case, bases: Sequence[CaseRow], against: Against) -> CaseRow | None:
-    """The case that differs in that dimension alone. A manager that takes no notice of how others
+    """The case that differs in that dimension only. A manager that takes no notice of how others
     wait or are called, as a peer, stands beside all of those."""
     changes: dict[str, Any] = {against.dimension: against.value}
     if against.dimension == _MANAGER:
@@ -164,4 +164,4 @@ def _table(workload: str, against: Against, rows: Sequence[Pair]) -> Table:
         "case", lambda pair: broken(named(without(pair.row.case, shared)), room, ", ")
     )
     shown = [clients, name, *ratios]
-    return fields.field_table(rows, shown, f"{title}, to {against} (95 %)", gap=1)
+    return fields.field_table(rows, shown, f"{title}: ratio to {against} (95 % CI)", gap=1)

@@ -29,17 +29,17 @@ Numbers = Callable[[Values], Column]
 
 
 def seconds(values: Values) -> Column:
-    """Durations, in the unit of the least."""
+    """Durations, in the unit of the smallest."""
     return _in_one_unit(values, units.TIME)
 
 
 def rates(values: Values) -> Column:
-    """Events per second, or counts, in the unit of the least."""
+    """Events per second, or counts, in the unit of the smallest."""
     return _in_one_unit(values, units.SIZE)
 
 
 def sizes(values: Values) -> Column:
-    """Bytes, in the unit of the least."""
+    """Bytes, in the unit of the smallest."""
     return _in_one_unit(values, units.BYTES)
 
 
@@ -70,7 +70,7 @@ def shares(values: Values, decimals: int = 0) -> Column:
 
 def factors(values: Values) -> Column:
     """Ratios, in hundredths: what is further behind would only be noise. In thousandths where one
-    is so small that hundredths would not tell it from others."""
+    is so small that hundredths would hide its differences."""
     return Column("", _texts(values, _decimals(values)))
 
 
@@ -106,7 +106,7 @@ def _decimals(ratios: Iterable[float | None]) -> int:
 
 
 def _in_one_unit(values: Values, scales: Sequence[tuple[float, str]]) -> Column:
-    """At least three digits for the least, up to three decimals; the others have its decimals."""
+    """At least three digits for the smallest, up to three decimals; the others have as many."""
     if all(value is None for value in values):
         return Column("", _texts(values, 0))
     known = [abs(value) for value in values if value]

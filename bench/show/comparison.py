@@ -30,8 +30,9 @@ JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""
 
 HOW_TO_READ: Final = (
-    "Intervals hold to 95 %, verdicts are corrected for the number of cases. shows: the least"
-    " change of time per redo that such data finds in 8 of 10 attempts."
+    "95 % CIs in brackets; verdicts are corrected for the number of cases. MDE: the minimum"
+    " detectable effect, the smallest change of time per redo that this data detects with a power"
+    " of 80 %."
 )
 
 _STYLES: Final = {Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "dim"}
@@ -80,7 +81,7 @@ def _usual() -> list[fields.Field[CaseComparison]]:
 
 
 def _in_full(measure: str) -> list[fields.Field[CaseComparison]]:
-    """A measure's ratio, its verdict and what its data shows."""
+    """A measure's ratio, its verdict and its minimum detectable effect."""
 
     def effect(of: CaseComparison) -> Effect | None:
         compared = of.measures.get(measure)
@@ -96,7 +97,7 @@ def _in_full(measure: str) -> list[fields.Field[CaseComparison]]:
     return [
         fields.ratio_interval(_heading(measure), effect),
         fields.column("verdict", verdicts, is_words=True, style_of=style),
-        fields.texts("shows", lambda compared: smallest_text(compared.measures.get(measure))),
+        fields.texts("MDE", lambda compared: smallest_text(compared.measures.get(measure))),
     ]
 
 
@@ -196,7 +197,7 @@ def _judgement_cells(measure: str) -> list[_Cell]:
     return [
         _Cell("p", p_value),
         _Cell("verdict", verdict, is_words=True),
-        _Cell("shows", lambda of: smallest_text(of.measures.get(measure))),
+        _Cell("MDE", lambda of: smallest_text(of.measures.get(measure))),
     ]
 
 
@@ -277,7 +278,7 @@ def warnings(comparison: Comparison) -> Iterator[str]:
         side_by_side = difference.replace(" | ", ", then ")
         yield f"WARNING: not the same conditions: {side_by_side}"
     if comparison.base.metadata.get("redo_git_commit") is None:
-        yield "WARNING: nobody knows what commit the base is"
+        yield "WARNING: the commit of the base is unknown"
     for summary in (comparison.base, comparison.changed):
         if disturbed := sentence(summary.rows):
             yield f"WARNING: {summary.source}: {disturbed}"
@@ -380,12 +381,12 @@ def _interval(effect: Effect) -> str:
 
 
 def smallest_text(compared: Compared | None) -> str:
-    """The least change that such data shows, as ``3 %``."""
+    """The minimum detectable effect, as ``3 %``."""
     if compared is None:
         return ABSENT
     share = compared.effect.smallest_shown
     if share is None:
-        return "?"  # of one round nobody can tell
+        return "?"  # one round has no spread
     if share > _MAX_SHOWN:
         return f">{_MAX_SHOWN * 100:.0f} %"
     return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.0f} %"

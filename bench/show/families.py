@@ -91,7 +91,7 @@ class Line:
 
     @property
     def case(self) -> Case:
-        """What they have in common, at the least N."""
+        """What they have in common, at the smallest N."""
         return self.rows[0].case
 
     def row(self, clients: int) -> CaseRow | None:

@@ -56,15 +56,40 @@ def knee_title(group: Group) -> str:
     return f"{said}; knee: {at}" if at else said
 
 
-def crossover_text(found: Crossover) -> str:
-    """As ``4 (2-8)``, ``all``, ``none`` or ``32 (16-none)``."""
+def better_from(leads: Sequence[Lead], start: Crossover | None) -> str:
+    """From which N on a manager is better than sync, with the 95 % CI.
 
-    def named(clients: int | None) -> str:
-        if clients is None:
-            return "none"
-        return "all" if clients == found.measured[0] else str(clients)
+    As ``4 (2 to 8)`` or ``every N``; ``8 only`` where it is significantly better there and not at
+    the greatest N; ``no N``. ``(?)`` stands for the CI of a single round. ``leads`` are those of
+    all N, at least one; ``start`` is None where fewer than two N are known.
+    """
+    unsure = "" if any(lead.effect.low is not None for lead in leads) else " (?)"
+    if start is not None and start.clients is not None and leads[-1].side > 0:
+        if start.is_sure and start.clients == start.measured[0]:
+            return "every N"
+        return f"{start.clients} ({bounds(start)})" if start.known else f"{start.clients} (?)"
+    better = [lead.clients for lead in leads if lead.side > 0]
+    if not better:
+        return f"no N{unsure}"
+    only = "" if len(leads) == 1 else " only"
+    return f"{span(better, [lead.clients for lead in leads])}{only}{unsure}"
 
-    return units.threshold(found, named, separator="-")
+
+def span(clients: Sequence[int], measured: Sequence[int]) -> str:
+    """As ``8``, ``2 to 16`` where no measured N between them is missing, or ``2, 16``."""
+    first, last = measured.index(clients[0]), measured.index(clients[-1])
+    if len(clients) > 1 and last - first == len(clients) - 1:
+        return f"{clients[0]} to {clients[-1]}"
+    return ", ".join(map(str, clients))
+
+
+def bounds(found: Crossover) -> str:
+    """As ``2 to 8``, or ``2 to >128`` where the upper bound lies beyond the measured N."""
+    low, high = (
+        f">{found.measured[-1]}" if bound is None else str(bound)
+        for bound in (found.low, found.high)
+    )
+    return f"{low} to {high}"
 
 
 def knee_text(knee: Knee) -> str:
@@ -87,9 +112,8 @@ def ahead_from(found: Crossover) -> str:
 
 
 def interval(found: Crossover) -> str:
-    """As ``(2 to 8)``, ``(1 to none)`` or ``(?)``."""
-    low, high = ("none" if n is None else str(n) for n in (found.low, found.high))
-    return f"({low} to {high})" if found.known else "(?)"
+    """As ``(2 to 8)``, ``(1 to >128)`` or ``(?)``."""
+    return f"({bounds(found)})" if found.known else "(?)"
 
 
 def _times(lead: Lead) -> str:
@@ -102,14 +126,14 @@ def _verdict(group: Group, manager: str, leads: Sequence[Lead], measure: Measure
     last = leads[-1]
     at_last = f"N = {last.clients}"
     if len(leads) > 1 and all(lead.side == 0 for lead in leads):
-        return f"{manager} and {BASE} are not told apart at any N"
+        return f"no significant difference between {manager} and {BASE} at any N"
     if last.side == 0:
         elsewhere = [
             f"{name} leads at N = {', '.join(led)}"
             for wanted, name in ((1, manager), (-1, BASE))
             if (led := [str(lead.clients) for lead in leads if lead.side == wanted])
         ]
-        undecided = f"{manager} and {BASE} are not told apart at {at_last}"
+        undecided = f"no significant difference between {manager} and {BASE} at {at_last}"
         return "; ".join(filter(None, (undecided, ", ".join(elsewhere))))
     winner, loser = (manager, BASE) if last.side > 0 else (BASE, manager)
     better_by = f"{winner} {measure.times_better.format(times=_times(last))} {loser} at {at_last}"

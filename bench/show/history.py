@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.results.key import SCHEMA_VERSION
 from bench.results.summary import MEASURES, measure_name
 from bench.show.columns import ABSENT
-from bench.show.layout import bare_table, print_whole
+from bench.show.layout import named_table, whole_table
 from bench.show.units import formatted
 from bench.statistics.comparison import condition
 from bench.statistics.history import Point, Series
@@ -20,30 +20,33 @@ from bench.statistics.history import Point, Series
 JSON_VERSION: Final = 1
 """Version of what `as_data` returns."""
 
-_WIDTH: Final = 80
 _LEGEND: Final = (
-    "Oldest code first, by the date of the commit (UTC); of a dirty tree that of the commit below"
-    " it. Medians over the runs; +-: half of the spread between them. change: of the median, from"
-    " the result before; none where conditions changed. It is no test: `compare` is for that."
+    "Oldest code first, by the date of the commit (UTC); a dirty tree has the date of the commit"
+    " that it is based on. Medians over the runs; +-: half the range between them (half the"
+    " interquartile range from 4 runs on), in % of the median. change: of the median, from the"
+    " result before; none where conditions changed."
 )
+_NO_TEST: Final = "change is not a test of significance (`compare` is)."
+_HINT: Final = f"{_NO_TEST} --legend explains every column."
 
 
-def print_history(series: Sequence[Series], measure: str, console: Console) -> None:
+def print_history(
+    series: Sequence[Series], measure: str, console: Console, *, legend: bool = False
+) -> None:
+    """A table per case. ``legend``: explains every column."""
     console.print(f"{measure_name(measure)}, commit by commit", highlight=False)
     for one in series:
         console.print()
-        print_whole(_table(one, measure), _WIDTH, console)
+        console.print(_table(one, measure), crop=False)
     console.print()
-    console.print(Text(_LEGEND, style="dim"), highlight=False)
+    text = f"{_LEGEND} {_NO_TEST}" if legend else _HINT
+    console.print(Text(text, style="dim"), highlight=False)
 
 
 def print_cases(series: Sequence[Series], console: Console) -> None:
-    table = bare_table()
-    table.add_column("case", overflow="fold")
-    table.add_column("results", justify="right")
-    for one in series:
-        table.add_row(one.case.name, str(len(one.points)))
-    print_whole(table, _WIDTH, console)
+    rows = [(one.case.name, str(len(one.points))) for one in series]
+    table = named_table(None, ("case", "results"), rows, separator="/")
+    console.print(table, crop=False)
 
 
 def as_data(series: Sequence[Series], measure: str) -> dict[str, Any]:
@@ -77,25 +80,23 @@ def _point_data(point: Point) -> dict[str, Any]:
 
 
 def _table(series: Series, measure: str) -> Table:
-    table = bare_table(series.case.name)
-    for heading in ("date", "commit"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("median", "+-", "change"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
+    rows: list[Sequence[str | Text]] = []
     key = MEASURES[measure].key
     for point in series.points:
         spread = point.estimate.spread
         environment = point.result.summary.environment
         marks = [] if point.result.by_commit else ["date of the suite"]
         if point.differences:
-            marks.append(f"changed: {', '.join(map(condition, point.differences))}")
-        table.add_row(
-            f"{point.result.date:%Y-%m-%d %H:%M}",
-            Text(environment.version, style="yellow" if environment.git_dirty else ""),
-            formatted(key, point.estimate.median),
-            ABSENT if spread is None else f"{spread:.0%}",
-            ABSENT if point.change is None else f"{point.change - 1:+.1%}",
-            Text("; ".join(marks), style="yellow"),
+            marks += [f"changed: {condition(difference)}" for difference in point.differences]
+        rows.append(
+            (
+                f"{point.result.date:%Y-%m-%d %H:%M}",
+                Text(environment.version, style="yellow" if environment.git_dirty else ""),
+                formatted(key, point.estimate.median),
+                ABSENT if spread is None else f"{spread:.0%}",
+                ABSENT if point.change is None else f"{point.change - 1:+.1%}",
+                Text("\n".join(marks), style="yellow"),
+            )
         )
-    return table
+    headings = ("date", "commit", "median", "+-", "change", "")
+    return whole_table(series.case.name, headings, rows, left=(0, 1, 5))

@@ -5,24 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 WIDTH: Final = 100
 """Columns of the terminal that a table may need."""
-
-
-def print_whole(table: Table, width: int, console: Console) -> None:
-    """Prints a table, at most ``width`` wide. In a narrower window its lines wrap, but no column is
-    lost. A `whole_table` has its width already."""
-    if table.width is not None:
-        console.print(table, crop=False)
-        return
-    unbounded = console.options.update(max_width=10_000)
-    needed = min(width, console.measure(table, options=unbounded).maximum)
-    table.width = needed if console.width < needed else None
-    console.print(table, crop=False)
 
 
 def bare_table(title: str | None = None) -> Table:
@@ -47,8 +35,8 @@ def whole_table(
     gap: int = 2,
 ) -> Table:
     """A table of numbers, aligned to the right but for the columns ``left``, with ``gap`` blanks
-    between columns. In a window that is too narrow its lines wrap, and no cell is cut short.
-    Headings and cells may have several lines."""
+    between columns. Headings and cells may have several lines. Print it with ``crop=False``: a
+    window that is too narrow wraps its lines, and no cell is cut short."""
     table = bare_table(title)
     table.padding = (0, gap, 0, 0)
     lines = [tuple(cells) for cells in rows]
@@ -62,6 +50,26 @@ def whole_table(
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in line))
     table.width = sum(widths) + gap * (len(widths) - 1)
     return table
+
+
+def named_table(
+    title: str | None,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    left: Collection[int] = (0,),
+    separator: str = ", ",
+) -> Table:
+    """A `whole_table` with names in its first column. Where it would be wider than `WIDTH`, names
+    are broken after separators, and never elsewhere."""
+    lines = [tuple(cells) for cells in rows]
+    table = whole_table(title, headings, lines, left=left)
+    beyond = (table.width or 0) - WIDTH
+    if beyond <= 0:
+        return table
+    room = max(len(str(name)) for name, *_ in [headings, *lines]) - beyond
+    lines = [(broken(str(name), room, separator), *others) for name, *others in lines]
+    return whole_table(title, headings, lines, left=left)
 
 
 def broken(text: str, width: int, separator: str) -> str:

@@ -20,6 +20,7 @@ from bench.results.disturbance import (
 from bench.results.record import FailedRun
 from bench.results.row import pipes_text
 from bench.results.summary import CaseRow, Summary
+from bench.show import units
 from bench.statistics.effects import side
 from bench.statistics.rounds import ratio
 
@@ -53,8 +54,8 @@ def notes(summary: Summary) -> tuple[Note, ...]:
         row.case.child for row in summary.rows if has_unknown_pages(row.case)
     ):
         text = (
-            f"child={child}: of its pages only length and LSN were checked; what else they must"
-            " hold nobody but the child knows"
+            f"child={child}: only length and LSN of its pages were checked, because the rest of"
+            " their content is known to the child only"
         )
         found.append(Note("page-check", None, text))
     found += _pipes(summary)
@@ -73,12 +74,12 @@ def notes(summary: Summary) -> tuple[Note, ...]:
     if len(summary.rounds) < wanted:
         text = (
             f"{len(summary.rounds)} of {wanted} rounds: the suite was stopped, or its time was"
-            " spent (--budget-s); `run --resume` does the others"
+            " used up (--budget-s); `run --resume` measures the others"
         )
         found.append(Note("stopped", None, text))
     if len(summary.rounds) == 1:
         text = (
-            "one round only: there is no spread to judge a difference by; run more rounds"
+            "one round only: without a spread no difference can be tested; run more rounds"
             " (--rounds 5)"
         )
         found.append(Note("single-round", None, text))
@@ -101,8 +102,8 @@ def _disturbed(rows: Iterable[CaseRow]) -> Iterable[Note]:
     listed = [f"{name} ({runs})" for name, runs in found.items() if runs]
     if listed:
         text = (
-            f"others took more than {MAX_DISTURBED_SHARE * 100:.0f} % of the CPUs during runs of"
-            f" (disturbed runs in brackets) {_listed(listed)}"
+            f"other processes took more than {MAX_DISTURBED_SHARE * 100:.0f} % of the CPUs during"
+            f" runs of (number of disturbed runs in brackets) {_listed(listed)}"
         )
         yield Note("disturbed", None, text)
 
@@ -124,9 +125,9 @@ def _pipes(summary: Summary) -> Iterable[Note]:
     for (manager, _), found in sizes.items():
         if len(found) > 1:
             text = (
-                f"{manager}: runs had pipes of {pipes_text(found)} bytes and do not compare: the"
-                " kernel refuses pipes their size once those of a user hold too much; end what"
-                " holds pipes (`python -m bench check` says more) and run it again"
+                f"{manager}: its runs had pipes of {pipes_text(found)} bytes and are not"
+                " comparable: the kernel grants smaller pipes once a user's pipes hold too much;"
+                " end the processes that hold pipes (see `python -m bench check`) and run it again"
             )
             yield Note("pipes", None, text)
 
@@ -149,8 +150,8 @@ def _turns(summary: Summary) -> Iterable[Note]:
     if apart:
         where = "; ".join(f"{name} at N = {_span(clients)}" for name, clients in apart.items())
         text = (
-            f"{where}: the call alone takes less than half of the turn (p50), as clients wait"
-            " between two redos until they run again; compare turns (docs/measures.md#latency)"
+            f"{where}: the call takes less than half of the turn (p50), because a client waits"
+            " between two redos until it runs again; compare turns (docs/measures.md#latency)"
         )
         yield Note("long-turn", None, text)
 
@@ -178,8 +179,8 @@ def _slow_floors(summary: Summary) -> Iterable[Note]:
                 times, low, high, manager = max(slower)
                 text = (
                     f"floor is slower than {manager} for {about} at N = {clients}"
-                    f" (ratio {times:.2f}, {low:.2f} to {high:.2f}): it should be the least; the"
-                    " machine was busy, or the file mixes conditions"
+                    f" (ratio {times:.2f}, 95 % CI {low:.2f} to {high:.2f}): it should be the"
+                    " fastest; the machine was busy, or the file mixes conditions"
                 )
                 yield Note("floor", floor.case, text)
 
@@ -204,16 +205,18 @@ def _of_row(row: CaseRow, summary: Summary) -> Iterable[Note]:
     if row.missed:
         _, missed = row.missed[0]
         text = (
-            f"{row.case.name}: the self-check misses in {len(row.missed)} of {len(row.rounds)} "
-            f"runs ({missed}); fewer than N clients were at work, so a low throughput may be the "
-            "machine's: run it again with less else going on, or with longer slices"
+            f"{row.case.name}: the self-check fails in {len(row.missed)} of"
+            f" {units.counted(len(row.rounds), 'run')} ({missed}); fewer than N clients were at"
+            " work, so a low throughput may be the machine's: run it again with less else going on,"
+            " or with longer slices"
         )
         yield Note("self-check", row.case, text)
     failed = {failure.round for failure in summary.failures if failure.case == row.case}
     if not set(summary.rounds) <= failed | set(row.rounds):
         text = (
-            f"{row.case.name}: only {len(row.rounds)} of {len(summary.rounds)} rounds; ratios use "
-            "the rounds that both sides have; resume the run to complete it"
+            f"{row.case.name}: only {len(row.rounds)} of"
+            f" {units.counted(len(summary.rounds), 'round')}; ratios use the rounds that both sides"
+            " have; resume the run to complete it"
         )
         yield Note("rounds", row.case, text)
 

@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bench.cases.names import BASE
 from bench.results.summary import Summary
 from bench.show import units
 from bench.show.columns import ABSENT
-from bench.show.findings import HEADINGS, crossover_text
-from bench.show.layout import WIDTH, bare_table, hanging, print_whole
+from bench.show.findings import HEADINGS, better_from
+from bench.show.layout import hanging, named_table
 from bench.statistics.crossover import MEASURES as CROSSOVER_MEASURES
-from bench.statistics.crossover import crossovers
+from bench.statistics.crossover import crossovers, leads
 from bench.statistics.scalability import Fit, scalings
 
 _CROSSOVERS_READ: Final = (
-    "Better from N on: by the mean ratio over the rounds at it and at every greater N; none: at no"
-    " N."
+    "Better from N on: on average (geometric mean over the rounds) at that N and at every greater"
+    " one, and significantly at the greatest; only: significantly at these N, but not at the"
+    " greatest."
 )
 _SCALINGS_READ: Final = (
-    "Growth: lambda is what one client gets alone, sigma the share for which clients queue, kappa"
-    " what each pair of them costs, off by how far the curve is from the data at most"
-    " (docs/crossover.md)."
+    "Universal scalability law. lambda: throughput of one client; sigma: the share of a redo for"
+    " which clients queue; kappa: the cost of each pair of clients; off by: the greatest distance"
+    " of the data from the curve (docs/crossover.md)."
 )
 
 
 def print_crossovers(summary: Summary, console: Console) -> list[str]:
     """Prints from which N on a manager is better, where it has that; how to read it."""
-    crossed = _crossovers_table(summary)
-    if not crossed.row_count:
+    rows = list(_crossovers(summary))
+    if not rows:
         return []
+    headings = ("manager", *(HEADINGS[measure] for measure in CROSSOVER_MEASURES))
     console.print()
-    print_whole(crossed, 80, console)
+    table = named_table(f"Better than {BASE} from N on (95 % CI)", headings, rows)
+    console.print(table, crop=False)
     return [_CROSSOVERS_READ]
 
 
 def print_scaling(summary: Summary, console: Console) -> list[str]:
     """Prints the fits of how throughput grows, and who has none; how to read them."""
-    growth, not_fitted = _scalings_table(summary)
+    rows, not_fitted = _scalings(summary)
     console.print()
-    if growth.row_count:
-        print_whole(growth, WIDTH, console)
+    if rows:
+        headings = ("manager", "lambda, redo/s", "sigma, %", "kappa, 1e-6", "peak at N", "off by")
+        table = named_table("How throughput grows with N (95 % CI)", headings, rows)
+        console.print(table, crop=False)
     for why_not, names in not_fitted.items():
-        text = f"growth with N not fitted to {'; '.join(names)}: {why_not}"
+        text = f"no fit for {'; '.join(names)}: {why_not}"
         console.print(hanging("- ", text, ""), highlight=False)
-    return [_SCALINGS_READ] if growth.row_count else []
+    return [_SCALINGS_READ] if rows else []
 
 
 def over_clients_data(summary: Summary) -> dict[str, Any]:
@@ -78,23 +82,21 @@ def over_clients_data(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _crossovers_table(summary: Summary) -> Table:
-    headings = (HEADINGS[measure] for measure in CROSSOVER_MEASURES)
-    table = _table(f"Better than {BASE} from N on (95 % interval)", *headings)
+def _crossovers(summary: Summary) -> Iterator[tuple[str, ...]]:
+    """A name and the text of each measure for every manager that has a crossover."""
     for group in summary.groups():
         by_manager: dict[str, dict[str, str]] = {}
         for found in crossovers(group):
-            by_manager.setdefault(found.manager, {})[found.measure] = crossover_text(found)
+            text = better_from(leads(group, found.manager, found.measure), found)
+            by_manager.setdefault(found.manager, {})[found.measure] = text
         for manager, texts in by_manager.items():
             cells = (texts.get(measure, ABSENT) for measure in CROSSOVER_MEASURES)
-            table.add_row(Text(f"{manager}, {group.title}"), *cells)
-    return table
+            yield f"{manager}, {group.title}", *cells
 
 
-def _scalings_table(summary: Summary) -> tuple[Table, dict[str, list[str]]]:
-    """The table of the fits, and who has none, by the reason."""
-    headings = ("lambda, redo/s", "sigma, %", "kappa, 1e-6", "peak at N", "off by")
-    table = _table("How throughput grows with N (95 % interval)", *headings)
+def _scalings(summary: Summary) -> tuple[list[tuple[str, ...]], dict[str, list[str]]]:
+    """The lines of the fits whose intervals say something, and who has none, by the reason."""
+    rows: list[tuple[str, ...]] = []
     not_fitted: dict[str, list[str]] = {}
     for group in summary.groups():
         for found in scalings(group):
@@ -102,19 +104,11 @@ def _scalings_table(summary: Summary) -> tuple[Table, dict[str, list[str]]]:
             if found.fit is None:
                 not_fitted.setdefault(str(found.why_not), []).append(name)
             elif found.fit.undetermined:
-                why_not = f"the data do not determine {' and '.join(found.fit.undetermined)}"
+                why_not = f"the 95 % CI of {' and '.join(found.fit.undetermined)} is too wide"
                 not_fitted.setdefault(why_not, []).append(name)
             else:
-                table.add_row(Text(name), *_cells(found.fit, found.measured))
-    return table, not_fitted
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = bare_table(title)
-    table.add_column("manager", overflow="fold")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
+                rows.append((name, *_cells(found.fit, found.measured)))
+    return rows, not_fitted
 
 
 def _cells(fit: Fit, measured: tuple[int, ...]) -> tuple[str, ...]:

@@ -25,10 +25,11 @@ from bench.results.summary import QUARTILES_FROM, CaseRow, Estimate, Group, Summ
 from bench.show import columns, units
 from bench.show.fields import in_full
 from bench.show.findings import HEADINGS
-from bench.show.layout import WIDTH, bare_table, hanging, print_whole
+from bench.show.layout import hanging, whole_table
 from bench.show.notes import disturbed_line, notes
 from bench.show.over_clients import over_clients_data, print_crossovers, print_scaling
-from bench.show.verdict import compares, of_group
+from bench.show.verdict import compares, verdict_data, verdict_of
+from bench.show.verdict_table import print_verdict
 from bench.show.view import Reading
 from bench.statistics.effects import Effect
 from bench.statistics.rounds import point_ratio, ratio, winner
@@ -44,6 +45,9 @@ USUAL_PARTS: Final = (VERDICT, CASES, EXPERIMENTS)
 PARTS: Final = (*USUAL_PARTS, SCALING)
 """What `print_summary` can print. The fit of how throughput grows is for those who ask for it."""
 
+HINT: Final = "--legend explains every column and mark."
+"""What stands in place of the legend."""
+
 _NOISY_SPREAD = 0.25
 """A spread above this is coloured: the machine did not keep its pace."""
 
@@ -56,59 +60,74 @@ def print_summary(
     *,
     plain: bool = False,
     parts: Collection[str] = USUAL_PARTS,
+    legend: bool = False,
+    verdict_last: bool = False,
 ) -> None:
-    """Print what the result says in a few sentences, one table per workload, the experiments, the
-    marks, and how to read the columns.
+    """Print the verdict, one table per workload, the experiments and the notes.
 
     ``plain``: without the lines that are for the eye only, the small curves. ``parts``: those of
-    PARTS that are wanted. Raises BenchError where there is nothing of what is wanted.
+    PARTS that are wanted. ``legend``: explains every column; without it a line says how to get
+    that. ``verdict_last``: for a terminal, which shows the end of a long output. Raises BenchError
+    where there is nothing of what is wanted.
     """
     summary, ordinary, views = reading.summary, reading.ordinary, reading.views
     marks = notes(summary)
     only_verdict = set(parts) == {VERDICT}
     # Why there is no verdict is for those who have asked for it.
-    groups = [one for one in ordinary.groups() if only_verdict or compares(one)]
-    there_is = {VERDICT: bool(groups), CASES: bool(ordinary.rows), EXPERIMENTS: bool(views)}
+    has_verdict = only_verdict or any(map(compares, ordinary.groups()))
+    there_is = {VERDICT: has_verdict, CASES: bool(ordinary.rows), EXPERIMENTS: bool(views)}
     there_is[SCALING] = bool(ordinary.rows)
     if set(parts) != set(USUAL_PARTS) and not any(there_is[part] for part in parts):
         has = ", ".join(part for part, is_there in there_is.items() if is_there)
         raise BenchError(f"{summary.source}: has no {' and no '.join(parts)}; it has {has}")
-    console.print(heading(summary), highlight=False)
-    if disturbed := disturbed_line(summary):
-        console.print()
-        console.print(hanging("! ", disturbed, "bold yellow"), highlight=False)
-    if VERDICT in parts and groups:
-        console.print()
-        for sentence in (text for group in groups for text in of_group(group)):
-            console.print(hanging("- ", sentence, "bold"), highlight=False)
+    says_verdict = VERDICT in parts and there_is[VERDICT]
+    verdict_last = verdict_last and says_verdict and not only_verdict
+    if not verdict_last:
+        _print_opening(reading, console, says_verdict=says_verdict)
     readings: list[str] = []
     if CASES in parts:
         marked = {note.case for note in marks if note.case is not None}
         for group in ordinary.groups():
             console.print()
-            print_whole(_table(group, marked), WIDTH, console)
+            console.print(_table(group, marked), crop=False)
             for line in () if plain else sparklines(group):
                 console.print(line, highlight=False)
         readings = print_crossovers(ordinary, console)
     if SCALING in parts:
         readings += print_scaling(ordinary, console)
     for view in views if EXPERIMENTS in parts else ():
-        for shown in view.tables(summary):
+        *shown, how_to_read = list(view.tables(summary)) or [Text("")]
+        for part in (*shown, *([how_to_read] if legend else [])):
             console.print()
-            if isinstance(shown, Table) and shown.show_header:
-                print_whole(shown, WIDTH, console)
-            else:
-                console.print(shown)
-    if only_verdict:
-        return
-    console.print()
-    for note in marks:
-        console.print(hanging("! ", note.text, "yellow"), highlight=False)
-    columns = [_legend(ordinary, marked=bool(marks))] if CASES in parts and ordinary.rows else []
-    if legend := " ".join((*columns, *readings)):
-        if marks:
+            console.print(part, crop=False)
+    if not only_verdict:
+        console.print()
+        for note in marks:
+            console.print(hanging("! ", note.text, "yellow"), highlight=False)
+        has_cases = CASES in parts and bool(ordinary.rows)
+        said = [HINT]
+        if legend:
+            said = [_legend(ordinary, marked=bool(marks)), *readings] if has_cases else readings
+        elif has_cases:
+            said = ["Medians over the runs.", HINT]
+        if marks and said:
             console.print()
-        console.print(Text(legend, style="dim"), highlight=False)
+        if said:
+            console.print(Text(" ".join(said), style="dim"), highlight=False)
+    if verdict_last:
+        console.print()
+        _print_opening(reading, console, says_verdict=True)
+
+
+def _print_opening(reading: Reading, console: Console, *, says_verdict: bool) -> None:
+    """What was measured, whether it was disturbed, and the verdict."""
+    console.print(heading(reading.summary), highlight=False)
+    if disturbed := disturbed_line(reading.summary):
+        console.print()
+        console.print(hanging("! ", disturbed, "bold yellow"), highlight=False)
+    if says_verdict:
+        console.print()
+        print_verdict(verdict_of(reading.ordinary), console)
 
 
 def as_data(reading: Reading) -> dict[str, Any]:
@@ -125,6 +144,7 @@ def as_data(reading: Reading) -> dict[str, Any]:
         "source": summary.source,
         "environment": asdict(summary.environment),
         "rounds": list(summary.rounds),
+        "verdict": verdict_data(verdict_of(reading.ordinary)),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
         **over_clients_data(summary),
         "experiments": {view.name: view.data(summary) for view in reading.views},
@@ -183,11 +203,9 @@ def heading(summary: Summary) -> Text:
 
 def _table(group: Group, marked: Collection[Case]) -> Table:
     """A line per N and manager; the best manager of an N has a star behind its number."""
-    table = bare_table(group.title)
     rows = group.rows
-    table.add_column("N", justify="right", no_wrap=True)
-    table.add_column("manager", overflow="fold")
     before = (None, *(row.case.clients for row in rows[:-1]))
+    headings = ["N", "manager"]
     cells: list[Sequence[str | Text]] = [
         [
             "" if row.case.clients == last else str(row.case.clients)
@@ -203,11 +221,11 @@ def _table(group: Group, marked: Collection[Case]) -> Table:
         estimates = [measure.of(row) for row in rows]
         medians = [None if estimate is None else estimate.median for estimate in estimates]
         column = columns.of_unit(measure.key.unit)(medians)
-        heading = f"{measure.heading}\n{column.unit}".rstrip()
-        table.add_column(heading, justify="right", no_wrap=True)
+        # The blank stands above the stars.
+        headings.append(f"{measure.heading} \n{column.unit} ")
         cells.append(_starred(rows, measure, column.texts))
         if measure is Measure.TIME_PER_REDO:
-            table.add_column("+-\n%", justify="right", no_wrap=True)
+            headings.append("+-\n%")
             spreads = [None if estimate is None else estimate.spread for estimate in estimates]
             texts = columns.shares(spreads).texts
             cells.append(
@@ -219,11 +237,9 @@ def _table(group: Group, marked: Collection[Case]) -> Table:
     for base in (BASE, FLOOR):
         ratios = [point_ratio(*_throughputs(group, row, base)) for row in rows]
         if any(ratios):
-            table.add_column(f"/{base}", justify="right", no_wrap=True)
+            headings.append(f"/{base}")
             cells.append(columns.factors(ratios).texts)
-    for line in zip(*cells, strict=True):
-        table.add_row(*line)
-    return table
+    return whole_table(group.title, headings, zip(*cells, strict=True), left=[1])
 
 
 def _starred(rows: Sequence[CaseRow], measure: Measure, texts: Sequence[str]) -> list[Text]:
@@ -267,13 +283,13 @@ def sparklines(group: Group) -> Iterator[Text]:
 
 def _latency_of(summary: Summary) -> str:
     if any(row.turn_p50_s is not None for row in summary.rows):
-        return "latency of the turn, from the end of a client's redo to that of its next"
+        return "turn latency, from the end of a client's redo to the end of its next"
     return "latency of the call"
 
 
 def _legend(summary: Summary, *, marked: bool) -> str:
     """Of what the tables have; nothing of columns that they have not."""
-    spread = "quartiles" if len(summary.rounds) >= QUARTILES_FROM else "least and greatest"
+    spread = "interquartile range" if len(summary.rounds) >= QUARTILES_FROM else "range"
     bases = [
         base
         for base in (BASE, FLOOR)
@@ -284,20 +300,20 @@ def _legend(summary: Summary, *, marked: bool) -> str:
         )
     ]
     said = [
-        "Medians over the runs. t/redo: time per redo, the sum of the clients' walls / redos. +-:"
-        f" its spread over the runs, half the distance of the {spread}. redo/s: throughput. p50,"
-        f" p99: {_latency_of(summary)}. CPU: per redo, manager and child."
+        "Medians over the runs. t/redo: time per redo, the sum of the clients' wall times / redos."
+        f" +-: half the {spread} of t/redo over the runs, in % of the median. redo/s: throughput."
+        f" p50, p99: {_latency_of(summary)}. CPU: CPU time per redo of manager and child."
     ]
     if bases:
         of_bases = " and of ".join("the floor" if base == FLOOR else base for base in bases)
         said.append(
-            f"{', '.join(f'/{base}' for base in bases)}: throughput to that of {of_bases} at the"
-            " same N, the geometric mean over the rounds."
+            f"{', '.join(f'/{base}' for base in bases)}: throughput divided by that of {of_bases}"
+            " at the same N (geometric mean over the rounds)."
         )
     if len({row.case.manager for row in summary.rows} - {FLOOR}) > 1:
-        said.append("*: the best manager at its N, where the runs tell it from each other one.")
+        said.append("*: the best manager at its N, significantly better than each other one.")
     if marked:
         said.append("!: see the notes.")
     if any(map(disturbed_rounds, summary.rows)):
-        said.append("~: others took CPU during some of its runs.")
+        said.append("~: other processes took CPU during some of its runs.")
     return " ".join(said)

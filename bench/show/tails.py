@@ -17,7 +17,7 @@ from bench.cases.names import BASE, CHALLENGER
 from bench.results.histogram import Distributions
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields, units
-from bench.show.columns import Column
+from bench.show.columns import ABSENT, Column
 from bench.statistics.bounded import Bounded
 from bench.statistics.effects import side
 from bench.statistics.tails import (
@@ -35,8 +35,11 @@ from bench.statistics.tails import (
 _NAMES: Final = tuple(enumerate(map(percentile_name, ONE_IN)))
 
 
-def print_tails(summary: Summary, distributions: Distributions, console: Console) -> None:
-    """The verdict, the percentiles of each group and their ratios to sync, how to read them."""
+def print_tails(
+    summary: Summary, distributions: Distributions, console: Console, *, legend: bool = False
+) -> None:
+    """The verdict, the percentiles of each group and their ratios to sync. ``legend``: explains
+    every column."""
     of_case = {case: tails(runs) for case, runs in distributions.items()}
     console.print()
     console.print(Text(_verdict(summary, of_case)))
@@ -49,12 +52,12 @@ def print_tails(summary: Summary, distributions: Distributions, console: Console
             console.print()
             console.print(_ratios_table(group.title, ratios), crop=False)
     console.print()
-    console.print(Text(_LEGEND, style="dim"))
+    console.print(Text(_LEGEND if legend else _HINT, style="dim"), highlight=False)
 
 
 def tails_data(summary: Summary, distributions: Distributions) -> list[dict[str, Any]]:
     """Per case the percentiles, in seconds, with how many samples lie beyond each; and the ratios
-    of a manager's to those of sync. Null where the samples carry nothing."""
+    of a manager's to those of sync. Null where there are too few samples."""
     of_case = {case: tails(runs) for case, runs in distributions.items()}
     return [
         {
@@ -101,7 +104,7 @@ def _ratios_to_sync(
 
 
 def _verdict(summary: Summary, of_case: Mapping[Case, Tails]) -> str:
-    """One sentence: how long async takes in its tail beside sync, where the rounds can tell.
+    """One sentence: the ratio of async to sync in the tail, and where it is significant.
 
     Pooled ratios have no interval and so no part in it.
     """
@@ -118,12 +121,14 @@ def _verdict(summary: Summary, of_case: Mapping[Case, Tails]) -> str:
             if found.low is not None:
                 sides.append(side(Bounded(found.value, found.low, found.high)))
     if not values:
-        return f"No case has a tail of {CHALLENGER} to lay beside one of {BASE}."
-    (least, least_at), (most, most_at) = min(values), max(values)
+        return f"No case has a tail of {CHALLENGER} and of {BASE} to compare."
+    (low, low_at), (high, high_at) = min(values), max(values)
     return (
-        f"At {percentile_name(TAIL_FROM)} and beyond {CHALLENGER} takes {units.factor(least)}"
-        f" ({least_at}) to {units.factor(most)} ({most_at}) as long as {BASE}; of {len(values)}"
-        f" percentiles {sides.count(1)} are longer and {sides.count(-1)} shorter beyond chance."
+        f"At {percentile_name(TAIL_FROM)} and above, the latency of {CHALLENGER} is"
+        f" {units.factor(low)} ({low_at}) to {units.factor(high)} ({high_at}) that of {BASE}; of"
+        f" {units.counted(len(values), 'percentile')}, {sides.count(1)}"
+        f" {'is' if sides.count(1) == 1 else 'are'} significantly longer and {sides.count(-1)}"
+        " significantly shorter (95 % CI)."
     )
 
 
@@ -175,7 +180,7 @@ def _ratios_table(title: str, rows: Sequence[_RatioRow]) -> Table:
         fields.words("", lambda row: row.what),
         *(fields.column(name, partial(ratio, at=at)) for at, name in _NAMES),
     ]
-    return fields.field_table(rows, shown, f"{title}: to {BASE}, with 95 % intervals")
+    return fields.field_table(rows, shown, f"{title}: ratio to {BASE} (95 % CI)")
 
 
 def _starred(column: Column, stars: Sequence[bool]) -> Column:
@@ -186,11 +191,15 @@ def _starred(column: Column, stars: Sequence[bool]) -> Column:
     return Column(column.unit, tuple(text + ("*" if star else " ") for text, star in marked))
 
 
+_HINT: Final = (
+    f"*: of all runs pooled. {ABSENT}: too few samples. --legend explains every column and mark."
+)
+
 _LEGEND: Final = (
-    "Latency, by nearest rank. Medians over the runs of each run's percentile; *: of all runs"
-    " pooled, where a run has too few samples. -: fewer than"
-    f" {LEAST_BEYOND} samples lie beyond it, so it is not known. samples: of all runs. /{BASE}: the"
-    f" ratio to {BASE} at the same N, the geometric mean over the rounds; from, to: its 95 %"
-    " interval. A closed loop's tail: what waits sends nothing meanwhile, so it counts once"
+    "Latency by nearest rank. Each number is the median over the runs of that run's percentile; *:"
+    f" the percentile of all runs pooled, because a run has too few samples. {ABSENT}: unknown,"
+    f" because fewer than {LEAST_BEYOND} samples lie beyond it. samples: of all runs. /{BASE}: the"
+    f" ratio to {BASE} at the same N (geometric mean over the rounds); from, to: its 95 % CI. In a"
+    " closed loop a client that waits sends nothing meanwhile, so a stall counts once per client"
     " (docs/measures.md)."
 )

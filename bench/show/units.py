@@ -75,7 +75,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def bracket(low: str | None, high: str | None, separator: str = "-") -> str:
-    """Bounds as ``(0.78-0.84)`` or ``(2 to 8)``; ``(?)`` where a single round shows none."""
+    """Bounds as ``(0.78-0.84)`` or ``(2 to 8)``; ``(?)`` where a single round has none."""
     return "(?)" if low is None or high is None else f"({low}{separator}{high})"
 
 

@@ -1,32 +1,185 @@
-"""What a result says about waiting sync or async, in sentences that carry their uncertainty.
+"""The answer of a result to "sync or async?": a sentence per kind of child, and a table.
 
-From the ordinary cases of a summary: from which N on a manager is better than sync, and by how much
-at the greatest N that both were measured at. An experiment's own sentence is its view's business.
+`verdict_of` gives plain data, of which the terminal, the HTML page and `show --json` each make
+their own form:
+
+- `Verdict.sentences`: the answer, one sentence for each kind of child, for the manager that the
+  suite is about (async; without it the one that does best).
+- `Verdict.rows`: a `Row` for each manager, workload and kind of child. Its cells are the text
+  `Row.faster_from` and the `Amount` of each of `AMOUNTS` at the greatest N: a ratio to sync with
+  its 95 % CI, and a `Mark` that says whether it is significantly better or worse.
+- `Verdict.headings`: the headings of those cells, in the same order.
+
+Which manager leads at an N, and from which N on, is told by ``crossover.leads`` and
+``crossover.crossover`` alone. The ordinary cases only: an experiment's answer is its view's job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
 
 from bench.cases.managers.registry import is_rival
-from bench.cases.names import BASE
+from bench.cases.names import BASE, CHALLENGER
 from bench.results.row import Measure
 from bench.results.summary import Group, Summary
-from bench.show import units
-from bench.statistics.crossover import Crossover, crossover, leads
+from bench.show.findings import better_from, bounds, span
+from bench.statistics.crossover import Crossover, Lead, crossover, leads
 from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
 
-_FURTHER: Final = ((Measure.CPU_TOTAL, "CPU per redo"), (Measure.LATENCY_P99, "p99 latency"))
-"""What else is said at the greatest N, and what it is called."""
+AMOUNTS: Final = (Measure.THROUGHPUT, Measure.CPU_TOTAL, Measure.LATENCY_P99)
+"""What a row says at the greatest N, in the order of its cells."""
 
-_NO_INTERVAL: Final = "one round shows no interval"
+HEADINGS: Final = ("faster from N", "throughput", "CPU per redo", "p99 turn latency")
+"""Of a row's cells: `Row.faster_from`, then `AMOUNTS`."""
+
+_ONE_ROUND: Final = "one round, so no 95 % CI: measure more rounds"
 
 
-def sentences(summary: Summary) -> tuple[str, ...]:
-    """At least one for each group of the summary's cases, in the groups' order."""
-    return tuple(text for group in summary.groups() for text in of_group(group))
+class Mark(StrEnum):
+    """How a manager compares with sync in one measure, as a sign that needs no colour."""
+
+    BETTER = "+"
+    WORSE = "-"
+    SAME = "="
+    """No statistically significant difference."""
+    UNKNOWN = "?"
+    """A single round has no confidence interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A measure of a manager divided by that of sync at the same N; ``effect`` has the ratio with
+    its 95 % CI (``low`` and ``high`` are None for a single round)."""
+
+    measure: Measure
+    effect: Effect
+
+    @property
+    def mark(self) -> Mark:
+        if self.effect.low is None:
+            return Mark.UNKNOWN
+        is_above = side(self.effect)
+        if is_above == 0:
+            return Mark.SAME
+        return Mark.WORSE if (is_above > 0) == self.measure.less_is_better else Mark.BETTER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One manager beside sync, for one workload and one kind of child.
+
+    ``child``: as ``free`` or ``pg14``; ``conditions``: further dimensions, as ``wait=spin:20``,
+    mostly empty. ``leads`` has every N at which both have a round in common, ascending; it is empty
+    where there is none, and then ``amounts`` is, too. ``start``: from which N on the manager is
+    faster; None where fewer than two N are known. ``amounts``: in the order of `AMOUNTS`, at the
+    greatest N; None where a result lacks the measure.
+    """
+
+    manager: str
+    workload: str
+    child: str
+    conditions: str
+    leads: tuple[Lead, ...]
+    start: Crossover | None
+    amounts: tuple[Amount | None, ...]
+
+    @property
+    def clients(self) -> int | None:
+        """The N of ``amounts``."""
+        return self.leads[-1].clients if self.leads else None
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are enough rounds for confidence intervals."""
+        return any(lead.effect.low is not None for lead in self.leads)
+
+    @property
+    def faster_at(self) -> tuple[int, ...]:
+        """Every N at which the manager is significantly faster than sync."""
+        return self._at(1)
+
+    @property
+    def slower_at(self) -> tuple[int, ...]:
+        return self._at(-1)
+
+    @property
+    def from_clients(self) -> int | None:
+        """The N from which on the manager is faster, up to the greatest N; None where it is not."""
+        if self.start is None or not self.leads or self.leads[-1].side <= 0:
+            return None
+        return self.start.clients
+
+    @property
+    def faster_from(self) -> str:
+        """As ``4 (2 to 8)``, ``every N``, ``8 only`` or ``no N`` (``findings.better_from``)."""
+        return better_from(self.leads, self.start) if self.leads else "not comparable"
+
+    def _at(self, wanted: int) -> tuple[int, ...]:
+        return tuple(lead.clients for lead in self.leads if lead.side == wanted)
+
+    def _span(self, clients: Sequence[int]) -> str:
+        return span(clients, [lead.clients for lead in self.leads])
+
+    @property
+    def answer(self) -> str:
+        """As ``async is faster than sync from N = 2 on (95 % CI: 2 to 4)``, or that there is no
+        significant difference, with the MDE."""
+        start = self.start if self.from_clients is not None else None
+        if not (start or self.faster_at or self.slower_at):
+            return self._no_difference()
+        said = []
+        if start is not None:
+            said.append(f"faster than {BASE} {_from(start)}")
+        elif self.faster_at:
+            only = "" if len(self.leads) == 1 else " only"
+            said.append(f"faster than {BASE} at N = {self._span(self.faster_at)}{only}")
+        if self.slower_at:
+            than = "" if said else f" than {BASE}"
+            said.append(f"slower{than} at N = {self._span(self.slower_at)}")
+        if self.has_interval:
+            return f"{self.manager} is {' and '.join(said)}"
+        return f"{self.manager} was {' and '.join(said)} ({_ONE_ROUND})"
+
+    def _no_difference(self) -> str:
+        at = self._span([lead.clients for lead in self.leads])
+        between = f"difference between {BASE} and {self.manager} at N = {at}"
+        if not self.has_interval:
+            return f"there was no {between} ({_ONE_ROUND})"
+        shares = (lead.effect.smallest_shown for lead in self.leads)
+        known = sorted(share * 100 for share in shares if share is not None)
+        low, high = f"{known[0]:.2g}", f"{known[-1]:.2g}"
+        detectable = low if low == high else f"{low} to {high}"
+        return (
+            f"there is no significant {between}; the smallest difference that this result could"
+            f" detect (MDE) is {detectable} %"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All of it. Without any manager to compare, ``rows`` is empty and the sentences say why."""
+
+    sentences: tuple[str, ...]
+    rows: tuple[Row, ...]
+    headings: tuple[str, ...] = HEADINGS
+
+
+def verdict_of(summary: Summary) -> Verdict:
+    """The verdict of a summary's cases; at least one sentence for each kind of child."""
+    by_child: dict[tuple[tuple[str, str | int], ...], list[Group]] = {}
+    for group in summary.groups():
+        by_child.setdefault(group.extra, []).append(group)
+    rows: list[Row] = []
+    sentences: list[str] = []
+    for extra, groups in by_child.items():
+        found = {group: tuple(rows_of(group)) for group in groups}
+        rows += (row for of_group in found.values() for row in of_group)
+        sentences += _sentences(found, _conditions(dict(extra)))
+    return Verdict(tuple(sentences), tuple(rows))
 
 
 def compares(group: Group) -> bool:
@@ -35,22 +188,111 @@ def compares(group: Group) -> bool:
     return BASE in known and any(map(is_rival, known))
 
 
-def of_group(group: Group) -> tuple[str, ...]:
-    """One for each manager that is compared with sync, or why there is none."""
-    about = f"for {group.workload} requests with {_conditions(dict(group.extra))}"
+def verdict_data(verdict: Verdict) -> dict[str, Any]:
+    """The same as plain data for `show --json`."""
+    return {
+        "sentences": list(verdict.sentences),
+        "rows": [
+            {
+                "manager": row.manager,
+                "workload": row.workload,
+                "child": row.child,
+                "conditions": row.conditions,
+                "clients": row.clients,
+                "from_clients": row.from_clients,
+                "faster_from": row.faster_from,
+                "faster_at": list(row.faster_at),
+                "slower_at": list(row.slower_at),
+                "amounts": {
+                    measure.field: None
+                    if amount is None
+                    else {
+                        "ratio": amount.effect.ratio,
+                        "low": amount.effect.low,
+                        "high": amount.effect.high,
+                        "mark": amount.mark.name.lower(),
+                    }
+                    for measure, amount in zip(AMOUNTS, row.amounts, strict=False)
+                },
+            }
+            for row in verdict.rows
+        ],
+    }
+
+
+def rows_of(group: Group) -> Iterator[Row]:
+    """The rows of a group; none where there is no manager to compare with sync."""
+    if not compares(group):
+        return
+    case = group.rows[0].case
+    child = case.cost if case.cost != "none" else "free"
+    if case.child != "c":
+        child = case.child if case.cost == "none" else f"{case.child}, {case.cost}"
+    further = [f"{key}={value}" for key, value in group.extra if key not in ("child", "cost")]
+    for manager in filter(is_rival, _known(group)):
+        found = tuple(leads(group, manager, Measure.THROUGHPUT.field))
+        yield Row(
+            manager=manager,
+            workload=group.workload,
+            child=child,
+            conditions=", ".join(further),
+            leads=found,
+            start=crossover(group, manager, BASE, Measure.THROUGHPUT.field) if found else None,
+            amounts=tuple(_amounts(group, manager, found[-1].clients)) if found else (),
+        )
+
+
+def _amounts(group: Group, manager: str, clients: int) -> Iterator[Amount | None]:
+    own, base = group.row(manager, clients), group.row(BASE, clients)
+    for measure in AMOUNTS:
+        effect = ratio(measure.of(own), measure.of(base))
+        yield None if effect is None else Amount(measure, effect)
+
+
+def _sentences(found: Mapping[Group, Sequence[Row]], conditions: str) -> Iterator[str]:
+    """The answer for one kind of child, and why a workload has none."""
+    workloads: dict[str, list[str]] = {}
+    for group, rows in found.items():
+        comparable = [row for row in rows if row.leads]
+        if comparable:
+            workloads.setdefault(_chosen(comparable).answer, []).append(group.workload)
+        elif rows:
+            about = f"{conditions} and {group.workload} requests"
+            names = _listed([row.manager for row in rows])
+            yield f"{names} and {BASE} have no N and round in common with {about}."
+        else:
+            yield _why_not(group, conditions)
+    about = f" with {conditions}"
+    clauses = []
+    for text, of_text in workloads.items():
+        clauses.append(f"{_listed(of_text)} requests{about}, {text}")
+        about = ""
+    if clauses:
+        yield f"For {'; for '.join(clauses)}."
+
+
+def _chosen(rows: Sequence[Row]) -> Row:
+    """The row, of at least one, that the sentence is about."""
+
+    def rank(row: Row) -> tuple[bool, int, float]:
+        last = row.leads[-1]
+        return row.manager == CHALLENGER, last.clients, last.effect.ratio
+
+    return max(rows, key=rank)
+
+
+def _why_not(group: Group, conditions: str) -> str:
+    """Why a group has no manager to compare with sync."""
+    about = f"with {conditions} and {group.workload} requests"
     known = _known(group)
-    rivals = [name for name in known if is_rival(name)]
+    rivals = list(filter(is_rival, known))
     if not known:
-        return (f"No manager has a result {about}.",)
-    if not rivals and BASE not in known:
-        return (f"Only yardsticks have a result {about}: there is nothing to compare.",)
-    if BASE not in known:
-        *others, last = rivals
-        listed = f"{', '.join(others)} and {last}" if others else last
-        return (f"{listed} {about}: there is no result of {BASE} to compare with.",)
-    if not rivals:
-        return (f"{BASE} {about}: there is no result of another manager to compare with.",)
-    return tuple(_sentence(group, name, about, known) for name in rivals)
+        return f"No manager has a result {about}."
+    if rivals:
+        return f"There is no result of {BASE} {about} to compare {_listed(rivals)} with."
+    if BASE in known:
+        return f"There is no result of another manager {about} to compare {BASE} with."
+    return f"Only yardsticks have a result {about}: there is nothing to compare."
 
 
 def _conditions(extra: dict[str, str | int]) -> str:
@@ -64,81 +306,27 @@ def _conditions(extra: dict[str, str | int]) -> str:
     return ", ".join((*said, *(f"{key}={value}" for key, value in extra.items())))
 
 
-def _known(group: Group) -> dict[str, list[int]]:
-    """The managers, and every N at which something is known of each."""
-    known: dict[str, list[int]] = {}
-    for manager in group.managers:
-        for row in group.rows:
-            if row.case.manager == manager and row.throughput_per_s is not None:
-                known.setdefault(manager, []).append(row.case.clients)
-    return known
+def _known(group: Group) -> tuple[str, ...]:
+    """The managers of which something is known."""
+    return tuple(
+        manager
+        for manager in group.managers
+        if any(
+            row.case.manager == manager and row.throughput_per_s is not None for row in group.rows
+        )
+    )
 
 
-def _sentence(
-    group: Group,
-    manager: str,
-    about: str,
-    known: Mapping[str, Sequence[int]],
-) -> str:
-    both = [n for n in known[manager] if n in known[BASE]]
-    if not both:
-        return f"{manager} and {BASE} {about}: they have no N in common."
-    last = both[-1]
-    own, base = group.row(manager, last), group.row(BASE, last)
-    found = leads(group, manager, Measure.THROUGHPUT.field)
-    if not found or found[-1].clients != last:
-        return f"{manager} and {BASE} {about}: they have no round in common at N = {last}."
-    throughput = found[-1].effect
-    # As ``throughput is 4.1 times (3.8 to 4.4) that of sync, its CPU per redo 0.60 times (...)``.
-    amounts = f"throughput is {_times(throughput)} that of {BASE}"
-    for measure, name in _FURTHER:
-        if (effect := ratio(measure.of(own), measure.of(base))) is not None:
-            amounts += f", its {name} {_times(effect)}"
-    if throughput.low is None:
-        amounts += f" ({_NO_INTERVAL})"
-    start = crossover(group, manager, BASE, Measure.THROUGHPUT.field)
-    if found[-1].side == 0 and (start is not None or throughput.low is not None):
-        # Whatever the means say of where the lines cross: at the end nobody is known to lead.
-        said = f"{manager} and {BASE} are not told apart {about} at N = {last}"
-        return f"{said}: {manager}'s {amounts}."
-    # Rounds that lack an N count for `leads` and not for the crossover, so that it may differ.
-    if start is None or (start.clients is None and found[-1].side > 0):
-        return f"{manager} {about}, at N = {last}: its {amounts}."
-    return f"{_overtakes(start, about)}; at N = {last} its {amounts}."
+def _from(start: Crossover) -> str:
+    """As ``from N = 2 on (95 % CI: 2 to 4)``."""
+    first, last = start.measured[0], start.measured[-1]
+    if start.is_sure and start.clients == first:
+        return f"at every N from {first} to {last}"
+    interval = f" (95 % CI: {bounds(start)})" if start.known else ""
+    return f"from N = {start.clients} on{interval}"
 
 
-def _overtakes(found: Crossover, about: str) -> str:
-    """As ``async overtakes sync from N = 4 (2 to 8) for short requests``."""
-    first, last = found.measured[0], found.measured[-1]
-    bounds = _NO_INTERVAL
-    if found.known:
-        low, high = ("no N" if n is None else str(n) for n in (found.low, found.high))
-        bounds = f"{low} to {high}"
-        if low == high:
-            bounds = f"interval: {low} alone"
-        elif found.clients is None:
-            bounds = f"interval: {bounds}"
-    if found.clients is None:
-        text = f"{found.manager} overtakes {BASE} at no N from {first} to {last}"
-        return f"{text} {about}" if found.is_sure else f"{text} ({bounds}) {about}"
-    if found.clients > first:
-        return f"{found.manager} overtakes {BASE} from N = {found.clients} ({bounds}) {about}"
-    if found.is_sure:
-        return f"{found.manager} is ahead of {BASE} at every N from {first} to {last} {about}"
-    return f"{found.manager} is ahead of {BASE} from N = {first} on ({bounds}) {about}"
-
-
-def _times(effect: Effect) -> str:
-    """As ``4.1 times (3.8 to 4.4)``. An interval on both sides of 1 decides nothing."""
-    text = f"{_number(effect.ratio)} times"
-    if effect.low is None or effect.high is None:
-        return text
-    undecided = ": undecided" if side(effect) == 0 else ""
-    return f"{text} {units.bracket(_number(effect.low), _number(effect.high) + undecided, ' to ')}"
-
-
-def _number(value: float) -> str:
-    """Two digits, but hundredths around 1, where 0.98 and 1.02 are two answers."""
-    if 0.1 <= value < 2:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if 2 <= value < 10 else f"{float(f'{value:.2g}'):.15g}"
+def _listed(names: Iterable[str]) -> str:
+    """As ``short``, ``short and medium``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -62,8 +62,8 @@ _CASES_MUST_AGREE: Final[Mapping[str, Callable[[Environment, CaseRow], str]]] = 
         (suite.peer_sha256 or "")[:_SHA256_CHARS] if is_peer(row.case.manager) else ""
     ),
 }
-"""Conditions of a case, as text that is empty where its runs do not tell. What the user brings is
-one of the cases that use it: the others compare with results that do not have it."""
+"""Conditions of a case, as text that is empty where its runs do not have them. What the user brings
+is one of the cases that use it: the others compare with results that do not have it."""
 
 _SAME_FLOOR: Final = ("redo_child_build_floor_key", "redo_child_build_c_child_key")
 """Keys of what the floor is made of: its own program and the child that answers it."""

@@ -1,8 +1,8 @@
 """From which N on another manager is better than sync, and how sure that is.
 
-The crossover is the least measured N from which on the geometric mean over the rounds of the ratio
-to sync says "better" at every greater N, too. A round is the unit: all cases in it were disturbed
-alike. The interval is that of rounds drawn with replacement (percentile bootstrap of the whole
+The crossover is the smallest measured N from which on the geometric mean over the rounds of the
+ratio to sync says "better" at every greater N, too. A round is the unit: all cases in it were
+disturbed alike. The interval is that of rounds drawn with replacement (percentile bootstrap of the whole
 procedure: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13), their
 means stretched for the small number of rounds as in ``effects``.
 
@@ -50,7 +50,7 @@ class Crossover(Threshold[int | None]):
 class Lead:
     """How far one manager leads another at N clients: a ratio above 1 is a lead.
 
-    ``side`` is 1 if it leads, -1 if the other does, 0 if the runs do not tell them apart.
+    ``side`` is 1 if it leads, -1 if the other does, 0 if there is no significant difference.
     """
 
     clients: int

@@ -42,7 +42,7 @@ looks before its end, raises an alarm in at most 5 % of all comparisons without 
 (`selftest` counts them)."""
 
 POWER: Final = 0.8
-"""How often an effect of the size "could have been shown" is found."""
+"""How often an effect of the size of the MDE is found."""
 
 RESAMPLES: Final = 2000
 _SEED: Final = 1
@@ -66,8 +66,8 @@ class Verdict(StrEnum):
 class Effect:
     """The ratio of changed to base: geometric mean, bounds of its interval.
 
-    ``smallest_shown`` is the least relative change (0.05: 5 %) that data with this spread finds in
-    `POWER` of all attempts. None where there are too few units to know.
+    ``smallest_shown`` is the minimum detectable effect (MDE): the smallest relative change (0.05:
+    5 %) that data with this spread finds with a power of `POWER`. None for a single unit.
     """
 
     ratio: float
@@ -183,7 +183,7 @@ def holds_to(effect: Effect) -> float:
 
 
 def side(ratio: HasBounds[float], smallest: float = SMALLEST_LEAD) -> int:
-    """1 if the ratio is above 1, -1 if it is below, 0 if the rounds do not tell.
+    """1 if the ratio is significantly above 1, -1 if it is below, 0 if neither.
 
     The whole interval must lie on that side, and the mean at least ``smallest`` away from 1. A
     single round has no interval: its ratio decides alone.

@@ -29,10 +29,10 @@ from bench.statistics.rounds import log_ratios, over_clients, threshold
 
 @dataclass(frozen=True, slots=True)
 class Knee(Threshold[int | None]):
-    """The least measured N at which one manager's power is greatest.
+    """The smallest measured N at which one manager's power is greatest.
 
-    ``clients`` is None where that is the greatest N: a knee is not reached. Where it is the least
-    N, the knee may lie below.
+    ``clients`` is None where that is the greatest N: a knee is not reached. Where it is the
+    smallest N, the knee may lie below.
     """
 
     manager: str

@@ -67,7 +67,7 @@ class Fit:
     """The parameters of the law. ``lambda_per_s`` in redos per second; sigma 0.05 is 5 %.
 
     ``peak`` is the N of the greatest throughput within the measured N: None if the curve still
-    rises at the greatest of them, the least of them if throughput falls from there on.
+    rises at the greatest of them, the smallest of them if throughput falls from there on.
     ``undetermined``: the names of the shares whose interval says nothing (`MAX_UNSURE`).
     ``worst`` is the greatest distance of a throughput from the curve, as a share of the curve
     (-0.08: 8 % below), at N = ``worst_clients``.
@@ -135,8 +135,8 @@ def _fit(measured: tuple[int, ...], estimates: Sequence[Estimate]) -> Fit:
         side = "above" if off > 0 else "below"
         up_to = math.expm1(math.copysign(passes, off))
         raise _UnexplainedError(
-            f"at N = {measured[worst]} it is {abs(off):.0%} {side} the nearest curve"
-            f" (up to {abs(up_to):.0%} would pass)"
+            f"at N = {measured[worst]} throughput is {abs(off):.0%} {side} the nearest curve"
+            f" (tolerance {abs(up_to):.0%})"
         )
     draws = _resampled(clients, logs, curve, linear)
     lambda_per_s, sigma, kappa = (
@@ -168,7 +168,7 @@ def _linear_fits(clients: Floats, logs: Floats) -> Floats:
     found = np.array([np.linalg.lstsq(matrix, ones, rcond=None)[0] for matrix in scaled])
     alone = found[:, 0]
     if (alone <= 0).any():
-        raise _UnexplainedError("it does not tell how fast one client alone is")
+        raise _UnexplainedError("the data do not determine the throughput of one client")
     return np.column_stack([1 / alone, found[:, 1] / alone, found[:, 2] / alone])
 
 

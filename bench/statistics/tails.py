@@ -1,4 +1,4 @@
-"""High percentiles of latency, as far as there are samples for them.
+"""High percentiles of latency, where there are enough samples for them.
 
 The p-th percentile of n samples is the one of rank n - floor(n (1 - p / 100)), which is the nearest
 rank, ceil(n p / 100): floor(n (1 - p / 100)) samples lie beyond it. With fewer than `LEAST_BEYOND`

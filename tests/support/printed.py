@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 
@@ -20,6 +21,6 @@ def printed(print_it: Callable[[Console], object], width: int = 100) -> str:
     return file.getvalue()
 
 
-def shown(summary: Summary, width: int = 100) -> str:
-    """What `show` prints of a result."""
-    return printed(partial(print_summary, reading(summary)), width)
+def shown(summary: Summary, width: int = 100, **options: Any) -> str:
+    """What `show` prints of a result; ``options`` are those of `print_summary`."""
+    return printed(partial(print_summary, reading(summary), **options), width)

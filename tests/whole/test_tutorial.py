@@ -16,7 +16,7 @@ from tests.support.checkouts import environment_of_make, install_python, make_ch
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 
-_MEASURED = {"us", "ms", "s", "k", "M", "all", "none"}
+_MEASURED = {"us", "ms", "s", "k", "M", "every", "no", "N", "only", "to"}
 """Words that a measurement decides: units, and answers to "from which N on"."""
 
 
@@ -42,10 +42,10 @@ def shape(line: str) -> tuple[str, ...]:
 
 
 def without_verdict(text: str) -> tuple[bool, list[str]]:
-    """Whether it has sentences, which a measurement decides, and the lines besides; those that name
+    """Whether it has a verdict, which a measurement decides, and the lines besides; those that name
     files, commit and machine left out."""
     paragraphs = [one for one in text.split("\n\n") if "\ncommit " not in one]
-    others = [one for one in paragraphs if not one.startswith("- ")]
+    others = [one for one in paragraphs if not one.startswith(("- ", "Ratio to sync"))]
     lines = [line for one in others for line in one.splitlines() if ".json" not in line]
     return len(others) < len(paragraphs), lines
 
@@ -60,7 +60,8 @@ def test_the_reader_finds_all_there_is() -> None:
 
 def test_a_shape_has_verdicts_and_no_measured_value() -> None:
     assert shape("sync/short/n=8 3.48 (2.96-4.14) slower 26 %") == ("sync/short/n=8", "slower")
-    assert shape("async, short  8 (8-none)  all  -") == ("async", "short")
+    assert shape("async, short  8 (8 to >128)  every N  -") == ("async", "short")
+    assert shape("async, short  8 only  no N  -") == ("async", "short")
     assert shape("sync   ▂▂▆  p50 25.7 us at") == shape("sync  ▁▂█  p50 1.2 ms at")
 
 
@@ -92,7 +93,7 @@ def test_what_the_page_says(clone: Path) -> None:
         assert done.returncode == 0, f"{step.script}\n{done.stdout}\n{done.stderr}"
         found = {shape(line) for line in done.stdout.splitlines()}
         has_verdict, lines = without_verdict(step.shown)
-        assert not has_verdict or "\n- async " in done.stdout
+        assert not has_verdict or "\n- For short requests " in done.stdout
         # A column's unit stands in one line of its heading or in the other, as its values are.
         # Which of the two depends on how fast the machine is; p50 is a word, no number.
         numbered = [line for line in lines if re.search(r"\b\d", line)]

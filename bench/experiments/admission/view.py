@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 _LEGEND: Final = (
     "A read collects data, redoes and frees it; reads/s, p50 and p99 are of whole reads, from the"
-    " wish for a page to the page, waits at semaphores included; redo p99 is of the redo alone."
+    " wish for a page to the page, waits at semaphores included; redo p99 is of the redo only."
     " before:K is taken before the data is collected, after:K once it is there, both:D,K are one of"
-    " each. Medians over the runs; +-: half of the spread. /unlim: throughput to that without a"
-    f" limit, round by round. held: the most data held at once; {OVER_BUDGET}: the next read would"
+    " each. Medians over the runs; +-: half the spread over the runs. /unlim: throughput divided"
+    f" by that without a limit, round by round. held: the most data held at once; {OVER_BUDGET}: the next read would"
     " have held more than the budget, and the run was ended. in redo: the most redos in flight."
     " idle: share of time with none, when the child had nothing to do."
 )

@@ -55,7 +55,7 @@ class CpuView(FamilyView):
         " the manager's process and of the child in user and system mode (split by clock ticks, the"
         " total is exact). m.sw, c.sw: context switches per redo. share: the manager's part of the"
         " CPU that both use. busy: CPUs that manager + child kept busy. to sync: CPU per redo to"
-        " that of sync at the same N and load, paired by rounds, 95 % interval; below 1 is less"
+        " that of sync at the same N and load, paired by rounds, with its 95 % CI; below 1 is less"
         " CPU."
     )
 
@@ -122,7 +122,7 @@ class CpuView(FamilyView):
 def _findings(family: Family) -> Iterator[str]:
     """A line for each async manager and load, and one on the split for each manager."""
     for load in _loads(family):
-        beside = f"with {load} busy processes" if load else "with nothing beside"
+        beside = f"with {load} busy processes" if load else "with no busy process"
         for manager in _managers(family):
             if found := _savings(family, manager, load):
                 yield f"{family.title}, {beside}: {manager} {_sides(found)}{_as_claimed(found)}"
@@ -179,7 +179,8 @@ def _savings(family: Family, manager: str, load: int) -> list[Saving]:
 
 
 def _sides(found: Collection[Saving]) -> str:
-    """As ``needs less CPU than sync at N = 1, 2; more at N = 8; is not told apart at N = 4``."""
+    """As ``needs less CPU than sync at N = 1, 2; more at N = 8; no significant difference at N =
+    4``."""
 
     def at(side: int) -> str:
         return ", ".join(str(saving.clients) for saving in found if saving.side == side)
@@ -187,7 +188,9 @@ def _sides(found: Collection[Saving]) -> str:
     parts = [f"{word} at N = {at(side)}" for side, word in ((-1, "less"), (1, "more")) if at(side)]
     parts[:1] = [f"needs {part.replace(' at', f' CPU than {BASE} at', 1)}" for part in parts[:1]]
     if at(0):
-        parts.append(f"is not told apart{'' if parts else f' from {BASE}'} at N = {at(0)}")
+        parts.append(
+            f"{'' if parts else f'compared with {BASE}: '}no significant difference at N = {at(0)}"
+        )
     return "; ".join(parts)
 
 
@@ -206,7 +209,7 @@ def _splits(family: Family) -> Iterator[str]:
     last = family.clients[-1]
     for manager in _managers(family):
         parts = [
-            f"{part.median:.0%} {f'with {load} busy' if load else 'alone'}"
+            f"{part.median:.0%} with {load or 'no'} busy"
             for load in _loads(family)
             for row in family.of(manager=manager, background_load=load, clients=last)
             if (part := _share(row)) is not None

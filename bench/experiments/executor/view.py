@@ -47,9 +47,9 @@ class ExecutorView(FamilyView):
         "Medians over the runs. in flight: most requests at once, with the pings that a manager"
         " sends between redos whose pages begin alike, so a little above K at times. t/redo: a"
         " client's whole turn, N / throughput, its wait for a thread included; p99 is of the call"
-        " alone. memory: peak of the manager's process; added: above that of the same line at the"
-        " least N. to async: throughput to that of async at the same N, paired by rounds, 95 %"
-        " interval."
+        " only. memory: peak of the manager's process; added: above that of the same line at the"
+        " smallest N. to async: throughput divided by that of async at the same N, paired by"
+        " rounds, with its 95 % CI."
     )
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
@@ -75,7 +75,7 @@ class ExecutorView(FamilyView):
             for row, effect in found
             if effect.low is not None and side(effect)
         )
-        return f"{text}; throughput to that of async: {ratios or 'not told apart by the rounds'}"
+        return f"{text}; throughput to that of async: {ratios or 'no significant difference'}"
 
     def data_rows(self, family: Family) -> Sequence[CaseRow]:
         """Line by line, each by ascending N."""

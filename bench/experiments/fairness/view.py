@@ -38,8 +38,8 @@ class FairnessView(FamilyView):
     legend = (
         "Medians over the runs, with their spread. Jain: (sum x)^2 / (n sum x^2) of the redos"
         " x that each client did in a slice: 1 if all did the same, 1 / N if one did everything."
-        " slowest: redos of the client that did least / mean. Both say how evenly clients were"
-        " served, not how well: look at redo/s and at p99, which is of the call alone."
+        " slowest: redos of the slowest client / mean. Both say how evenly clients were"
+        " served, not how well: look at redo/s and at p99, which is of the call only."
     )
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
@@ -58,7 +58,7 @@ class FairnessView(FamilyView):
         (least, unfairest), (most, _) = known[0], known[-1]
         if least == most:
             return f"{family.title}: all clients are served alike at N = {family.clients[-1]}"
-        return f"{_evenness(family)}; least with {unfairest}"
+        return f"{_evenness(family)}; lowest with {unfairest}"
 
     def fields_of(self, family: Family) -> list[fields.Field[CaseRow]]:  # noqa: ARG002
         return _FIELDS
@@ -76,7 +76,7 @@ class FairnessView(FamilyView):
     def panels(self, family: Family) -> tuple[Panel, ...]:
         """Jain's index and the slowest client's share against N."""
         known = ranked(family, slowest, label_of)
-        least = f": least with {known[0][1]}, {known[0][0]:.2f}" if known else " is not known"
+        least = f": lowest with {known[0][1]}, {known[0][0]:.2f}" if known else " is not known"
         title = f"{family.title}: share of the slowest client at N = {family.clients[-1]}{least}"
         return (
             Panel(family, jain, "Jain's index", _evenness(family)),

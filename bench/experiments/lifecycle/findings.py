@@ -77,7 +77,7 @@ class Storms:
         if effect is None or effect.low is None:
             return "launches of children that fail"
         if side(effect) == 0:
-            return "reaping in the background is not shown to allow more launches"
+            return "reaping in the background has no significant effect on launches"
         more = "more" if side(effect) > 0 else "fewer"
         return f"reaping in the background allows {abs(effect.ratio - 1):.0%} {more} launches"
 
@@ -88,18 +88,18 @@ class Storms:
         change = effect.ratio - 1
         if effect.low is None or effect.high is None:
             return (
-                f"reaping in the background changes launches by {change:+.0%} in the one round that"
-                " there is, which shows no spread"
+                f"reaping in the background changes launches by {change:+.0%} (one round, so no"
+                " 95 % CI)"
             )
         text = {
             1: "waiting for a child to be reaped does limit launches: reaping in the background"
             f" allows {abs(change):.0%} more",
             -1: "waiting for a child to be reaped does not limit launches: reaping in the"
             f" background allows {abs(change):.0%} fewer",
-            0: "these runs do not show that waiting for a child to be reaped limits launches:"
-            f" reaping in the background changes them by {change:+.0%}",
+            0: "waiting for a child to be reaped has no significant effect on launches: reaping in"
+            f" the background changes them by {change:+.0%}",
         }[side(effect)]
-        return f"{text} (95 % interval {effect.low - 1:+.0%} to {effect.high - 1:+.0%})"
+        return f"{text} (95 % CI {effect.low - 1:+.0%} to {effect.high - 1:+.0%})"
 
     def _of_back_off(self) -> str:
         without = self._first(notations.STORM)

@@ -95,12 +95,12 @@ class Beside:
 
     @property
     def exceptions(self) -> str:
-        """As `` (not at N = 2; undecided at N = 1, 4)``; empty without an exception."""
+        """As `` (not at N = 2; not significant at N = 1, 4)``; empty without an exception."""
         text = "; ".join(
             f"{word} at any N"
             if len(where) == len(self.own)
             else f"{word} at N = {', '.join(map(str, where))}"
-            for word, where in (("not", self.where(False)), ("undecided", self.where(None)))
+            for word, where in (("not", self.where(False)), ("not significant", self.where(None)))
             if where
         )
         return f" ({text})" if text else ""

@@ -115,7 +115,7 @@ def _published() -> tuple[Published, str | None]:
     try:
         return load(), None
     except PublishedError as error:
-        return Published(tables=()), f"The published figures are not to be had: {error}."
+        return Published(tables=()), f"The published figures cannot be read: {error}."
 
 
 def _groups(summary: Summary) -> list[Group]:
@@ -178,7 +178,7 @@ def _legend(published: Published) -> str:
     )
     return (
         "Above 1 a redo takes longer with sync. Same way: both ratios are on one side of 1 by more"
-        " than 5 % and more than chance, or both within 5 %; ?: this data does not tell. x N=1:"
+        " than 5 % and more than chance, or both within 5 %; ?: unknown from this data. x N=1:"
         " time per redo at N / at N = 1. Absolute times of other machines say nothing here, so"
         f" there are none.{''.join(sources)}"
     )

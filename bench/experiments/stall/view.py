@@ -48,7 +48,7 @@ _HOW_TO_READ: Final = (
     "Medians over the runs. p50 to max: how late a beat is that is due every millisecond, on the"
     " clients' loop or on a thread of their process; - where too few beats are later. >1 ms: share"
     " of beats later than that. idle p50: of the beats just before the clients began. redo/s:"
-    " throughput beside the heartbeat; /alone: to that without one."
+    " throughput beside the heartbeat; /alone: divided by that without a heartbeat."
 )
 
 late_p50: Final = families.further(stall.LATE_P50)
@@ -132,7 +132,8 @@ def headline(panel: Panel) -> str:
         if name == SYNC or effect is None:
             continue
         if not _is_told_apart(effect):
-            return f"{panel.title}: {SYNC_ON_LOOP} and {name} not told apart {at_most}"
+            pair = f"{SYNC_ON_LOOP} and {name}"
+            return f"{panel.title}: no significant difference between {pair} {at_most}"
         later, sooner = (SYNC_ON_LOOP, name) if effect.ratio < 1 else (name, SYNC_ON_LOOP)
         times = units.factor(max(effect.ratio, 1 / effect.ratio))
         return f"{panel.title}: {times} later beside {later} than beside {sooner} {at_most}"
@@ -145,8 +146,8 @@ def _lateness(row: CaseRow, to_base: Effect | None) -> str:
     assert median is not None
     notes = [] if p99 is None else [f"p99 {units.seconds(p99.median)}"]
     if to_base is not None:
-        apart = "" if _is_told_apart(to_base) else ", not told apart"
-        notes.append(f"median {families.interval(to_base)} of the first's{apart}")
+        apart = "" if _is_told_apart(to_base) else ", not significant"
+        notes.append(f"median {families.interval(to_base)} of the first{apart}")
     text = f"{units.seconds(median.median)} beside {clients_call(row.case)}"
     return f"{text} ({', '.join(notes)})" if notes else text
 

@@ -23,8 +23,8 @@ from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields
 from bench.show.families import differing, to_base
 from bench.show.fields import effect_data, field_table
-from bench.show.findings import Measure, crossover_text, knee_text, knee_title
-from bench.statistics.crossover import crossovers
+from bench.show.findings import Measure, better_from, knee_text, knee_title
+from bench.statistics.crossover import crossovers, leads
 from bench.statistics.effects import Effect
 from bench.statistics.knee import Knee, knees
 
@@ -37,8 +37,7 @@ _LEGEND: Final = (
     " geometric mean over the rounds. /shared: to that of the same manager shared by N clients."
     " Knee: the N of the greatest throughput / time per redo (Kleinrock's power); beyond it tenants"
     " add more latency than throughput. t/redo is a client's whole turn, N / throughput; p50 and"
-    " p99 are of the call alone. <=1: at the least N already. >=256: not reached. ?: one round"
-    " shows no interval."
+    " p99 are of the call only. <=1: at the smallest N. >=256: not reached. ?: one round has no CI."
 )
 
 
@@ -128,7 +127,7 @@ def _fields(pair: Pair) -> list[fields.Field[CaseRow]]:
 
 def _knees(pair: Pair) -> Table:
     ahead = {
-        found.manager: crossover_text(found)
+        found.manager: better_from(leads(pair.tenants, found.manager, found.measure), found)
         for found in crossovers(pair.tenants)
         if found.measure == Measure.THROUGHPUT.field
     }
@@ -143,9 +142,9 @@ def _knees(pair: Pair) -> Table:
         fields.measure("redo/s", lambda knee: Measure.THROUGHPUT.of(row(knee)), columns.rates),
         fields.measure("t/redo", lambda knee: Measure.TIME_PER_REDO.of(row(knee))),
         fields.texts("if shared", lambda knee: shared.get(knee.manager, columns.ABSENT)),
-        fields.texts("ahead from N", lambda knee: ahead.get(knee.manager, columns.ABSENT)),
+        fields.texts("faster from N", lambda knee: ahead.get(knee.manager, columns.ABSENT)),
     ]
-    title = f"The knee, and from which N on it is ahead of {BASE} (95 %)"
+    title = f"The knee, and from which N on it is faster than {BASE} (95 % CI)"
     return field_table(knees(pair.tenants), shown, title)
 
 

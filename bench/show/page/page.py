@@ -118,7 +118,7 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
             f"on {environment.cpu_model}, {environment.kernel}"
         ),
         "disturbed": disturbed_line(summary),
-        "sentences": verdict.sentences(ordinary),
+        "sentences": verdict.verdict_of(ordinary).sentences,
         "notes": [note.text for note in marks],
         "charts": list(charts.curves(ordinary, ident)),
         "further": list(charts.further_curves(ordinary, ident)),

@@ -484,8 +484,10 @@ def test_show(bench: Bench, result: Path) -> None:
     assert re.search(r"^ *1 +sync ", out, re.MULTILINE)
     assert re.search(r"^ *8 +sync ", out, re.MULTILINE)
     assert "async" in out
-    assert max(map(len, out.splitlines())) <= 80
+    assert max(map(len, out.splitlines())) <= 100
     assert "\x1b" not in out
+    cases = bench("show r.json --only cases")[1]
+    assert max(map(len, cases.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("columns", [50, 60, 80, 200])
@@ -503,16 +505,51 @@ def test_a_narrow_window_takes_no_column_away(
 def test_the_verdict_comes_first(bench: Bench, result: Path) -> None:
     _, out, _ = bench("show r.json")
     verdict, _, rest = out.partition("t/redo")
-    assert "async" in verdict and "for short requests" in verdict
-    assert "for short requests" not in rest
+    assert "async" in verdict and "For short requests" in verdict
+    assert "For short requests" not in rest
+
+
+def test_in_a_terminal_the_verdict_comes_last(
+    bench: Bench, result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    for command in ("show r.json", "run --manager sync,async --clients 1,8 --rounds 2"):
+        lines = bench(command)[1].splitlines()
+        at = next(number for number, line in enumerate(lines) if "For " in line)
+        assert any("t/redo" in line for line in lines[:at])
+        assert len(lines) - at < 12
+        assert bench(f"{command} --plain")[1].index("For ") < 400
+
+
+def test_a_legend_on_request(bench: Bench, result: Path) -> None:
+    for command in ("show r.json", "show r.json --tails", "history . --case *"):
+        out = bench(command)[1]
+        explained = bench(f"{command} --legend")[1]
+        assert "--legend explains every column" in " ".join(out.split())
+        assert "--legend" not in explained
+        assert len(explained) > len(out) + 200
+
+
+def test_a_pipe_gets_plain_text(
+    bench: Bench, result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    for command in ("show r.json", "show r.json --tails --legend", "compare r.json r.json"):
+        out = bench(command)[1]
+        assert not [line for line in out.splitlines() if line.endswith(" ")]
+        assert "▁" not in out
+        assert out == bench(f"{command} --plain")[1]
+    (answer,) = (line for line in bench("show r.json")[1].splitlines() if line.startswith("- "))
+    assert answer.endswith(".")
 
 
 def test_show_only_a_part(bench: Bench, result: Path) -> None:
     _, verdict, _ = bench("show r.json --only verdict")
-    assert "for short requests" in verdict
+    assert "For short requests" in verdict
     assert "t/redo" not in verdict
     _, cases, _ = bench("show r.json --only cases")
-    assert "for short requests" not in cases
+    assert "For short requests" not in cases
     assert "t/redo" in cases
     assert "r.json: has no experiments; it has verdict, cases" in bench.refuses(
         "show r.json --only experiments"
@@ -526,7 +563,7 @@ def test_show_only_a_part(bench: Bench, result: Path) -> None:
             for number in range(3)
         ],
     )
-    _, experiments, _ = bench("show t.json --only experiments")
+    _, experiments, _ = bench("show t.json --only experiments --legend")
     assert "N tenants" in experiments
     assert "t/redo: time per redo" not in experiments  # how to read the ordinary tables
 

@@ -121,7 +121,7 @@ def test_fairness_shows_who_is_starved(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, records)
     text = words_of(summary)
     jain = 40**2 / (4 * (37**2 + 3))
-    said = f"yielding 1.00 to 1.00, going on {jain:.2f} to {jain:.2f}; least with sync, goes on"
+    said = f"yielding 1.00 to 1.00, going on {jain:.2f} to {jain:.2f}; lowest with sync, goes on"
     assert f"short: Jain's index at N = 4: {said}" in text
     (group,) = as_data(reading(summary))["experiments"]["fairness"]
     by = {one["pause"]: one for one in group["cases"]}
@@ -155,9 +155,9 @@ def cpu(tmp_path: Path) -> Summary:
 def test_cpu_says_where_the_claim_holds(cpu: Summary) -> None:
     text = words_of(cpu)
     sides = "async needs less CPU than sync at N = 2; more at N = 8"
-    assert f"short, with nothing beside: {sides} (claimed: less at 0.5 to 1.5 x CPUs" in text
+    assert f"short, with no busy process: {sides} (claimed: less at 0.5 to 1.5 x CPUs" in text
     assert "so at 2 of 2 N)" in text
-    assert "child use at N = 8: 60% alone, 80% with 2 busy" in text
+    assert "child use at N = 8: 60% with no busy, 80% with 2 busy" in text
     (group,) = as_data(reading(cpu))["experiments"]["cpu"]
     by = {(o["manager"], o["background_load"], o["clients"]): o for o in group["cases"]}
     one = by["async", 2, 8]
@@ -174,7 +174,7 @@ def test_cpu_says_where_the_claim_holds(cpu: Summary) -> None:
 def test_one_round_tells_nothing_apart(tmp_path: Path) -> None:
     cases = [Case(m, "short", 2, background_load=b) for m in ("sync", "async") for b in (0, 1)]
     text = words_of(summary_of(tmp_path, [steady_record(case) for case in cases]))
-    assert "async is not told apart from sync at N = 2" in text
+    assert "async compared with sync: no significant difference at N = 2" in text
     assert "(claimed" not in text, "N / CPUs is not known"
 
 

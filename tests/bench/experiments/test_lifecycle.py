@@ -173,8 +173,12 @@ def test_what_a_scenario_does_not_go_with_is_refused(options: dict[str, str], sa
             "allows 100% more",
         ),
         ([3.98, 4.0, 4.02, 4.0], "does not limit launches", "allows 50% fewer"),
-        ([1.0, 4.0, 3.0, 1.5], "do not show that waiting", "is not shown"),
-        ([1.0], "changes launches by +100% in the one round", "children that fail"),
+        (
+            [1.0, 4.0, 3.0, 1.5],
+            "no significant effect on launches: reaping",
+            "no significant effect",
+        ),
+        ([1.0], "changes launches by +100% (one round, so no 95 % CI)", "children that fail"),
     ],
 )
 def test_the_verdict_follows_the_interval(

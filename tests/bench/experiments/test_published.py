@@ -198,7 +198,7 @@ def test_same_way_other_way_and_undecided(tmp_path: Path) -> None:
     assert tuple(map(one.where, (True, False, None))) == ((1, 4), (2,), (8,))
     assert view_published.verdict({"short": [one]}) == (
         "The ratio sync / async of time per redo points the published way at 2 of 4 N:"
-        " short 2 of 4 (not at N = 2; undecided at N = 8)."
+        " short 2 of 4 (not at N = 2; not significant at N = 8)."
     )
     assert view_published.verdict({"short": []}).startswith("No published ratio")
 
@@ -252,7 +252,7 @@ def twice(tmp_path: Path) -> Summary:
 
 def test_what_is_printed(twice: Summary) -> None:
     for width in (100, 60):
-        printed = shown(twice, width)
+        printed = shown(twice, width, legend=True)
         text = " ".join(printed.split())
         assert "points the published way at 2 of 4 N: short 2 of 4 (not at N = 1, 2)." in text
         assert "2.00 (2.00-2.00)" in text
@@ -303,7 +303,7 @@ def test_the_figure(twice: Summary, tmp_path: Path) -> None:
 def test_one_round_decides_nothing(tmp_path: Path) -> None:
     summary = made_up(tmp_path, sync={n: [20_000] for n in N}, async_={n: [10_000] for n in N})
     text = shown(summary)
-    assert "short 0 of 4 (undecided at any N)" in " ".join(text.split())
+    assert "short 0 of 4 (not significant at any N)" in " ".join(text.split())
     assert "2.00 (?)" in text
     assert draw(reading(summary), tmp_path / "a", ["svg"])
 
@@ -313,7 +313,7 @@ def test_without_the_file_the_own_figures_are_shown_and_why(
 ) -> None:
     monkeypatch.setattr(view_published, "load", lambda: load(tmp_path / "none.json"))
     text = shown(twice, width=200)
-    assert "The published figures are not to be had: " in text
+    assert "The published figures cannot be read: " in text
     assert "none.json: No such file" in text
     assert "2.00 (2.00-2.00)" in text
     assert "none.json" in as_data(reading(twice))["experiments"]["published"]["problem"]

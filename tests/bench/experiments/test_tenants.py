@@ -71,13 +71,15 @@ def test_the_tables_tell_knee_and_crossover(tmp_path: Path) -> None:
     assert len(by_n) == len(CLIENTS)
     assert [cells[5] for cells in by_n] == ["0.91", "0.91", "1.82", "2.27", "2.73"]
     assert all(cells[-1] == "0.50" for cells in by_n)
-    assert (knee[1], knee[-2], knee[-1]) == ("4", "4", "4")
+    assert (knee[1], knee[-4:]) == ("4", ["4", "(4", "to", "4)"])
+    assert knee[-5] == "4"
     *_, knee = rows(of_view, "sync")
     assert (knee[1], knee[-2], knee[-1]) == ("2", "2", "-")
 
 
 def test_lines_fit(tmp_path: Path) -> None:
-    text = shown(summary_of(tmp_path, records(5)), width=80)
+    text = shown(summary_of(tmp_path, records(5)), 80, parts=("experiments",), legend=True)
+    assert "N tenants: N managers" in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 

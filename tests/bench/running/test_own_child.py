@@ -109,7 +109,7 @@ def test_its_runs_say_how_pages_were_checked(tmp_path: Path, server: SuiteServer
         for workload, check in (("short+image", "length"), ("ping", "content"))
     }
     (note,) = [one for one in notes(load_summary(result)) if one.kind == "page-check"]
-    assert note.text.startswith("child=cmd:mine: of its pages only length and LSN were checked")
+    assert note.text.startswith("child=cmd:mine: only length and LSN of its pages were checked")
     again = ("run", "--resume", str(result), "--rounds", "2")
     assert server.run(tmp_path, *again).last_line == (
         f"walredo-bench: {result}: does not hold where what is yours is:"

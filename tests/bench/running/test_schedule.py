@@ -424,7 +424,9 @@ def test_a_disturbed_round_is_measured_again_as_a_whole(stage: Stage) -> None:
         DroppedRound(2, 0.61, "2 of 6 runs were disturbed, 0 of the repeat"),
         DroppedRound(3, 0.22, "1 of 6 runs were disturbed, 0 of the repeat"),
     )
-    said = "2 rounds were disturbed (others took 22 to 61 % of the CPUs) and measured again"
+    said = (
+        "2 rounds were disturbed (other processes took 22 to 61 % of the CPUs) and measured again"
+    )
     assert repeated_sentence(summary.dropped_rounds) == said
     assert [note.text for note in notes(summary) if note.kind == "repeated"] == [said]
 
@@ -454,7 +456,7 @@ def test_who_asks_for_rounds_gets_no_further_ones() -> None:
 
 
 def test_one_repeat_is_said_in_the_singular() -> None:
-    said = "1 round was disturbed (others took 61 % of the CPUs) and measured again"
+    said = "1 round was disturbed (other processes took 61 % of the CPUs) and measured again"
     assert repeated_sentence([DroppedRound(3, 0.61, "")] * 2) == said
     assert repeated_sentence([]) is None
 

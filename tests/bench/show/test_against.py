@@ -93,7 +93,7 @@ def test_the_table_has_a_line_per_case_and_fits(result: Path, bench: Bench) -> N
     assert status == 0
     lines = [line.rstrip() for line in out.splitlines()]
     assert max(map(len, lines)) <= 100
-    assert "short, to peer:async (95 %)" in lines
+    assert "short: ratio to peer:async (95 % CI)" in lines
     assert _cells(lines, "sync, wait=spin:50")[2:4] == ["4.00", "(4.00-4.00)"]
     assert _cells(lines, "async")[2:4] == ["4.00", "(4.00-4.00)"]
     assert "medium" not in out
@@ -129,7 +129,7 @@ def test_only_some_cases_are_shown_but_all_are_there_to_compare_with(
     assert "none of the 6 cases of r.json is called so; one is" in bench.refuses(
         "show r.json --against sync --case rust/*"
     )
-    assert "none differs from one of it in that alone" in bench.refuses(
+    assert "has a counterpart that differs in" in bench.refuses(
         "show r.json --against sync --case sync/*"
     )
     assert "give --against as well" in bench.refuses("show r.json --case sync/*")
@@ -158,5 +158,5 @@ def test_long_names_are_broken_and_what_all_share_is_in_the_title(
     records = [steady_record(case, number) for case in cases for number in range(3)]
     save(bench.folder / "r.json", records)
     _, out, _ = bench("show r.json --against caller=own")
-    assert "short, cost=pg14, caller=loop, heartbeat=thread, to caller=own (95 %)" in out
+    assert "short, cost=pg14, caller=loop, heartbeat=thread: ratio to caller=own (95 % CI)" in out
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 100

@@ -26,7 +26,7 @@ from tests.support.synthetic import reading, save, steady_record, summary_of
 CASES = (Case("sync", "short", 8), Case("async", "short", 8))
 BUSY = {OTHERS: 0.6, STEAL: 0.01}
 QUIET = {OTHERS: 0.02, STEAL: 0.01}
-SAID = "2 of 6 runs were disturbed: others took up to 61 % of the CPUs"
+SAID = "2 of 6 runs were disturbed: other processes took up to 61 % of the CPUs"
 
 
 def records(busy: Mapping[int, Mapping[str, float]]) -> list[RunRecord]:
@@ -41,10 +41,10 @@ def records(busy: Mapping[int, Mapping[str, float]]) -> list[RunRecord]:
     ]
 
 
-def printed(summary: Summary) -> str:
+def printed(summary: Summary, *, legend: bool = False) -> str:
     console = Console(file=io.StringIO(), width=200, color_system=None)
     with console.capture() as captured:
-        print_summary(reading(summary), console)
+        print_summary(reading(summary), console, legend=legend)
     return captured.get()
 
 
@@ -66,16 +66,16 @@ def older(tmp_path: Path) -> Summary:
 
 def test_a_line_above_the_verdict_and_a_mark_at_the_row(busy: Summary) -> None:
     lines = printed(busy).splitlines()
+    assert "~: other processes took CPU during some of its runs." in printed(busy, legend=True)
     (said,) = [number for number, line in enumerate(lines) if SAID in line]
-    (verdict,) = [number for number, line in enumerate(lines) if line.startswith("- async")]
+    (verdict,) = [number for number, line in enumerate(lines) if line.startswith("- For short")]
     assert said < verdict
     assert "run --resume" in lines[said]
     rows = [line.split() for line in lines]
     assert sum("sync~" in row for row in rows) == 1
     assert not any("async~" in row for row in rows)
-    assert "~: others took CPU during some of its runs." in lines[-1]
     (note,) = [note for note in notes(busy) if note.kind == "disturbed"]
-    assert note.text.endswith("(disturbed runs in brackets) sync/short/n=8 (2)")
+    assert note.text.endswith("(number of disturbed runs in brackets) sync/short/n=8 (2)")
 
 
 def test_the_data_have_the_disturbed_rounds_of_each_row(busy: Summary) -> None:

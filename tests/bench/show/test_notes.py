@@ -86,9 +86,10 @@ def test_a_floor_slower_than_a_manager_is_a_warning(tmp_path: Path) -> None:
     (text,) = floor_notes(tmp_path / "1", (48, 49, 47, 48), (40, 41, 40, 39))
     assert text == (
         "floor is slower than sync for short requests with child=python at N = 8 (ratio 1.20,"
-        " 1.16 to 1.24): it should be the least; the machine was busy, or the file mixes conditions"
+        " 95 % CI 1.16 to 1.24): it should be the fastest; the machine was busy, or the file mixes"
+        " conditions"
     )
-    # The interval holds 1; the floor is the least; one round shows no interval.
+    # The interval holds 1; the floor is the fastest; one round has no interval.
     assert not floor_notes(tmp_path / "2", (48, 40, 47, 30), (40, 41, 40, 39))
     assert not floor_notes(tmp_path / "3", (20, 21, 20, 20), (40, 41, 40, 39))
     assert not floor_notes(tmp_path / "4", (48,), (40,))
@@ -109,4 +110,4 @@ def test_pipes_of_one_manager_that_are_not_alike_are_a_warning(tmp_path: Path) -
     (tmp_path / "r.json").unlink()
     ((kind, text),) = texts(tmp_path, *runs, with_pipes(steady_record(other, 1), small))
     assert kind == "pipes"
-    assert text.startswith("async: runs had pipes of 65536 and 1048576 bytes")
+    assert text.startswith("async: its runs had pipes of 65536 and 1048576 bytes")

@@ -104,8 +104,8 @@ def test_the_verdict_comes_first_then_curves_table_and_machine(ordinary: str) ->
     words = Page(ordinary).words
     order = [
         "Verdict",
-        "overtakes sync from N = 8 (interval: 8 alone) for short requests with"
-        " a free child; at N = 64 its",
+        "For short requests with a free child, async is faster than sync from N = 8 on (95 % CI: 8"
+        " to 8)",
         "Curves",
         "Every case: medians over the runs, with the spread between them",
         "Machine, code and build",
@@ -239,10 +239,10 @@ def test_what_is_missing_is_said_and_the_rest_drawn(damaged: str) -> None:
     assert "async/ping/n=1: failed once" in found.words
     assert "it has no result" in found.words
     assert (
-        "async for ping requests with a free child: there is no result of sync to compare with."
+        "There is no result of sync with a free child and ping requests to compare async with."
         in found.words
     )
-    assert "async/ping/n=8: the self-check misses" in found.words
+    assert "async/ping/n=8: the self-check fails" in found.words
     assert re.search(r"\d warnings to know of", found.words)
     assert found.all("tr", **{"data-workload": "ping"})
     assert len(found.all("svg")) == 6 + 3 + 1  # the last one of the experiment
@@ -251,8 +251,8 @@ def test_what_is_missing_is_said_and_the_rest_drawn(damaged: str) -> None:
 def test_one_round_shows_no_interval(tmp_path: Path) -> None:
     records = modelled_records(("sync", "async"), ["short"], (1, 8), 1)
     words = Page(html_of([load_summary(save(tmp_path / "a.json", records))])).words
-    assert "(one round shows no interval)" in words
-    assert "one round only: there is no spread to judge a difference by" in words
+    assert "(one round, so no 95 % CI: measure more rounds)" in words
+    assert "one round only: without a spread no difference can be tested" in words
 
 
 def test_experiments_have_sentence_figure_and_numbers(tmp_path: Path) -> None:

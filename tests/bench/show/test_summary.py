@@ -13,7 +13,7 @@ from bench.cases.case import Case
 from bench.results.record import FailedRun, RunRecord
 from bench.results.summary import load_summary
 from bench.show import units
-from bench.show.layout import bare_table, print_whole, whole_table
+from bench.show.layout import WIDTH, named_table, whole_table
 from bench.show.summary import as_data, print_summary
 from tests.support.printed import printed
 from tests.support.synthetic import (
@@ -97,10 +97,8 @@ def test_a_small_curve_per_manager_from_three_n_on(tmp_path: Path) -> None:
 
 
 def test_a_title_may_be_wider_than_its_table() -> None:
-    table = bare_table("a title that is wider than what stands below it")
-    table.add_column("x")
-    table.add_row("1")
-    text = printed(partial(print_whole, table, 100))
+    table = whole_table("a title that is wider than what stands below it", ["x"], [["1"]])
+    text = printed(lambda console: console.print(table, crop=False))
     assert text.splitlines()[0].rstrip() == table.title.plain  # type: ignore[union-attr]
 
 
@@ -138,7 +136,7 @@ def test_marks_come_with_advice(tmp_path: Path) -> None:
     records.append(RunRecord(ASYNC, 0, (idle_slice(8, 90, 1000),), USAGE))
     failures = [FailedRun(ASYNC, 1, "wrong page\n(block 7)"), FailedRun(ASYNC, 2, "again")]
     text = " ".join(shown(tmp_path, records, failures).split())
-    assert "async/short/n=8: the self-check misses in 1 of 1 runs (1 of 1 slices miss" in text
+    assert "async/short/n=8: the self-check fails in 1 of 1 run (1 of 1 slices miss" in text
     assert "run it again with less else going on" in text
     assert "async/short/n=8: failed 2 times, first in round 1 with: wrong page (block 7)" in text
     assert "floor/short/n=8: only 1 of 3 rounds" in text
@@ -218,6 +216,20 @@ def test_other_numbers_for_people() -> None:
 def test_a_table_that_is_wider_than_the_window_keeps_its_columns(width: int) -> None:
     names = ("N", "manager", *(f"column {number}" for number in range(12)))
     table = whole_table("wide", names, [["128", "sync", *["0.123-0.456"] * 12]], left=[1])
-    text = printed(partial(print_whole, table, 100), width)
+    text = printed(lambda console: console.print(table, crop=False), width)
     assert "…" not in text
     assert text.count("0.123-0.456") == 12
+
+
+def test_a_name_is_broken_after_separators_only_where_there_is_no_room() -> None:
+    name = "async-uvloop, medium, wait=spin:200"
+    numbers = ["0.123-0.456"] * 5
+    headings = ["manager", *(f"column {number}" for number in range(5))]
+    fits = printed(lambda console: console.print(named_table(None, headings, [[name, *numbers]])))
+    assert name in fits
+    more = [*numbers, "0.123-0.456"]
+    table = named_table("narrow", [*headings, "last"], [[name, *more]])
+    text = printed(lambda console: console.print(table, crop=False))
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= WIDTH
+    first_cells = [line.split("  ")[0] for line in text.splitlines()[2:]]
+    assert [cell.rstrip() for cell in first_cells] == ["async-uvloop, medium,", "wait=spin:200"]

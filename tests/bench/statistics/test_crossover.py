@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 
 from bench.cases.case import Case
 from bench.results.summary import load_summary
-from bench.show.findings import crossover_text as text
+from bench.show.findings import better_from
 from bench.show.summary import as_data
-from bench.statistics.crossover import MEASURES, Crossover, crossovers
+from bench.statistics.crossover import MEASURES, Crossover, crossovers, leads
 from tests.support.printed import shown
 from tests.support.synthetic import reading, save, steady_record
 
@@ -42,15 +43,22 @@ def found(
     return {one.measure: one for one in crossovers(group)}
 
 
+def said_of(folder: Path, one: Crossover) -> str:
+    """What tables say of a crossover that was `found` there."""
+    (group,) = load_summary(folder / "r.json").groups()
+    return better_from(leads(group, one.manager, one.measure), one)
+
+
 @pytest.mark.parametrize(
     ("async_us", "clients", "said"),
     [
-        ([150, 120, 90, 60, 40], 4, "4"),
-        ([90, 80, 70, 60, 50], 1, "all"),
-        ([150, 140, 130, 120, 110], None, "none"),
+        ([150, 120, 90, 60, 40], 4, "4 (4 to 4)"),
+        ([90, 80, 70, 60, 50], 1, "every N"),
+        ([150, 140, 130, 120, 110], None, "no N"),
         # Better once in between is not better from there on.
-        ([150, 80, 120, 60, 40], 8, "8"),
-        ([80, 80, 80, 80, 120], None, "none"),
+        ([150, 80, 120, 60, 40], 8, "8 (8 to 8)"),
+        ([80, 80, 80, 80, 120], None, "1 to 8 only"),
+        ([80, 120, 80, 120, 120], None, "1, 4 only"),
     ],
 )
 def test_the_crossover_is_where_the_curves_cross_for_good(
@@ -62,7 +70,7 @@ def test_the_crossover_is_where_the_curves_cross_for_good(
         one = by_measure[measure]
         assert (one.clients, one.low, one.high) == (clients, clients, clients)
         assert one.measured == CLIENTS
-        assert text(one) == said
+        assert said_of(tmp_path, one) == said
 
 
 def test_equal_cpu_is_not_better(tmp_path: Path) -> None:
@@ -91,7 +99,7 @@ def test_the_interval_holds_the_truth(tmp_path: Path) -> None:
 def test_one_round_has_no_interval(tmp_path: Path) -> None:
     one = found(tmp_path, dict.fromkeys(CLIENTS, 50.0), rounds=1)["time_per_redo_s"]
     assert not one.known
-    assert text(one) == "all (?)"
+    assert said_of(tmp_path, one) == "1 (?)"
 
 
 def test_one_n_crosses_nothing(tmp_path: Path) -> None:
@@ -124,7 +132,7 @@ def test_show_prints_and_gives_them(tmp_path: Path) -> None:
     summary = load_summary(tmp_path / "r.json")
     lines = shown(summary, width=80).splitlines()
     line = next(line for line in lines if line.startswith("async, short"))
-    assert line.split() == ["async,", "short", "4", "4", "4", "none"]
+    assert re.split(" {2,}", line.strip()) == ["async, short", *["4 (4 to 4)"] * 3, "no N"]
     data = as_data(reading(summary))["crossovers"]
     assert {one["measure"]: one["clients"] for one in data} == {
         "throughput_per_s": 4,

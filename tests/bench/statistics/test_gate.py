@@ -233,14 +233,14 @@ def test_a_table_of_chosen_measures(gate: Bench) -> None:
     out = gate(command)[1]
     (head,) = (line for line in out.splitlines() if line.startswith("case "))
     assert head.split() == [
-        *("case", "p99", "verdict", "shows"),
-        *("child", "user", "CPU", "verdict", "shows", "p50", "verdict", "shows"),
+        *("case", "p99", "verdict", "MDE"),
+        *("child", "user", "CPU", "verdict", "MDE", "p50", "verdict", "MDE"),
     ]
     assert "2 cases, p99: 2 slower" in out
     assert "2 cases, child user CPU: 2 same within" in out
     assert "over all of them" not in out
     (head,) = (line for line in gate(f"{command} --markdown")[1].splitlines() if "p99 |" in line)
-    assert head.startswith("| case | p99 | p | verdict | shows | child user CPU | p |")
+    assert head.startswith("| case | p99 | p | verdict | MDE | child user CPU | p |")
     measures = json.loads(gate(f"{command} --json")[1])["cases"][0]["measures"]
     assert {"cpu_child_user_s", "time_per_redo_s"} < set(measures)
     assert 'unknown measure "p98"' in gate.refuses(f"{command},p98")

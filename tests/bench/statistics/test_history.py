@@ -323,7 +323,7 @@ def test_the_table(results: Path, bench: Bench) -> None:
     assert rows[2][2].endswith("-dirty")
     assert rows[2][3:] == ["110", "us", "1%", "+10.0%"]
     last = " ".join(" ".join(lines[start + 4 : start + 6]).split())
-    assert last == "2026-04-01 00:00 fffffff 50.0 us 1% - date of the suite; changed: kernel"
+    assert last == "2026-04-01 00:00 fffffff 50.0 us 1% - date of the suite changed: kernel"
     assert max(map(len, lines)) <= 80
 
 

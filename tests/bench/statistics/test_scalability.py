@@ -180,19 +180,19 @@ def test_intervals_are_narrower_where_less_scatters() -> None:
     [
         (
             [10, 10, 10, 10, 40, 40, 40, 40],
-            "8 it is 56% below the nearest curve (up to 9% would pass)",
+            "8 throughput is 56% below the nearest curve (tolerance 9%)",
         ),
         (
             [10, 20, 10, 20, 10, 20, 10, 20],
-            "2 it is 52% above the nearest curve (up to 10% would pass)",
+            "2 throughput is 52% above the nearest curve (tolerance 10%)",
         ),
         (
             [10, 20, 40, 40, 15, 40, 40, 40],
-            "16 it is 56% below the nearest curve (up to 9% would pass)",
+            "16 throughput is 56% below the nearest curve (tolerance 9%)",
         ),
         (
             [10, 80, 160, 160, 160, 160, 160, 160],
-            "1 it is 62% below the nearest curve (up to 9% would pass)",
+            "1 throughput is 62% below the nearest curve (tolerance 9%)",
         ),  # more than linear
     ],
 )
@@ -270,7 +270,7 @@ def test_nothing_per_second_has_no_logarithm() -> None:
 def test_one_client_must_have_a_throughput() -> None:
     """N / X as a straight line that is below 0 at N = 1."""
     throughput = {n: n / (n - 3) for n in (8, 16, 32, 64, 128)}
-    assert why_not(throughput) == "it does not tell how fast one client alone is"
+    assert why_not(throughput) == "the data do not determine the throughput of one client"
 
 
 def test_a_search_that_does_not_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ def test_show_prints_them(tmp_path: Path) -> None:
     assert (rate, sigma) == ("10.0k (10.0k-10.0k)", "10.0 (10.0-10.0)")
     assert (kappa, peak, off) == ("1000 (1000-1000)", "30", "0%")
     assert cells(text, "async-uvloop")[3] == ">128"
-    assert "growth with N not fitted to floor, short: at N = " in text
+    assert "no fit for floor, short: at N = " in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
 
 
@@ -340,7 +340,7 @@ def test_show_says_once_why_several_are_not_fitted(tmp_path: Path) -> None:
     text = " ".join(grown(made_up(tmp_path / "r.json", clients=(1, 8, 128)), 80).split())
     assert "How throughput grows" not in text
     names = "; ".join(f"{one}, short" for one in ("sync", "async", "async-uvloop", "floor"))
-    assert f"growth with N not fitted to {names}: measured at 3 N, 5 are needed" in text
+    assert f"no fit for {names}: measured at 3 N, 5 are needed" in text
 
 
 def test_a_peak_below_the_measured_n_is_said_to_be(tmp_path: Path) -> None:
@@ -357,9 +357,9 @@ def test_a_peak_below_the_measured_n_is_said_to_be(tmp_path: Path) -> None:
 def test_show_prints_them_for_those_who_ask(tmp_path: Path) -> None:
     usual = reading(made_up(tmp_path / "r.json"))
     assert "How throughput grows" not in printed(partial(print_summary, usual), 100)
-    asked = printed(partial(print_summary, usual, parts=("scaling",)), 100)
+    asked = printed(partial(print_summary, usual, parts=("scaling",), legend=True), 100)
     assert "How throughput grows" in asked
-    assert "Growth: lambda is" in asked
+    assert "Universal scalability law. lambda: " in asked
     assert "Medians over the runs" not in asked
 
 
@@ -398,6 +398,6 @@ def test_an_interval_that_says_nothing_is_not_printed_as_a_fit(tmp_path: Path) -
         for number, value in by_round.items()
     ]
     text = " ".join(grown(load_summary(save(tmp_path / "r.json", records))).split())
-    assert "growth with N not fitted to async, short: the data do not determine " in text
+    assert "no fit for async, short: the 95 % CI of " in text
     assert "How throughput grows" not in text
     assert fit(law(sigma=0.1, kappa=0.001)).undetermined == ()

@@ -252,8 +252,8 @@ def test_show_prints_them(tmp_path: Path, bench: Bench, monkeypatch: pytest.Monk
         assert status == 0
         where = r"1\.50x \(p99[.5]*, short at N = 8\)"
         assert re.search(
-            f"At p99 and beyond async takes {where} to {where} as long as sync; of 2 percentiles 2"
-            " are longer and 0 shorter beyond chance",
+            f"At p99 and above, the latency of async is {where} to {where} that of sync; of 2"
+            r" percentiles, 2 are significantly longer and 0 significantly shorter \(95 % CI\)\.",
             text,
         )
         # 12,000 samples: p99.9 of all runs has 12 beyond it, p99.95 has 6.
@@ -299,7 +299,7 @@ def test_only_table_and_json_have_them(tmp_path: Path, bench: Bench) -> None:
         "show t.json --tails --format bencher"
     )
     _, out, _ = bench("show t.json --tails")
-    assert "No case has a tail of async to lay beside one of sync." in out
+    assert "No case has a tail of async and of sync to compare." in out
 
 
 def test_the_figure(tmp_path: Path, bench: Bench) -> None:
