@@ -7,7 +7,7 @@ import contextlib
 import re
 import statistics
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from bench.cli.measuring import new_environment, on_one_cpu, say_what_disturbs, 
 from bench.cli.options import add_flag, check_known, minutes_in_s, say
 from bench.errors import BenchError
 from bench.places import ROOT
+from bench.results.disturbance import OTHERS, PRESSURE
 from bench.results.row import MEASURES
 from bench.running.ab import SLICES
 from bench.running.equipment.equipment import prepare
@@ -38,6 +39,7 @@ from bench.running.selftest.tallies import (
     to_json,
 )
 from bench.running.snapshots import of_working_tree
+from bench.running.watched import watch, watched
 from bench.show.findings import HEADINGS
 from bench.show.layout import whole_table
 
@@ -122,7 +124,11 @@ def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitSta
     laboratory = Laboratory(config, snapshot, equipment, kept.environment, scratch)
     say_what_disturbs(err)
     trials = _cycle(laboratory, cases_of(config), kept.only)
-    _repeat(trials, kept.report, kept.minutes * 60, err)
+    begun = watch()
+    try:
+        _repeat(trials, kept.report, kept.minutes * 60, err)
+    finally:
+        kept.machine.update(watched(begun))
     laboratory.files_apart(kept.report)
 
 
@@ -194,6 +200,17 @@ def _print(kept: Kept, args: argparse.Namespace, out: Console) -> None:
         f" {where.suite_date}, of {where.version},"
         f" on {where.cpu_model} x {where.cpu_count or '?'}, {where.kernel}",
     )
+    if meanwhile := _meanwhile(kept.machine):
+        say(out, f"meanwhile {meanwhile}")
+
+
+def _meanwhile(machine: Mapping[str, float]) -> str:
+    """As ``others took 3% of the CPUs; for 12% of the time a process waited for a CPU (PSI)``."""
+    texts = {
+        OTHERS: "others took {:.0%} of the CPUs",
+        PRESSURE: "for {:.0%} of the time a process waited for a CPU (PSI)",
+    }
+    return "; ".join(text.format(machine[key]) for key, text in texts.items() if key in machine)
 
 
 def _order(name: str) -> tuple[int | str, ...]:

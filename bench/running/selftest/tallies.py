@@ -198,6 +198,9 @@ class Kept:
     minutes: float
     only: tuple[str, ...]
     """The kinds of trials that were chosen."""
+    machine: dict[str, float] = field(default_factory=dict)
+    """What else the machine did meanwhile, by the keys of a run (`results.disturbance`). Empty in
+    files of older versions."""
 
 
 def to_json(kept: Kept) -> str:
@@ -209,6 +212,7 @@ def to_json(kept: Kept) -> str:
             "environment": {k: value for k, value in environment.items() if value is not None},
             "minutes": kept.minutes,
             "only": kept.only,
+            "machine": kept.machine,
             "tallies": {
                 name: {**asdict(tally), "interval": tally.interval()}
                 for name, tally in report.tallies.items()
@@ -262,4 +266,5 @@ def _kept(data: Mapping[str, Any]) -> Kept:
         Environment.from_metadata(data["environment"]),
         float(data["minutes"]),
         tuple(data["only"]),
+        msgspec.convert(data.get("machine", {}), dict[str, float]),
     )

@@ -12,6 +12,7 @@ import pytest
 from bench.cases.case import Case
 from bench.cli.selftest import KINDS, _order
 from bench.places import ROOT
+from bench.results.disturbance import OTHERS
 from bench.results.summary import load_summary
 from bench.running.selftest.laboratory import Laboratory, _slower
 from bench.running.selftest.tallies import (
@@ -304,6 +305,7 @@ def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench, server: Suit
         "late:ms=1,p=0.02: turn_p99_s": 1,
     }.items()
     assert len(data["floor_costs_s"]) == 2
+    assert data["machine"].keys() >= {OTHERS}
     kept = tmp_path / "kept.json"
     kept.write_text(done.out)
     assert bench(f"selftest --from {kept} --json")[1] == done.out
@@ -312,3 +314,4 @@ def test_every_kind_of_trial_for_real(tmp_path: Path, bench: Bench, server: Suit
     names = ("CPU", "redo/s", "t/redo", "p50", "p99")
     assert asked[1:6] == [f"false alarm: {name}" for name in names]
     assert "--minutes 0.001 --only floor,slower,same,late,ab,files" in table
+    assert "meanwhile others took " in table.splitlines()[-1]
