@@ -183,8 +183,6 @@ def test_the_html_page_speaks_plainly(template: Path) -> None:
 
 def test_messages_speak_plainly() -> None:
     found = [
-        f"{path.relative_to(ROOT)}: {line}"
-        for path in MODULES
-        for line in stumbles(messages(path))
+        f"{path.relative_to(ROOT)}: {line}" for path in MODULES for line in stumbles(messages(path))
     ]
     assert not found, "\n".join(found)
