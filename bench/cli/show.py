@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flag(
         parser,
         "--tails",
-        "instead of the usual tables (in JSON, besides) latency percentiles up to p99.99, as"
-        " far as the samples carry them, and their ratios to sync",
+        "instead of the usual tables (in JSON, besides) latency percentiles up to p99.99,"
+        " where there are enough samples, and their ratios to sync",
     )
     parser.add_argument(
         "--against",
