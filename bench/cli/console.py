@@ -1,31 +1,18 @@
-"""Where commands print: a terminal as rich knows it, and plain text for pipes and files."""
+"""Plain text for pipes and files. A terminal gets what rich makes of it (`main`)."""
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import IO, Any, Final
 
 from rich.console import Console
 
-EXIT_PIPE: Final = 141
-
 _WIDER_THAN_ANY: Final = 10_000
 
 
-class OutputConsole(Console):
-    """A console that exits with `EXIT_PIPE` when its reader goes. Rich itself would exit with 1,
-    which here means a failed run or check."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        drop_output()
-        raise SystemExit(EXIT_PIPE)
-
-
-class PlainConsole(OutputConsole):
+class PlainConsole(Console):
     """No colours, no blanks at the ends of lines. A line is as long as ``width``, else as
-    ``$COLUMNS`` allows, else never wrapped."""
+    ``$COLUMNS`` allows, else never wrapped. Raises BrokenPipeError when its reader has gone."""
 
     def __init__(self, file: IO[str], width: int | None = None) -> None:
         if width is None:
@@ -41,18 +28,6 @@ class PlainConsole(OutputConsole):
         self.file.write("\n".join(line.rstrip(" ") for line in captured.get().split("\n")))
 
 
-def of_stdout() -> Console:
-    """For a terminal as it is, else plain."""
-    # Rich would turn parts of users' names into emoji, like the ":x:" in "--manager m:x: ...".
-    console = OutputConsole(emoji=False)
-    return console if console.is_terminal else PlainConsole(sys.stdout)
-
-
 def plain(console: Console) -> Console:
     """The same stream, plain, with lines that are never wrapped."""
     return PlainConsole(console.file, _WIDER_THAN_ANY)
-
-
-def drop_output() -> None:
-    """What is still buffered for stdout, and what follows, is discarded."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,10 +16,11 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn
 
+from rich.console import Console
+
 from bench import interrupts
 from bench.cases.names import unknown
-from bench.cli import console
-from bench.cli.console import EXIT_PIPE
+from bench.cli.console import PlainConsole
 from bench.cli.options import say
 from bench.errors import BenchError
 from bench.places import ROOT
@@ -43,7 +44,7 @@ EXIT_STATUS: Final = (
     "Exit status: 0 success, 1 a failed run or check, 2 bad usage or input, 130 interrupted, 141"
     " nobody reads the output."
 )
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 _ERROR_STYLE: Final = "bold red"
 _HELP_COLUMN: Final = 27
 """Where the texts of options begin."""
@@ -137,7 +138,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit status."""
     _open_missing_streams()
-    out, err = console.of_stdout(), console.OutputConsole(stderr=True, emoji=False)
+    # Rich would turn parts of users' names into emoji, like the ":x:" in "--manager m:x: ...".
+    out: Console = _Console(emoji=False)
+    err = _Console(stderr=True, emoji=False)
+    if not out.is_terminal:
+        out = PlainConsole(sys.stdout)
     interrupts.install()
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
@@ -152,13 +157,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         # The reader of our output has gone (`| head`), or its disk is full. Output that is still
         # buffered must not fail again at exit.
-        console.drop_output()
+        _drop_output()
         if isinstance(error, BrokenPipeError):
             return EXIT_PIPE
         problem = f"{error.filename or 'output'}: {error.strerror or error}"
         say(err, f"walredo-bench: {problem}", _ERROR_STYLE)
         return EXIT_FAILED
     return status
+
+
+class _Console(Console):
+    """A console that exits with `EXIT_PIPE` when its reader goes. Rich itself would exit with 1,
+    which here means a failed run or check."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _drop_output()
+        raise SystemExit(EXIT_PIPE)
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_missing_streams() -> None:

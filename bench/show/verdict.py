@@ -36,6 +36,9 @@ AMOUNTS: Final = (Measure.THROUGHPUT, Measure.CPU_TOTAL, Measure.LATENCY_P99)
 HEADINGS: Final = ("faster from N", "throughput", "CPU per redo", "p99 turn latency")
 """Of a row's cells: `Row.faster_from`, then `AMOUNTS`."""
 
+_WITHOUT_TURNS: Final = (*HEADINGS[:-1], "p99 call latency")
+"""The same of a result of a version that did not measure turns."""
+
 _ONE_ROUND: Final = "one round, so no 95 % CI: measure more rounds"
 
 
@@ -165,7 +168,7 @@ class Verdict:
 
     sentences: tuple[str, ...]
     rows: tuple[Row, ...]
-    headings: tuple[str, ...] = HEADINGS
+    headings: tuple[str, ...]
 
 
 def verdict_of(summary: Summary) -> Verdict:
@@ -179,7 +182,9 @@ def verdict_of(summary: Summary) -> Verdict:
         found = {group: tuple(rows_of(group)) for group in groups}
         rows += (row for of_group in found.values() for row in of_group)
         sentences += _sentences(found, _conditions(dict(extra)))
-    return Verdict(tuple(sentences), tuple(rows))
+    has_turns = any(row.turn_p99_s is not None for row in summary.rows)
+    headings = HEADINGS if has_turns else _WITHOUT_TURNS
+    return Verdict(tuple(sentences), tuple(rows), headings)
 
 
 def compares(group: Group) -> bool:

@@ -2,9 +2,9 @@
 
 The crossover is the smallest measured N from which on the geometric mean over the rounds of the
 ratio to sync says "better" at every greater N, too. A round is the unit: all cases in it were
-disturbed alike. The interval is that of rounds drawn with replacement (percentile bootstrap of the whole
-procedure: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13), their
-means stretched for the small number of rounds as in ``effects``.
+disturbed alike. The interval is that of rounds drawn with replacement (percentile bootstrap of the
+whole procedure: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13),
+their means stretched for the small number of rounds as in ``effects``.
 
 Whether a manager leads at an N is told by `effects.side` (`leads`); from which N on is told by the
 crossover. Sentences, titles and tables ask these two and nothing else.

@@ -36,8 +36,9 @@ _LEGEND: Final = (
     " wish for a page to the page, waits at semaphores included; redo p99 is of the redo only."
     " before:K is taken before the data is collected, after:K once it is there, both:D,K are one of"
     " each. Medians over the runs; +-: half the spread over the runs. /unlim: throughput divided"
-    f" by that without a limit, round by round. held: the most data held at once; {OVER_BUDGET}: the next read would"
-    " have held more than the budget, and the run was ended. in redo: the most redos in flight."
+    " by that without a limit, round by round. held: the most data held at once;"
+    f" {OVER_BUDGET}: the next read would have held more than the budget, and the run was ended."
+    " in redo: the most redos in flight."
     " idle: share of time with none, when the child had nothing to do."
 )
 _BARS: Final = 0.8

@@ -357,3 +357,11 @@ def test_what_is_better_and_worse_has_a_colour(tmp_path: Path) -> None:
     with console.capture() as captured:
         print_verdict(verdict_of(found), console)
     assert "\x1b[32m" in captured.get()
+
+
+def test_a_result_without_turns_has_the_latency_of_the_call(tmp_path: Path) -> None:
+    found = summary(tmp_path, {"sync": steady(50, 100), "async": steady(100, 50)})
+    older = replace(found, rows=tuple(replace(row, turn_p99_s=None) for row in found.rows))
+    assert verdict_of(found).headings[-1] == "p99 turn latency"
+    assert verdict_of(older).headings[-1] == "p99 call latency"
+    assert marks(only_row(older)) == marks(only_row(found))
