@@ -1,4 +1,4 @@
-"""``plot``: draws the curves of a result file, or its latency by percentile."""
+"""``plot``: draws the curves of a result file, or the distribution of its latency."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
 from bench.results.suite_file import read_suite
 from bench.results.summary import MEASURE_NAMES, summary_of
+from bench.show.pictures.cdf import pictures as cdf_pictures
 from bench.show.pictures.choice import draw, names
 from bench.show.pictures.figures import FORMATS
 from bench.show.pictures.tails import pictures as tails_pictures
 from bench.show.view import Reading
 
 _TAILS: Final = "tails"
+_OF_HISTOGRAMS: Final = {_TAILS: tails_pictures, "cdf": cdf_pictures}
+"""Pictures that need the distributions, which other pictures do without."""
 
 
 EXAMPLES: Final = (
@@ -39,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="LIST",
-        help=f"of the pictures {', '.join((*names(VIEWS), _TAILS))}"
+        help=f"of the pictures {', '.join((*names(VIEWS), *_OF_HISTOGRAMS))}"
         " (default: latency, throughput, and what the experiments of the result have)",
     )
     parser.add_argument(
@@ -59,14 +62,16 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     stem = args.output or path.with_suffix("")
     suite = read_suite(path)
     summary = summary_of(path, suite)
-    tails = list(tails_pictures(summary, distributions_of(path, suite))) if _TAILS in only else []
+    of_histograms = [make for name, make in _OF_HISTOGRAMS.items() if name in only]
+    distributions = distributions_of(path, suite) if of_histograms else {}
+    more = [picture for make in of_histograms for picture in make(summary, distributions)]
     for picture in draw(
         Reading.of(summary, VIEWS),
         stem,
         args.format.split(","),
-        only=[name for name in only if name != _TAILS],
+        only=[name for name in only if name not in _OF_HISTOGRAMS],
         measures=[MEASURE_NAMES[name] for name in measures],
-        more=tails,
+        more=more,
         force=args.force,
     ):
         say(out, picture)

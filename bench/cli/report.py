@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from bench.cli.options import add_flag, add_output_path, say
 from bench.experiments.registry import VIEWS
+from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.results.summary import load_summary
+from bench.results.suite_file import read_suite
+from bench.results.summary import summary_of
 from bench.show.page.page import check_page, write_page
 from bench.show.view import Reading
 
@@ -36,8 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     paths = [result_path(name) for name in args.results]
     place = args.output or paths[0].with_suffix(".html")
-    readings = [Reading.of(load_summary(path), VIEWS) for path in paths]
+    readings = list(map(_read, paths))
     check_page(place, of=paths, overwrite=args.force)
     write_page(place, readings, other_conditions=args.other_conditions)
     say(out, place)
     return 0
+
+
+def _read(path: Path) -> Reading:
+    suite = read_suite(path)
+    return Reading.of(summary_of(path, suite), VIEWS, distributions_of(path, suite))

@@ -30,6 +30,7 @@ from bench.interrupts import held_back
 from bench.places import RESULTS
 from bench.results.claim import claimed
 from bench.results.environment import Environment
+from bench.results.histogram import distributions_of
 from bench.results.result_file import ResultFile, default_name
 from bench.results.suite_file import check_place
 from bench.results.summary import summary_of
@@ -266,7 +267,9 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
         reason = first.reason.partition(STDERR_ENDS)[0]
         say(err, f"no run gave a result; the first, {first.case.name}: {reason}")
         return 1
-    reading = Reading.of(summary_of(result.path, result.suite()), VIEWS)
+    suite = result.suite()
+    distributions = distributions_of(result.path, suite) if args.report else {}
+    reading = Reading.of(summary_of(result.path, suite), VIEWS, distributions)
     shown = options.console_for(args, out)
     print_summary(
         reading,

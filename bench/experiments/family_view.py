@@ -36,6 +36,11 @@ def ranked(
     return sorted((value.value, label) for value, label in found if value is not None)
 
 
+def manager_look(case: Case, found: Sequence[Family]) -> style.Look:
+    """The look of the case's manager in a figure of these families."""
+    return style.looks(row.case.manager for family in found for row in family.rows)[case.manager]
+
+
 class FamilyView(View, Protocol):
     """A `View` of cases that are alike but for the manager, N and ``dimensions``.
 

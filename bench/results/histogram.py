@@ -15,6 +15,7 @@ import numpy as np
 import pyperf
 from hdrh import codec
 from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
 
 from bench.cases.case import Case
 from bench.errors import ResultFileError
@@ -82,6 +83,14 @@ class Distribution:
         """The rank-th smallest sample, from 1 to ``samples``."""
         return int(self.values_ns[np.searchsorted(self.counts.cumsum(), rank)])
 
+    def shares_within(self, limits_ns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of samples, 0 to 1, that are not greater than each limit. Same shape."""
+        up_to = np.concatenate(([0], self.counts.cumsum()))
+        shares: NDArray[np.float64] = (
+            up_to[np.searchsorted(self.values_ns, limits_ns, side="right")] / up_to[-1]
+        )
+        return shares
+
 
 def distribution(text: str) -> Distribution:
     """Decodes a histogram. Raises ValueError if the text is none or it has no sample."""
@@ -100,9 +109,19 @@ def distribution(text: str) -> Distribution:
     (found,) = counts.nonzero()
     if not found.size:
         raise ValueError("an HdrHistogram without a sample")
-    values = (histogram.get_value_from_index(index) for index in found.tolist())
-    highest = [histogram.get_highest_equivalent_value(value) for value in values]
-    return Distribution(np.array(highest, dtype=np.int64), counts[found])
+    return Distribution(_highest_ns(histogram, found), counts[found])
+
+
+def _highest_ns(histogram: HdrHistogram, indices: Int64s) -> Int64s:
+    """The highest value that is counted at each index: what the library says of one index at a
+    time, which takes a thousand times as long. Same shape."""
+    half_bits = histogram.sub_bucket_half_count_magnitude
+    # The first bucket has twice as many values as each further one, which doubles their width.
+    bucket = np.maximum((indices >> half_bits) - 1, 0)
+    in_bucket = indices - (bucket << half_bits)
+    width_bits = bucket + histogram.unit_magnitude
+    highest: Int64s = ((in_bucket + 1) << width_bits) - 1
+    return highest
 
 
 def pooled(distributions: Iterable[Distribution]) -> Distribution:

@@ -97,6 +97,11 @@ class Summary:
             return self
         return replace(self, rows=tuple(row for row in self.rows if row.case not in cases))
 
+    @cached_property
+    def managers(self) -> tuple[str, ...]:
+        """Every manager in the order of `manager_order`."""
+        return tuple(sorted({row.case.manager for row in self.rows}, key=manager_order))
+
     def groups(self) -> tuple[Group, ...]:
         """The rows by workload and further dimensions: defaults first, then cheap workloads first.
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
 
 from bench.cases.names import BASE
 from bench.results.summary import Summary
@@ -18,7 +19,7 @@ from bench.statistics.crossover import MEASURES as CROSSOVER_MEASURES
 from bench.statistics.crossover import crossovers, leads
 from bench.statistics.scalability import Fit, scalings
 
-_CROSSOVERS_READ: Final = (
+CROSSOVERS_READ: Final = (
     "Better from N on: on average (geometric mean over the rounds) at that N and at every greater"
     " one, and significantly at the greatest; only: significantly at these N, but not at the"
     " greatest."
@@ -32,14 +33,20 @@ _SCALINGS_READ: Final = (
 
 def print_crossovers(summary: Summary, console: Console) -> list[str]:
     """Prints from which N on a manager is better, where it has that; how to read it."""
-    rows = list(_crossovers(summary))
-    if not rows:
+    table = crossovers_table(summary)
+    if table is None:
         return []
-    headings = ("manager", *(HEADINGS[measure] for measure in CROSSOVER_MEASURES))
     console.print()
-    table = named_table(f"Better than {BASE} from N on (95 % CI)", headings, rows)
     console.print(table, crop=False)
-    return [_CROSSOVERS_READ]
+    return [CROSSOVERS_READ]
+
+
+def crossovers_table(summary: Summary) -> Table | None:
+    """From which N on each manager is better than sync; None if no manager has that."""
+    rows = list(_crossovers(summary))
+    headings = ("manager", *(HEADINGS[measure] for measure in CROSSOVER_MEASURES))
+    title = f"Better than {BASE} from N on (95 % CI)"
+    return named_table(title, headings, rows) if rows else None
 
 
 def print_scaling(summary: Summary, console: Console) -> list[str]:

@@ -38,21 +38,24 @@ _NAMES: Final = tuple(enumerate(map(percentile_name, ONE_IN)))
 def print_tails(
     summary: Summary, distributions: Distributions, console: Console, *, legend: bool = False
 ) -> None:
-    """The verdict, the percentiles of each group and their ratios to sync. ``legend``: explains
-    every column."""
+    """Prints `tails_shown`. ``legend``: explains every column."""
+    *shown, explained = tails_shown(summary, distributions)
+    for part in (*shown, explained if legend else Text(_HINT, style="dim")):
+        console.print()
+        console.print(part, crop=False, highlight=False)
+
+
+def tails_shown(summary: Summary, distributions: Distributions) -> Iterator[Table | Text]:
+    """The verdict, the percentiles of each group and their ratios to sync, how to read them."""
     of_case = {case: tails(runs) for case, runs in distributions.items()}
-    console.print()
-    console.print(Text(_verdict(summary, of_case)))
+    yield Text(_verdict(summary, of_case))
     for group in summary.groups():
         rows = [row for row in group.rows if row.case in of_case]
         if rows:
-            console.print()
-            console.print(_table(group.title, rows, of_case), crop=False)
+            yield _table(group.title, rows, of_case)
         if ratios := list(_ratio_rows(group, of_case)):
-            console.print()
-            console.print(_ratios_table(group.title, ratios), crop=False)
-    console.print()
-    console.print(Text(_LEGEND if legend else _HINT, style="dim"), highlight=False)
+            yield _ratios_table(group.title, ratios)
+    yield Text(_LEGEND, style="dim")
 
 
 def tails_data(summary: Summary, distributions: Distributions) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from bench.show.verdict import AMOUNTS, Amount, Mark, Row, Verdict
 
 _STYLES: Final = {Mark.BETTER: "green", Mark.WORSE: "red"}
 
-_MARKS_READ: Final = {
+MARKS_READ: Final = {
     Mark.BETTER: "better",
     Mark.WORSE: "worse",
     Mark.SAME: "no significant difference",
@@ -34,7 +34,7 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         console.print()
         console.print(verdict_table(verdict), crop=False)
         if marks := {amount.mark for row in verdict.rows for amount in row.amounts if amount}:
-            read = ", ".join(f"{mark} {_MARKS_READ[mark]}" for mark in Mark if mark in marks)
+            read = ", ".join(f"{mark} {MARKS_READ[mark]}" for mark in Mark if mark in marks)
             console.print(Text(f"Compared with {BASE}: {read}.", style="dim"), highlight=False)
 
 

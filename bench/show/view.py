@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import RenderableType
 
 from bench.cases.case import Case
+from bench.results.histogram import Distributions
 from bench.results.summary import Summary
 
 if TYPE_CHECKING:
@@ -71,14 +72,18 @@ class Reading:
     """A result as tables, pictures and the page take it: read once, then handed on.
 
     ``ordinary`` has the cases of the ordinary tables and curves. ``views`` are those that show
-    some of the cases.
+    some of the cases. ``distributions`` is empty where nothing of it is shown.
     """
 
     summary: Summary
     ordinary: Summary
     views: tuple[View, ...]
+    distributions: Distributions = field(default_factory=dict)
 
     @classmethod
-    def of(cls, summary: Summary, views: Views) -> Reading:
+    def of(
+        cls, summary: Summary, views: Views, distributions: Distributions | None = None
+    ) -> Reading:
         cases = [row.case for row in summary.rows]
-        return cls(summary, summary.without(views.covered(cases)), views.of(cases))
+        ordinary = summary.without(views.covered(cases))
+        return cls(summary, ordinary, views.of(cases), distributions or {})

@@ -56,13 +56,15 @@ class Browser:
         answer = self._post("", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{answer['sessionId']}"
 
-    def open(self, page: Path, *, width: int, scheme: str) -> None:
-        """At that width, for a reader who prefers that colour scheme."""
+    def open(self, page: Path, *, width: int, scheme: str, part: str = "") -> None:
+        """At that width, for a reader who prefers that colour scheme; ``part``: by a link to the
+        element with that id."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._devtools("Emulation.setDeviceMetricsOverride", size)
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self._devtools("Emulation.setEmulatedMedia", {"features": [feature]})
-        self._post("/url", {"url": page.as_uri()})
+        self._post("/url", {"url": "about:blank"})  # else a link within the page would not load it
+        self._post("/url", {"url": f"{page.as_uri()}#{part}" if part else page.as_uri()})
 
     def run(self, script: str, *arguments: object) -> Any:
         """What the body of a function returns."""

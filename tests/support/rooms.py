@@ -67,8 +67,8 @@ ROOMS: Final[Mapping[str, Room]] = {
     "statistics": Room(
         "what rows say, and how sure",
         doors=(
-            *("bounded", "comparison", "crossover", "effects", "gate", "history", "knee"),
-            *("rounds", "scalability", "tails"),
+            *("bounded", "comparison", "crossover", "cumulative", "effects", "gate", "history"),
+            *("knee", "rounds", "scalability", "tails"),
         ),
         may=("cases", "results"),
     ),

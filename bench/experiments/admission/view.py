@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import RenderableType
@@ -233,12 +234,12 @@ class AdmissionView:
 
         assert picture in self.pictures
         found = panels(summary)
-        sheet = Sheet.of(found, _draw, finding)
+        looks = style.looks(name for panel in found for name in panel.managers)
+        sheet = Sheet.of(found, partial(_draw, looks=looks), finding)
         sheet.label_left("reads per second")
-        managers = dict.fromkeys(name for panel in found for name in panel.managers)
         legend = [
-            figures.legend_entry(name, replace(style.look(name).bare, width=style.BAND_WIDTH))
-            for name in managers
+            figures.legend_entry(name, replace(look.bare, width=style.BAND_WIDTH))
+            for name, look in looks.items()
         ]
         return sheet.framed(legend, footer(summary))
 
@@ -281,7 +282,7 @@ _FIELDS: Final[list[fields.Field[Line]]] = [
 ]
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: Panel, looks: Mapping[str, style.Look]) -> None:
     """Bars of throughput, by admission; above each how idle its child was, below what was held."""
     from matplotlib.ticker import FuncFormatter
 
@@ -293,7 +294,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     for number, manager in enumerate(panel.managers):
         for line in panel.of(manager):
             x = admissions.index(line.admission) + (number + 0.5) * width - _BARS / 2
-            _bar(axes, x, width, line, style.look(manager).color)
+            _bar(axes, x, width, line, looks[manager].color)
             if (reads := line.row.throughput_per_s) is not None:
                 text = f"{manager}, {line.admission}: reads {figures.described(reads, units.rate)}"
                 text += f", {units.size(line.held.median)} held" if line.held else ""

@@ -17,7 +17,7 @@ from rich.console import RenderableType
 from bench.cases.case import Case
 from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE, CHALLENGER
-from bench.experiments.family_view import FamilyView, as_number
+from bench.experiments.family_view import FamilyView, as_number, manager_look
 from bench.results.summary import CaseRow, Estimate, paired_ratio
 from bench.show import columns, fields
 from bench.show.families import Family, Panel, kin, to_base
@@ -95,8 +95,8 @@ class CpuView(FamilyView):
     def label(self, case: Case) -> str:
         return "" if case.background_load else case.manager
 
-    def look(self, case: Case, found: Sequence[Family]) -> style.Look:  # noqa: ARG002
-        look = style.look(case.manager)
+    def look(self, case: Case, found: Sequence[Family]) -> style.Look:
+        look = manager_look(case, found)
         return replace(look, linestyle=_LOADED) if case.background_load else look
 
     def panels(self, family: Family) -> tuple[Panel, ...]:

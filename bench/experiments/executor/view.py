@@ -16,7 +16,7 @@ from bench.cases.case import Case
 from bench.cases.names import BASE, CHALLENGER, FLOOR
 from bench.cases.notations import PER_CLIENT
 from bench.experiments.fairness.view import FairnessView
-from bench.experiments.family_view import FamilyView, as_number, ranked
+from bench.experiments.family_view import FamilyView, as_number, manager_look, ranked
 from bench.results.keys import WORKER_PEAK_RSS
 from bench.results.summary import CaseRow, Estimate
 from bench.show import columns, fields, units
@@ -106,7 +106,7 @@ class ExecutorView(FamilyView):
         return f"{BASE} on {case.executor} {'thread' if case.executor == '1' else 'threads'}"
 
     def look(self, case: Case, found: Sequence[Family]) -> style.Look:
-        look = style.look(case.manager)
+        look = manager_look(case, found)
         if case.executor == PER_CLIENT:
             return look
         in_order = [line.case.executor for family in found for line in lines(family)]

@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.cases.case import Case
 from bench.cases.notations import PER_CLIENT, YIELD
-from bench.experiments.family_view import FamilyView, ranked
+from bench.experiments.family_view import FamilyView, manager_look, ranked
 from bench.results.measures.fairness import JAIN, SLOWEST_SHARE
 from bench.results.summary import CaseRow, Estimate
 from bench.show import columns, fields
@@ -66,9 +66,9 @@ class FairnessView(FamilyView):
     def label(self, case: Case) -> str:
         return label_of(case) if case.pause == YIELD else ""
 
-    def look(self, case: Case, found: Sequence[Family]) -> style.Look:  # noqa: ARG002
+    def look(self, case: Case, found: Sequence[Family]) -> style.Look:
         """The manager's look, dotted where clients go on, in another colour on shared threads."""
-        look = style.look(case.manager)
+        look = manager_look(case, found)
         if case.executor != PER_CLIENT:
             look = replace(look, color=_SHARED_COLORS.get(case.manager, look.color))
         return look if case.pause == YIELD else replace(look, linestyle=_GOES_ON)

@@ -5,7 +5,8 @@ Which groups are shown, and what they show, is in `findings`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -34,12 +35,12 @@ def figure(summary: Summary) -> Figure:
     """A panel per group of episodes and of storms; an empty one if there is none."""
     groups = findings.episodes(summary)
     parts: list[Group | findings.Storms] = [*groups, *findings.storms(summary)]
-    sheet = Sheet.of(parts, _draw, _title, most_columns=2)
+    looks = style.looks(name for group in groups for name in group.managers)
+    sheet = Sheet.of(parts, partial(_draw, looks=looks), _title, most_columns=2)
     if not parts:
         sheet.title(sheet.panels[0], "no run gave a result")
-    managers = dict.fromkeys(name for group in groups for name in group.managers)
     legend = [
-        *(figures.legend_entry(manager, style.look(manager)) for manager in managers),
+        *(figures.legend_entry(manager, look) for manager, look in looks.items()),
         *figures.percentile_entries(),
         figures.band_entry(),
     ]
@@ -52,7 +53,7 @@ def _title(part: Group | findings.Storms) -> str:
     return f"{part.title}: {part.headline}"
 
 
-def _draw(panel: Axes, part: Group | findings.Storms) -> None:
+def _draw(panel: Axes, part: Group | findings.Storms, looks: Mapping[str, style.Look]) -> None:
     bars: list[tuple[str, Estimate | None]]
     if isinstance(part, findings.Storms):
         labels = (_LABELS[row.case.scenario].format(manager=row.case.manager) for row in part.rows)
@@ -65,17 +66,17 @@ def _draw(panel: Axes, part: Group | findings.Storms) -> None:
         bars.append(("launch, mean", findings.launch(row)))
         _bars(panel, bars, style.Y_FORMATS[Measure.LATENCY], units.seconds)
     else:
-        _curves(panel, part)
+        _curves(panel, part, looks)
 
 
-def _curves(panel: Axes, group: Group) -> None:
+def _curves(panel: Axes, group: Group, looks: Mapping[str, style.Look]) -> None:
     figures.clients_axis(panel, group.clients)
     figures.log_axis(panel, style.Y_FORMATS[Measure.LATENCY])
     panel.set_ylabel("until a client has its page")
     for manager in reversed(group.managers):  # so that the first one lies on top
         median = points(group, manager, Measure.LATENCY)
         tail = points(group, manager, Measure.LATENCY_P99)
-        figures.percentiles(panel, median, tail, style.look(manager), manager)
+        figures.percentiles(panel, median, tail, looks[manager], manager)
 
 
 def _bars(

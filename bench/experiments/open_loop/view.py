@@ -199,7 +199,10 @@ class OpenView:
 
         assert picture in self.pictures
         curves = [(panel, curve) for panel in panels(summary) for curve in panel.curves]
-        sheet = Sheet.of(curves, lambda axes, part: _draw(axes, part[1]), _title)
+        looks = style.looks(curve.manager for _, curve in curves)
+        sheet = Sheet.of(
+            curves, lambda axes, part: _draw(axes, part[1], looks[part[1].manager]), _title
+        )
         sheet.share_y()
         sheet.label_left(Measure.LATENCY.label)
         legend = [
@@ -274,12 +277,11 @@ _FIELDS: Final[list[fields.Field[Point]]] = [
 ]
 
 
-def _draw(axes: Axes, curve: Curve) -> None:
+def _draw(axes: Axes, curve: Curve, look: style.Look) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
     from bench.show.pictures import figures
 
-    look = style.look(curve.manager)
     placed, x_label = _placed(curve)
     p50, p99, called = (
         [(x, value) for x, point in placed if (value := measure_of(point.row)) is not None]

@@ -66,7 +66,7 @@ def ratio_figure(groups: Sequence[Group], published: Published, summary: Summary
     legend = [
         figures.legend_entry("here", _OWN_LOOK),
         *(figures.legend_entry(f"published: {name}", look) for name, look in machines.items()),
-        figures.band_entry("95 % interval over rounds"),
+        figures.band_entry("95 % CI"),
     ]
     return sheet.framed(legend, footer(summary))
 

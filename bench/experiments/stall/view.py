@@ -190,12 +190,12 @@ class StallView:
 
         assert picture in self.pictures
         found = panels(summary)
-        sheet = Sheet.of(found, _draw, headline)
+        looks = _looks(line for panel in found for line in panel.lines)
+        sheet = Sheet.of(found, partial(_draw, looks=looks), headline)
         sheet.share_y()
         sheet.label_left("lateness of a beat")
-        lines = dict.fromkeys(line for panel in found for line in panel.lines)
         legend = [
-            *(figures.legend_entry(line, _look(line)) for line in lines),
+            *(figures.legend_entry(line, look) for line, look in looks.items()),
             *figures.percentile_entries(),
             figures.legend_entry("idle", style.DASHED),
         ]
@@ -220,7 +220,7 @@ def _fields(panel: Panel) -> list[fields.Field[CaseRow]]:
     ]
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: Panel, looks: Mapping[str, style.Look]) -> None:
     from bench.show.pictures import figures
 
     figures.clients_axis(axes, panel.group.clients)
@@ -231,8 +231,12 @@ def _draw(axes: Axes, panel: Panel) -> None:
     for line in reversed(panel.lines):  # so that the first one lies on top
         rows = [row for row in panel.group.rows if clients_call(row.case) == line]
         median, tail = figures.points(rows, late_p50), figures.points(rows, late_p99)
-        figures.percentiles(axes, median, tail, _look(line), f"{line},")
+        figures.percentiles(axes, median, tail, looks[line], f"{line},")
 
 
-def _look(line: str) -> style.Look:
-    return _LOOKS.get(line) or style.look(line)
+def _looks(lines: Iterable[str]) -> dict[str, style.Look]:
+    """Of the lines of a figure, in their order."""
+    in_order = tuple(dict.fromkeys(lines))
+    # The calls of sync take the looks of these two.
+    others = style.looks(["sync", "streams", *(line for line in in_order if line not in _LOOKS)])
+    return {line: _LOOKS.get(line) or others[line] for line in in_order}

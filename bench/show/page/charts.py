@@ -1,11 +1,11 @@
 """The pictures of a report: curves panel by panel, before and after, and those of the experiments.
 
-Each workload and measure has a figure of its own, which fits a narrow screen.
+Each panel is an element of its own, which fits a narrow screen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.cases.names import FLOOR
+from bench.results.histogram import Distributions
 from bench.results.summary import Group, Summary
 from bench.show import units
 from bench.show.findings import Measure, title
 from bench.show.page import svg
-from bench.show.pictures import figures, style
+from bench.show.pictures import cdf, figures, style
 from bench.show.pictures.choice import further, has, was_measured
 from bench.show.pictures.clients import draw_panel, legend, points
 from bench.show.view import View
@@ -26,73 +27,104 @@ from bench.show.view import View
 _COMPARED: Final = (Measure.LATENCY, Measure.LATENCY_P99, Measure.THROUGHPUT)
 """With both results in a panel there is no room for tails, so p99 has its own."""
 
-_BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0)
+_BEFORE_LOOK: Final = style.Look(style.FAINT, (0, (4, 2)), 1.1, "o", 5.0, is_hollow=True)
 """Thin, dashed and with hollow markers: colour is not the only difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """``svg`` is an element. ``wide``: too wide for a telephone, so that it scrolls."""
+    """``panels`` and the entries of their legend, ``key``, are elements."""
 
     caption: str
-    svg: str
-    wide: bool = False
+    panels: tuple[str, ...]
+    key: tuple[str, ...]
 
 
-def curves(summary: Summary, prefix: str) -> Iterator[Chart]:
-    """Latency and throughput of each group of these cases."""
-    for index, group in enumerate(filter(was_measured, summary.groups())):
-        for measure in (Measure.LATENCY, Measure.THROUGHPUT):
+def measured(summary: Summary) -> list[Group]:
+    """The groups that have curves."""
+    return list(filter(was_measured, summary.groups()))
+
+
+def curves(groups: Iterable[Group], summary: Summary, prefix: str) -> Iterator[Chart]:
+    """Throughput, and latency if that is known, of each of these groups of the summary."""
+    looks = style.looks(summary.managers)
+    for index, group in enumerate(groups):
+        for measure in (Measure.THROUGHPUT, Measure.LATENCY):
             if has(group, measure):
-                yield _chart(group, None, measure, f"{prefix}-{index}-{measure.name}")
+                yield _chart(group, None, looks, measure, f"{prefix}-{index}-{measure.name}")
 
 
 def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[Chart]:
     """The curves of both results on the same axes, for each group that both have."""
-    before = {group.title: group for group in filter(was_measured, base.groups())}
-    for index, group in enumerate(filter(was_measured, changed.groups())):
+    looks = style.looks((*base.managers, *changed.managers))
+    before = {group.title: group for group in measured(base)}
+    for index, group in enumerate(measured(changed)):
         old = before.get(group.title)
         for measure in _COMPARED:
             if old is not None and has(group, measure) and has(old, measure):
-                yield _chart(group, old, measure, f"{prefix}-{index}-{measure.name}")
+                yield _chart(group, old, looks, measure, f"{prefix}-{index}-{measure.name}")
 
 
 def further_curves(summary: Summary, prefix: str) -> Iterator[Chart]:
     """The other pictures of the ordinary cases: ratio to sync, knee, parts of the CPU."""
     for name, caption, make in further(summary):
-        yield _wide(make, caption, f"{prefix}-{name}")
+        yield _whole(make, caption, f"{prefix}-{name}")
+
+
+def of_distributions(
+    summary: Summary, distributions: Distributions, prefix: str
+) -> Iterator[Chart]:
+    """The cumulative distributions of the ordinary cases at the smallest N, one between and the
+    greatest; nothing where none is known. `plot --only cdf` draws them all."""
+    for number, group in enumerate(summary.groups()):
+        if clients := cdf.clients_of(group, distributions):
+            few = sorted({clients[0], clients[len(clients) // 2], clients[-1]})
+            make = partial(cdf.cdf_figure, group, few, distributions, summary)
+            caption = f"{group.title}: which share of redos took no longer"
+            yield _whole(make, caption, f"{prefix}-cdf-{number}")
 
 
 def of_view(view: View, summary: Summary, prefix: str) -> Iterator[Chart]:
     for name in view.pictures:
         make = partial(view.figure, name, summary)
-        yield _wide(make, name.replace("-", " "), f"{prefix}-{name}")
+        yield _whole(make, name.replace("-", " "), f"{prefix}-{name}")
 
 
-def _wide(make: figures.MakeFigure, caption: str, prefix: str) -> Chart:
-    return Chart(caption, svg.inline(partial(_whole, make, caption), prefix), wide=True)
+def _whole(make: figures.MakeFigure, caption: str, prefix: str) -> Chart:
+    parts = svg.parts(partial(_described, make, caption), prefix)
+    return Chart(caption, parts.panels, parts.key)
 
 
-def _whole(make: figures.MakeFigure, caption: str) -> svg.Picture:
+def _described(make: figures.MakeFigure, caption: str) -> svg.Picture:
     """A figure with the descriptions of its points."""
     figure = make()
+    shown = [axes for axes in figure.axes if axes.axison]
     drawn = [
         (axes, line)
-        for axes in figure.axes
+        for axes in shown
         for line in axes.lines
         if isinstance(line, figures.DescribedLine)
     ]
-    titles = (" ".join(axes.get_title(loc="left").split()) for axes in figure.axes)
     spots = tuple(
         svg.Spot(axes, x, y, str(number), text)
         for number, (axes, line) in enumerate(drawn)
         for x, y, text in line.descriptions()
     )
-    shown = "; ".join(filter(None, titles))
-    return svg.Picture(figure, spots, f"{caption}: {shown}; the tables beside it have its numbers")
+    alternatives = {
+        axes: f"{caption}: {' '.join(axes.get_title(loc='left').split())}; the tables"
+        " have its numbers"
+        for axes in shown
+    }
+    return svg.Picture(figure, spots, alternatives)
 
 
-def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Chart:
+def _chart(
+    group: Group,
+    old: Group | None,
+    looks: Mapping[str, style.Look],
+    measure: Measure,
+    prefix: str,
+) -> Chart:
     if old is None:
         caption = title(group, measure)
     else:
@@ -102,36 +134,39 @@ def _chart(group: Group, old: Group | None, measure: Measure, prefix: str) -> Ch
         f"{caption}. {measure.label} against N, the number of concurrent clients, both"
         f" scales logarithmic, a curve for each of {managers}; the table has the numbers"
     )
-    make = partial(_picture, group, old, measure, alternative)
-    return Chart(caption, svg.inline(make, prefix))
+    parts = svg.parts(partial(_picture, group, old, looks, measure, alternative), prefix)
+    return Chart(caption, parts.panels, parts.key)
 
 
-def _picture(group: Group, old: Group | None, measure: Measure, alternative: str) -> svg.Picture:
-    # On a telephone, text of a figure of this size has its intended size.
-    figure = Figure(figsize=(4.9, 3.7), layout="constrained")
+def _picture(
+    group: Group,
+    old: Group | None,
+    looks: Mapping[str, style.Look],
+    measure: Measure,
+    alternative: str,
+) -> svg.Picture:
+    figure = Figure()
     axes = figure.subplots()
     tail = measure is Measure.LATENCY and old is None
-    draw_panel(axes, group, measure, tail=tail)
+    draw_panel(axes, group, looks, measure, tail=tail)
     axes.set_ylabel(measure.label)
-    entries = legend([group], measure, tail=tail)
+    entries = legend([group], looks, measure, tail=tail)
     spots: list[svg.Spot] = []
     if old is not None:
         figures.clients_axis(axes, sorted({*old.clients, *group.clients}))
         for manager in old.managers:
             if before := points(old, manager, measure):
-                own = style.look(manager)
+                own = looks[manager]
                 look = replace(_BEFORE_LOOK, color=own.color, marker=own.marker)
                 figures.line(axes, before, look)
-                axes.lines[-1].set_markerfacecolor("none")
         entries.append(figures.legend_entry("before", _BEFORE_LOOK))
-        entries[-1].set_markerfacecolor("none")
         spots += _spots(axes, old, [measure], "before")
         axes.autoscale(axis="y")
         figures.give_room(axes)
-    figure.legend(handles=entries, loc="outside upper left", ncols=3)
+    figure.legend(handles=entries)
     measures = [measure, Measure.LATENCY_P99] if tail else [measure]
     spots += _spots(axes, group, measures, "" if old is None else "after")
-    return svg.Picture(figure, tuple(spots), alternative)
+    return svg.Picture(figure, tuple(spots), {axes: alternative})
 
 
 def _spots(axes: Axes, group: Group, measures: Sequence[Measure], when: str) -> Iterator[svg.Spot]:

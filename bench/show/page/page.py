@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cases.case import Case
+from bench.cases.managers.registry import competes
 from bench.cases.names import BASE
 from bench.errors import BenchError
 from bench.results.disturbance import disturbed_rounds
@@ -28,29 +29,34 @@ from bench.results.row import Measure
 from bench.results.suite_file import check_no_result, write_atomically
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import comparison as comparison_output
-from bench.show import units, verdict
+from bench.show import units
 from bench.show.columns import ABSENT
 from bench.show.findings import HEADINGS
-from bench.show.layout import WIDTH
 from bench.show.notes import disturbed_line, notes
+from bench.show.over_clients import CROSSOVERS_READ, crossovers_table
 from bench.show.page import charts
 from bench.show.summary import throughput_ratio
+from bench.show.tails import tails_shown
+from bench.show.verdict import Amount, Mark, Verdict, verdict_of
+from bench.show.verdict_table import MARKS_READ
 from bench.show.view import Reading, View
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Effect
 
 _MEASURES: Final = tuple(map(Measure.of_field, MEASURES))
+_MOST_NAMES: Final = 4
 _HEADINGS: Final = tuple(HEADINGS[measure] for measure in MEASURES)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """``value``: what a column is sorted by, None in an empty cell. ``spread``: smaller text beside
-    the text."""
+    the text. ``mark``: whether it is significantly better or worse."""
 
     text: str
     value: float | str | None
     spread: str = ""
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,15 @@ class Line:
     cells: tuple[Cell, ...]
     marked: bool = False
     disturbed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A small table of texts; the first cell of a row names it."""
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,7 @@ def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
-        title=", ".join(reading.summary.source for reading in readings),
+        title=_title(readings),
         comparisons=[
             _compared(compare(base.summary, other.summary), f"compared-{index}", other_conditions)
             for index, other in enumerate(others, 1)
@@ -103,12 +118,54 @@ def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
     )
 
 
+def _title(readings: Sequence[Reading]) -> str:
+    """As ``Throughput and latency of sync and async: short requests, 1 to 64 concurrent
+    clients``."""
+    summaries = [reading.summary for reading in readings]
+    what = "Throughput and latency of"
+    if not any(reading.ordinary.rows for reading in readings):
+        views = dict.fromkeys(view.name for reading in readings for view in reading.views)
+        what = f"Experiment {_listed([name.replace('_', ' ') for name in views], 'kinds')} with"
+    cases = [row.case for summary in summaries for row in summary.rows]
+    if not cases:
+        return "No case was measured"
+    names = dict.fromkeys(name for summary in summaries for name in summary.managers)
+    managers = [name for name in names if competes(name)] or list(names)
+    groups = [group for summary in summaries for group in summary.groups()]
+    workloads = list(dict.fromkeys(group.workload for group in groups))
+    lowest, highest = (of(case.clients for case in cases) for of in (min, max))
+    clients = units.counted(highest, "concurrent client")
+    return (
+        f"{what} {_listed(managers, 'managers')}:"
+        f" {_listed(workloads, 'kinds of')} requests,"
+        f" {clients if lowest == highest else f'{lowest} to {clients}'}"
+    )
+
+
+def _listed(names: Sequence[str], many: str) -> str:
+    """As ``a, b and c``, or how many."""
+    if len(names) > _MOST_NAMES:
+        return f"{len(names)} {many}"
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def _part(reading: Reading, ident: str) -> dict[str, Any]:
-    """One result, as the template takes it. ``facts`` and ``settings`` are names and values."""
+    """One result, as the template takes it. ``facts`` and ``settings`` are names and values.
+
+    The hero is the throughput and latency with no further dimension, or with the first one.
+    """
     summary, ordinary = reading.summary, reading.ordinary
     environment = summary.environment
     marks = notes(summary)
     marked = {note.case for note in marks}
+    groups = charts.measured(ordinary)
+    hero = [group for group in groups if group.extra == groups[0].extra]
+    others = [group for group in groups if group not in hero]
+    verdict = verdict_of(ordinary)
+    crossed = crossovers_table(ordinary)
+    known = {row.case for row in ordinary.rows} & reading.distributions.keys()
+    distributions = {case: reading.distributions[case] for case in known}
     return {
         "ident": ident,
         "source": summary.source,
@@ -118,15 +175,21 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
             f"on {environment.cpu_model}, {environment.kernel}"
         ),
         "disturbed": disturbed_line(summary),
-        "sentences": verdict.verdict_of(ordinary).sentences,
+        "sentences": verdict.sentences,
+        "verdict": _verdict_table(verdict) if verdict.rows else None,
         "notes": [note.text for note in marks],
-        "charts": list(charts.curves(ordinary, ident)),
+        "hero": list(charts.curves(hero, ordinary, ident)),
+        "others": list(charts.curves(others, ordinary, f"{ident}-other")),
         "further": list(charts.further_curves(ordinary, ident)),
+        "crossovers": None if crossed is None else _grid(crossed),
+        "crossovers_read": CROSSOVERS_READ,
+        "distributions": list(charts.of_distributions(ordinary, distributions, ident)),
+        "tails": _shown(tails_shown(ordinary, distributions)) if distributions else None,
         "experiments": [_experiment(view, summary, ident) for view in reading.views],
         "listing": Listing(
             f"{ident}-table",
             "Every case: medians over the runs, with the spread between them; to sync: the"
-            " geometric mean with its 95 % interval",
+            " geometric mean with its 95 % CI",
             ("N", *_HEADINGS, f"redo/s to {BASE}", "rounds"),
             tuple(
                 _line(group, row, row.case in marked)
@@ -142,39 +205,100 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
     }
 
 
-def _experiment(view: View, summary: Summary, ident: str) -> dict[str, Any]:
-    """What a view shows: its last text is how to read it, those before are findings."""
-    *shown, reading = list(view.tables(summary)) or [Text("")]
+def _verdict_table(verdict: Verdict) -> dict[str, Any]:
+    """The rows of a verdict. What all rows have in common stands in no column of its own."""
+    rows = verdict.rows
+    clients = {row.clients for row in rows if row.clients is not None}
+    names = {
+        "workload": [row.workload for row in rows],
+        "child": [row.child for row in rows],
+        "conditions": [row.conditions or ABSENT for row in rows],
+        "at N": [str(row.clients or ABSENT) for row in rows],
+    }
+    shown = {
+        name: texts for name, texts in names.items() if name == "workload" or len(set(texts)) > 1
+    }
+    marks = {amount.mark for row in rows for amount in row.amounts if amount is not None}
+    at_clients = f" at N = {min(clients)}" if len(clients) == 1 else ""
     return {
+        "caption": f"Ratio to {BASE}{at_clients} (95 % CI)",
+        "headings": (*shown, *verdict.headings),
+        "rows": [
+            (
+                row.manager,
+                [
+                    *(Cell(texts[at], None) for texts in shown.values()),
+                    Cell(row.faster_from, None),
+                    *(map(_amount_cell, row.amounts or (None,) * (len(verdict.headings) - 1))),
+                ],
+            )
+            for at, row in enumerate(rows)
+        ],
+        "reading": ", ".join(f"{mark} {MARKS_READ[mark]}" for mark in Mark if mark in marks),
+    }
+
+
+def _amount_cell(amount: Amount | None) -> Cell:
+    if amount is None:
+        return Cell(ABSENT, None)
+    return replace(_ratio_cell(amount.effect), mark=amount.mark)
+
+
+def _experiment(view: View, summary: Summary, ident: str) -> dict[str, Any]:
+    return {
+        "ident": f"{ident}-{view.name.replace('_', '-')}",
         "name": view.name.replace("_", " "),
+        "charts": list(charts.of_view(view, summary, f"{ident}-{view.name}")),
+        **_shown(view.tables(summary)),
+    }
+
+
+def _shown(tables: Iterable[RenderableType]) -> dict[str, Any]:
+    """What the terminal shows: its last text is how to read it, those before are findings."""
+    *shown, reading = list(tables) or [Text("")]
+    return {
         "sentences": [
             line for part in shown if _is_sentence(part) for line in _plain(part).splitlines()
         ],
-        "charts": list(charts.of_view(view, summary, f"{ident}-{view.name}")),
-        "tables": "\n\n".join(_titled(shown)),
+        "grids": list(_grids(shown)),
         "reading": _plain(reading),
     }
 
 
-def _titled(shown: Sequence[RenderableType]) -> Iterator[str]:
+def _grids(shown: Iterable[RenderableType]) -> Iterator[Grid]:
     """The tables. A table without a title gets the head of the sentence before it."""
     head = ""
     for part in shown:
         if _is_sentence(part):
             head = _plain(part).partition(":")[0]
-        elif isinstance(part, Table) and part.title is None and head:
-            yield f"{head}\n{_plain(part, WIDTH)}"
-        else:
-            yield _plain(part, WIDTH)
+        elif isinstance(part, Table):
+            yield _grid(part, head)
+
+
+def _grid(table: Table, head: str = "") -> Grid:
+    """A table of the terminal. There a first cell is empty if it equals the one above it."""
+    columns = [[_cell_text(cell) for cell in column.cells] for column in table.columns]
+    for column in columns[:1]:
+        for at, text in enumerate(column):
+            column[at] = text or column[max(0, at - 1)]
+    return Grid(
+        _cell_text(table.title) if table.title else head,
+        tuple(_cell_text(column.header) for column in table.columns),
+        tuple(zip(*columns, strict=True)),
+    )
+
+
+def _cell_text(cell: RenderableType) -> str:
+    return " ".join((cell.plain if isinstance(cell, Text) else str(cell)).split())
 
 
 def _is_sentence(shown: RenderableType) -> bool:
     return isinstance(shown, Text) or (isinstance(shown, Table) and not shown.show_header)
 
 
-def _plain(shown: RenderableType, width: int = 10_000) -> str:
-    """As text, in lines of at most that width."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, emoji=False)
+def _plain(shown: RenderableType) -> str:
+    """As text, whose lines may be of any length."""
+    console = Console(file=io.StringIO(), width=10_000, color_system=None, emoji=False)
     with console.capture() as captured:
         console.print(shown, crop=False)
     lines = (line.rstrip() for line in captured.get().splitlines())
@@ -259,8 +383,8 @@ def _compared(comparison: Comparison, ident: str, other_conditions: bool) -> dic
         "charts": list(charts.before_and_after(comparison.base, comparison.changed, ident)),
         "listing": Listing(
             f"{ident}-table",
-            "Ratios, changed / base, with their 95 % intervals; of times less is better",
-            (*_HEADINGS, "verdict", "shows"),
+            "Ratios, changed / base, with their 95 % CI; of times less is better",
+            (*_HEADINGS, "verdict", "MDE"),
             tuple(map(_change, comparison.cases)),
         ),
     }

@@ -50,14 +50,14 @@ def has(group: Group, measure: Measure) -> bool:
 was_measured = partial(has, measure=Measure.THROUGHPUT)
 _latency = partial(clients_figure, measure=Measure.LATENCY, tail=True)
 _throughput = partial(clients_figure, measure=Measure.THROUGHPUT)
-_RATIO: Final = "throughput to that of sync, and from which N on it is ahead"
+_RATIO: Final = "throughput relative to sync, and from which N on it is faster"
 
 KINDS: Final = (
     Kind("latency", "latency against N", was_measured, _latency, by_default=True),
     Kind("throughput", "throughput against N", was_measured, _throughput, by_default=True),
     Kind("ratio", _RATIO, lambda group: bool(ratios(group)), ratio_figure),
     Kind("knee", "time per redo over throughput, N at the points", has_points, knee_figure),
-    Kind("cpu-parts", "CPU per redo by process and mode, each a median", has_cpu, cpu_figure),
+    Kind("cpu-parts", "CPU per redo by process and mode", has_cpu, cpu_figure),
 )
 """In the order in which they are drawn."""
 
@@ -112,7 +112,7 @@ def _chosen(
         if name not in known:
             raise PictureError(
                 f"{summary.source} has no picture {name!r}: it has {', '.join(known)}"
-                " (and tails, if it has the samples)"
+                " (and tails and cdf, if it has the samples)"
             )
     if not only and not measures:
         kinds = [kind for kind in kinds if kind.by_default]

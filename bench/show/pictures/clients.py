@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from matplotlib.axes import Axes
@@ -20,14 +20,17 @@ from bench.show.pictures.sheet import Sheet, footer
 def clients_figure(
     groups: Sequence[Group], summary: Summary, measure: Measure, *, tail: bool = False
 ) -> Figure:
-    """A panel per group, at least one; ``tail``: with the p99 beside the measure, dotted."""
-    draw = partial(draw_panel, measure=measure, tail=tail)
+    """A panel per group, at least one; ``tail``: with the p99 beside the measure."""
+    looks = style.looks(summary.managers)
+    draw = partial(draw_panel, looks=looks, measure=measure, tail=tail)
     sheet = Sheet.of(groups, draw, partial(title, measure=measure))
     sheet.label_left(measure.label)
-    return sheet.framed(legend(groups, measure, tail=tail), footer(summary))
+    return sheet.framed(legend(groups, looks, measure, tail=tail), footer(summary))
 
 
-def draw_panel(panel: Axes, group: Group, measure: Measure, *, tail: bool) -> None:
+def draw_panel(
+    panel: Axes, group: Group, looks: Mapping[str, style.Look], measure: Measure, *, tail: bool
+) -> None:
     """The curves of all managers, with their axes; neither a title nor a label of the y axis."""
     figures.clients_axis(panel, group.clients)
     # A logarithmic axis has no place for a CPU time below what the kernel counts.
@@ -35,7 +38,7 @@ def draw_panel(panel: Axes, group: Group, measure: Measure, *, tail: bool) -> No
     if is_log:
         figures.log_axis(panel, style.Y_FORMATS[measure])
     for manager in reversed(group.managers):  # so that the first one lies on top
-        main, look = points(group, manager, measure), style.look(manager)
+        main, look = points(group, manager, measure), looks[manager]
         if tail and manager != FLOOR:
             figures.percentiles(panel, main, points(group, manager, Measure.LATENCY_P99), look)
             continue
@@ -54,11 +57,13 @@ def points(group: Group, manager: str, measure: Measure) -> list[tuple[int, Esti
     return figures.points((row for row in group.rows if row.case.manager == manager), measure.of)
 
 
-def legend(groups: Iterable[Group], measure: Measure, *, tail: bool) -> list[Line2D]:
+def legend(
+    groups: Iterable[Group], looks: Mapping[str, style.Look], measure: Measure, *, tail: bool
+) -> list[Line2D]:
     """An entry for each line of panels of these groups, and for the band."""
     # A manager without a line needs no entry: the latency of a peer is not known.
     managers = dict.fromkeys(
         name for group in groups for name in group.managers if points(group, name, measure)
     )
-    entries = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
+    entries = [figures.legend_entry(manager, looks[manager]) for manager in managers]
     return [*entries, *(figures.percentile_entries() if tail else ()), figures.band_entry()]

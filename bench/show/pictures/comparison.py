@@ -113,7 +113,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     legend = [
         Patch(facecolor="white", edgecolor=_HATCH_COLOR, hatch=_HATCH, label="inconclusive"),
         Patch(facecolor=_NOT_MEASURED, label="not measured in both"),
-        Patch(facecolor="none", label="bold: surely faster or slower"),
+        Patch(facecolor="none", label="bold: significantly faster or slower"),
     ]
     base, changed = comparison.base.environment, comparison.changed.environment
     parts = [

@@ -1,10 +1,12 @@
 """The CPU of a redo against N, stacked by process and mode: a panel per manager.
 
-Bars stack medians. Their sum may differ a little from the median of the sum, which the title has.
+A bar is the median total, which titles and tables have. Its layers are each part's mean share of
+a run's total: the shares of a run sum to 1, so the layers sum to the bar, as medians would not.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Final
 
@@ -85,8 +87,9 @@ def _rows(group: Group, manager: str) -> list[CaseRow]:
 def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
     places = range(len(rows))
     feet = [0.0] * len(rows)
+    of_rows = [layers(row) for row in rows]
     for measure, label, color in PARTS:
-        heights = [_median(row, measure) for row in rows]
+        heights = [of_row.get(measure, 0.0) for of_row in of_rows]
         panel.bar(places, heights, 0.8, feet, color=color, label=label)
         feet = [foot + height for foot, height in zip(feet, heights, strict=True)]
     figures.describe(panel, [(place, feet[place], _description(rows[place])) for place in places])
@@ -100,19 +103,37 @@ def _panel(panel: Axes, rows: Sequence[CaseRow]) -> None:
 
 def _description(row: CaseRow) -> str:
     """As ``N = 8: 60.0 us; manager, user 20.0 us; ...``."""
+    known = layers(row)
     parts = "; ".join(
-        f"{label} {units.seconds(estimate.median)}"
+        f"{label} {units.seconds(known[measure])}"
         for measure, label, _ in PARTS
-        if (estimate := measure.of(row)) is not None
+        if measure in known
     )
     return f"N = {row.case.clients}: {units.seconds(_height(row))}; {parts}"
 
 
+def layers(row: CaseRow) -> dict[Measure, float]:
+    """The height of each part that is known, in seconds."""
+    by_round = {
+        measure: dict(estimate.by_round)
+        for measure, _, _ in PARTS
+        if (estimate := measure.of(row)) is not None
+    }
+    rounds = set.intersection(*map(set, by_round.values())) if by_round else set()
+    if not rounds:
+        return {}
+    totals = {number: sum(part[number] for part in by_round.values()) for number in rounds}
+    known = Measure.CPU_TOTAL.of(row) if len(by_round) == len(PARTS) else None
+    total = statistics.median(totals.values()) if known is None else known.median
+    return {
+        measure: total * statistics.fmean(_share(part[n], totals[n]) for n in sorted(rounds))
+        for measure, part in by_round.items()
+    }
+
+
+def _share(part: float, total: float) -> float:
+    return part / total if total else 0.0
+
+
 def _height(row: CaseRow) -> float:
-    return sum(_median(row, measure) for measure, _, _ in PARTS)
-
-
-def _median(row: CaseRow, measure: Measure) -> float:
-    """The height of a layer; 0 where the part is not known."""
-    estimate = measure.of(row)
-    return 0.0 if estimate is None else estimate.median
+    return sum(layers(row).values())

@@ -222,8 +222,8 @@ def points(
 def percentiles(
     panel: Axes, median: Points, tail: Points, look: style.Look, name: str = ""
 ) -> None:
-    """The line of a p50 with the spread between runs, and the dotted one of its p99; ``name``
-    begins the names of both."""
+    """The line of a p50 with the spread between runs, and the dotted one of its p99 with hollow
+    markers; ``name`` begins the names of both."""
     line(panel, median, look, name and f"{name} p50")
     band(panel, median, look.color)
     line(panel, tail, look.tail, name and f"{name} p99")
@@ -279,7 +279,7 @@ def band(panel: Axes, points: Points, color: str) -> None:
 def ratios(panel: Axes, points: Ratios, look: style.Look, name: str) -> None:
     """A line through ratios; the descriptions of its points have their intervals."""
     found = list(points)
-    around = [partial(_bounds, ratio, what="95 %") for _, ratio in found]
+    around = [partial(_bounds, ratio, what="95 % CI") for _, ratio in found]
     xs, ys = [x for x, _ in found], [ratio.value for _, ratio in found]
     curve(panel, xs, ys, look, name, around=around)
 
@@ -311,7 +311,8 @@ def band_entry(label: str = "spread between runs") -> Line2D:
 
 def percentile_entries() -> list[Line2D]:
     """Entries of the legend for the lines of p50 and p99, whatever their colour."""
-    return [legend_entry("p50", style.PLAIN), legend_entry("p99", style.PLAIN.tail)]
+    look = style.PLAIN_POINTS
+    return [legend_entry("p50", look), legend_entry("p99", look.tail)]
 
 
 def _properties(look: style.Look) -> dict[str, Any]:
@@ -321,4 +322,5 @@ def _properties(look: style.Look) -> dict[str, Any]:
         "linewidth": look.width,
         "marker": look.marker,
         "markersize": look.marker_size,
+        "markerfacecolor": "none" if look.is_hollow else look.color,
     }

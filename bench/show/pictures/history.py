@@ -74,7 +74,9 @@ def draw(series: Sequence[Series], measure: str, stem: Path, *, force: bool = Fa
 def _figure(series: Sequence[Series], measure: Measure) -> Figure:
     results = results_of(series)
     place = {result: x for x, result in enumerate(results)}
-    sheet = Sheet.of(series, partial(_panel, place=place), lambda case: case.case.name)
+    looks = style.looks(one.case.manager for one in series)
+    draw = partial(_panel, place=place, looks=looks)
+    sheet = Sheet.of(series, draw, lambda case: case.case.name)
     for panel, case in zip(sheet.panels, series, strict=True):
         _axes(panel, results, measure, sheet.columns)
         if any(point.differences for point in case.points):
@@ -82,7 +84,7 @@ def _figure(series: Sequence[Series], measure: Measure) -> Figure:
             panel.set_ylim(low, high + _LABEL_ROOM * (high - low))
     sheet.label_left(measure.name.replace("-", " "))
     # No managers: the titles have them.
-    plain = replace(style.PLAIN, marker="o", marker_size=4.0)
+    plain = style.PLAIN_POINTS
     legend = [figures.legend_entry("median over the runs", plain), figures.band_entry()]
     points = [point for case in series for point in case.points]
     if any(map(_is_dirty, points)):
@@ -99,8 +101,10 @@ def _figure(series: Sequence[Series], measure: Measure) -> Figure:
     )
 
 
-def _panel(panel: Axes, series: Series, place: Mapping[Dated, int]) -> None:
-    look = style.look(series.case.manager)
+def _panel(
+    panel: Axes, series: Series, place: Mapping[Dated, int], looks: Mapping[str, style.Look]
+) -> None:
+    look = looks[series.case.manager]
     if not look.marker:  # each point is a result
         look = replace(look, marker="o", marker_size=3.5)
     # Cut where the conditions changed.

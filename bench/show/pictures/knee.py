@@ -31,13 +31,14 @@ def knee_figure(groups: Sequence[Group], summary: Summary) -> Figure:
 def figure_beside(pairs: Sequence[tuple[Group, Group | None]], summary: Summary) -> Figure:
     """The same for groups of many tenants, each beside the group of one shared manager if that was
     measured, in thinner lines."""
+    looks = style.looks(summary.managers)
     sheet = Sheet.of(
-        pairs, lambda panel, pair: _panel(panel, *pair), lambda pair: knee_title(pair[0])
+        pairs, lambda panel, pair: _panel(panel, *pair, looks), lambda pair: knee_title(pair[0])
     )
     managers = dict.fromkeys(
         name for group, _ in pairs for name in group.managers if _points(group, name)
     )
-    legend = [figures.legend_entry(manager, style.look(manager)) for manager in managers]
+    legend = [figures.legend_entry(manager, looks[manager]) for manager in managers]
     if any(shared is not None for _, shared in pairs):
         look = replace(style.PLAIN, **_SHARED)
         legend.append(figures.legend_entry("one manager for all", look))
@@ -50,25 +51,26 @@ def has_points(group: Group) -> bool:
     return any(_points(group, manager) for manager in group.managers)
 
 
-def _panel(panel: Axes, group: Group, shared: Group | None) -> None:
+def _panel(
+    panel: Axes, group: Group, shared: Group | None, looks: Mapping[str, style.Look]
+) -> None:
     panel.set_xscale("log")
     figures.log_ticks(panel.xaxis, style.Y_FORMATS[Measure.THROUGHPUT])
     figures.log_axis(panel, style.Y_FORMATS[Measure.LATENCY])
     panel.set_xlabel(Measure.THROUGHPUT.label)
     panel.set_ylabel(Measure.TIME_PER_REDO.label)
     if shared is not None:
-        _curves(panel, shared, is_shared=True)
-    _curves(panel, group, is_shared=False)
+        _curves(panel, shared, looks, is_shared=True)
+    _curves(panel, group, looks, is_shared=False)
     panel.set_xlim(*figures.roomy(*panel.get_xlim()))
-    _label(panel, group)
+    _label(panel, group, looks)
 
 
-def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
+def _curves(panel: Axes, group: Group, looks: Mapping[str, style.Look], *, is_shared: bool) -> None:
     knee_of = {knee.manager: knee.clients for knee in knees(group)}
     for manager in reversed(group.managers):  # so that the first one lies on top
         points = _points(group, manager)
-        look = style.look(manager)
-        look = replace(look, **_SHARED) if is_shared else look
+        look = replace(looks[manager], **_SHARED) if is_shared else looks[manager]
         figures.line(
             panel,
             [(x, y) for _, x, y in points],
@@ -81,7 +83,7 @@ def _curves(panel: Axes, group: Group, *, is_shared: bool) -> None:
                 panel.plot([x], [y.median], linestyle="", **_ring(look.color))
 
 
-def _label(panel: Axes, group: Group) -> None:
+def _label(panel: Axes, group: Group, looks: Mapping[str, style.Look]) -> None:
     """Writes N at the points, where there is room: at knees first, then at ends, then elsewhere."""
     knee_of = {knee.manager: knee.clients for knee in knees(group)}
     labels: list[tuple[int, int, tuple[float, float], int, str]] = []
@@ -92,7 +94,7 @@ def _label(panel: Axes, group: Group) -> None:
         for number, (clients, x, y) in enumerate(points):
             is_end = number in (0, len(points) - 1)
             rank = 0 if clients == knee_of.get(manager) else 1 if is_end else 2
-            labels.append((rank, clients, (x, y.median), side, style.look(manager).color))
+            labels.append((rank, clients, (x, y.median), side, looks[manager].color))
     to_share = panel.transData + panel.transAxes.inverted()
     width, height = 0.035, 0.045  # shares of the panel's that the N of a point takes
     taken: list[tuple[float, float]] = []

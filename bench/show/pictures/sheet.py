@@ -1,4 +1,7 @@
-"""A figure of panels in rows: a title above each, a legend above all of them and a footer below."""
+"""A figure of panels in rows: a title above each, a legend above all of them and a footer below.
+
+It is as wide as the style says (``figure.figsize``); in a narrow one each panel has a row.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from bench.results.summary import Summary
 from bench.show import units
@@ -37,17 +42,15 @@ class Sheet:
         title: Callable[[Part], str],
         most_columns: int = style.MOST_COLUMNS,
     ) -> Sheet:
+        width = mpl.rcParams["figure.figsize"][0]
         count = max(1, len(parts))
-        columns = min(count, most_columns)
+        is_apart = width <= style.PANEL_WIDTH
+        columns = 1 if is_apart else min(count, most_columns)
         rows = math.ceil(count / columns)
         height = style.FRAME_HEIGHT + style.PANEL_HEIGHT * rows
-        figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=None if is_apart else "constrained")
         FigureCanvasAgg(figure)
-        # Bands for the legend above and the footer below; the panels share what is between.
-        top, bottom = style.LEGEND_HEIGHT / height, style.FOOTER_HEIGHT / height
-        engine = figure.get_layout_engine()
-        if engine is not None:
-            engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
+        _leave_bands(figure, style.LEGEND_HEIGHT)
         axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
         for unused in axes[count:]:
             unused.set_axis_off()
@@ -61,7 +64,8 @@ class Sheet:
         """Sets a panel's title, on several lines if need be."""
         # ``N = 8`` and ``24.7 us`` stay together.
         joined = re.sub(r"(?<=\d) (?=[mun]?s\b)", "\0", text.replace(" = ", "\0=\0"))
-        lines = textwrap.fill(joined, style.TITLE_COLUMNS // self.columns)
+        width = self.figure.get_size_inches()[0] / style.WIDTH / self.columns
+        lines = textwrap.fill(joined, int(style.TITLE_COLUMNS * width))
         panel.set_title(lines.replace("\0", " "), loc="left")
 
     def label_left(self, text: str) -> None:
@@ -77,12 +81,41 @@ class Sheet:
         return low, high
 
     def framed(self, legend: Sequence[Artist], footer: str) -> Figure:
-        """The figure, with the legend above the panels, in one row, and the footer below them."""
-        self.figure.legend(
-            handles=legend, loc="upper left", bbox_to_anchor=(0.005, 1.0), ncols=len(legend)
-        )
+        """The figure, with the legend above the panels, in as many rows as it needs, and the footer
+        below them."""
+        if self.figure.get_layout_engine() is None:  # the panels and entries are taken apart
+            self.figure.legend(handles=legend, loc="upper left")
+            return self.figure
+        drawn = fit_legend(self.figure, legend, loc="upper left", bbox_to_anchor=(0.005, 1.0))
+        band = max(style.LEGEND_HEIGHT, drawn.get_window_extent().height / self.figure.dpi)
+        width, height = self.figure.get_size_inches()
+        self.figure.set_size_inches(width, height - style.LEGEND_HEIGHT + band)
+        _leave_bands(self.figure, band)
         self.figure.text(0.01, 0.012, footer, color=style.FAINT, fontsize=style.FOOTER_SIZE)
         return self.figure
+
+
+def _leave_bands(figure: Figure, legend_height: float) -> None:
+    """For the legend above and the footer below; the panels share what is between."""
+    height = figure.get_size_inches()[1]
+    top, bottom = legend_height / height, style.FOOTER_HEIGHT / height
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[call-arg]
+
+
+def fit_legend(figure: Figure, entries: Sequence[Artist], **place: Any) -> Legend:
+    """Adds a legend in as few rows as the figure is wide enough for; in smaller letters if a single
+    name is wider than the figure."""
+    available = figure.bbox.width * 0.99
+    for columns in range(max(1, len(entries)), 0, -1):
+        legend = figure.legend(handles=entries, ncols=columns, **place)
+        width = legend.get_window_extent().width
+        if width <= available:
+            return legend
+        legend.remove()
+    size = style.RC["legend.fontsize"] * available / width * 0.95
+    return figure.legend(handles=entries, ncols=1, fontsize=size, **place)
 
 
 def footer(summary: Summary) -> str:

@@ -6,12 +6,12 @@ colour vision. Managers also differ by marker, so that a print without colours w
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
-from zlib import crc32
+from functools import cache, partial
+from types import MappingProxyType
+from typing import Any, Final
 
-from bench.cases.managers import kind as kinds
 from bench.cases.managers.registry import find
 from bench.cases.managers.yours import PEER_PREFIX, is_peer
 from bench.cases.names import FLOOR
@@ -26,10 +26,13 @@ FOOTER_HEIGHT = 0.24
 FRAME_HEIGHT = LEGEND_HEIGHT + FOOTER_HEIGHT
 """Inches, as a README shows them; a row has up to MOST_COLUMNS panels."""
 
+PANEL_WIDTH = 4.9
+"""Inches of a panel that stands alone: on a telephone its text has the intended size."""
+
 DPI = 150
 MOST_COLUMNS = 3
 TITLE_COLUMNS = 93
-"""Characters that fit into the whole width, in a wider font as well: the titles of a row."""
+"""Characters that fit into WIDTH, in a wider font as well: the titles of a row."""
 
 LEAST_Y_SPAN = 8.0
 """Greatest / least y of a panel: nearly equal values must look so, and 1-2-5 ticks need room."""
@@ -60,6 +63,7 @@ RC: dict[Any, Any] = {
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "figure.facecolor": "white",
+    "figure.figsize": (WIDTH, PANEL_HEIGHT),
     "font.family": "sans-serif",
     "font.size": 9,
     "grid.color": "#e4e4e4",
@@ -76,6 +80,18 @@ RC: dict[Any, Any] = {
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
 }
+
+SINGLE_PANELS: dict[Any, Any] = RC | {
+    "figure.dpi": 72,  # so that a pixel is a point, as in an SVG
+    "figure.figsize": (PANEL_WIDTH, PANEL_HEIGHT),
+    "figure.subplot.bottom": 0.15,
+    "figure.subplot.hspace": 0.4,
+    "figure.subplot.left": 0.15,
+    "figure.subplot.right": 0.97,
+    "figure.subplot.top": 0.95,
+}
+"""The same for figures with one panel in a row, which a page takes apart: panels are cut out one by
+one, so that nothing has to be laid out."""
 
 
 def _tick(key: Key, value: float, _position: int | None = None) -> str:
@@ -96,11 +112,12 @@ class Look:
     width: float
     marker: str = ""
     marker_size: float = 0.0
+    is_hollow: bool = False
 
     @property
     def tail(self) -> Look:
-        """The line of a p99 beside this line of a p50."""
-        return replace(self, linestyle=(0, (1, 1.3)), width=1.3, marker="", marker_size=0.0)
+        """The line of a p99 beside this line of a p50: dotted, its markers hollow."""
+        return replace(self, linestyle=(0, (1, 1.3)), width=1.3, is_hollow=True)
 
     @property
     def lone_point(self) -> Look:
@@ -115,23 +132,67 @@ class Look:
 PLAIN = Look(FAINT, "-", LINE_WIDTH)
 """In legends: a line of any manager."""
 
+PLAIN_POINTS = replace(PLAIN, marker="o", marker_size=4.0)
+"""Likewise a line whose points have markers."""
+
 DASHED = Look(FAINT, (0, (5, 2)), 1.3)
 """What others are compared with: one thin line is enough."""
 
-_MORE = (kinds.Look("#CC79A7", "D"), kinds.Look("#E69F00", "v"), kinds.Look("#56B4E9", "P"))
-"""For managers without a look of their own."""
+_FREE_COLORS: Final = ("#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00")
+_FREE_MARKERS: Final = ("D", "v", "P", "<", ">", "*", "h", "^", "d", "H", "8", "s", "o")
+"""For managers without a look of their own. Those of sync and async come last: a reader knows
+them."""
+
+_PEER_MARKERS: Final = {"sync": "p", "async": "X"}
+_DASHES: Final = (0, (7, 1.5))
+_SIZE: Final = 4.0
+_PEER_SIZE: Final = 5.0
+
+
+def looks(managers: Iterable[str]) -> Mapping[str, Look]:
+    """The line of each manager of a figure.
+
+    A manager of the suite looks the same in every figure. Each other manager, in the given order,
+    gets the first colour and the first marker that no manager of the figure has. With more
+    managers than colours, lines of one colour differ by marker and dashes.
+    """
+    return _looks(tuple(dict.fromkeys(managers)))
 
 
 def look(manager: str) -> Look:
-    """The line of a manager, the same in every figure."""
+    """The line of a manager of the suite."""
+    return looks([manager])[manager]
+
+
+@cache
+def _looks(managers: tuple[str, ...]) -> Mapping[str, Look]:
+    chosen = {name: look for name in managers if (look := _fixed(name)) is not None}
+    colors, markers = (
+        [one for one in free if one not in taken]
+        for free, taken in (
+            (_FREE_COLORS, {look.color for look in chosen.values()}),
+            (_FREE_MARKERS, {look.marker for look in chosen.values()}),
+        )
+    )
+    for number, name in enumerate([name for name in managers if name not in chosen]):
+        is_new = number < len(colors)
+        color = colors[number] if is_new else _FREE_COLORS[number % len(_FREE_COLORS)]
+        dashes = "-." if is_peer(name) else "-" if is_new else _DASHES
+        size = _PEER_SIZE if is_peer(name) else _SIZE
+        chosen[name] = Look(color, dashes, LINE_WIDTH, markers[number % len(markers)], size)
+    return MappingProxyType({name: chosen[name] for name in managers})
+
+
+def _fixed(manager: str) -> Look | None:
+    """The look that a manager has in every figure; None if it has none."""
     if manager == FLOOR:
         return DASHED
     # A peer has the colour of the suite's own manager that waits alike; its line says what it is.
     name = manager.removeprefix(PEER_PREFIX)
     kind = find(name)
-    chosen = None if kind is None else kind.look
-    chosen = chosen or _MORE[crc32(manager.encode()) % len(_MORE)]
+    if kind is None or kind.look is None:
+        return None
     if is_peer(manager):
-        marker = {"sync": "p", "async": "X"}.get(name, chosen.marker)
-        return Look(chosen.color, "-.", LINE_WIDTH, marker, 5.0)
-    return Look(chosen.color, "-", LINE_WIDTH, chosen.marker, 4.0)
+        marker = _PEER_MARKERS.get(name, kind.look.marker)
+        return Look(kind.look.color, "-.", LINE_WIDTH, marker, _PEER_SIZE)
+    return Look(kind.look.color, "-", LINE_WIDTH, kind.look.marker, _SIZE)

@@ -61,12 +61,14 @@ def _clients(group: Group, of_case: Mapping[Case, Tails]) -> list[int]:
 def _figure(
     group: Group, of_case: Mapping[Case, Tails], distributions: Distributions, summary: Summary
 ) -> Figure:
+    looks = style.looks(summary.managers)
+
     def draw(panel: Axes, clients: int) -> None:
         _axes(panel)
         for manager in reversed(group.managers):  # so that the first one lies on top
             row = group.row(manager, clients)
             if row is not None and row.case in of_case:
-                _curve(panel, manager, of_case[row.case])
+                _curve(panel, manager, of_case[row.case], looks[manager].bare)
 
     sheet = Sheet.of(
         _clients(group, of_case), draw, lambda clients: _title(group, clients, distributions)
@@ -74,7 +76,7 @@ def _figure(
     sheet.label_left(Measure.LATENCY.label)
     drawn = {row.case.manager for row in group.rows if row.case in of_case}
     legend = [
-        *(figures.legend_entry(m, style.look(m).bare) for m in group.managers if m in drawn),
+        *(figures.legend_entry(m, looks[m].bare) for m in group.managers if m in drawn),
         figures.legend_entry("median of runs", style.PLAIN),
         figures.legend_entry("runs pooled", style.PLAIN.tail),
         figures.band_entry(),
@@ -92,8 +94,7 @@ def _axes(panel: Axes) -> None:
     figures.log_axis(panel, style.Y_FORMATS[Measure.LATENCY])
 
 
-def _curve(panel: Axes, manager: str, of_case: Tails) -> None:
-    look = style.look(manager).bare
+def _curve(panel: Axes, manager: str, of_case: Tails, look: style.Look) -> None:
     by_run = [(tail.one_in, tail.by_run) for tail in of_case.percentiles if tail.by_run is not None]
     if by_run:
         figures.line(panel, by_run, look)

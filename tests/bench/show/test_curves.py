@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from bench.cases.case import Case
 from bench.results.record import RunRecord, Usage
 from bench.show.pictures import style
-from bench.show.pictures.cpu_parts import cpu_figure, finding, has_cpu
+from bench.show.pictures.cpu_parts import PARTS, cpu_figure, finding, has_cpu
 from bench.show.pictures.knee import knee_figure
 from bench.show.pictures.ratio import ratio_figure, ratios
 from bench.statistics.knee import knees
@@ -46,7 +46,7 @@ def lines(panel: Axes, manager: str) -> list[Line2D]:
 def test_ratio_and_crossover(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, made(4))
     (panel,) = ratio_figure(summary.groups(), summary).axes
-    assert panel.get_title(loc="left") == "short: ahead of sync: async from N = 4 on"
+    assert panel.get_title(loc="left") == "short: faster than sync: async from N = 4 on"
     curve, interval, mark = lines(panel, "async")
     assert xs(curve) == list(N)
     truth = [s / a for s, a in zip(*LATENCY_US.values(), strict=True)]
@@ -73,7 +73,7 @@ def test_a_crossover_that_is_unsure_has_its_interval(tmp_path: Path) -> None:
 def test_a_single_round_has_no_interval(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, made(1))
     (panel,) = ratio_figure(summary.groups(), summary).axes
-    assert panel.get_title(loc="left") == "short: ahead of sync: async from N = 4 on (?)"
+    assert panel.get_title(loc="left") == "short: faster than sync: async from N = 4 on (?)"
     curve, mark = lines(panel, "async")
     assert len(xs(curve)) == len(N)
     assert xs(mark) == [4]
@@ -91,7 +91,7 @@ def test_a_single_n_has_a_ratio_and_no_crossover(tmp_path: Path) -> None:
 def test_never_ahead_to_the_end(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, made(3, (1, 2)))
     (panel,) = ratio_figure(summary.groups(), summary).axes
-    assert panel.get_title(loc="left") == "short: ahead of sync: async not at N = 2"
+    assert panel.get_title(loc="left") == "short: faster than sync: async not at N = 2"
     assert len(lines(panel, "async")) == 1
 
 
@@ -162,6 +162,32 @@ def test_cpu_is_stacked_by_process_and_mode(tmp_path: Path) -> None:
         assert bar.get_y() == pytest.approx(foot)
         foot += part.median
     assert panels[0].get_title(loc="left").startswith("short, sync: ")
+
+
+def test_the_parts_of_a_bar_sum_to_the_total_of_tables_and_titles(tmp_path: Path) -> None:
+    """Their medians would not: each round has its CPU in other parts."""
+    cpu = ((30, 10, 10, 5), (10, 30, 5, 20), (5, 5, 40, 35))
+    records = []
+    for number, (user, system, child_user, child_system) in enumerate(cpu):
+        usage = replace(
+            USAGE,
+            manager_cpu_s=(user + system) / 1e3,
+            manager_user_s=user / 1e3,
+            manager_system_s=system / 1e3,
+            child_cpu_s=(child_user + child_system) / 1e3,
+            child_user_s=child_user / 1e3,
+            child_system_s=child_system / 1e3,
+        )
+        records.append(replace(steady_record(Case("sync", "short", 1), number), usage=usage))
+    summary = summary_of(tmp_path, records)
+    (row,) = summary.rows
+    assert row.cpu_total_s is not None
+    (panel,) = cpu_figure(summary.groups(), summary).axes
+    heights = [bars[0].get_height() for bars in panel.containers]
+    assert sum(heights) == pytest.approx(row.cpu_total_s.median)
+    medians = [part.median for measure, _, _ in PARTS if (part := measure.of(row))]
+    assert sum(medians) != pytest.approx(row.cpu_total_s.median)
+    assert all(heights)
 
 
 def test_parts_that_are_not_known_are_not_drawn(tmp_path: Path) -> None:

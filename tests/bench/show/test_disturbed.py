@@ -87,9 +87,11 @@ def test_the_data_have_the_disturbed_rounds_of_each_row(busy: Summary) -> None:
 
 def test_the_page_has_the_line_and_the_mark(busy: Summary, quiet: Summary) -> None:
     text = page([reading(busy)])
-    assert text.index(SAID) < text.index('<div class="verdicts">')
+    assert text.index('<p class="disturbed">') < text.index(SAID) < text.index('<div class="top">')
     assert text.count('<abbr title="others took up to 61 % of the CPUs">~</abbr>') == 1
-    assert "disturbed:" not in page([reading(quiet)])
+    calm = page([reading(quiet)])
+    assert "disturbed:" not in calm
+    assert '<p class="disturbed">' not in calm
 
 
 @pytest.mark.parametrize("which", ["quiet", "older"])

@@ -12,13 +12,17 @@ import pytest
 
 from bench.cases.case import Case
 from bench.cases.notations import REAP
+from bench.experiments.registry import VIEWS
 from bench.places import ROOT
 from bench.results.environment import Environment
+from bench.results.histogram import distributions_of
 from bench.results.record import FailedRun, RunRecord
-from bench.results.summary import Estimate, Summary, load_summary
+from bench.results.suite_file import read_suite
+from bench.results.summary import Estimate, Summary, load_summary, summary_of
 from bench.show import units
 from bench.show.page.page import page as page_of
 from bench.show.pictures import figures
+from bench.show.view import Reading
 from tests.support.made_up_runs import Bench
 from tests.support.synthetic import (
     ENVIRONMENT,
@@ -32,7 +36,7 @@ from tests.support.synthetic import (
 
 MANAGERS = ("sync", "async", "floor")
 N = (1, 8, 64)
-VOID = {"meta", "input", "link", "br"}
+VOID = {"meta", "input", "link", "br", "wbr"}
 CSS = (ROOT / "bench" / "show" / "page" / "templates" / "report.css").read_text()
 
 
@@ -100,13 +104,19 @@ def ordinary(summary: Summary) -> str:
     return html_of([summary])
 
 
-def test_the_verdict_comes_first_then_curves_table_and_machine(ordinary: str) -> None:
+def test_what_was_measured_then_the_verdict_its_curves_and_all_the_rest(ordinary: str) -> None:
     words = Page(ordinary).words
+    title = (
+        "Throughput and latency of sync and async: short and medium requests,"
+        " 1 to 64 concurrent clients"
+    )
     order = [
-        "Verdict",
-        "For short requests with a free child, async is faster than sync from N = 8 on (95 % CI: 8"
-        " to 8)",
-        "Curves",
+        f"walredo-bench: {title}",
+        f" {title} Verdict",
+        "async is faster than sync from N = 8 on",
+        "Ratio to sync at N = 64 (95 % CI) manager workload faster from N throughput",
+        "redos per second",
+        "Better than sync from N on",
         "Every case: medians over the runs, with the spread between them",
         "Machine, code and build",
         "Settings of the measurement",
@@ -143,9 +153,9 @@ def test_ids_are_unique_and_all_that_is_referred_to_is_there(tmp_path: Path) -> 
 
 def test_every_point_tells_case_value_and_interval(ordinary: str) -> None:
     found = Page(ordinary)
-    pictures = found.all("svg")
-    # Latency and throughput of two workloads; ratio, knee and CPU of both.
-    assert len(pictures) == 4 + 3
+    pictures = found.all("svg", **{"class": "picture"})
+    # Of two workloads throughput, latency, ratio and knee, and the CPU of each of three managers.
+    assert len(pictures) == 2 * (4 + 3)
     assert all(picture["aria-label"] for picture in pictures)
     spots = [
         one["aria-label"] for one in found.all("g", role="img") if "spot" in one.get("class", "")
@@ -183,7 +193,7 @@ def test_points_lie_where_the_curves_are(tmp_path: Path) -> None:
         for x, y in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', text)
     }
     rings = re.findall(r'class="ring" r="5" cx="([\d.]+)" cy="([\d.]+)"', text)
-    throughput = rings[len(N) * 2 : len(N) * 3]  # after those of p50 and p99
+    throughput = rings[: len(N)]
     assert len(throughput) == len(N)
     for x, y in throughput:
         assert any(abs(float(x) - a) <= 1 and abs(float(y) - b) <= 1 for a, b in markers)
@@ -219,6 +229,39 @@ def test_texts_and_curves_stand_out(scheme: str) -> None:
         assert _contrast(own.get(f"--c-{code}", f"#{code}"), paper) >= 3, code
 
 
+def test_the_verdict_is_a_table_whose_signs_need_no_colour(ordinary: str) -> None:
+    found = Page(ordinary)
+    (table,) = found.all("table", **{"class": "stack answer"})
+    assert table
+    better = found.all("b", **{"class": "better"})
+    assert len(better) >= 2  # throughput of both workloads
+    assert "+ better" in found.words
+    # On a telephone a row is a block, in which each cell has its heading beside it.
+    assert all(cell.get("data-label") for cell in found.all("td", **{"data-label": "throughput"}))
+
+
+def test_only_what_answers_is_open_and_every_link_leads_somewhere(ordinary: str) -> None:
+    found = Page(ordinary)
+    folded = found.all("details")
+    assert len(folded) == 4  # crossovers and what goes with them, cases, warnings, machine
+    assert not any("open" in one for one in folded)
+    pictures = [at for at, (tag, _) in enumerate(found.elements) if tag == "figure"]
+    first_folded = next(at for at, (tag, _) in enumerate(found.elements) if tag == "details")
+    assert sum(at < first_folded for at in pictures) == 4
+
+
+def test_distributions_and_tails_are_on_the_page(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.json", modelled_records(("sync", "async"), ["short"], (1, 8), 4))
+    suite = read_suite(path)
+    both = Reading.of(summary_of(path, suite), VIEWS, distributions_of(path, suite))
+    found = Page(page_of([both]))
+    assert "Distribution and tails of latency" in found.words
+    assert "short, N = 8: p50 of async is" in found.words
+    assert "short: ratio to sync (95 % CI)" in found.words
+    spots = [one.get("aria-label", "") for one in found.all("g", role="img")]
+    assert sum(": async, latency " in text or "; async, p50 " in text for text in spots) == 2 * 4
+
+
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of a result in which cases failed, one of them the only one of an experiment."""
@@ -243,9 +286,11 @@ def test_what_is_missing_is_said_and_the_rest_drawn(damaged: str) -> None:
         in found.words
     )
     assert "async/ping/n=8: the self-check fails" in found.words
-    assert re.search(r"\d warnings to know of", found.words)
+    assert re.search(r"\d warnings about this result", found.words)
     assert found.all("tr", **{"data-workload": "ping"})
-    assert len(found.all("svg")) == 6 + 3 + 1  # the last one of the experiment
+    # Throughput, latency and knee of three workloads, the ratio of two, the CPU of seven managers,
+    # and the experiment's.
+    assert len(found.all("svg", **{"class": "picture"})) == 3 * 3 + 2 + 7 + 1
 
 
 def test_one_round_shows_no_interval(tmp_path: Path) -> None:
@@ -263,6 +308,9 @@ def test_experiments_have_sentence_figure_and_numbers(tmp_path: Path) -> None:
         for number in range(3)
     ]
     found = Page(html_of([load_summary(save(tmp_path / "a.json", records))]))
+    assert (
+        "Experiment tenants with sync and async: short requests, 1 to 4 concurrent" in found.words
+    )
     assert "Experiment: tenants" in found.words
     spots = [one.get("aria-label", "") for one in found.all("g", role="img")]
     told = [text for text in spots if "; async, N = 4, " in text]
@@ -271,7 +319,8 @@ def test_experiments_have_sentence_figure_and_numbers(tmp_path: Path) -> None:
         r"k/s: time per redo \d+ us \(\d+ us to \d+ us between runs, 3 rounds\)$", told[0]
     )
     assert len(found.all("figure")) >= 1
-    assert found.all("pre")
+    assert found.all("table", **{"class": "stack dense"})
+    assert found.all("details", open="")  # there is nothing else to show
 
 
 def test_bars_tell_what_they_are(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyperf
 import pytest
+from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -190,6 +191,15 @@ def test_without_a_common_round_the_pooled_ones_are_compared() -> None:
     ratio = tail_ratios(tails({0: ramp(1000, 3)}), tails({1: ramp(1000)}))[0]
     assert ratio.value == pytest.approx(3, rel=3 * RELATIVE_ERROR)
     assert ratio.is_pooled
+
+
+def test_a_value_is_the_highest_that_the_library_counts_with_it() -> None:
+    """At powers of two the width of the histogram's buckets doubles."""
+    ns = sorted({max(1, (1 << bits) + more) for bits in range(35) for more in (-1, 0, 1)})
+    text = encode(np.array(ns, dtype=np.int64))
+    library = HdrHistogram.decode(text)
+    expected = sorted({library.get_highest_equivalent_value(value) for value in ns})
+    assert distribution(text).values_ns.tolist() == expected
 
 
 # --- From a file to what is shown -----------------------------------------------------------------

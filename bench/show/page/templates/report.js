@@ -1,5 +1,5 @@
 "use strict";
-// Spots of pictures show their descriptions; tables sort and filter.
+// Spots of pictures show their descriptions; tables sort and filter; links open what is folded.
 
 const tip = document.getElementById("tip");
 const REACH = 20; // pixels: the mouse selects a point that is no further away
@@ -137,3 +137,19 @@ for (const listing of document.querySelectorAll(".listing")) {
   tools.addEventListener("submit", (event) => event.preventDefault());
   filter(listing, rows);
 }
+
+// Browsers that open what hides a link's target do so for the address, too; others need this.
+function openTarget() {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  const hidden = target ? target.closest("details:not([open])") : null;
+  if (!hidden) return;
+  hidden.open = true;
+  target.scrollIntoView();
+}
+addEventListener("hashchange", openTarget);
+openTarget();
+// A part that was closed after its link was followed: the address does not change at the next click.
+addEventListener("click", (event) => event.target.closest("a[href^='#']") && setTimeout(openTarget));
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});
