@@ -69,8 +69,9 @@ class Control:
         ]
         if not all(divided):
             return None
-        # The scatter of a case is in a mean of cases by their number, in that of the floor too.
-        scatter = self.scatter * (1 / len(cases) + 1 / len(floors))
+        # Managers have more in common with each other than with the floor (the interpreter), so
+        # what they drift by themselves does not cancel out in their mean.
+        scatter = self.scatter * (1 + 1 / len(floors))
         return effects.unpaired_effect(*divided, scatter=scatter, scatter_freedom=len(floors) - 1.0)
 
 
