@@ -127,7 +127,7 @@ def add_plain(parser: argparse._ActionsContainer) -> None:
     add_flag(
         parser,
         "--plain",
-        "no colours, no small curves, a line never wrapped (the form of pipes and files)",
+        "no colours, no curves, nothing wrapped",
     )
 
 

@@ -44,7 +44,6 @@ _USUAL: Final = tuple(
 )
 _GAP: Final = 1
 _MAX_LISTED: Final = 12
-_MAX_SHOWN: Final = 9.99
 
 
 def print_comparison(
@@ -387,6 +386,4 @@ def smallest_text(compared: Compared | None) -> str:
     share = compared.effect.smallest_shown
     if share is None:
         return "?"  # one round has no spread
-    if share > _MAX_SHOWN:
-        return f">{_MAX_SHOWN * 100:.0f} %"
-    return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.0f} %"
+    return f"{units.percent(share)} %"

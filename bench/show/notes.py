@@ -92,7 +92,7 @@ def disturbed_line(summary: Summary) -> str | None:
     if said is None:
         return None
     # A side of an A/B measurement cannot be resumed.
-    resume = "" if summary.environment.ab else " (`run --resume` does those rounds again)"
+    resume = "" if summary.environment.ab else " (run --resume does those rounds again)"
     return f"{said}; measure again when less else runs{resume}"
 
 

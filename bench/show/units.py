@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bench.results.key import Key, Value
 from bench.statistics.bounded import HasBounds, Threshold
@@ -67,6 +67,16 @@ def number(value: float) -> str:
         return "0"
     whole = math.floor(math.log10(abs(value)) + 1e-9) + 1
     return f"{value:.{max(0, _DIGITS - whole)}f}"
+
+
+_MAX_PERCENT: Final = 999
+
+
+def percent(share: float) -> str:
+    """A share as the number of per cent, without the sign: ``3.2``, ``26`` or ``>999``."""
+    if share * 100 > _MAX_PERCENT:
+        return f">{_MAX_PERCENT}"
+    return f"{share * 100:.2g}" if share < 0.995 else f"{share * 100:.0f}"
 
 
 def counted(count: int, noun: str) -> str:

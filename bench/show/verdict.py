@@ -25,6 +25,7 @@ from bench.cases.managers.registry import is_rival
 from bench.cases.names import BASE, CHALLENGER
 from bench.results.row import Measure
 from bench.results.summary import Group, Summary
+from bench.show import units
 from bench.show.findings import better_from, bounds, span
 from bench.statistics.crossover import Crossover, Lead, crossover, leads
 from bench.statistics.effects import Effect, side
@@ -153,8 +154,8 @@ class Row:
         if not self.has_interval:
             return f"there was no {between} ({_ONE_ROUND})"
         shares = (lead.effect.smallest_shown for lead in self.leads)
-        known = sorted(share * 100 for share in shares if share is not None)
-        low, high = f"{known[0]:.2g}", f"{known[-1]:.2g}"
+        known = sorted(share for share in shares if share is not None)
+        low, high = units.percent(known[0]), units.percent(known[-1])
         detectable = low if low == high else f"{low} to {high}"
         return (
             f"there is no significant {between}; the smallest difference that this result could"

@@ -30,7 +30,17 @@ ROOMS: Final[Mapping[str, Room]] = {
     "cases": Room(
         "what can be asked for",
         doors=(
-            *("case", "config", "cost", "matrix", "names", "notations", "own", "placement"),
+            *(
+                "case",
+                "config",
+                "cost",
+                "dimension",
+                "matrix",
+                "names",
+                "notations",
+                "own",
+                "placement",
+            ),
             *("managers.kind", "managers.floor", "managers.registry", "managers.yours"),
         ),
         packages=("fake_redo_child",),
@@ -67,7 +77,16 @@ ROOMS: Final[Mapping[str, Room]] = {
     "statistics": Room(
         "what rows say, and how sure",
         doors=(
-            *("bounded", "comparison", "crossover", "cumulative", "effects", "gate", "history"),
+            *(
+                "bounded",
+                "comparison",
+                "control",
+                "crossover",
+                "cumulative",
+                "effects",
+                "gate",
+                "history",
+            ),
             *("knee", "rounds", "scalability", "tails"),
         ),
         may=("cases", "results"),
@@ -75,7 +94,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "running": Room(
         "processes, runs, rounds, pairs",
         doors=(
-            *("ab", "peer", "processes", "run", "schedule", "snapshots"),
+            *("ab", "peer", "processes", "run", "schedule", "snapshots", "watched"),
             *("equipment.*", "selftest.*"),
         ),
         may=("cases", "worker", "results", "statistics", "machine"),

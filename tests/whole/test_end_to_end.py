@@ -135,7 +135,7 @@ def test_the_benchmarks_are_the_cases(quick: tuple[Path, Ended]) -> None:
     suite = pyperf.BenchmarkSuite.load(str(quick[0]))
     assert set(suite.get_benchmark_names()) == CASES
     for _, one in runs_of(quick[0]):
-        assert len(one.values) == 5
+        assert 2 <= len(one.values) <= 5  # fewer where they are stretched
         assert min(one.values) > 0
 
 

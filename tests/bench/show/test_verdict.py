@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.cases.case import Case
 from bench.results.record import FailedRun
 from bench.results.summary import Summary, load_summary
+from bench.show import units
 from bench.show.verdict import Mark, Row, verdict_data, verdict_of
 from bench.show.verdict_table import print_verdict
 from tests.support.synthetic import save, steady_record
@@ -99,7 +100,7 @@ def test_rounds_that_disagree_decide_nothing(tmp_path: Path) -> None:
     )
     share = row.leads[-1].effect.smallest_shown
     assert share is not None
-    assert sentence.endswith(f" {share * 100:.2g} %.")
+    assert sentence.endswith(f" {units.percent(share)} %.")
     assert row.faster_from == "no N"
     assert marks(row)[0] is Mark.SAME
 
@@ -109,7 +110,7 @@ def test_the_smallest_detectable_difference_is_a_range_over_n(tmp_path: Path) ->
     either = [[90, 110, 95, 105, 100], [50, 200, 60, 190, 90]]
     found = summary(tmp_path, {"sync": even, "async": either})
     shares = [lead.effect.smallest_shown or 0 for lead in only_row(found).leads]
-    low, high = (f"{share * 100:.2g}" for share in sorted(shares))
+    low, high = map(units.percent, sorted(shares))
     assert only_sentence(found).endswith(f"(MDE) is {low} to {high} %.")
 
 
@@ -365,3 +366,11 @@ def test_a_result_without_turns_has_the_latency_of_the_call(tmp_path: Path) -> N
     assert verdict_of(found).headings[-1] == "p99 turn latency"
     assert verdict_of(older).headings[-1] == "p99 call latency"
     assert marks(only_row(older)) == marks(only_row(found))
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0321, "3.2"), (0.26, "26"), (0.999, "100"), (3.04, "304"), (12.0, ">999")],
+)
+def test_percentages_have_no_exponent(share: float, text: str) -> None:
+    assert units.percent(share) == text
