@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bench.cases.case import DIMENSIONS
+from bench.cases.dimension import OptionGroup as OptionGroup
 from bench.cases.names import unknown
 from bench.cases.rules import ConfigError as ConfigError
 from bench.cases.rules import (

@@ -16,8 +16,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench.cases.config import Config, option_name, override, with_managers
-from bench.cases.dimension import OptionGroup
+from bench.cases.config import Config, OptionGroup, option_name, override, with_managers
 from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import FLOOR

@@ -9,8 +9,7 @@ from typing import Final, NoReturn
 
 from rich.console import Console
 
-from bench.cases.config import OPTIONS, Config, load_profile, option_name, override
-from bench.cases.dimension import OptionGroup
+from bench.cases.config import OPTIONS, Config, OptionGroup, load_profile, option_name, override
 from bench.cases.names import unknown
 from bench.cli.console import plain
 from bench.errors import BenchError

@@ -39,16 +39,17 @@ class StatusLine:
 
     def __init__(self, console: Console, *columns: progress.ProgressColumn) -> None:
         self.is_shown = console.is_terminal
-        whole = Column(no_wrap=True, overflow="ellipsis")
+        the_rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         bar = [progress.BarColumn(bar_width=10)] if console.width >= _WIDE else []
         self._line = progress.Progress(
             *bar,
             *columns,
             progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            progress.TextColumn("{task.description}", markup=False, table_column=whole),
+            progress.TextColumn("{task.description}", markup=False, table_column=the_rest),
             console=console,
             auto_refresh=False,
             transient=True,
+            expand=True,
         )
         self._task: progress.TaskID | None = None
 
@@ -184,6 +185,7 @@ class Known:
     def __init__(self) -> None:
         self.text = ""
         self._has_ratio = False
+        self._rival = ""
         self._per_s: dict[Case, dict[int, float]] = {}
 
     def add(self, record: RunRecord) -> None:
@@ -191,14 +193,17 @@ class Known:
         case = record.case
         per_s = redos.throughput_per_s(record.slices)
         self._per_s.setdefault(case, {})[record.round] = per_s
-        if ratio := self._ratio(case):
+        if is_rival(case.manager):
+            self._rival = case.manager
+        if ratio := self._ratio(replace(case, manager=self._rival or case.manager)):
             self.text, self._has_ratio = ratio, True
         elif case.redoes and not self._has_ratio:
             time_s = redos.time_per_redo_s(record.slices)
             self.text = f"{case.name}: {units.seconds(time_s)} per redo"
 
     def _ratio(self, case: Case) -> str | None:
-        """The throughput of its manager, as a ratio to sync's. None if that is not known yet."""
+        """Its throughput as a ratio to sync's, at the greatest N where that is known; None if it is
+        known at no N yet."""
         if not (is_rival(case.manager) and is_closed_loop(case)):
             return None
         for n in sorted({other.clients for other in self._per_s}, reverse=True):
