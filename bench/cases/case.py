@@ -90,7 +90,7 @@ class Case:
     ).field("c")
     cost: str = Dimension(
         meaning="CPU that the child burns besides",
-        help=f"CPU that the child burns: {NOTATION}",
+        help=f"CPU of the child: {NOTATION}",
         notation=NOTATION,
         normal=cost_name,
         is_list=False,
