@@ -210,7 +210,7 @@ class Question:
             who = f"only {self.who} compares" if self.answering else "no result compares"
             return f"{who} {self.manager} with {BASE}"
         if not self.clients:
-            return f"{self.who} have no N in common"
+            return f"{self.who} have no N in common for {self.manager} and {BASE}"
         parts = []
         for verb, clients in (("disagree", self.disagree_at), ("agree", self.agree_at)):
             by_sides: dict[tuple[int, ...], list[int]] = {}
@@ -329,7 +329,9 @@ def _sentences(questions: Iterable[Question]) -> Iterator[str]:
         clauses = []
         for question in those:
             clauses.append(f"{question.workload} requests{beside}, {question.said(opening)}")
-            opening = beside = ""
+            beside = ""
+            if len(question.answering) > 1 and question.clients:
+                opening = ""
         yield f"For {'; for '.join(clauses)}."
 
 
@@ -350,10 +352,7 @@ def _notes(results: Sequence[Result]) -> Iterator[str]:
             if condition(difference) not in _OF_MACHINE
         ]
         if found:
-            yield (
-                f"{base.label} and {other.label} differ in more than the machine:"
-                f" {'; '.join(found)}"
-            )
+            yield f"{base.label} and {other.label} differ in code or settings: {'; '.join(found)}"
 
 
 def _left_out(single: Iterable[tuple[tuple[str, str, str, str], str]]) -> Iterator[str]:
@@ -374,7 +373,8 @@ def side_by_side_data(found: SideBySide) -> dict[str, Any]:
                 "label": result.label,
                 "source": result.summary.source,
                 "cpu_model": result.summary.environment.cpu_model,
-                "cpus": result.cpus,
+                "cpu_count": result.summary.environment.cpu_count,
+                "cpus_allowed": result.summary.environment.cpus_allowed,
                 "kernel": result.summary.environment.kernel,
                 "version": result.summary.environment.version,
                 "rounds": len(result.summary.rounds),

@@ -168,7 +168,7 @@ def test_no_n_in_common(compare: Compare) -> None:
     there: ByManager = {"sync": {1: 50, 4: 200}, "async": {4: 100}}
     found = compare(here, there)
     assert found.sentences == (
-        "For short requests with a free child, the results have no N in common.",
+        "For short requests with a free child, the results have no N in common for async and sync.",
     )
     assert [answer.amounts for answer in found.answers] == [(), ()]
     assert " - " in "\n".join(printed_lines(found))
@@ -259,7 +259,7 @@ def test_what_differs_besides_the_machine_is_said(tmp_path: Path) -> None:
         result(tmp_path, "there", records_of(AHEAD), environment=other),
     ]
     assert side_by_side(readings).notes == (
-        "A and B differ in more than the machine: commit: 1a2b3c4 | fffffff; slices: 5 | 9",
+        "A and B differ in code or settings: commit: 1a2b3c4 | fffffff; slices: 5 | 9",
     )
     alike = replace(OTHER_MACHINE, seed=8)
     readings[1] = result(tmp_path, "alike", records_of(AHEAD), environment=alike)
