@@ -205,13 +205,17 @@ class Question:
 
     def said(self, opening: str = "") -> str:
         """As ``the results disagree at N = 4 (faster on A, slower on B) and agree at N = 1
-        (faster)``; ``opening`` stands behind the first verb."""
+        (faster)``; ``opening`` stands behind the first verb. Without it the sentence has an
+        opening already, and the results are ``they``."""
         if len(self.answering) < 2:
             who = f"only {self.who} compares" if self.answering else "no result compares"
             return f"{who} {self.manager} with {BASE}"
         if not self.clients:
             return f"{self.who} have no N in common for {self.manager} and {BASE}"
-        parts = []
+        who = self.who
+        if not opening and len(self.answering) == len(self.answers):
+            who = "they"
+        parts: list[str] = []
         for verb, clients in (("disagree", self.disagree_at), ("agree", self.agree_at)):
             by_sides: dict[tuple[int, ...], list[int]] = {}
             for n in clients:
@@ -222,7 +226,7 @@ class Question:
             ]
             if places:
                 parts.append(f"{verb}{opening if not parts else ''} {listed(places)}")
-        return f"{self.who} {' and '.join(parts)}"
+        return f"{who} {' and '.join(parts)}"
 
     def _told(self, sides: Sequence[int]) -> str:
         """As ``faster``, or ``faster on A, slower on B``."""
@@ -272,7 +276,9 @@ def side_by_side(readings: Sequence[Reading]) -> SideBySide:
     questions = tuple(
         _question(key, results, by_label) for key, by_label in found.items() if len(by_label) > 1
     )
-    single = [(key, *by_label) for key, by_label in found.items() if len(by_label) == 1]
+    single = [
+        (key, label) for key, by_label in found.items() for label in by_label if len(by_label) == 1
+    ]
     return SideBySide(
         results,
         questions,

@@ -257,7 +257,7 @@ def amounts_at(group: Group, manager: str, clients: int) -> tuple[Amount | None,
     """`AMOUNTS` of a manager at an N; None where a result lacks the measure."""
     own, base = group.row(manager, clients), group.row(BASE, clients)
     effects = ((measure, ratio(measure.of(own), measure.of(base))) for measure in AMOUNTS)
-    return tuple(effect and Amount(measure, effect) for measure, effect in effects)
+    return tuple(None if effect is None else Amount(of, effect) for of, effect in effects)
 
 
 def _sentences(found: Mapping[Group, Sequence[Row]], conditions: str) -> Iterator[str]:

@@ -3,6 +3,7 @@ data; from results whose truth is known."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -84,12 +85,11 @@ Compare = Callable[..., SideBySide]
 def compare(tmp_path: Path) -> Compare:
     """Puts results of these latencies side by side."""
 
+    number = itertools.count()
+
     def of(*several: ByManager) -> SideBySide:
         return side_by_side(
-            [
-                result(tmp_path, f"r{number}", records_of(latencies))
-                for number, latencies in enumerate(several)
-            ]
+            [result(tmp_path, f"r{next(number)}", records_of(each)) for each in several]
         )
 
     return of
@@ -171,7 +171,21 @@ def test_no_n_in_common(compare: Compare) -> None:
         "For short requests with a free child, the results have no N in common for async and sync.",
     )
     assert [answer.amounts for answer in found.answers] == [(), ()]
-    assert " - " in "\n".join(printed_lines(found))
+    headings = printed_lines(found)[5]
+    assert headings.split()[-3:] == ["faster", "from", "N"]
+
+
+def test_the_manager_is_named_whatever_the_first_workload_lacks(tmp_path: Path) -> None:
+    medium = records_of({"sync": {1: 500}, "async": {1: 400}}, workload="medium")
+    readings = [
+        result(tmp_path, name, [*records_of({"sync": {1: 50, 4: 200}, "async": {n: 100}}), *medium])
+        for name, n in (("here", 1), ("there", 4))
+    ]
+    assert side_by_side(readings).sentences == (
+        "For short requests with a free child, the results have no N in common for async and sync;"
+        " for medium requests, the results agree on whether async is faster than sync at N = 1"
+        " (faster).",
+    )
 
 
 def test_other_managers_workloads_and_children(tmp_path: Path) -> None:
@@ -369,9 +383,12 @@ def test_show_several(files: Bench) -> None:
     status, out, err = files("show a.json b.json")
     assert (status, err) == (0, "")
     assert out.startswith("A  a.json: ")
-    assert "disagree on whether async is faster" in out
-    assert "does not prove" not in out
-    assert "does not prove" in " ".join(files("show a.json b.json --legend")[1].split())
+    words, with_legend = (
+        " ".join(text.split()) for text in (out, files("show a.json b.json --legend")[1])
+    )
+    assert "disagree on whether async is faster than sync at N = 4" in words
+    assert "does not prove" not in words
+    assert "does not prove" in with_legend
 
 
 def test_show_several_as_json(files: Bench) -> None:
