@@ -7,6 +7,7 @@ scatters least. ``split``: a CPU each, so that neither is moved.
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
 
 ANY: Final = "any"
@@ -51,6 +52,12 @@ def cpus_allowed() -> str | None:
     lasts = sorted(cpu for cpu in cpus if cpu + 1 not in cpus)
     pairs = zip(firsts, lasts, strict=True)
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in pairs)
+
+
+def count_of(cpus: str) -> int:
+    """How many CPUs a list as ``0-3,8`` names; 0 if it is no list."""
+    ranges = re.findall(r"(\d+)(?:-(\d+))?", cpus)
+    return sum(int(last or first) - int(first) + 1 for first, last in ranges)
 
 
 def pin(pid: int, cpu: int) -> None:

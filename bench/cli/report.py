@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.cli.options import add_flag, add_output_path, say
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
-from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
+from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_paths
 from bench.results.suite_file import read_suite
 from bench.results.summary import summary_of
 from bench.show.page.page import check_page, write_page
@@ -20,6 +20,7 @@ from bench.show.view import Reading
 EXAMPLES: Final = (
     "python -m bench report latest",
     "python -m bench report base.json changed.json -o page.html",
+    "python -m bench report server.json laptop.json -o machines.html",
     "python -m bench report latest --force",
 )
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         metavar=RESULT_METAVAR,
         nargs="+",
-        help=f"{RESULT_HELP}; each further one is compared with the first",
+        help=f"{RESULT_HELP}; several are put side by side, and each compared with the first",
     )
     add_output_path(parser, "PAGE", "the page (default: beside the first result)")
     add_flag(parser, "--force", "overwrite a page that is there")
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
-    paths = [result_path(name) for name in args.results]
+    paths = result_paths(args.results)
     place = args.output or paths[0].with_suffix(".html")
     readings = list(map(_read, paths))
     check_page(place, of=paths, overwrite=args.force)

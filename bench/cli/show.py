@@ -1,24 +1,28 @@
-"""``show``: prints a result file as tables, or as JSON for programs."""
+"""``show``: prints a result file as tables, or as JSON for programs; several files side by side."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
+from bench.cases.names import BASE
 from bench.cli.options import add_flag, add_legend, add_plain, check_known, console_for, say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
-from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
+from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_paths
 from bench.results.suite_file import read_suite
-from bench.results.summary import summary_of
+from bench.results.summary import load_summary, summary_of
 from bench.show import exports
 from bench.show import summary as table
 from bench.show.against import Against, against_data, pairs, print_against
+from bench.show.side_by_side import side_by_side, side_by_side_data
+from bench.show.side_by_side_table import print_side_by_side
 from bench.show.tails import print_tails, tails_data
 from bench.show.view import Reading
 
@@ -39,11 +43,17 @@ EXAMPLES: Final = (
     "python -m bench show latest",
     "python -m bench show latest --only verdict",
     "python -m bench show latest --json",
+    "python -m bench show server.json laptop.json",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("result", metavar=RESULT_METAVAR, help=RESULT_HELP)
+    parser.add_argument(
+        "results",
+        metavar=RESULT_METAVAR,
+        nargs="+",
+        help=f"{RESULT_HELP}; several, as of several machines, are put side by side",
+    )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
         "--json", dest="format", action="store_const", const=JSON, help="all of it, for programs"
@@ -105,7 +115,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.only is not None:
         parts = tuple(part.strip() for part in args.only.split(","))
     check_known("--only", "part", parts, table.PARTS)
-    path = result_path(args.result)
+    paths = result_paths(args.results)
+    if len(paths) > 1:
+        return _show_several(paths, args, out)
+    (path,) = paths
     suite = read_suite(path)
     reading = Reading.of(summary_of(path, suite), VIEWS)
     summary = reading.summary
@@ -136,4 +149,31 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if against is not None:
         data["against"] = against_data(beside)
     say(out, json.dumps(data, indent=1))
+    return 0
+
+
+def _show_several(paths: Sequence[Path], args: argparse.Namespace, out: Console) -> int:
+    """The same question in each result, without the tables of each. Raises BenchError."""
+    single = {"--tails": args.tails, "--against": args.against, "--only": args.only}
+    given = [option for option, value in single.items() if value]
+    if args.format in FOREIGN:
+        given.append(f"--format {args.format}")
+    if given:
+        raise BenchError(f"{given[0]}: goes with one result, not with {len(paths)}")
+    readings = [Reading.of(load_summary(path), VIEWS) for path in paths]
+    found = side_by_side(readings)
+    if not found.questions:
+        names = ", ".join(path.name for path in paths)
+        raise BenchError(
+            f"{names}: no two of them compare the same manager with {BASE}: show each by itself"
+        )
+    if args.format == JSON:
+        data = {
+            "version": table.JSON_VERSION,
+            "side_by_side": side_by_side_data(found),
+            "results": list(map(table.as_data, readings)),
+        }
+        say(out, json.dumps(data, indent=1))
+    else:
+        print_side_by_side(found, console_for(args, out), legend=args.legend)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,17 @@ def result_path(name: str, checkout: Path = ROOT) -> Path:
             " none counts): check it out and `run`"
         )
     return max(found)[1]
+
+
+def result_paths(names: Sequence[str]) -> list[Path]:
+    """The paths of several results. Raises BenchError, also for the same file twice."""
+    paths = [result_path(name) for name in names]
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise BenchError(f"{path}: is named twice: name each result once")
+        seen.add(path.resolve())
+    return paths
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def verdict_of(summary: Summary) -> Verdict:
     for extra, groups in by_child.items():
         found = {group: tuple(rows_of(group)) for group in groups}
         rows += (row for of_group in found.values() for row in of_group)
-        sentences += _sentences(found, _conditions(dict(extra)))
+        sentences += _sentences(found, conditions_text(dict(extra)))
     has_turns = any(row.turn_p99_s is not None for row in summary.rows)
     headings = HEADINGS if has_turns else _WITHOUT_TURNS
     return Verdict(tuple(sentences), tuple(rows), headings)
@@ -198,31 +198,37 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
     """The same as plain data for `show --json`."""
     return {
         "sentences": list(verdict.sentences),
-        "rows": [
-            {
-                "manager": row.manager,
-                "workload": row.workload,
-                "child": row.child,
-                "conditions": row.conditions,
-                "clients": row.clients,
-                "from_clients": row.from_clients,
-                "faster_from": row.faster_from,
-                "faster_at": list(row.faster_at),
-                "slower_at": list(row.slower_at),
-                "amounts": {
-                    measure.field: None
-                    if amount is None
-                    else {
-                        "ratio": amount.effect.ratio,
-                        "low": amount.effect.low,
-                        "high": amount.effect.high,
-                        "mark": amount.mark.name.lower(),
-                    }
-                    for measure, amount in zip(AMOUNTS, row.amounts, strict=False)
-                },
-            }
-            for row in verdict.rows
-        ],
+        "rows": [row_data(row) for row in verdict.rows],
+    }
+
+
+def row_data(row: Row) -> dict[str, Any]:
+    return {
+        "manager": row.manager,
+        "workload": row.workload,
+        "child": row.child,
+        "conditions": row.conditions,
+        "clients": row.clients,
+        "from_clients": row.from_clients,
+        "faster_from": row.faster_from,
+        "faster_at": list(row.faster_at),
+        "slower_at": list(row.slower_at),
+        "amounts": amounts_data(row.amounts),
+    }
+
+
+def amounts_data(amounts: Sequence[Amount | None]) -> dict[str, Any]:
+    """By field of a row; empty where nothing could be compared."""
+    return {
+        measure.field: None
+        if amount is None
+        else {
+            "ratio": amount.effect.ratio,
+            "low": amount.effect.low,
+            "high": amount.effect.high,
+            "mark": amount.mark.name.lower(),
+        }
+        for measure, amount in zip(AMOUNTS, amounts, strict=False)
     }
 
 
@@ -244,15 +250,15 @@ def rows_of(group: Group) -> Iterator[Row]:
             conditions=", ".join(further),
             leads=found,
             start=crossover(group, manager, BASE, Measure.THROUGHPUT.field) if found else None,
-            amounts=tuple(_amounts(group, manager, found[-1].clients)) if found else (),
+            amounts=amounts_at(group, manager, found[-1].clients) if found else (),
         )
 
 
-def _amounts(group: Group, manager: str, clients: int) -> Iterator[Amount | None]:
+def amounts_at(group: Group, manager: str, clients: int) -> tuple[Amount | None, ...]:
+    """`AMOUNTS` of a manager at an N; None where a result lacks the measure."""
     own, base = group.row(manager, clients), group.row(BASE, clients)
-    for measure in AMOUNTS:
-        effect = ratio(measure.of(own), measure.of(base))
-        yield None if effect is None else Amount(measure, effect)
+    effects = ((measure, ratio(measure.of(own), measure.of(base))) for measure in AMOUNTS)
+    return tuple(None if effect is None else Amount(of, effect) for of, effect in effects)
 
 
 def _sentences(found: Mapping[Group, Sequence[Row]], conditions: str) -> Iterator[str]:
@@ -264,14 +270,14 @@ def _sentences(found: Mapping[Group, Sequence[Row]], conditions: str) -> Iterato
             workloads.setdefault(_chosen(comparable).answer, []).append(group.workload)
         elif rows:
             about = f"{conditions} and {group.workload} requests"
-            names = _listed([row.manager for row in rows])
+            names = listed([row.manager for row in rows])
             yield f"{names} and {BASE} have no N and round in common with {about}."
         else:
             yield _why_not(group, conditions)
     about = f" with {conditions}"
     clauses = []
     for text, of_text in workloads.items():
-        clauses.append(f"{_listed(of_text)} requests{about}, {text}")
+        clauses.append(f"{listed(of_text)} requests{about}, {text}")
         about = ""
     if clauses:
         yield f"For {'; for '.join(clauses)}."
@@ -295,13 +301,13 @@ def _why_not(group: Group, conditions: str) -> str:
     if not known:
         return f"No manager has a result {about}."
     if rivals:
-        return f"There is no result of {BASE} {about} to compare {_listed(rivals)} with."
+        return f"There is no result of {BASE} {about} to compare {listed(rivals)} with."
     if BASE in known:
         return f"There is no result of another manager {about} to compare {BASE} with."
     return f"Only yardsticks have a result {about}: there is nothing to compare."
 
 
-def _conditions(extra: dict[str, str | int]) -> str:
+def conditions_text(extra: dict[str, str | int]) -> str:
     """How heavy the child is, then the further dimensions, as ``a free child, wait=spin:20``."""
     said = []
     if (cost := extra.pop("cost", None)) is not None:
@@ -332,7 +338,7 @@ def _from(start: Crossover) -> str:
     return f"from N = {start.clients} on{interval}"
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """As ``short``, ``short and medium``."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

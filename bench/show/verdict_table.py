@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -18,12 +18,31 @@ from bench.show.verdict import AMOUNTS, Amount, Mark, Row, Verdict
 
 _STYLES: Final = {Mark.BETTER: "green", Mark.WORSE: "red"}
 
-MARKS_READ: Final = {
+_MARKS_READ: Final = {
     Mark.BETTER: "better",
     Mark.WORSE: "worse",
     Mark.SAME: "no significant difference",
     Mark.UNKNOWN: "one round has no CI",
 }
+
+
+class Named(Protocol):
+    """A row of a table, as far as it says what was compared with sync."""
+
+    @property
+    def manager(self) -> str: ...
+    @property
+    def workload(self) -> str: ...
+    @property
+    def child(self) -> str: ...
+    @property
+    def conditions(self) -> str: ...
+    @property
+    def clients(self) -> int | None:
+        """The N of the row's amounts."""
+
+
+R = TypeVar("R", bound=Named)
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
@@ -33,54 +52,77 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     if verdict.rows:
         console.print()
         console.print(verdict_table(verdict), crop=False)
-        if marks := {amount.mark for row in verdict.rows for amount in row.amounts if amount}:
-            read = ", ".join(f"{mark} {MARKS_READ[mark]}" for mark in Mark if mark in marks)
-            console.print(Text(f"Compared with {BASE}: {read}.", style="dim"), highlight=False)
+        amounts = (amount for row in verdict.rows for amount in row.amounts)
+        if read := marks_read(amounts):
+            console.print(Text(read, style="dim"), highlight=False)
+
+
+def marks_read(amounts: Iterable[Amount | None]) -> str:
+    """What the marks of these amounts mean; empty where there is none."""
+    marks = {amount.mark for amount in amounts if amount is not None}
+    read = ", ".join(f"{mark} {_MARKS_READ[mark]}" for mark in Mark if mark in marks)
+    return f"Compared with {BASE}: {read}." if read else ""
 
 
 def verdict_table(verdict: Verdict) -> Table:
     """A line per row. What all rows have in common stands in no column of its own."""
     rows = verdict.rows
-    clients = {row.clients for row in rows} - {None}
-    at_clients = f" at N = {next(iter(clients))}" if len(clients) == 1 else ""
-    title = f"Ratio to {BASE}{at_clients} (95 % CI)"
     faster, *amounts = verdict.headings
-    shown: list[fields.Field[Row]] = []
-    if len({row.child for row in rows}) > 1:
-        shown.append(fields.words("child", lambda row: row.child, is_group=True))
-    if any(row.conditions for row in rows):
-        conditions: fields.Field[Row] = fields.words(
-            "conditions", lambda row: row.conditions or ABSENT, is_group=True
-        )
-        shown.append(conditions)
-    shown += [
-        fields.words("workload", lambda row: row.workload, is_group=True),
+    shown: list[fields.Field[Row]] = [
+        *naming_fields(rows),
         fields.words("manager", lambda row: row.manager),
         fields.words(faster, lambda row: row.faster_from),
+        *clients_fields(rows),
     ]
-    if len(clients) > 1:
-        shown.append(fields.texts("at N", lambda row: str(row.clients or ABSENT)))
-    shown += [
-        fields.column(heading, partial(_amounts, at=at), style_of=partial(_style, at=at))
-        for at, heading in enumerate(amounts)
-    ]
+    shown += [amount_field(heading, partial(_amount, at=at)) for at, heading in enumerate(amounts)]
+    title = amounts_title(rows)
     table = fields.field_table(rows, shown, title)
     return table if (table.width or 0) <= WIDTH else fields.field_table(rows, shown, title, gap=1)
 
 
+def amounts_title(rows: Iterable[Named]) -> str:
+    """Names the N of the amounts if that is the same in all rows."""
+    clients = _clients(rows)
+    at_clients = f" at N = {next(iter(clients))}" if len(clients) == 1 else ""
+    return f"Ratio to {BASE}{at_clients} (95 % CI)"
+
+
+def naming_fields(rows: Sequence[R]) -> Iterator[fields.Field[R]]:
+    """Child and further conditions where they vary, and the workload."""
+    if len({row.child for row in rows}) > 1:
+        yield fields.words("child", lambda row: row.child, is_group=True)
+    if any(row.conditions for row in rows):
+        yield fields.words("conditions", lambda row: row.conditions or ABSENT, is_group=True)
+    yield fields.words("workload", lambda row: row.workload, is_group=True)
+
+
+def clients_fields(rows: Sequence[R]) -> Iterator[fields.Field[R]]:
+    """The N of the amounts, where it varies."""
+    if len(_clients(rows)) > 1:
+        yield fields.texts("at N", lambda row: str(row.clients or ABSENT))
+
+
+def amount_field(heading: str, amount_of: Callable[[R], Amount | None]) -> fields.Field[R]:
+    """A ratio with its 95 % CI and its mark."""
+
+    def cells(rows: Sequence[R]) -> Column:
+        found = list(map(amount_of, rows))
+        texts = columns.intervals([None if one is None else one.effect for one in found]).texts
+        marked = zip(texts, found, strict=True)
+        return Column(
+            "", tuple(ABSENT if one is None else f"{text} {one.mark}" for text, one in marked)
+        )
+
+    def style(row: R) -> str:
+        amount = amount_of(row)
+        return "" if amount is None else _STYLES.get(amount.mark, "")
+
+    return fields.column(heading, cells, style_of=style)
+
+
+def _clients(rows: Iterable[Named]) -> set[int]:
+    return {row.clients for row in rows if row.clients is not None}
+
+
 def _amount(row: Row, at: int) -> Amount | None:
     return row.amounts[at] if len(row.amounts) == len(AMOUNTS) else None
-
-
-def _amounts(rows: Sequence[Row], at: int) -> Column:
-    found = [_amount(row, at) for row in rows]
-    texts = columns.intervals([None if one is None else one.effect for one in found]).texts
-    marked = zip(texts, found, strict=True)
-    return Column(
-        "", tuple(ABSENT if one is None else f"{text} {one.mark}" for text, one in marked)
-    )
-
-
-def _style(row: Row, at: int) -> str:
-    amount = _amount(row, at)
-    return "" if amount is None else _STYLES.get(amount.mark, "")

@@ -104,7 +104,8 @@ ROOMS: Final[Mapping[str, Room]] = {
         "how a result is told",
         doors=(
             *("against", "columns", "comparison", "exports", "families", "fields", "findings"),
-            *("history", "layout", "summary", "tails", "units", "view", "page.page", "pictures.*"),
+            *("history", "layout", "side_by_side", "side_by_side_table", "summary", "tails"),
+            *("units", "view", "page.page", "pictures.*"),
         ),
         may=("cases", "results", "statistics"),
     ),

@@ -200,3 +200,9 @@ def with_pipes(record: RunRecord, to_child: int, from_child: int | None = None) 
     sizes = (to_child, to_child if from_child is None else from_child)
     facts = dict(zip(PIPE_FACTS, sizes, strict=True))
     return replace(record, worker_metadata={**record.worker_metadata, **facts})
+
+
+def without_turn(record: RunRecord) -> RunRecord:
+    """The run as a worker of an older version sends it."""
+    slices = (replace(one, redo_end_ns=None) for one in record.samples)
+    return replace(record, slices=tuple(slices))

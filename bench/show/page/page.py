@@ -35,10 +35,11 @@ from bench.show.findings import HEADINGS
 from bench.show.notes import disturbed_line, notes
 from bench.show.over_clients import CROSSOVERS_READ, crossovers_table
 from bench.show.page import charts
+from bench.show.side_by_side import FASTER_FROM, HOW_TO_READ, SHOWN, Answer, side_by_side
 from bench.show.summary import throughput_ratio
 from bench.show.tails import tails_shown
 from bench.show.verdict import Amount, Mark, Verdict, verdict_of
-from bench.show.verdict_table import MARKS_READ
+from bench.show.verdict_table import amounts_title, marks_read
 from bench.show.view import Reading, View
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Effect
@@ -110,6 +111,7 @@ def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
     )
     return environment.get_template("report.html.j2").render(
         title=_title(readings),
+        side_by_side=_side_by_side(readings) if others else None,
         comparisons=[
             _compared(compare(base.summary, other.summary), f"compared-{index}", other_conditions)
             for index, other in enumerate(others, 1)
@@ -148,6 +150,42 @@ def _listed(names: Sequence[str], many: str) -> str:
         return f"{len(names)} {many}"
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def _side_by_side(readings: Sequence[Reading]) -> dict[str, Any] | None:
+    """The same question in each result, as side_by_side.html.j2 takes it; None if no two results
+    can answer one. Raises BenchError if they have no case in common."""
+    found = side_by_side(readings)
+    if not found.questions:
+        return None
+    amounts = [answer.amount(heading) for answer in found.answers for heading in SHOWN]
+    return {
+        "sentences": found.sentences,
+        "notes": found.notes,
+        "results": [(result.label, result.measured) for result in found.results],
+        "caption": f"Ratio to {BASE} (95 % CI)",
+        "headings": ("result", "machine", "CPUs", FASTER_FROM, *SHOWN),
+        "questions": [
+            {
+                "title": question.title,
+                "rows": [_answer_row(answer) for answer in question.answers],
+            }
+            for question in found.questions
+        ],
+        "reading": f"{marks_read(amounts)} {HOW_TO_READ}".strip(),
+    }
+
+
+def _answer_row(answer: Answer) -> dict[str, Any]:
+    return {
+        "label": answer.result.label,
+        "cells": [
+            Cell(answer.result.machine, None),
+            Cell(answer.result.cpus, None),
+            Cell(answer.faster_from, None),
+            *(_amount_cell(answer.amount(heading)) for heading in SHOWN),
+        ],
+    }
 
 
 def _part(reading: Reading, ident: str) -> dict[str, Any]:
@@ -208,7 +246,6 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
 def _verdict_table(verdict: Verdict) -> dict[str, Any]:
     """The rows of a verdict. What all rows have in common stands in no column of its own."""
     rows = verdict.rows
-    clients = {row.clients for row in rows if row.clients is not None}
     names = {
         "workload": [row.workload for row in rows],
         "child": [row.child for row in rows],
@@ -218,10 +255,8 @@ def _verdict_table(verdict: Verdict) -> dict[str, Any]:
     shown = {
         name: texts for name, texts in names.items() if name == "workload" or len(set(texts)) > 1
     }
-    marks = {amount.mark for row in rows for amount in row.amounts if amount is not None}
-    at_clients = f" at N = {min(clients)}" if len(clients) == 1 else ""
     return {
-        "caption": f"Ratio to {BASE}{at_clients} (95 % CI)",
+        "caption": amounts_title(rows),
         "headings": (*shown, *verdict.headings),
         "rows": [
             (
@@ -234,7 +269,7 @@ def _verdict_table(verdict: Verdict) -> dict[str, Any]:
             )
             for at, row in enumerate(rows)
         ],
-        "reading": ", ".join(f"{mark} {MARKS_READ[mark]}" for mark in Mark if mark in marks),
+        "reading": marks_read(amount for row in rows for amount in row.amounts),
     }
 
 

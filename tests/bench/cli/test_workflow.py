@@ -1,7 +1,7 @@
-"""The workflow for GitHub: that its commands are the suite's, and do what docs/ci.md says of them.
+"""The workflows for GitHub: their commands are the suite's, and do what docs/ci.md says of them.
 
 Read as text, since no parser for YAML is among the dependencies: jobs and steps by their
-indentation, as the file has them.
+indentation, as the files have them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import shlex
 import textwrap
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 
 import pytest
 
@@ -24,7 +25,10 @@ from tests.support.browser import SCREENSHOTS
 from tests.support.made_up_runs import Bench
 from tests.support.synthetic import ENVIRONMENT, modelled_records, save, steady_record
 
-WORKFLOW = (ROOT / ".github/workflows/bench.yml").read_text(encoding="utf-8")
+WORKFLOW, MACHINES = (
+    (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
+    for name in ("bench.yml", "machines.yml")
+)
 BENCH = ".venv/bin/python -m bench "
 
 
@@ -50,8 +54,8 @@ class Step:
         return [shlex.split(re.sub(r" >>? .*", "", line.removeprefix(BENCH))) for line in lines]
 
 
-def jobs() -> dict[str, list[Step]]:
-    _, _, text = WORKFLOW.partition("\njobs:\n")
+def jobs(workflow: str) -> dict[str, list[Step]]:
+    _, _, text = workflow.partition("\njobs:\n")
     names = re.split(r"^  ([a-z-]+):\n", text, flags=re.MULTILINE)[1:]
     return {
         name: [Step(step) for step in re.split(r"^      (?=- )", body, flags=re.MULTILINE)[1:]]
@@ -59,7 +63,7 @@ def jobs() -> dict[str, list[Step]]:
     }
 
 
-JOBS = jobs()
+JOBS = {**jobs(WORKFLOW), **jobs(MACHINES)}
 STEPS = [step for steps in JOBS.values() for step in steps]
 COMMANDS = [words for step in STEPS for words in step.commands]
 
@@ -69,9 +73,15 @@ def commands_of(job: str, name: str) -> list[list[str]]:
 
 
 def test_the_reader_finds_all_there_is() -> None:
-    assert {name: len(steps) for name, steps in JOBS.items()} == {"pull-request": 8, "main": 5}
-    assert len(COMMANDS) == WORKFLOW.count("-m bench") == 6
-    assert sum(bool(step.script) for step in STEPS) == WORKFLOW.count(" run: ")
+    both = WORKFLOW + MACHINES
+    assert {name: len(steps) for name, steps in JOBS.items()} == {
+        "pull-request": 8,
+        "main": 5,
+        "measure": 4,
+        "page": 6,
+    }
+    assert len(COMMANDS) == both.count("-m bench") == 7
+    assert sum(bool(step.script) for step in STEPS) == both.count(" run: ")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -87,7 +97,7 @@ def test_commands_are_those_of_the_suite(words: list[str]) -> None:
 def test_make_targets_are_there() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = [word for step in STEPS for word in re.findall(r"\bmake ([\w-]+)", step.script)]
-    assert targets == ["compiled", "bench-quick"]
+    assert targets == ["compiled", "bench-quick", "bench", "compiled"]
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     (options,) = re.findall(r'ARGS="(.*)"', "".join(step.script for step in JOBS["main"]))
@@ -98,13 +108,14 @@ def test_no_script_holds_what_an_event_says() -> None:
     assert all("${{" not in step.script for step in STEPS)
 
 
-def test_it_may_read_only_and_ends() -> None:
-    assert re.findall(r"^ *permissions:\n((?: +.*\n)+)", WORKFLOW, re.MULTILINE) == [
+@pytest.mark.parametrize("workflow", [WORKFLOW, MACHINES], ids=["bench", "machines"])
+def test_it_may_read_only_and_ends(workflow: str) -> None:
+    assert re.findall(r"^ *permissions:\n((?: +.*\n)+)", workflow, re.MULTILINE) == [
         "  contents: read\n"
     ]
-    assert "secrets." not in WORKFLOW
-    assert WORKFLOW.count("timeout-minutes:") == len(JOBS)
-    for action in re.findall(r"uses: (.*)", WORKFLOW):
+    assert "secrets." not in workflow
+    assert workflow.count("timeout-minutes:") == len(jobs(workflow))
+    for action in re.findall(r"uses: (.*)", workflow):
         assert re.fullmatch(r"actions/[a-z-]+@v\d+", action)
 
 
@@ -146,6 +157,31 @@ def test_main_is_exported(bench: Bench) -> None:
         status, out, err = bench(words)
         assert (status, err) == (0, "")
         assert says in out
+
+
+def test_each_machine_measures_and_one_job_has_all_results(bench: Bench) -> None:
+    (matrix,) = re.findall(r"runner: \[(.*)\]", MACHINES)
+    runners = matrix.split(", ")
+    assert len(runners) > 1
+    assert MACHINES.count("${{ matrix.runner }}") == 3  # the machine, its result, its artifact
+    scripts = "".join(step.script for step in JOBS["measure"])
+    (options,) = re.findall(r'make bench ARGS="(.*)"', scripts)
+    args = parse(["run", "--profile", "default", *options.split()])
+    assert args.profile == "quick"
+    ((_, pattern, option, place),) = commands_of("page", "report")
+    for runner in runners:
+        path = bench.folder / str(args.output).replace("$RUNNER_LABEL", runner)
+        assert fnmatch(str(path.relative_to(bench.folder)), pattern)
+        save(path, modelled_records(["sync", "async"], ["short"], [1, 8], 3))
+    paths = sorted(str(path.relative_to(bench.folder)) for path in bench.folder.glob(pattern))
+    assert len(paths) == len(runners)
+    assert bench(["report", *paths, option, place]) == (0, f"{place}\n", "")
+    assert f"path: {place}\n" in JOBS["page"][-1].text
+    (upload,) = (step.text for step in JOBS["measure"] if "upload-artifact" in step.text)
+    (download,) = (step.text for step in JOBS["page"] if "download-artifact" in step.text)
+    (name,), (names,) = re.findall(r"name: (.*)", upload), re.findall(r"pattern: (.*)", download)
+    assert fnmatch(name, names)
+    assert not fnmatch("machines", names)
 
 
 def test_the_other_workflow_runs_all_and_keeps_the_screenshots() -> None:

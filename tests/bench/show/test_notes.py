@@ -13,7 +13,14 @@ from bench.results.row import measure_of
 from bench.results.samples import SliceSamples
 from bench.results.summary import load_summary
 from bench.show.notes import notes
-from tests.support.synthetic import USAGE, int64s, save, steady_record, with_pipes
+from tests.support.synthetic import (
+    USAGE,
+    int64s,
+    save,
+    steady_record,
+    with_pipes,
+    without_turn,
+)
 
 KINDS = ("no-turn", "long-turn", "pipes")
 
@@ -30,12 +37,6 @@ def waiting_record(case: Case, call_ns: int, turn_ns: int) -> RunRecord:
         redo_end_ns=int64s(*ends * case.clients),
     )
     return RunRecord(case, 0, (one,), USAGE)
-
-
-def without_turn(record: RunRecord) -> RunRecord:
-    """The run as a worker of an older version sends it."""
-    slices = (replace(one, redo_end_ns=None) for one in record.samples)
-    return replace(record, slices=tuple(slices))
 
 
 def texts(path: Path, *records: RunRecord) -> list[tuple[str, str]]:

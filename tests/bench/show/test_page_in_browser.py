@@ -6,6 +6,7 @@ Screenshots are left in build/screenshots, to be looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,17 @@ from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
 from bench.results.record import FailedRun
 from bench.results.suite_file import read_suite
-from bench.results.summary import summary_of
+from bench.results.summary import load_summary, summary_of
 from bench.show.page.page import page as page_of
 from bench.show.view import Reading
 from tests.support.browser import MISSING, SCREENSHOTS, Browser, browser
-from tests.support.synthetic import modelled_records, save, steady_record
+from tests.support.synthetic import (
+    ENVIRONMENT,
+    modelled_records,
+    reading,
+    save,
+    steady_record,
+)
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
@@ -80,6 +87,25 @@ def test_it_fits_and_nothing_complains(
     paper = chromium.run("return getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 23, 27)"}[scheme]
     chromium.screenshot(SCREENSHOTS / f"report-{width}-{scheme}.png")
+    assert chromium.complaints() == []
+
+
+@pytest.mark.parametrize("width", [SMALL, LARGE])
+def test_several_results_fit(width: int, chromium: Browser, tmp_path: Path) -> None:
+    records = modelled_records(["sync", "async", "async-uvloop"], ["short"], (1, 8), 3)
+    model = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"
+    other = replace(ENVIRONMENT, cpu_model=model, cpu_count=64, cpus_allowed="0-3")
+    environments = {"20261123T120542Z-1a2b3c4-dirty.json": ENVIRONMENT, "other.json": other}
+    readings = [
+        reading(load_summary(save(tmp_path / name, records, environment=of)))
+        for name, of in environments.items()
+    ]
+    place = tmp_path / "several.html"
+    place.write_text(page_of(readings))
+    chromium.open(place, width=width, scheme="light")
+    chromium.screenshot(SCREENSHOTS / f"several-{width}-light.png")
+    assert chromium.run("return document.documentElement.scrollWidth") <= width
+    assert chromium.run(CUT) == []
     assert chromium.complaints() == []
 
 
