@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, whatever the suite is at.
+"""SIGINT, SIGTERM and SIGHUP, whatever the suite is at.
 
 Each ends it with status 130, one line of what to do next, a result file of whole rounds or none, no
 process and no temporary file. The moments are chosen, not hit by luck: a function of the suite is
@@ -184,6 +184,7 @@ wait
 LOADING = """
 import os, runpy, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.path.insert(0, {root!r})
 
 class Finder:

@@ -37,7 +37,7 @@ def test_one_that_is_held_back_comes_at_the_end(number: int) -> None:
         for other in (number, *interrupts.NUMBERS):
             send(other)
             done.append(other)
-    assert len(done) == 3
+    assert len(done) == 1 + len(interrupts.NUMBERS)
     send(number)  # one interruption, however many came
 
 
@@ -45,6 +45,26 @@ def test_without_one_nothing_comes() -> None:
     interrupts.install()
     with interrupts.held_back():
         pass
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGTERM)
+
+
+def test_a_hang_up_is_an_interruption() -> None:
+    interrupts.install()
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGHUP)
+
+
+def test_a_hang_up_that_is_ignored_stays_so() -> None:
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupts.install()
+    with interrupts.held_back():
+        send(signal.SIGHUP)
+    send(signal.SIGHUP)
+    interrupts.uninstall()
+    send(signal.SIGHUP)
+    interrupts.install()
     with pytest.raises(KeyboardInterrupt):
         send(signal.SIGTERM)
 
