@@ -11,6 +11,7 @@ import re
 import shlex
 import textwrap
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,15 @@ def jobs() -> dict[str, list[Step]]:
 JOBS = jobs()
 STEPS = [step for steps in JOBS.values() for step in steps]
 COMMANDS = [words for step in STEPS for words in step.commands]
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder with those that the scripts make."""
+    monkeypatch.chdir(tmp_path)
+    for step in STEPS:
+        for name in re.findall(r"^mkdir -p (\S+)$", step.script, re.MULTILINE):
+            Path(name).mkdir(parents=True, exist_ok=True)
 
 
 def commands_of(job: str, name: str) -> list[list[str]]:
