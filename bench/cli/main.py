@@ -22,7 +22,7 @@ from rich.console import Console
 from bench import interrupts
 from bench.cases.names import unknown
 from bench.cli.console import OutputConsole, PlainConsole, accept_any_text
-from bench.cli.options import say
+from bench.cli.options import check_output, say
 from bench.errors import BenchError
 from bench.places import ROOT
 
@@ -148,6 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupts.install()
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
+        check_output(args)
         status: int = args.execute(args, out, err)
         sys.stdout.flush()
     except BenchError as error:

@@ -35,13 +35,12 @@ _WHOLE_NAMES: Final = (*SUFFIXES, *(f".{extension}" for extension in ("svg", "pn
 """How names of files end that are whole, and begin no other."""
 
 
-def _in_a_folder(text: str) -> Path:
-    """The path of what is to be written. No command makes a folder that was not there: a name that
-    was mistyped would make one in the wrong place. Raises ArgumentTypeError."""
-    path = Path(text)
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}: make it first")
-    return path
+def check_output(args: argparse.Namespace) -> None:
+    """Raises BenchError if the folder of ``--output`` is not there. No command makes it: a mistyped
+    name would make one in the wrong place."""
+    output: Path | None = getattr(args, "output", None)
+    if output is not None and not output.parent.is_dir():
+        raise BenchError(f"--output {output}: there is no folder {output.parent}: make it first")
 
 
 def _file_path(text: str, suffixes: Sequence[str]) -> Path:
@@ -50,7 +49,7 @@ def _file_path(text: str, suffixes: Sequence[str]) -> Path:
         raise argparse.ArgumentTypeError(f"{text} is a folder: name a file in it")
     if not text.endswith(tuple(suffixes)):
         raise argparse.ArgumentTypeError(f"{text}: its name must end in {' or '.join(suffixes)}")
-    return _in_a_folder(text)
+    return Path(text)
 
 
 def _place_path(text: str) -> Path:
@@ -61,7 +60,7 @@ def _place_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"there is no folder {text}: make it, or leave out the /")
     if suffix := next((one for one in _WHOLE_NAMES if text.endswith(one)), None):
         raise argparse.ArgumentTypeError(f"{text} is how names begin: leave out {suffix}")
-    return _in_a_folder(text)
+    return Path(text)
 
 
 def add_output_path(

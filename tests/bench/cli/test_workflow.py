@@ -11,7 +11,6 @@ import re
 import shlex
 import textwrap
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -65,15 +64,6 @@ STEPS = [step for steps in JOBS.values() for step in steps]
 COMMANDS = [words for step in STEPS for words in step.commands]
 
 
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder with those that the scripts make."""
-    monkeypatch.chdir(tmp_path)
-    for step in STEPS:
-        for name in re.findall(r"^mkdir -p (\S+)$", step.script, re.MULTILINE):
-            Path(name).mkdir(parents=True, exist_ok=True)
-
-
 def commands_of(job: str, name: str) -> list[list[str]]:
     return [words for step in JOBS[job] for words in step.commands if words[0] == name]
 
@@ -102,6 +92,12 @@ def test_make_targets_are_there() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     (options,) = re.findall(r'ARGS="(.*)"', "".join(step.script for step in JOBS["main"]))
     assert str(parse(["run", *options.split()]).output) == commands_of("main", "show")[0][1]
+
+
+def test_a_folder_is_made_before_something_is_written_to_it() -> None:
+    for steps in JOBS.values():
+        scripts = "".join(step.script for step in steps)
+        assert scripts.index("mkdir -p results/ci\n") < scripts.index("-o results/ci/")
 
 
 def test_no_script_holds_what_an_event_says() -> None:
