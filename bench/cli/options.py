@@ -45,7 +45,7 @@ def check_output(args: argparse.Namespace) -> None:
 
 def _file_path(text: str, suffixes: Sequence[str]) -> Path:
     """A file to be written. Raises ArgumentTypeError for other names."""
-    if text.endswith("/"):
+    if text.endswith("/") or Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a folder: name a file in it")
     if not text.endswith(tuple(suffixes)):
         raise argparse.ArgumentTypeError(f"{text}: its name must end in {' or '.join(suffixes)}")

@@ -340,7 +340,9 @@ def test_a_terminal_that_is_closed_leaves_nothing_behind(tmp_path: Path) -> None
         command,
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(temporary)},
-        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
         start_new_session=True,
     )
     os.close(theirs)

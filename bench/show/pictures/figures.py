@@ -104,8 +104,9 @@ def write(path: Path, make: MakeFigure) -> None:
 def own_style(rc: Mapping[Any, Any] = style.RC) -> AbstractContextManager[None]:
     """Within it figures are made and written in the project's style, over matplotlib's defaults:
     a matplotlibrc of the user's changes nothing."""
-    defaults = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}
-    return mpl.rc_context({**defaults, **rc})
+    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **rc}
+    del settings["backend"]
+    return mpl.rc_context(settings)
 
 
 def _render(make: MakeFigure, extension: str) -> bytes:

@@ -166,6 +166,7 @@ def test_what_is_no_commit(checkout: Path, tmp_path: Path) -> None:
 def test_the_child_is_the_snapshots_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "fake_redo_child"
     package.mkdir()
+    (package / "__init__.py").touch()
     (package / "build.py").write_text("def child_command(kind): return ('own', kind)")
     snapshot = Snapshot(tmp_path, None, dirty=True)
     assert snapshot.child_command(kind="c") == ("own", "c")

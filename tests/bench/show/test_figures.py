@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from cycler import cycler
 
 from bench.cases.case import Case
 from bench.errors import PictureError
@@ -160,7 +161,7 @@ def test_settings_of_the_user_change_no_picture(tmp_path: Path) -> None:
     with mpl.rc_context(
         {
             "axes.formatter.use_locale": True,
-            "axes.prop_cycle": mpl.cycler(color=["red"]),
+            "axes.prop_cycle": cycler(color=["red"]),
             "axes.xmargin": 0.4,
             "figure.dpi": 30,
             "font.sans-serif": ["Nothing Like It"],
