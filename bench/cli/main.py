@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.metadata
+import logging
 import os
 import sys
 import textwrap
@@ -197,9 +198,11 @@ def _open_missing_streams() -> None:
 
 def _ignore_settings_of_matplotlib() -> None:
     """Has matplotlib, which some commands load, read no settings of the user's: it fails for some
-    and warns about others, and figures do not depend on them."""
+    and warns about others, and figures do not depend on them. Nor does it warn where the user has
+    no folder for its settings."""
     os.environ["MATPLOTLIBRC"] = os.devnull
     os.environ.pop("MPLBACKEND", None)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _version() -> str:

@@ -912,6 +912,7 @@ def test_settings_for_matplotlib_are_not_read(
     settings.write_bytes(content)
     monkeypatch.setenv("MATPLOTLIBRC", str(settings))
     monkeypatch.setenv("MPLBACKEND", backend)
+    monkeypatch.setenv("MPLCONFIGDIR", str(settings / "below-a-file"))
     done = program(f"plot {result.resolve()} --only latency", stdout=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
 
