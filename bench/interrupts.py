@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: the first one ends what the suite is at, wherever that is.
+"""Signals that ask the suite to end: the first one ends what it is at, wherever that is.
 
 It comes as KeyboardInterrupt. What ends the suite's processes and files then takes a moment, and no
 second one keeps it from that. Python runs signal handlers in the main thread, so this is for it.
@@ -12,7 +12,11 @@ import sys
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
-NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ALWAYS: Final = (signal.SIGINT, signal.SIGTERM)
+_UNLESS_IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+"""A terminal that is closed; schedulers of batch jobs, before they kill; a limit of CPU time."""
+
+NUMBERS: Final = (*_ALWAYS, *_UNLESS_IGNORED)
 
 _AGAIN_S: Final = 0.01
 
@@ -20,8 +24,8 @@ _AGAIN_S: Final = 0.01
 def install() -> None:
     """From now on each of them raises KeyboardInterrupt, once.
 
-    But for SIGHUP where it is ignored: who started the suite (nohup) wants it to outlive a terminal
-    that is closed.
+    One that is ignored stays so, like SIGHUP under nohup; but for SIGINT, which shells ignore for
+    whatever is in the background, and SIGTERM.
     """
     for number in _heard():
         signal.signal(number, _interrupt)
@@ -54,8 +58,8 @@ def held_back() -> Iterator[None]:
 
 
 def _heard() -> tuple[signal.Signals, ...]:
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return tuple(number for number in NUMBERS if not (ignored and number == signal.SIGHUP))
+    ignored = {one for one in _UNLESS_IGNORED if signal.getsignal(one) is signal.SIG_IGN}
+    return tuple(number for number in NUMBERS if number not in ignored)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

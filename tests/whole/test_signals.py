@@ -49,21 +49,28 @@ def test_without_one_nothing_comes() -> None:
         send(signal.SIGTERM)
 
 
-def test_a_hang_up_is_an_interruption() -> None:
+OTHERS = pytest.mark.parametrize(
+    "number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU]
+)
+
+
+@OTHERS
+def test_a_hang_up_is_an_interruption_and_so_are_others(number: int) -> None:
     interrupts.install()
     with pytest.raises(KeyboardInterrupt):
-        send(signal.SIGHUP)
+        send(number)
 
 
-def test_a_hang_up_that_is_ignored_stays_so() -> None:
-    """As under nohup."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@OTHERS
+def test_one_that_is_ignored_stays_so(number: int) -> None:
+    """As a hang-up under nohup."""
+    signal.signal(number, signal.SIG_IGN)
     interrupts.install()
     with interrupts.held_back():
-        send(signal.SIGHUP)
-    send(signal.SIGHUP)
+        send(number)
+    send(number)
     interrupts.uninstall()
-    send(signal.SIGHUP)
+    send(number)
     interrupts.install()
     with pytest.raises(KeyboardInterrupt):
         send(signal.SIGTERM)
