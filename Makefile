@@ -6,15 +6,36 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-RESULT ?= latest
+# A recipe takes it from the environment: a name may have spaces, quotes and whatever else.
+export RESULT ?= latest
 
 # Always from the checkout: nothing of the project is installed, so nothing can be out of date.
 RUN := $(VENV)/bin/python
-# --quiet twice, for no warnings: pip warns about things that are not ours to change. Errors stay.
-PIP := $(RUN) -m pip --disable-pip-version-check --quiet --quiet
+# Isolated: what lies on PYTHONPATH is not installed. --quiet twice, for no warnings: pip warns about
+# things that are not ours to change. Errors stay.
+PIP := $(RUN) -I -m pip --disable-pip-version-check --quiet --quiet
+# Into .venv, whatever pip's configuration says: where packages come from is the user's choice, where
+# they go is not.
+INSTALL := $(PIP) install --no-user --target= --root=/ \
+	--prefix="$$($(RUN) -I -c 'import sys; print(sys.prefix)')" --require-hashes
+
+# Variables of pip that name another place or Python, or something else to install; and those of
+# Python that keep .venv from its libraries, `python -m` from this checkout, or Python from ending.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_PLATFORM PIP_PYTHON_VERSION
+unexport PIP_IMPLEMENTATION PIP_ABI PIP_DRY_RUN PIP_REQUIREMENT PIP_EDITABLE PIP_CONSTRAINT
+unexport PYTHONHOME PYTHONSAFEPATH PYTHONINSPECT
 
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+
+# A .venv that works no longer (its Python is gone, or is another version now) is made anew: what it
+# says of itself does not count then.
+WORKS := $(RUN) -I -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+ifneq ($(wildcard $(RUNTIME)),)
+ifneq ($(shell $(WORKS) && echo yes),yes)
+.PHONY: $(RUNTIME)
+endif
+endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,10 +61,11 @@ peer: ## measure a program of your own beside the managers (PEER=path; 5 minutes
 	@$(RUN) -m bench run --profile peer --peer "$(PEER)" --plot $(ARGS)
 
 plot: $(RUNTIME) ## draw the curves of a result file anew (RESULT=path; the latest if not given)
-	@$(RUN) -m bench plot $(RESULT) --force $(ARGS)
+	@$(RUN) -m bench plot "$$RESULT" --force $(ARGS)
 
 report: $(RUNTIME) ## a result file as one HTML page (RESULT=path, several to compare; the latest if not given)
-	@$(RUN) -m bench report $(RESULT) --force $(ARGS)
+	@if test -e "$$RESULT"; then set -- "$$RESULT"; else set -- $$RESULT; fi; \
+	$(RUN) -m bench report "$$@" --force $(ARGS)
 
 figures: $(RUNTIME) ## fill README and docs/ anew with what the results in results/reference say
 	@PYTHONPATH=. $(RUN) docs/refresh.py $(ARGS)
@@ -131,10 +153,11 @@ distclean: clean ## remove .venv as well (results stay)
 WITHOUT_UVLOOP := awk '/^[a-z0-9]/ { skip = /^uvloop==/ } !skip'
 ONLY_UVLOOP := awk '/^[a-z0-9]/ { keep = /^uvloop==/ } keep'
 
-# A .venv that does not work (its Python gone, or too old) is made anew. The messages name the way out.
+# A .venv that does not work (its Python gone, or too old) is made anew, and it counts as set up once
+# the command line can be loaded. The messages name the way out.
 $(RUNTIME): requirements.lock
 	@echo "setting up $(VENV) ..."
-	@$(RUN) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@$(WORKS) || { \
 	    $(PYTHON) -c '' 2>/dev/null || { \
 	        echo "error: $(PYTHON) does not run: install Python 3.11 or later," \
 	             "or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
@@ -146,16 +169,19 @@ $(RUNTIME): requirements.lock
 	             "apt-get install python3-venv), or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
 	    $(PYTHON) -m venv --clear $(VENV); }
 	@$(WITHOUT_UVLOOP) $< > $(VENV)/runtime.lock
-	@$(PIP) install --require-hashes -r $(VENV)/runtime.lock
+	@$(INSTALL) -r $(VENV)/runtime.lock
 	@$(ONLY_UVLOOP) $< > $(VENV)/uvloop.lock
-	@$(PIP) install --require-hashes --only-binary :all: -r $(VENV)/uvloop.lock 2>/dev/null || \
+	@$(INSTALL) --only-binary :all: -r $(VENV)/uvloop.lock 2>/dev/null || \
 	    echo "note: uvloop cannot be installed here, so the manager async-uvloop is not available"
+	@$(RUN) -m bench run --help >/dev/null || { \
+	    echo "error: what was installed in $(VENV) cannot be loaded: say make distclean and try again," \
+	         "or make PYTHON=/path/to/python3" >&2; exit 1; }
 	@touch $@
 
 $(DEV): requirements-dev.lock $(RUNTIME)
 	@echo "setting up $(VENV) for development ..."
 	@$(WITHOUT_UVLOOP) $< > $(VENV)/dev.lock
-	@$(PIP) install --require-hashes -r $(VENV)/dev.lock
+	@$(INSTALL) -r $(VENV)/dev.lock
 	@touch $@
 
 # --- refreshing the locks -------------------------------------------------------------------------

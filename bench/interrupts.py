@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first one ends what the suite is at, wherever that is.
+"""Signals that ask the suite to end: the first one ends what it is at, wherever that is.
 
 It comes as KeyboardInterrupt. What ends the suite's processes and files then takes a moment, and no
 second one keeps it from that. Python runs signal handlers in the main thread, so this is for it.
@@ -12,22 +12,30 @@ import sys
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
-NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
+_ALWAYS: Final = (signal.SIGINT, signal.SIGTERM)
+_UNLESS_IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+"""A terminal that is closed; schedulers of batch jobs, before they kill; a limit of CPU time."""
+
+NUMBERS: Final = (*_ALWAYS, *_UNLESS_IGNORED)
 
 _AGAIN_S: Final = 0.01
 
 
 def install() -> None:
-    """From now on either of them raises KeyboardInterrupt, once."""
-    for number in NUMBERS:
+    """From now on each of them raises KeyboardInterrupt, once.
+
+    One that is ignored stays so, like SIGHUP under nohup; but for SIGINT, which shells ignore for
+    whatever is in the background, and SIGTERM.
+    """
+    for number in _heard():
         signal.signal(number, _interrupt)
     sys.unraisablehook = _unraisable
 
 
 def uninstall() -> None:
-    """From now on either of them ends the process at once: there is nothing left to put right."""
+    """From now on each of them ends the process at once: there is nothing left to put right."""
     signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in NUMBERS:
+    for number in _heard():
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -38,14 +46,20 @@ def held_back() -> Iterator[None]:
     For short ones, as nobody can break them off.
     """
     came: list[int] = []
-    before = [signal.signal(number, lambda one, _: came.append(one)) for number in NUMBERS]
+    heard = _heard()
+    before = [signal.signal(number, lambda one, _: came.append(one)) for number in heard]
     try:
         yield
     finally:
-        for number, handler in zip(NUMBERS, before, strict=True):
+        for number, handler in zip(heard, before, strict=True):
             signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
+
+
+def _heard() -> tuple[signal.Signals, ...]:
+    ignored = {one for one in _UNLESS_IGNORED if signal.getsignal(one) is signal.SIG_IGN}
+    return tuple(number for number in NUMBERS if number not in ignored)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

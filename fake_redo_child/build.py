@@ -8,6 +8,7 @@ exist at the same time. Only ``main`` prints; ``python -m fake_redo_child.build`
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
@@ -15,6 +16,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -140,17 +142,17 @@ def build_program(
     """Compiles the sources into one program, named after the first, unless it already exists.
 
     ``folder``: where programs are kept. The default is the package's ``build`` folder, or the
-    user's cache folder if that is not writable. Several processes may build at once: each compiles
-    to a temporary name, and a rename replaces the file with equal bytes. Raises CompilerMissing,
-    CompileFailed, or BuildError if no folder is writable.
+    user's cache folder if that is not writable, or a folder for temporary files. Several processes
+    may build at once: each compiles to a temporary name, and a rename replaces the file with equal
+    bytes. Raises CompilerMissing, CompileFailed, or BuildError if no folder is writable.
     """
     compiler = find_compiler()
     flags = (*FLAGS, *extra_flags)
     key = _key(sources, compiler, flags)
     name = f"{sources[0].stem}-{key}"
-    folders = (folder,) if folder is not None else (_HERE / "build", _user_folder())
+    folders = (folder,) if folder is not None else (_HERE / "build", *_user_folders())
     for place in folders:
-        if os.access(place / name, os.X_OK):
+        if _has_program(place, name):
             return Build(place / name, compiler, flags, key)
     target = _writable(folders) / name
     try:
@@ -174,10 +176,9 @@ def find_compiler() -> Compiler:
                 [*command, "--version"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
                 check=False,
             )
-            return Compiler(command, result.stdout.strip())
+            return Compiler(command, result.stdout.decode(errors="replace").strip())
     raise CompilerMissing([f"{chosen[0]} ($CC)"] if chosen else _COMPILERS)
 
 
@@ -255,7 +256,7 @@ def _key(sources: Sequence[Path], compiler: Compiler, flags: Sequence[str]) -> s
     digest = hashlib.sha256()
     parts = [platform.machine(), *compiler.command, compiler.version, *flags]
     for part in parts:
-        digest.update(part.encode() + b"\0")
+        digest.update(os.fsencode(part) + b"\0")
     for path in [*sources, *sorted(_headers(sources))]:
         content = path.read_bytes()
         digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
@@ -276,16 +277,44 @@ def _headers(sources: Iterable[Path]) -> set[Path]:
     return found
 
 
-def _user_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "walredo-bench"
+def _user_folders() -> tuple[Path, ...]:
+    """The user's cache folder, if the user has a home, and a temporary folder of the user's."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not cache.is_absolute():  # such a one does not count, as its specification has it
+        with contextlib.suppress(RuntimeError):  # a user id that the system does not know
+            cache = Path.home() / ".cache"
+    return (*((cache / "walredo-bench",) if cache.is_absolute() else ()), _temporary_folder())
+
+
+def _temporary_folder() -> Path:
+    return Path(tempfile.gettempdir(), f"walredo-bench-{os.getuid()}")
+
+
+def _check_owner(folder: Path) -> None:
+    """Raises OSError if anybody else could have put a program for us to run into the folder."""
+    if folder != _temporary_folder():
+        return
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(errno.EPERM, "others can write to it", str(folder))
+
+
+def _has_program(folder: Path, name: str) -> bool:
+    try:
+        _check_owner(folder)
+    except OSError:
+        return False
+    return os.access(folder / name, os.X_OK)
 
 
 def _writable(folders: Sequence[Path]) -> Path:
     refusal: OSError | None = None
     for folder in folders:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(
+                mode=0o700 if folder == _temporary_folder() else 0o777, parents=True, exist_ok=True
+            )
+            _check_owner(folder)
             # Tried rather than asked: for root, access() succeeds on a read-only file system.
             with tempfile.TemporaryFile(dir=folder):
                 return folder

@@ -93,6 +93,8 @@ def handlers_kept() -> Iterator[None]:
     before = [(number, signal.getsignal(number)) for number in interrupts.NUMBERS]
     hook = sys.unraisablehook
     try:
+        # Tests that are run under nohup ignore it, and so would the command line.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         yield
     finally:
         sys.unraisablehook = hook

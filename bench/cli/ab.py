@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import random
 import shlex
 import time
@@ -25,10 +27,10 @@ from bench.cli import measuring, options
 from bench.cli.comparing import Output, add_output_arguments
 from bench.cli.options import say
 from bench.cli.progress import PairListener
-from bench.errors import BenchError
+from bench.errors import BenchError, ResultTakenError
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed
-from bench.results.result_file import ResultFile
+from bench.results.result_file import ResultFile, default_ab_name
 from bench.results.suite_file import check_place
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
 from bench.running.equipment.equipment import hashes, prepare, usable_managers
@@ -105,13 +107,9 @@ def _measure(
     cases = cases_of(config)
     check_patterns(output.bounds, cases)
     now_utc = datetime.now(UTC)
-    prefix: Path = args.output or RESULTS / f"{now_utc:%Y%m%dT%H%M%S}-ab"
-    paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
+    paths = _places(args.output, now_utc, stack)
     for path in paths:
-        stack.enter_context(claimed(path))
         check_place(path)
-        if path.exists():
-            raise BenchError(f"{path}: exists; name another --output, or remove it")
     scratch = stack.enter_context(scratch_folder())
     equipment = prepare(config, scratch, interpreters)
     also = [own.top for own in equipment.own_managers.values() if tracked(ROOT, own.file)]
@@ -158,6 +156,28 @@ def _measure(
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(_kept(paths)) from interrupt
     return files
+
+
+def _places(prefix: Path | None, now_utc: datetime, stack: ExitStack) -> list[Path]:
+    """The two files, claimed. Raises BenchError."""
+
+    def free(prefix: Path) -> list[Path]:
+        paths = [prefix.with_name(f"{prefix.name}-{side}.json") for side in ("base", "changed")]
+        with ExitStack() as claims:
+            for path in paths:
+                claims.enter_context(claimed(path))
+                if path.exists():
+                    raise ResultTakenError(path, "exists; name another --output, or remove it")
+            stack.enter_context(claims.pop_all())
+        return paths
+
+    if prefix is not None:
+        return free(prefix)
+    for number in itertools.count(1):
+        # Another one that began in the same second may have the name.
+        with contextlib.suppress(ResultTakenError):
+            return free(RESULTS / default_ab_name(now_utc, number))
+    raise AssertionError("there is always a next number")
 
 
 def _kept(paths: Sequence[Path]) -> str:

@@ -14,6 +14,7 @@ from bench.cli.comparing import Output, add_output_arguments, listed
 from bench.cli.options import add_flag, add_output_path, say
 from bench.errors import BenchError
 from bench.results.naming import RESULT_HELP, result_path
+from bench.results.suite_file import beside
 from bench.results.summary import Summary, load_summary
 from bench.statistics.comparison import compare, of_cases
 from bench.statistics.gate import check_measured, check_patterns
@@ -128,7 +129,7 @@ def _chosen(summaries: list[Summary], patterns: Sequence[str]) -> list[Summary]:
 
 def _stems(place: Path | None, changed: Sequence[Path]) -> list[Path]:
     """How the names of the pictures begin, one for each result. Raises BenchError."""
-    stems = [path.with_suffix("") for path in changed]
+    stems = [beside(path) for path in changed]
     if place is not None:
         names = [stem.name for stem in stems]
         stems = [place / name if place.is_dir() else Path(f"{place}-{name}") for name in names]

@@ -25,7 +25,8 @@ from bench.cli.options import (
 from bench.errors import BenchError, ResultFileError
 from bench.places import RESULTS, ROOT
 from bench.results.disturbance import sentence
-from bench.results.environment import git_output
+from bench.results.git import git_output
+from bench.results.naming import files_in
 from bench.results.summary import MEASURE_NAMES, load_summary
 from bench.show.history import as_data, print_cases, print_history
 from bench.statistics.history import Dated, dated, history
@@ -116,7 +117,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
 def _results(folder: Path, left_out: list[str], *, ab: bool) -> Iterator[Dated]:
     """The results of the folder that can be read and dated. Others add a line to ``left_out``."""
     sides = 0
-    for path in sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")]):
+    for path in files_in(folder):
         try:
             summary = load_summary(path)
         except ResultFileError as error:

@@ -7,8 +7,10 @@ The only place that decides exit statuses. Each command is a module of this room
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
+import logging
 import os
 import sys
 import textwrap
@@ -20,8 +22,8 @@ from rich.console import Console
 
 from bench import interrupts
 from bench.cases.names import unknown
-from bench.cli.console import PlainConsole
-from bench.cli.options import say
+from bench.cli.console import OutputConsole, PlainConsole, accept_any_text
+from bench.cli.options import check_output, say
 from bench.errors import BenchError
 from bench.places import ROOT
 
@@ -138,21 +140,23 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit status."""
     _open_missing_streams()
-    # Rich would turn parts of users' names into emoji, like the ":x:" in "--manager m:x: ...".
-    out: Console = _Console(emoji=False)
-    err = _Console(stderr=True, emoji=False)
+    accept_any_text()
+    _ignore_settings_of_matplotlib()
+    out: Console = _Console()
+    err = _Console(stderr=True)
     if not out.is_terminal:
         out = PlainConsole(sys.stdout)
     interrupts.install()
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
+        check_output(args)
         status: int = args.execute(args, out, err)
         sys.stdout.flush()
     except BenchError as error:
-        say(err, f"walredo-bench: {error}", _ERROR_STYLE)
+        _complain(err, str(error))
         return EXIT_USAGE
     except KeyboardInterrupt as interrupt:
-        say(err, f"walredo-bench: {str(interrupt) or 'interrupted'}", _ERROR_STYLE)
+        _complain(err, str(interrupt) or "interrupted")
         return EXIT_INTERRUPTED
     except OSError as error:
         # The reader of our output has gone (`| head`), or its disk is full. Output that is still
@@ -160,13 +164,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         if isinstance(error, BrokenPipeError):
             return EXIT_PIPE
-        problem = f"{error.filename or 'output'}: {error.strerror or error}"
-        say(err, f"walredo-bench: {problem}", _ERROR_STYLE)
+        _complain(err, f"{error.filename or 'output'}: {error.strerror or error}")
         return EXIT_FAILED
     return status
 
 
-class _Console(Console):
+class _Console(OutputConsole):
     """A console that exits with `EXIT_PIPE` when its reader goes. Rich itself would exit with 1,
     which here means a failed run or check."""
 
@@ -180,11 +183,26 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _complain(err: Console, what: str) -> None:
+    """Says it in one line, unless there is nobody to read it: the terminal may be gone."""
+    with contextlib.suppress(OSError):
+        say(err, f"walredo-bench: {what}", _ERROR_STYLE)
+
+
 def _open_missing_streams() -> None:
     """Replaces streams that were closed at the start (`>&-`) by ones that discard everything."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - till the end
+
+
+def _ignore_settings_of_matplotlib() -> None:
+    """Has matplotlib, which some commands load, read no settings of the user's: it fails for some
+    and warns about others, and figures do not depend on them. Nor does it warn where the user has
+    no folder for its settings."""
+    os.environ["MATPLOTLIBRC"] = os.devnull
+    os.environ.pop("MPLBACKEND", None)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _version() -> str:

@@ -13,8 +13,9 @@ from bench.cli.options import say
 from bench.errors import BenchError
 from bench.machine.checks import in_brief
 from bench.machine.machine import Machine
-from bench.places import ROOT
+from bench.places import IS_CHECKOUT, ROOT
 from bench.results.environment import Environment
+from bench.results.git import GitError, check_checkout
 
 
 def new_environment(config: Config, now_utc: datetime | None = None) -> Environment:
@@ -26,6 +27,18 @@ def new_environment(config: Config, now_utc: datetime | None = None) -> Environm
         config_json=config.without_paths().to_json(),
         now_utc=now_utc,
     )
+
+
+def unknown_code(environment: Environment) -> tuple[str, ...]:
+    """A warning if the result of a checkout will not say which code was measured; with git's own
+    reason. What is installed has no commit, and no warning."""
+    if not IS_CHECKOUT or None not in (environment.git_commit, environment.git_dirty):
+        return ()
+    try:
+        check_checkout(ROOT)
+    except GitError as error:
+        return (f"the result will not say which commit was measured: {error}",)
+    return ()
 
 
 def check_placements(config: Config) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -13,6 +14,7 @@ from bench.cases.config import OPTIONS, Config, OptionGroup, load_profile, optio
 from bench.cases.names import unknown
 from bench.cli.console import plain
 from bench.errors import BenchError
+from bench.results.key import SUFFIXES
 
 
 def say(console: Console, text: object, style: str | None = None) -> None:
@@ -28,23 +30,44 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _file_path(text: str) -> Path:
-    """A file to be written. Raises ArgumentTypeError for what can only be a folder."""
-    if text.endswith("/"):
+_WHOLE_NAMES: Final = (*SUFFIXES, *(f".{extension}" for extension in ("svg", "png", "html")))
+"""How names of files end that are whole, and begin no other."""
+
+
+def check_output(args: argparse.Namespace) -> None:
+    """Raises BenchError if the folder of ``--output`` is not there. No command makes it: a mistyped
+    name would make one in the wrong place."""
+    output: Path | None = getattr(args, "output", None)
+    if output is not None and not output.parent.is_dir():
+        raise BenchError(f"--output {output}: there is no folder {output.parent}: make it first")
+
+
+def _file_path(text: str, suffixes: Sequence[str]) -> Path:
+    """A file to be written. Raises ArgumentTypeError for other names."""
+    if text.endswith("/") or Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a folder: name a file in it")
+    if not text.endswith(tuple(suffixes)):
+        raise argparse.ArgumentTypeError(f"{text}: its name must end in {' or '.join(suffixes)}")
     return Path(text)
 
 
 def _place_path(text: str) -> Path:
     """An existing folder, or how names of files begin. Raises ArgumentTypeError."""
-    if text.endswith("/") and not Path(text).is_dir():
+    if Path(text).is_dir():
+        return Path(text)
+    if text.endswith("/"):
         raise argparse.ArgumentTypeError(f"there is no folder {text}: make it, or leave out the /")
+    if suffix := next((one for one in _WHOLE_NAMES if text.endswith(one)), None):
+        raise argparse.ArgumentTypeError(f"{text} is how names begin: leave out {suffix}")
     return Path(text)
 
 
-def add_output_path(parser: argparse._ActionsContainer, metavar: str, help_text: str) -> None:
-    """``--output``. A PLACE is a folder or how names of files begin; anything else is a file."""
-    kind = _place_path if metavar == "PLACE" else _file_path
+def add_output_path(
+    parser: argparse._ActionsContainer, metavar: str, help_text: str, *suffixes: str
+) -> None:
+    """``--output``: a file whose name ends in one of the suffixes. Without any: a folder, or how
+    names of files begin."""
+    kind = partial(_file_path, suffixes=suffixes) if suffixes else _place_path
     parser.add_argument("-o", "--output", metavar=metavar, type=kind, help=help_text)
 
 

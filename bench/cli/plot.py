@@ -11,7 +11,7 @@ from bench.cli.options import add_flag, add_moved, add_output_path, check_known,
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.results.suite_file import read_suite
+from bench.results.suite_file import beside, read_suite
 from bench.results.summary import MEASURE_NAMES, summary_of
 from bench.show.pictures.cdf import pictures as cdf_pictures
 from bench.show.pictures.choice import draw, names
@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     only, measures = ([] if text is None else text.split(",") for text in (args.only, args.measure))
     check_known("--measure", "measure", measures, MEASURE_NAMES)
     path = result_path(args.result)
-    stem = args.output or path.with_suffix("")
+    stem = args.output or beside(path)
     suite = read_suite(path)
     summary = summary_of(path, suite)
     of_histograms = [make for name, make in _OF_HISTOGRAMS.items() if name in only]

@@ -12,7 +12,7 @@ from bench.cli.options import add_flag, add_output_path, say
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_paths
-from bench.results.suite_file import read_suite
+from bench.results.suite_file import beside, read_suite
 from bench.results.summary import summary_of
 from bench.show.page.page import check_page, write_page
 from bench.show.view import Reading
@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help=f"{RESULT_HELP}; several are put side by side, and each compared with the first",
     )
-    add_output_path(parser, "PAGE", "the page (default: beside the first result)")
+    add_output_path(parser, "PAGE", "the page (default: beside the first result)", ".html")
     add_flag(parser, "--force", "overwrite a page that is there")
     add_flag(parser, "--other-conditions", "compare also what was measured under other conditions")
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     paths = result_paths(args.results)
-    place = args.output or paths[0].with_suffix(".html")
+    place = args.output or beside(paths[0], ".html")
     readings = list(map(_read, paths))
     check_page(place, of=paths, overwrite=args.force)
     write_page(place, readings, other_conditions=args.other_conditions)

@@ -21,7 +21,13 @@ from bench.cases.matrix import cases_of, without_meaning
 from bench.cases.names import THIS_PYTHON
 from bench.cases.own import is_own_child, is_own_workload
 from bench.cli import options
-from bench.cli.measuring import check_placements, new_environment, say_what_disturbs, warn
+from bench.cli.measuring import (
+    check_placements,
+    new_environment,
+    say_what_disturbs,
+    unknown_code,
+    warn,
+)
 from bench.cli.options import say
 from bench.cli.progress import ProgressListener
 from bench.errors import BenchError, ResultFileError, ResultTakenError
@@ -31,8 +37,9 @@ from bench.places import RESULTS
 from bench.results.claim import claimed
 from bench.results.environment import Environment
 from bench.results.histogram import distributions_of
+from bench.results.key import SUFFIXES
 from bench.results.result_file import ResultFile, default_name
-from bench.results.suite_file import check_place
+from bench.results.suite_file import beside, check_place
 from bench.results.summary import summary_of
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
@@ -59,7 +66,7 @@ EXAMPLES: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config_options(parser)
     group = parser.add_argument_group("the result")
-    options.add_output_path(group, "FILE", "default: results/TIME-COMMIT.json")
+    options.add_output_path(group, "FILE", "default: results/TIME-COMMIT.json", *SUFFIXES)
     options.add_flag(group, "--force", "overwrite what is there")
     group.add_argument(
         "--resume", metavar="FILE", type=Path, help="do the rounds that are missing in FILE"
@@ -109,9 +116,9 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     check_place(path)
     overwrite = args.force or older is not None
     if args.plot and not overwrite:
-        check_free(VIEWS, cases_of(config), path.with_suffix(""))
+        check_free(VIEWS, cases_of(config), beside(path))
     if args.report:
-        check_page(path.with_suffix(".html"), of=[path], overwrite=overwrite)
+        check_page(beside(path, ".html"), of=[path], overwrite=overwrite)
     equipment = prepare(config, stack.enter_context(scratch_folder()), interpreters)
     environment = equipment.described_in(environment)
     if older is None:
@@ -120,7 +127,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         result = older
         result.check_resumable(environment)
     # Not before the last check: an error must be the only line on stderr.
-    warn(err, (*left_out, *without, *equipment.warnings))
+    warn(err, (*left_out, *without, *unknown_code(environment), *equipment.warnings))
     say_what_disturbs(err)
     _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
     return result
@@ -282,10 +289,10 @@ def _conclude(args: argparse.Namespace, result: ResultFile, out: Console, err: C
     say(out, result.path)
     if args.plot:
         overwrite = args.force or args.resume is not None
-        for picture in draw(reading, result.path.with_suffix(""), force=overwrite):
+        for picture in draw(reading, beside(result.path), force=overwrite):
             say(out, picture)
     if args.report:
-        page = result.path.with_suffix(".html")
+        page = beside(result.path, ".html")
         write_page(page, [reading])
         say(out, page)
     # A run that exceeds its memory budget is a result of the experiment, not an error.

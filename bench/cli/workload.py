@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("path", metavar="PATH", type=Path, help="lines of JSON (docs/extending.md)")
     write = actions.add_parser("write", help="a built-in workload in the format of such a file")
     write.add_argument("name", metavar="WORKLOAD", help=", ".join(WORKLOADS[1:]))
-    add_output_path(write, "FILE", "default: stdout")
+    add_output_path(write, "FILE", "default: stdout", ".jsonl")
     add_flag(write, "--force", "overwrite what is there")
     write.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
     write.add_argument(

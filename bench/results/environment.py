@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -19,16 +18,11 @@ from typing import Any, Final
 
 from bench.cases import placement
 from bench.places import MEASURED
+from bench.results.git import git_output
 from bench.results.key import Value
 
 UNKNOWN = "unknown"
 _CHILD_BUILD = "redo_child_build_"
-_GIT_TIMEOUT_S = 20.0
-_GIT_LOCATIONS: Final = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
-    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
-)
-"""A hook or alias of git sets them for a checkout that need not be the one that is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,28 +169,6 @@ def _diff_sha256(root: Path) -> str | None:
         for part in (os.fsencode(name), kind.encode(), content):
             found.update(len(part).to_bytes(8) + part)
     return found.hexdigest()
-
-
-def git_environment() -> dict[str, str]:
-    """The environment for git, which then looks at the folder that it is told, and at no other."""
-    return {name: text for name, text in os.environ.items() if name not in _GIT_LOCATIONS}
-
-
-def git_output(root: Path, *arguments: str, strip: bool = True) -> str | None:
-    """The output of a git command in that folder; None if there is no git or it fails."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            env=git_environment(),
-            check=True,
-            timeout=_GIT_TIMEOUT_S,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if strip else done.stdout
 
 
 def _cpu_model() -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 SCHEMA_VERSION = 1
 PREFIX = "redo_"
+SUFFIXES = (".json", ".json.gz")
+"""How the names of result files end."""
 
 Value = str | int | float
 

@@ -1,45 +1,91 @@
-"""Finds the result file that the command line names: a path, ``latest``, a commit or a tag."""
+"""Finds the result file that the command line names: a path, ``latest``, a commit or a tag.
+
+What counts as a result is said here once, for ``latest``, for commits and for `history`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.errors import BenchError
+from bench.errors import BenchError, ResultFileError
 from bench.places import RESULTS, ROOT
-from bench.results.environment import git_output
+from bench.results.git import GitError, commit_hash
+from bench.results.key import SUFFIXES
+from bench.results.suite_file import read_bytes
 
 RESULT_METAVAR: Final = "FILE|latest|COMMIT"
 RESULT_HELP: Final = "a result file, `latest` in results/, or the latest of a commit or tag"
 
+_HASH: Final = re.compile("[0-9a-f]{4,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A result in a folder. ``metadata``: of its suite."""
+
+    path: Path
+    metadata: Mapping[str, Any]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it means something alone; one side of an `ab` does not."""
+        return "redo_ab" not in self.metadata
+
+    @property
+    def commit(self) -> str | None:
+        """The commit whose unchanged tree was measured."""
+        found = self.metadata.get("redo_git_commit")
+        return None if found is None or self.metadata.get("redo_git_dirty") else str(found)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of the folder that are named as results are, by name, and links to nothing."""
+    found = (path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
+    # To open anything else, like a pipe, could wait for ever.
+    return sorted(path for path in found if path.is_file() or not path.exists())
+
+
+def results_in(folder: Path) -> Iterator[Listed]:
+    """The results of the folder, by name. What has been exported from a result is none."""
+    for path in files_in(folder):
+        metadata = _metadata(path)
+        if "redo_schema_version" in metadata:
+            yield Listed(path, metadata)
+
 
 def result_path(name: str, checkout: Path = ROOT) -> Path:
-    """The path of the file. A name that exists or looks like a path is taken as one.
+    """The path of the file: a file of that name, else what git or the results know by it.
 
     The result of a commit is the newest in results/ that was measured on its unchanged tree. One
-    side of an `ab` means nothing without the other: it must be named as a file. Raises BenchError.
+    side of an `ab` must be named as a file. Raises BenchError.
     """
     if name == "latest":
-        by_age = sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        newest = next((path for path in reversed(by_age) if "redo_ab" not in _metadata(path)), None)
-        if newest is None:
-            raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
-        return newest
-    if Path(name).exists() or "/" in name or name.endswith(".json"):
-        return Path(name)
-    commit = git_output(
-        checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
-    )
+        return _latest()
+    path = Path(name)
+    if path.is_file():
+        return path
+    results = [result for result in results_in(RESULTS) if result.is_whole]
+    unknown = f"{name}: neither a result file nor a commit of this checkout"
+    try:
+        commit = commit_hash(checkout, name)
+    except GitError as error:
+        commit = None
+        unknown = f"{name}: not a result file, and git cannot say whether it is a commit ({error})"
+    commit = commit or _hash_of_a_result(name, results)
     if commit is None:
-        raise BenchError(f"{name}: neither a result file nor a commit of this checkout")
+        # Who reads the file says what is wrong with it.
+        if name and (path.exists() or "/" in name or name.endswith(SUFFIXES)):
+            return path
+        raise BenchError(unknown)
     found = [
-        (str(metadata.get("redo_suite_date", "")), path)
-        for path in RESULTS.glob("*.json")
-        if (metadata := _metadata(path)).get("redo_git_commit") == commit
-        and not metadata.get("redo_git_dirty")
-        and "redo_ab" not in metadata
+        (str(result.metadata.get("redo_suite_date", "")), result.path)
+        for result in results
+        if result.commit == commit
     ]
     if not found:
         raise BenchError(
@@ -60,11 +106,31 @@ def result_paths(names: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _metadata(path: Path) -> dict[str, Any]:
+def _latest() -> Path:
+    whole = [result.path for result in results_in(RESULTS) if result.is_whole]
+    if not whole:
+        raise BenchError(f"no result file in {RESULTS}: make one with `run`, or name a file")
+    return max(whole, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _hash_of_a_result(name: str, results: list[Listed]) -> str | None:
+    """The hash that begins so of a commit that has a result, though git may know it no longer."""
+    if not _HASH.fullmatch(name.lower()):
+        return None
+    commits = {result.commit for result in results if result.commit is not None}
+    found = sorted(commit for commit in commits if commit.startswith(name.lower()))
+    if len(found) > 1:
+        raise BenchError(f"{name}: there are results of {' and '.join(c[:12] for c in found)}")
+    return found[0] if found else None
+
+
+def _metadata(path: Path) -> Mapping[str, Any]:
     """The metadata of the suite; empty if the file is not a result file."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        content = json.loads(read_bytes(path))
+    except (ResultFileError, ValueError, RecursionError):
         return {}
-    metadata = content.get("metadata") if isinstance(content, dict) else None
+    if not (isinstance(content, dict) and isinstance(content.get("benchmarks"), list)):
+        return {}
+    metadata = content.get("metadata")
     return metadata if isinstance(metadata, dict) else {}

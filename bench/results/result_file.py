@@ -53,8 +53,17 @@ def default_name(now_utc: datetime, commit: str | None, dirty: bool | None, numb
     if now_utc.tzinfo is None:
         raise ValueError(f"{now_utc} has no time zone")
     stamp = now_utc.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    further = "" if number == 1 else f"-{number}"
-    return f"{stamp}-{short_commit(commit, dirty)}{further}.json"
+    return f"{stamp}-{short_commit(commit, dirty)}{_further(number)}.json"
+
+
+def default_ab_name(now_utc: datetime, number: int = 1) -> str:
+    """How the names of the two files of an `ab` begin: ``20261123T120542-ab``. ``number`` as in
+    `default_name`."""
+    return f"{now_utc.astimezone(UTC):%Y%m%dT%H%M%S}-ab{_further(number)}"
+
+
+def _further(number: int) -> str:
+    return "" if number == 1 else f"-{number}"
 
 
 class ResultFile:

@@ -21,7 +21,7 @@ import pyperf
 
 from bench.cases.case import Case
 from bench.errors import CaseError, ResultFileError
-from bench.results.key import SCHEMA_VERSION, Value
+from bench.results.key import SCHEMA_VERSION, SUFFIXES, Value
 from bench.results.record import DroppedRound, FailedRun
 
 FAILED = "redo_failed"
@@ -83,6 +83,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise cannot_be_written(path, error) from error
 
 
+def beside(path: Path, ending: str = "") -> Path:
+    """The name of what belongs to a result and lies beside it: ``x.html`` of x.json, x.json.gz."""
+    name = path.name.removesuffix(_GZIP) if path.name.endswith(SUFFIXES) else path.name
+    return path.with_name(name).with_suffix(ending)
+
+
 def check_place(path: Path) -> None:
     """Raises ResultFileError if no file can be written there. For checks before a long run."""
     if path.exists() and not path.is_file():
@@ -121,7 +127,7 @@ def read_suite(path: Path) -> pyperf.BenchmarkSuite:
     Every run has the schema version, its round, and a case that agrees with its benchmark's name;
     no case has two runs in one round.
     """
-    raw = _read_bytes(path)
+    raw = read_bytes(path)
     try:
         suite = pyperf.BenchmarkSuite.loads(raw)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -170,7 +176,8 @@ def _listed(
         ) from error
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, unpacked if its name says so. Raises ResultFileError."""
     try:
         raw = path.read_bytes()
         return gzip.decompress(raw) if path.suffix == _GZIP else raw

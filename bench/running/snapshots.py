@@ -19,14 +19,15 @@ from typing import Final
 
 from bench.errors import BenchError
 from bench.places import MEASURED
-from bench.results.environment import git_environment, git_output
+from bench.results.git import GitError, commit_hash, git_output, run_git
 
 _WORKERS: Final = ("bench/worker/__main__.py", "bench/worker.py")
 """Where a worker's program is: today, and in the commits whose bench was one flat folder."""
 
 _TIMEOUT_S: Final = 120.0
 _CHILD_COMMAND: Final = (
-    "import json, sys; from fake_redo_child.build import child_command;"
+    # Its own folder comes first, also where PYTHONSAFEPATH is set.
+    "import json, sys; sys.path.insert(0, ''); from fake_redo_child.build import child_command;"
     " print(json.dumps(child_command(**json.loads(sys.argv[1]))))"
 )
 
@@ -71,17 +72,20 @@ def of_commit(name: str, checkout: Path, folder: Path, also: Collection[Path] = 
 
     ``also``: files and folders of the checkout that are measured besides.
     """
-    what = ("--end-of-options", f"{name}^{{commit}}")
-    commit = _run(["git", "rev-parse", "--verify", "--quiet", *what], checkout)
-    if commit.returncode != 0:
+    try:
+        sha = commit_hash(checkout, name)
+    except GitError as error:
+        raise BenchError(f"{name}: git says nothing about {checkout}: {error}") from error
+    if sha is None:
         raise BenchError(f"{name}: no commit, tag or branch of the checkout {checkout}")
-    sha = commit.stdout.strip()
     folder.mkdir()
     archive = folder / ".code.tar"
     options = ("--format=tar", f"--output={archive}")
-    made = _run(["git", "archive", *options, sha, *(() if also else MEASURED)], checkout)
-    if made.returncode == 0:
-        made = _run(["tar", "-x", "-f", str(archive), "-C", str(folder)], checkout)
+    try:
+        run_git(checkout, "archive", *options, sha, *(() if also else MEASURED))
+    except GitError as error:
+        raise BenchError(f"{name}: its code cannot be had: {error}") from error
+    made = _run(["tar", "-x", "-f", str(archive), "-C", str(folder)], checkout)
     if made.returncode != 0:
         raise BenchError(f"{name}: its code cannot be had: {made.stderr.strip()}")
     archive.unlink()
@@ -98,14 +102,13 @@ def of_working_tree(checkout: Path, folder: Path, also: Collection[Path] = ()) -
     not_copied = shutil.ignore_patterns("__pycache__", "*.pyc")
     for package in MEASURED:
         shutil.copytree(checkout / package, folder / package, ignore=not_copied)
-    commit = _run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], checkout)
     if also:
         _copy_rest(checkout, folder)
-    measured = (*MEASURED, *map(str, also))
-    status = _run(["git", "status", "--porcelain", "--", *measured], checkout)
-    if commit.returncode or status.returncode:
+    commit = git_output(checkout, "rev-parse", "--verify", "--quiet", "HEAD")
+    status = git_output(checkout, "status", "--porcelain", "--", *MEASURED, *map(str, also))
+    if commit is None or status is None:
         return Snapshot(folder, None, dirty=True)
-    return Snapshot(folder, commit.stdout.strip(), dirty=bool(status.stdout.strip()))
+    return Snapshot(folder, commit, dirty=bool(status))
 
 
 def _copy_rest(checkout: Path, folder: Path) -> None:
@@ -125,13 +128,13 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
         return subprocess.run(
             command,
             cwd=folder,
-            env=git_environment(),
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             check=False,
             timeout=_TIMEOUT_S,
         )
     except FileNotFoundError as error:
-        raise BenchError(f"{command[0]} is not installed, and `ab` needs it") from error
+        raise BenchError(f"{command[0]} is not installed, and is needed here") from error
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{command[0]} took longer than {_TIMEOUT_S:g} s") from error

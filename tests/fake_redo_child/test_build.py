@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -200,6 +204,59 @@ def test_users_own_folder_where_the_package_is_read_only(
     made = build.build_program([source])
     assert made.path.parent == tmp_path / "cache" / "walredo-bench"
     assert build.build_program([source]) == made
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files, where nothing can be written into the package."""
+    (tmp_path / "package").touch()
+    monkeypatch.setattr(build, "_HERE", tmp_path / "package")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def no_such_user(uid: int) -> NoReturn:
+    raise KeyError(uid)
+
+
+def test_a_user_without_a_home(
+    source: Path, read_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an id has that a container is told to run under, and nobody else knows."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", no_such_user)
+    made = build.build_program([source])
+    folder = made.path.parent
+    assert folder == read_only / f"walredo-bench-{os.getuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert build.build_program([source]) == made
+    # Programs that others could have put there are not run.
+    folder.chmod(0o777)
+    with pytest.raises(build.BuildError, match="others can write to it"):
+        build.build_program([source])
+    folder.rename(read_only / "else")
+    folder.symlink_to(read_only / "else")
+    with pytest.raises(build.BuildError, match="others can write to it"):
+        build.build_program([source])
+
+
+def test_a_home_that_cannot_be_used(
+    source: Path, read_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(read_only / "package" / "nowhere"))
+    made = build.build_program([source])
+    assert made.path.parent == read_only / f"walredo-bench-{os.getuid()}"
+
+
+def test_a_cache_folder_must_be_absolute(
+    source: Path, read_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(read_only)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setenv("HOME", str(read_only / "home"))
+    made = build.build_program([source])
+    assert made.path.parent == read_only / "home" / ".cache" / "walredo-bench"
 
 
 @pytest.mark.parametrize("make", [build.build_child, build.build_floor])

@@ -51,7 +51,7 @@ def environment_of_make() -> dict[str, str]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git prints, without the configuration of whoever runs the tests."""
+    """What git prints, without the configuration and the variables of whoever runs the tests."""
     done = subprocess.run(
         [
             "git",
@@ -66,6 +66,14 @@ def git(folder: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
+        env={
+            **{
+                name: text
+                for name, text in os.environ.items()
+                if not name.startswith("GIT_") or name.endswith("_DATE")
+            },
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+        },
     )
     return done.stdout.strip()

@@ -63,6 +63,7 @@ ROOMS: Final[Mapping[str, Room]] = {
                 "claim",
                 "disturbance",
                 "environment",
+                "git",
                 "histogram",
                 "key",
                 "keys",

@@ -119,6 +119,7 @@ class SuiteServer:
 
 def _do(job: Mapping[str, Any]) -> NoReturn:
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored under nohup
     at_call(
         *(interrupts, "install"),
         lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.NUMBERS),

@@ -33,8 +33,10 @@ class Suite:
     def __init__(self, folder: Path, *command: str, program: tuple[str, ...] = ("-m", "bench")):
         self.temporary = folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
-        # A test run in the background may ignore SIGINT, and so would all that it starts.
+        # A test run in the background (or under nohup) may ignore them, and so would all that it
+        # starts.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         try:
             self.process = subprocess.Popen(
                 [sys.executable, *program, *command],
@@ -48,6 +50,7 @@ class Suite:
             )
         finally:
             signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGHUP, hang_up)
         self._heard = ""
 
     def hears(self, line: str) -> None:

@@ -5,7 +5,9 @@ Every run here has a session of its own, so that a process that it leaves behind
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -23,7 +25,7 @@ from bench.results.result_file import ResultFile
 from fake_redo_child.build import CompilerMissing, find_compiler
 from tests.support.managers import SLACK_S, eventually
 from tests.support.suite_server import SuiteServer
-from tests.support.suites import LIMIT_S, Ended, Suite, run, session_of
+from tests.support.suites import LIMIT_S, Ended, Suite, kill_session, run, session_of
 
 QUICK = (
     "run --profile quick --rounds 1 --seconds 0.05 --warmup-s 0.01 --workload short --clients 1,8"
@@ -309,7 +311,7 @@ def test_ctrl_c_keeps_the_finished_rounds_and_resume_does_the_rest(
     assert {one.name for one in tmp_path.iterdir()} == {"r.json"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_to_be_terminated_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     ended = interrupted(tmp_path, path, number)
@@ -317,6 +319,49 @@ def test_to_be_terminated_leaves_nothing_behind(number: signal.Signals, tmp_path
     assert "Traceback" not in ended.err
     assert ended.last_line.endswith(f"python -m bench run --resume {path}")
     assert ResultFile.load(path).rounds() == (1,)
+
+
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_terminal_that_is_closed_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The suite is hung up, and what it says reaches nobody."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    command = [sys.executable, "-c", ON_TERMINAL, *INTERRUPTED, "-o", str(tmp_path / "r.json")]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+
+    def is_at_work() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(ours, 1 << 16)
+        return len(session_of(process.pid)) >= 3
+
+    try:
+        assert eventually(is_at_work)
+        os.close(ours)
+        process.wait(SLACK_S)
+        assert session_of(process.pid) == set()
+    finally:
+        kill_session(process.pid)
+        process.wait()
+    assert list(temporary.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"tmp", "r.json"}
 
 
 def test_a_suite_that_is_killed_leaves_no_process_for_long(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, whatever the suite is at.
+"""Signals that ask it to end, whatever the suite is at.
 
 Each ends it with status 130, one line of what to do next, a result file of whole rounds or none, no
 process and no temporary file. The moments are chosen, not hit by luck: a function of the suite is
@@ -31,7 +31,8 @@ TINY = (
     *("--rounds", "2", "--seconds", "0.01", "--slices", "2", "--warmup-s", "0"),
     *("--repeat-disturbed", "0"),
 )
-BOTH = pytest.mark.parametrize("number", interrupts.NUMBERS)
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+"""The others have the same handler."""
 
 SAID_EARLY = "walredo-bench: interrupted"
 SAID_IN_THE_FIRST_ROUND = (

@@ -37,7 +37,7 @@ def test_one_that_is_held_back_comes_at_the_end(number: int) -> None:
         for other in (number, *interrupts.NUMBERS):
             send(other)
             done.append(other)
-    assert len(done) == 3
+    assert len(done) == 1 + len(interrupts.NUMBERS)
     send(number)  # one interruption, however many came
 
 
@@ -45,6 +45,33 @@ def test_without_one_nothing_comes() -> None:
     interrupts.install()
     with interrupts.held_back():
         pass
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGTERM)
+
+
+OTHERS = pytest.mark.parametrize(
+    "number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU]
+)
+
+
+@OTHERS
+def test_a_hang_up_is_an_interruption_and_so_are_others(number: int) -> None:
+    interrupts.install()
+    with pytest.raises(KeyboardInterrupt):
+        send(number)
+
+
+@OTHERS
+def test_one_that_is_ignored_stays_so(number: int) -> None:
+    """As a hang-up under nohup."""
+    signal.signal(number, signal.SIG_IGN)
+    interrupts.install()
+    with interrupts.held_back():
+        send(number)
+    send(number)
+    interrupts.uninstall()
+    send(number)
+    interrupts.install()
     with pytest.raises(KeyboardInterrupt):
         send(signal.SIGTERM)
 

@@ -153,7 +153,7 @@ def find_child(choice: str) -> OwnChild:
     digest = hashlib.sha256()
     for word in command:
         try:
-            content = Path(word).read_bytes() if Path(word).is_file() else word.encode()
+            content = Path(word).read_bytes() if Path(word).is_file() else os.fsencode(word)
         except OSError as error:
             raise BenchError(f"--child {choice}: {word}: {error.strerror}") from error
         digest.update(hashlib.sha256(content).digest())

@@ -458,4 +458,5 @@ def write_page(place: Path, readings: Sequence[Reading], *, other_conditions: bo
     """Writes the page, over any file there; ``other_conditions`` as in `page`. Raises
     ResultFileError."""
     text = page(readings, other_conditions=other_conditions)
-    write_atomically(place, text.encode("utf-8"))
+    # The name of a file may have bytes that are no text, and that no page can hold.
+    write_atomically(place, text.encode("utf-8", errors="replace"))

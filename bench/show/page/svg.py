@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as ET
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
@@ -24,7 +23,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from bench.show.pictures import style
+from bench.show.pictures import figures, style
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "http://www.w3.org/1999/xlink"
@@ -82,7 +81,7 @@ def parts(make: Callable[[], Picture], prefix: str) -> Parts:
     The same figure gives the same text.
     """
     file = io.BytesIO()
-    with mpl.rc_context(style.SINGLE_PANELS):
+    with figures.own_style(style.SINGLE_PANELS):
         picture = make()
         figure = picture.figure
         for number, axes in enumerate(picture.alternatives):
@@ -90,13 +89,13 @@ def parts(make: Callable[[], Picture], prefix: str) -> Parts:
         for number, legend in enumerate(figure.legends):
             legend.set_gid(f"key-{number}")
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+        boxes = _alike([_box(axes, renderer) for axes in picture.alternatives])
     root = ET.fromstring(file.getvalue())
     by_id = {element.get("id"): element for element in root.iter() if element.get("id")}
     shared = root.findall(f"{{{_SVG}}}defs")  # where curves are clipped; any panel may hold them
     keys = [by_id[f"key-{number}"] for number, _ in enumerate(figure.legends)]
     _adapt(root, prefix, kept=keys)
-    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    boxes = _alike([_box(axes, renderer) for axes in picture.alternatives])
     panels = []
     for number, (axes, text) in enumerate(picture.alternatives.items()):
         drawn = ET.Element(f"{{{_SVG}}}g", {"role": "img", "aria-label": text})

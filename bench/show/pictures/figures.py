@@ -11,7 +11,8 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -100,8 +101,16 @@ def write(path: Path, make: MakeFigure) -> None:
     write_atomically(path, _render(make, path.suffix.removeprefix(".")))
 
 
+def own_style(rc: Mapping[Any, Any] = style.RC) -> AbstractContextManager[None]:
+    """Within it figures are made and written in the project's style, over matplotlib's defaults:
+    a matplotlibrc of the user's changes nothing."""
+    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **rc}
+    del settings["backend"]
+    return mpl.rc_context(settings)
+
+
 def _render(make: MakeFigure, extension: str) -> bytes:
-    with mpl.rc_context(style.RC):
+    with own_style():
         file = io.BytesIO()
         # Neither date nor version of the library: the same result gives the same bytes.
         metadata: dict[str, Any] = {"Date": None} if extension == "svg" else {"Software": None}

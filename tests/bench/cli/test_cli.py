@@ -204,9 +204,10 @@ def test_a_place_that_cannot_be_written(output: str, force: str, bench: Bench) -
 
 @pytest.mark.parametrize("kind", ["folder", "fifo"])
 def test_only_a_file_is_overwritten(kind: str, bench: Bench) -> None:
-    place = bench.folder / "place"
+    place = bench.folder / "place.json"
     place.mkdir() if kind == "folder" else os.mkfifo(place)
-    assert "place" in bench.refuses(f"{RUN} -o place --force")
+    says = "is a folder" if kind == "folder" else "is there and is not a file"
+    assert re.search(f"place.json:? {says}", bench.refuses(f"{RUN} -o place.json --force"))
     assert place.is_dir() if kind == "folder" else place.is_fifo()
 
 
@@ -223,9 +224,10 @@ def test_a_page_that_is_there_is_noticed_before_the_first_run(bench: Bench) -> N
     assert "o.html: is there already" in line
 
 
-def test_a_page_never_takes_the_place_of_its_result(bench: Bench) -> None:
-    for force in ("", " --force"):
-        assert "is the result itself" in bench.refuses(f"{RUN} -o o.html --report{force}")
+def test_a_page_never_takes_the_place_of_its_result(bench: Bench, result: Path) -> None:
+    renamed = result.rename(result.with_suffix(".html"))
+    for option in ("", " --force", " --force -o r.html"):
+        assert "is the result itself" in bench.refuses(f"report {renamed.name}{option}")
     (bench.folder / "d.html").mkdir()
     assert "is a folder" in bench.refuses(f"{RUN} -o d.json --report --force")
 
@@ -607,6 +609,41 @@ def test_latest_is_the_newest(bench: Bench) -> None:
     assert [case["clients"] for case in json.loads(out)["cases"]] == [3]
 
 
+@pytest.mark.parametrize(
+    "options",
+    ["--json", "--format github-action", "--format bencher", "--tails --json"],
+)
+def test_an_export_is_never_the_latest(options: str, bench: Bench) -> None:
+    folder = bench.folder / "results"
+    save(folder / "r.json", [steady_record(Case("sync", "short", 2), 0)])
+    os.utime(folder / "r.json", (1, 1))
+    _, out, _ = bench("show --json latest")
+    (folder / "exported.json").write_text(bench(f"show {options} latest")[1])
+    (folder / "exported.json").with_name("other.json").write_text(bench("history --json")[1])
+    assert bench("show --json latest") == (0, out, "")
+
+
+def test_what_belongs_to_a_packed_result_has_its_name(bench: Bench) -> None:
+    status, out, _ = bench(f"{RUN} --rounds 1 -o o.json.gz --plot --report")
+    assert status == 0
+    named = out.split()[-6:]
+    assert (named[0], named[-1]) == ("o.json.gz", "o.html")
+    assert all(name.startswith(("o-latency-", "o-throughput-")) for name in named[1:-1])
+
+
+def test_code_of_no_commit_is_one_warning(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "ROOT", bench.folder)
+    status, _, err = bench(f"{RUN} --rounds 1 -o o.json")
+    assert status == 0
+    (line,) = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert line.startswith(
+        "warning: the result will not say which commit was measured: not a git repository"
+    )
+    # What is installed has no commit.
+    monkeypatch.setattr(measuring, "IS_CHECKOUT", False)
+    assert "warning: " not in bench(f"{RUN} --rounds 1 -o p.json")[2]
+
+
 def test_plot_draws_beside_the_result(bench: Bench, result: Path) -> None:
     status, out, err = bench("plot r.json")
     assert (status, err) == (0, "")
@@ -620,7 +657,8 @@ def test_plot_draws_beside_the_result(bench: Bench, result: Path) -> None:
     [("pictures", "pictures/latency.svg"), ("fig/a", "fig/a-latency.svg"), ("x", "x-latency.svg")],
 )
 def test_plot_where_it_is_told(output: str, expected: str, bench: Bench, result: Path) -> None:
-    (bench.folder / "pictures").mkdir()
+    for folder in ("pictures", "fig"):
+        (bench.folder / folder).mkdir()
     status, out, _ = bench(f"plot r.json --format svg -o {output}")
     assert status == 0
     assert expected in out.split()
@@ -859,6 +897,64 @@ def test_a_reader_that_is_gone_is_no_error(command: str, result: Path) -> None:
     assert done.returncode in {0, 141}
 
 
+@pytest.mark.parametrize(
+    ("content", "backend"),
+    [(b"text.usetex: True\nnonsense\n", "agg"), (b"# caf\xe9\n", "agg"), (b"", "nonsense")],
+)
+def test_settings_for_matplotlib_are_not_read(
+    content: bytes,
+    backend: str,
+    bench: Bench,
+    result: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = tmp_path / "settings"
+    settings.write_bytes(content)
+    monkeypatch.setenv("MATPLOTLIBRC", str(settings))
+    monkeypatch.setenv("MPLBACKEND", backend)
+    monkeypatch.setenv("MPLCONFIGDIR", str(settings / "below-a-file"))
+    done = program(f"plot {result.resolve()} --only latency", stdout=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x", "\N{SUPERSCRIPT TWO}", "0" * 5000, "9" * 5000])
+def test_a_window_of_no_size_is_none(
+    size: str, bench: Bench, result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    commands = ("show r.json", "show r.json --json", "compare r.json r.json", "show nothing")
+    usual = [bench(command) for command in commands]
+    monkeypatch.setenv("COLUMNS", size)
+    monkeypatch.setenv("LINES", size)
+    assert [bench(command) for command in commands] == usual
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    on_terminal = bench("show r.json")[1]
+    monkeypatch.delenv("COLUMNS")
+    monkeypatch.delenv("LINES")
+    assert bench("show r.json")[1] == on_terminal
+
+
+CODECS = ["utf-8", "ascii", "latin-1"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_path_of_any_bytes_is_said_as_it_is(
+    codec: str, result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", codec)
+    path = result.with_name("caf\udce9 \N{SNOWMAN}.json").resolve()
+    path.write_bytes(result.read_bytes())
+    commands = [["plot", str(path)], ["show", str(path), "--plain"], ["show", f"{path}x"]]
+    for command in [*commands, ["report", str(path)], ["compare", str(path), str(path)]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *command], cwd=ROOT, capture_output=True, check=False
+        )
+        assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
+        assert b"caf\xe9 " in done.stdout + done.stderr
+        assert done.returncode == (2 if command is commands[2] else 0)
+
+
 @pytest.mark.parametrize("command", READERS)
 def test_a_full_disk_is_one_line(command: str, result: Path) -> None:
     if not Path("/dev/full").exists():
@@ -904,13 +1000,57 @@ def test_a_result_beside_itself_is_said_to_be_that(bench: Bench, result: Path) -
 
 
 @pytest.mark.parametrize(
-    "command", ["report r.json -o other.json --force", "workload write short -o other.json --force"]
+    ("command", "name"), [("report r.json", "other.html"), ("workload write short", "other.jsonl")]
 )
-def test_nothing_but_run_overwrites_a_result(command: str, bench: Bench, result: Path) -> None:
-    other = bench.folder / "other.json"
+def test_nothing_but_run_overwrites_a_result(
+    command: str, name: str, bench: Bench, result: Path
+) -> None:
+    other = bench.folder / name
     other.write_bytes(result.read_bytes())
-    assert "other.json: is a result, which nothing but run overwrites" in bench.refuses(command)
+    says = bench.refuses(f"{command} -o {name} --force")
+    assert f"{name}: is a result, which nothing but run overwrites" in says
     assert other.read_bytes() == result.read_bytes()
+
+
+FILES = {
+    RUN: "o.json",
+    "report r.json": "o.html",
+    "workload write short": "o.jsonl",
+}
+"""What writes one file, and what that may be called."""
+
+PLACES = (
+    "plot r.json",
+    "compare r.json r.json --plot",
+    "history . --case * --plot",
+    "ab HEAD",
+)
+"""What writes files whose names begin alike."""
+
+
+@pytest.mark.parametrize("command", [*FILES, *PLACES])
+def test_no_command_makes_a_folder(command: str, bench: Bench, result: Path) -> None:
+    name = FILES.get(command, "o")
+    line = bench.refuses(f"{command} -o new/deeper/{name}")
+    assert f"new/deeper/{name}: there is no folder new/deeper: make it first" in line
+
+
+@pytest.mark.parametrize("command", FILES)
+@pytest.mark.parametrize("name", ["o", "o.txt", "o.json.bak", ".gz", "json"])
+def test_the_name_of_a_file_says_what_it_is(
+    name: str, command: str, bench: Bench, result: Path
+) -> None:
+    suffix = FILES[command].removeprefix("o")
+    assert f"{name}: its name must end in {suffix}" in bench.refuses(f"{command} -o {name}")
+
+
+@pytest.mark.parametrize("command", PLACES)
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".json", ".json.gz", ".html"])
+def test_how_names_begin_has_no_suffix(
+    suffix: str, command: str, bench: Bench, result: Path
+) -> None:
+    line = bench.refuses(f"{command} -o o{suffix}")
+    assert f"o{suffix} is how names begin: leave out {suffix}" in line
 
 
 def test_a_peer_that_no_manager_is(bench: Bench) -> None:

@@ -150,8 +150,8 @@ def test_it_is_one_line_that_is_drawn_between_runs_only(width: int) -> None:
         assert threading.active_count() == threads  # nobody else draws it
         assert "\n" not in shown.getvalue()
         assert "…" in shown.getvalue()
-        before, _, _ = shown.getvalue().rpartition("2 long")
-        assert re.search(r"-:--|\d\d:\d\d", before[-30:])  # a long text does not cut the time
+        shown_before, _, _ = shown.getvalue().rpartition("2 long")
+        assert re.search(r"-:--|\d\d:\d\d", shown_before[-30:])  # a long text does not cut the time
 
 
 @pytest.mark.parametrize("terminal", [False, True])

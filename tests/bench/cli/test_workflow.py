@@ -104,6 +104,12 @@ def test_make_targets_are_there() -> None:
     assert str(parse(["run", *options.split()]).output) == commands_of("main", "show")[0][1]
 
 
+def test_a_folder_is_made_before_something_is_written_to_it() -> None:
+    for steps in JOBS.values():
+        scripts = "".join(step.script for step in steps)
+        assert scripts.index("mkdir -p results/ci\n") < scripts.index("-o results/ci/")
+
+
 def test_no_script_holds_what_an_event_says() -> None:
     assert all("${{" not in step.script for step in STEPS)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,3 +69,65 @@ def test_what_is_or_looks_like_a_path_is_one(
     monkeypatch.chdir(checkout)
     (checkout / "first").write_text("a file of that name")
     assert result_path(name, checkout) == Path(name)
+
+
+@pytest.mark.parametrize("name", ["release/v1", "origin/main", "v1.json", "v1.json.gz", "docs"])
+def test_a_name_of_git_may_look_like_a_path_or_be_a_folder(
+    checkout: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result_of(checkout, "other", "HEAD", "2026-02-01T00:00:00+00:00")
+    wanted = result_of(checkout, "a", "first", "2026-01-01T00:00:00+00:00")
+    place = {"release/v1": "heads", "origin/main": "remotes"}.get(name, "tags")
+    git(checkout, "update-ref", f"refs/{place}/{name}", "first")
+    monkeypatch.chdir(checkout)
+    (checkout / "docs").mkdir()
+    assert result_path(name, checkout) == wanted
+    # A file of that name comes first.
+    if name != "docs":
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).touch()
+        assert result_path(name, checkout) == Path(name)
+
+
+def test_a_hash_that_git_knows_no_longer(checkout: Path) -> None:
+    """As after a rebase; or without git."""
+    wanted = result_of(checkout, "a", "first", "2026-01-01T00:00:00+00:00")
+    known = result_of(checkout, "b", "HEAD", "2026-02-01T00:00:00+00:00")
+    first, head = (git(checkout, "rev-parse", name) for name in ("first", "HEAD"))
+    shutil.rmtree(checkout / ".git")
+    for name in (first, first[:7], first[:12].upper()):
+        assert result_path(name, checkout) == wanted
+    assert result_path(head[:7], checkout) == known
+    with pytest.raises(BenchError, match=r"git cannot say .*not a git repository"):
+        result_path("first", checkout)
+
+
+def test_the_beginning_of_two_hashes(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        commit = f"abcd{number:036}"
+        environment = replace(ENVIRONMENT, git_commit=commit)
+        path = checkout / "results" / f"{number}.json"
+        save(path, [steady_record(Case("sync", "short", 1))], environment=environment)
+    assert result_path(f"abcd{2:036}", checkout).name == "2.json"
+    with pytest.raises(BenchError, match=r"abcd: there are results of abcd0+ and abcd0+"):
+        result_path("abcd", checkout)
+
+
+def test_a_result_that_is_packed_is_a_result(checkout: Path) -> None:
+    packed = result_of(checkout, "a", "first", "2026-01-01T00:00:00+00:00")
+    packed = packed.rename(packed.with_suffix(".json.gz"))
+    packed.write_bytes(gzip.compress(packed.read_bytes()))
+    assert result_path("first", checkout) == packed
+    assert result_path("latest", checkout) == packed
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"cases": []}', '{"metadata": {}}', '"x"'])
+def test_other_files_are_never_the_latest(checkout: Path, content: str) -> None:
+    result = result_of(checkout, "a", "first", "2026-01-01T00:00:00+00:00")
+    os.utime(result, (1, 1))
+    (checkout / "results" / "newer.json").write_text(content)
+    (checkout / "results" / "broken.json.gz").write_text(content)
+    (checkout / "results" / "folder.json").mkdir()
+    (checkout / "results" / "gone.json").symlink_to("nowhere")
+    os.mkfifo(checkout / "results" / "fifo.json")
+    assert result_path("latest", checkout) == result

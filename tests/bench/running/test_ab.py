@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bench.cases.case import Case
+from bench.cli import ab as cli_ab
 from bench.errors import BenchError
 from bench.places import ROOT
 from bench.results.record import FailedRun
@@ -160,6 +163,37 @@ def test_what_is_no_commit(checkout: Path, tmp_path: Path) -> None:
         of_commit("nothing-like-it", checkout, tmp_path / "a")
 
 
+def test_the_child_is_the_snapshots_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "fake_redo_child"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "build.py").write_text("def child_command(kind): return ('own', kind)")
+    snapshot = Snapshot(tmp_path, None, dirty=True)
+    assert snapshot.child_command(kind="c") == ("own", "c")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert snapshot.child_command(kind="c") == ("own", "c")
+
+
+def test_a_checkout_that_git_refuses(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    with pytest.raises(BenchError, match=r"first: git says nothing about .* dubious ownership"):
+        of_commit("first", checkout, tmp_path / "a")
+
+
+def test_the_working_tree_needs_no_git(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(BenchError, match=r"first: git says nothing about .* not installed"):
+        of_commit("first", checkout, tmp_path / "a")
+    found = of_working_tree(checkout, tmp_path / "b")
+    assert found == Snapshot(tmp_path / "b", None, dirty=True)
+
+
 NEW_PLACE, OLD_PLACE = "bench/worker/__main__.py", "bench/worker.py"
 
 
@@ -204,6 +238,39 @@ def test_bad_usage(bench: Bench, arguments: str, says: str) -> None:
     assert (status, out) == (2, "")
     assert says in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_two_that_begin_in_the_same_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_ab, "RESULTS", tmp_path / "results")
+    now_utc = datetime(2026, 11, 23, 12, 5, 42, tzinfo=UTC)
+
+    def names(stack: ExitStack) -> list[str]:
+        return [path.name for path in cli_ab._places(None, now_utc, stack)]
+
+    usual = ["20261123T120542-ab-base.json", "20261123T120542-ab-changed.json"]
+    with ExitStack() as first, ExitStack() as second:
+        assert names(first) == usual
+        other = names(second)
+        assert other == [name.replace("-ab-", "-ab-2-") for name in usual]
+    # Nor is one overwritten that has ended, or of which one file is left; no lock is.
+    for name in (usual[1], other[0]):
+        (tmp_path / "results" / name).touch()
+    with ExitStack() as third:
+        assert names(third) == [name.replace("-ab-", "-ab-3-") for name in usual]
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {usual[1], other[0]}
+
+
+def test_a_name_that_was_asked_for_is_taken_or_refused(tmp_path: Path) -> None:
+    now_utc = datetime(2026, 11, 23, tzinfo=UTC)
+    with ExitStack() as first, ExitStack() as second:
+        paths = cli_ab._places(tmp_path / "x", now_utc, first)
+        assert [path.name for path in paths] == ["x-base.json", "x-changed.json"]
+        with pytest.raises(BenchError, match=r"another suite .*is writing it"):
+            cli_ab._places(tmp_path / "x", now_utc, second)
+    paths[1].touch()
+    with ExitStack() as third, pytest.raises(BenchError, match=r"x-changed\.json: exists; name"):
+        cli_ab._places(tmp_path / "x", now_utc, third)
+    assert list(tmp_path.iterdir()) == [paths[1]]
 
 
 AB = (

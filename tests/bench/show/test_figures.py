@@ -6,13 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
+from cycler import cycler
 
 from bench.cases.case import Case
 from bench.errors import PictureError
 from bench.results.record import FailedRun
 from bench.results.summary import Group, load_summary
 from bench.show.findings import Measure, title
+from bench.show.page.page import page
 from bench.show.pictures.choice import draw
 from tests.support.synthetic import modelled_records, reading, save, steady_record
 
@@ -144,6 +147,36 @@ def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     summary = load_summary(modelled(tmp_path, ("sync", "async"), (1, 8), 2))
     first = [path.read_bytes() for path in draw(reading(summary), tmp_path / "a")]
     assert [path.read_bytes() for path in draw(reading(summary), tmp_path / "b")] == first
+
+
+def test_settings_of_the_user_change_no_picture(tmp_path: Path) -> None:
+    """A matplotlibrc may want a program that is missing, invisible text, or another look."""
+    summary = load_summary(modelled(tmp_path, ("sync", "async"), (1, 8), 2))
+
+    def drawn(name: str) -> list[bytes]:
+        paths = draw(reading(summary), tmp_path / name, only=["latency", "ratio", "cpu-parts"])
+        return [*(path.read_bytes() for path in paths), page([reading(summary)]).encode()]
+
+    ours = drawn("a")
+    with mpl.rc_context(
+        {
+            "axes.formatter.use_locale": True,
+            "axes.prop_cycle": cycler(color=["red"]),
+            "axes.xmargin": 0.4,
+            "figure.dpi": 30,
+            "font.sans-serif": ["Nothing Like It"],
+            "image.cmap": "gray",
+            "lines.linestyle": "--",
+            "path.sketch": (1, 100, 2),
+            "savefig.bbox": "tight",
+            "savefig.transparent": True,
+            "svg.image_inline": False,
+            "text.color": "white",
+            "text.usetex": True,
+            "ytick.major.size": 20,
+        }
+    ):
+        assert drawn("b") == ours
 
 
 def test_pictures_are_not_overwritten_unasked(tmp_path: Path) -> None:

@@ -400,6 +400,7 @@ def test_the_page_lies_beside_the_result(bench: Bench, result: Path) -> None:
 
 
 def test_the_page_lies_where_it_is_told(bench: Bench, result: Path) -> None:
+    (bench.folder / "x").mkdir()
     (bench.folder / "other.json").write_bytes(result.read_bytes())
     assert bench("report r.json other.json -o x/page.html") == (0, "x/page.html\n", "")
     assert "paired by round" not in (bench.folder / "x/page.html").read_text()
@@ -416,7 +417,12 @@ def test_nothing_is_overwritten_unasked(bench: Bench, result: Path) -> None:
 
 def test_a_result_is_never_overwritten(bench: Bench, result: Path) -> None:
     before = result.read_bytes()
-    assert "r.json: is the result itself" in bench.refuses("report r.json -o r.json --force")
+    assert "must end in .html" in bench.refuses("report r.json -o r.json --force")
+    for link in ("soft.html", "hard.html"):
+        made = bench.folder / link
+        made.symlink_to(result) if link == "soft.html" else made.hardlink_to(result)
+        line = bench.refuses(f"report r.json -o {link} --force")
+        assert f"{link}: is the result itself" in line
     assert result.read_bytes() == before
 
 
