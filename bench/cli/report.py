@@ -21,7 +21,6 @@ EXAMPLES: Final = (
     "python -m bench report latest",
     "python -m bench report base.json changed.json -o page.html",
     "python -m bench report server.json laptop.json -o machines.html",
-    "python -m bench report latest --force",
 )
 
 
