@@ -41,7 +41,7 @@ JSON_FORMS: Final[Mapping[str, Callable[[Reading], Any]]] = {
 
 EXAMPLES: Final = (
     "python -m bench show latest",
-    "python -m bench show latest --json",
+    "python -m bench show latest --only verdict",
     "python -m bench show server.json laptop.json",
 )
 
