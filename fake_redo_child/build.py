@@ -8,6 +8,7 @@ exist at the same time. Only ``main`` prints; ``python -m fake_redo_child.build`
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
@@ -286,6 +287,8 @@ def _writable(folders: Sequence[Path]) -> Path:
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+                raise PermissionError(errno.EACCES, "programs there are not executed", str(folder))
             # Tried rather than asked: for root, access() succeeds on a read-only file system.
             with tempfile.TemporaryFile(dir=folder):
                 return folder
