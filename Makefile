@@ -40,7 +40,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
+.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-pythons test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -103,6 +103,10 @@ test-exhaustive: compiled $(DEV) ## run the tests marked exhaustive: what `make 
 
 test-all: compiled $(DEV) ## run every test, as .ci/run does in two steps (ARGS="-k name")
 	@$(RUN) -m pytest -n $(TEST_JOBS) -m "" $(ARGS)
+
+PYTHONS ?=
+test-pythons: ## run the tests that depend on the interpreter on each version the machine has (PYTHONS="3.12 3.13")
+	@$(PYTHON) tests/support/pythons.py $(PYTHONS)
 
 test-faults: compiled $(DEV) ## print what callers get under every fault of the child, as in docs/fault-matrix.md
 	@$(RUN) -m tests.support.fault_matrix

@@ -315,6 +315,8 @@ def _writable(folders: Sequence[Path]) -> Path:
                 mode=0o700 if folder == _temporary_folder() else 0o777, parents=True, exist_ok=True
             )
             _check_owner(folder)
+            if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+                raise PermissionError(errno.EACCES, "programs there are not executed", str(folder))
             # Tried rather than asked: for root, access() succeeds on a read-only file system.
             with tempfile.TemporaryFile(dir=folder):
                 return folder

@@ -139,7 +139,10 @@ class DescendantsMeter:
         not list the children of a process."""
         self._pid = os.getpid() if pid is None else pid
         if not Path(f"/proc/{self._pid}/task/{self._pid}/children").exists():
-            raise NotImplementedError("this kernel lists no children (CONFIG_PROC_CHILDREN)")
+            raise NotImplementedError(
+                "/proc lists no children: it is not mounted, or the kernel has no"
+                " CONFIG_PROC_CHILDREN"
+            )
         self._but_for = frozenset(but_for)
 
     def used(self) -> Used:

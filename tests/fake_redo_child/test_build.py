@@ -195,6 +195,26 @@ def test_folder_that_cannot_be_written(source: Path, tmp_path: Path) -> None:
         build.build_program([source], folder=tmp_path / "file" / "out")
 
 
+def test_users_own_folder_where_programs_of_the_package_are_not_executed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statvfs, asked = os.statvfs, []
+
+    def without_exec(folder: Path) -> os.statvfs_result:
+        asked.append(folder)
+        real = statvfs(folder)
+        flags = real.f_flag | os.ST_NOEXEC if folder == tmp_path / "package/build" else real.f_flag
+        return os.statvfs_result((*real[:8], flags, *real[9:]))
+
+    monkeypatch.setattr(os, "statvfs", without_exec)
+    monkeypatch.setattr(build, "_HERE", tmp_path / "package")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = build.build_program([source])
+    assert made.path.parent == tmp_path / "cache" / "walredo-bench"
+    assert status_of(made.path) == 42
+    assert asked == [tmp_path / "package/build", tmp_path / "cache/walredo-bench"]
+
+
 def test_users_own_folder_where_the_package_is_read_only(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
