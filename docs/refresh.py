@@ -84,7 +84,8 @@ def bench(*words: str) -> str:
         text=True,
         check=False,
     )
-    if done.returncode:
+    # selftest says by 1 that what it counted contradicts what is documented: so does the page then.
+    if done.returncode and (done.returncode, words[0]) != (1, "selftest"):
         raise RefreshError(f"{shlex.join(words)}: {done.stderr.strip()}")
     return done.stdout
 
