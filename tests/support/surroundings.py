@@ -377,6 +377,9 @@ def with_wheels(start: Start) -> None:
         digest = hashlib.sha256(_wheel(wheels, name, module).read_bytes()).hexdigest()
         lock += f"{name}=={MADE_UP} \\\n    --hash=sha256:{digest}\n"
     shutil.copy(ROOT / "Makefile", start.checkout)
+    # `make` loads the command line once, to see that all is there.
+    program = f"import {', '.join(LIBRARIES.values())}\n"
+    (start.checkout / "bench" / "__main__.py").write_text(program, encoding="ascii")
     (start.checkout / "requirements.lock").write_text(lock, encoding="ascii")
     start.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
 

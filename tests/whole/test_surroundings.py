@@ -70,6 +70,7 @@ MAPPED = "--user --map-user=12345 --map-group=12345"
 MINE = "-rm"
 READ_ONLY = 'mount --bind "$checkout" "$checkout"; mount -o remount,bind,ro "$checkout"'
 NOT_EXECUTED = 'mount --bind "$checkout" "$checkout"; mount -o remount,bind,noexec "$checkout"'
+NO_UTF8 = os.fsdecode(b"a\xff\xfe")
 NO_PROC = "mount -t tmpfs none /proc"
 
 TABLE = (
@@ -84,6 +85,12 @@ TABLE = (
     of_environment("PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 LC_ALL=C", "list json report"),
     of_environment("PYTHONUTF8=1 LC_ALL=C", "show"),
     of_environment("PYTHONIOENCODING=ascii", "json plot"),
+    Surrounding(
+        "an encoding that lacks what a table has",
+        "show compare",
+        (variables("PYTHONIOENCODING=ascii"),),
+        alike=False,
+    ),
     of_environment("PYTHONNOUSERSITE=1 PYTHONUSERBASE=/nonexistent", "list"),
     of_environment("PYTHONSTARTUP=/nonexistent PYTHONBREAKPOINT=0 PYTHONCASEOK=1", "list run"),
     of_environment("PYTHON_COLORS=1 PYTHON_HISTORY=/nonexistent", "json"),
@@ -122,6 +129,8 @@ TABLE = (
     of_environment("COLUMNS=20", "json"),
     of_environment("COLUMNS=wide", "show"),
     of_environment("COLUMNS=-1", "show"),
+    of_environment("COLUMNS=0", "list json show compare"),
+    of_environment("COLUMNS=1000000000000", "show"),
     of_environment("FORCE_COLOR=1", "json"),
     of_environment("TTY_COMPATIBLE=1 TTY_INTERACTIVE=1", "json"),
     of_environment("CLICOLOR_FORCE=1 COLORTERM=truecolor", "json show"),
@@ -149,8 +158,19 @@ TABLE = (
     of_environment("GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=status.short GIT_CONFIG_VALUE_0=1", "run"),
     of_environment("GIT_TRACE=1 GIT_PAGER=false GIT_EXTERNAL_DIFF=false", "run"),
     of_environment("GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=false", "run"),
+    of_environment("GIT_DIR=/nonexistent GIT_WORK_TREE=/ GIT_INDEX_FILE=/nonexistent", "run ab"),
     # --- matplotlib and other libraries
     of_environment("MPLBACKEND=TkAgg DISPLAY=:99", "plot"),
+    of_environment("MPLBACKEND=module://matplotlib_inline.backend_inline", "report"),
+    of_environment("MPLBACKEND=none-such", "plot"),
+    Surrounding(
+        "a matplotlibrc of the user's",
+        "plot report",
+        (
+            file("rc", "text.usetex: True\ntext.color: white\nsavefig.transparent: True\n"),
+            variables("MATPLOTLIBRC='{folder}/rc'"),
+        ),
+    ),
     of_environment("OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1", "json compare"),
     of_environment("MALLOC_PERTURB_=165 MALLOC_ARENA_MAX=1", "json run"),
     of_environment("LD_BIND_NOW=1 POSIXLY_CORRECT=1 MAKEFLAGS=-n", "list run"),
@@ -173,6 +193,9 @@ TABLE = (
     of_environment("VIRTUAL_ENV=/nonexistent CONDA_PREFIX=/nonexistent MAKELEVEL=3", "set-up"),
     of_environment("MAKEFLAGS=-j4 CDPATH=/ SHELL=/bin/false ENV=/nonexistent", "set-up"),
     of_environment("PYTHONOPTIMIZE=2 PYTHONUTF8=0 LC_ALL=C", "set-up"),
+    of_environment("PYTHONSAFEPATH=1 PIP_USER=1", "set-up"),
+    of_environment("PIP_TARGET='{folder}/tmp/x' PIP_ROOT='{folder}/tmp/y'", "set-up"),
+    of_environment("PIP_PREFIX='{folder}/tmp/x' PIP_DRY_RUN=1", "set-up"),
     # --- Folders
     Surrounding(
         "TMPDIR with spaces and quotes", "run set-up", (folder_named("a 'b\" $c", "TMPDIR"),)
@@ -206,6 +229,14 @@ TABLE = (
     Surrounding("a checkout with spaces", "run", (checkout_named("a 'b\" $c"),), quick=True),
     Surrounding("a checkout with umlauts", "run set-up", (checkout_named("ä ÷ 中 😀"),)),
     Surrounding(
+        "a checkout with umlauts, in ASCII",
+        "run",
+        (checkout_named("ä ÷"), variables("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0")),
+    ),
+    Surrounding("a checkout whose name is no UTF-8", "list run", (checkout_named(NO_UTF8),)),
+    Surrounding("a place whose name is no UTF-8", "plot run", (place_named(NO_UTF8),), alike=False),
+    Surrounding("TMPDIR whose name is no UTF-8", "run", (folder_named(NO_UTF8, "TMPDIR"),)),
+    Surrounding(
         "a checkout like an option, a format or a list", "run", (checkout_named("-%s:a;b,c"),)
     ),
     Surrounding("a checkout with a long name", "run", (checkout_named(LONG),)),
@@ -238,6 +269,11 @@ TABLE = (
         ),
     ),
     # --- Users and namespaces
+    Surrounding(
+        "no home, and no entry in passwd",
+        "list plot run",
+        (variables("!HOME"), namespaces(MAPPED)),
+    ),
     Surrounding("a uid without an entry in passwd", "list plot run", (namespaces(MAPPED),)),
     Surrounding("umask 077", "plot run set-up", (first(partial(os.umask, 0o077)),)),
     Surrounding("umask 000", "report run", (first(partial(os.umask, 0)),)),
