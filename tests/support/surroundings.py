@@ -53,7 +53,10 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "plot": ("plot", "{place}/base.json", "-o", "{place}/p"),
     "report": ("report", "{place}/base.json", "-o", "{place}/page.html"),
     "run": (*TINY, "-o", "{place}/r.json"),
-    "ab": ("ab", "HEAD", *OF_BOTH, "--slices", "2", "--minutes", "0.02", "-o", "{place}/ab"),
+    "ab": (
+        *("ab", "HEAD", *OF_BOTH, "--placement", "any", "--slices", "2"),
+        *("--minutes", "0.02", "-o", "{place}/ab"),
+    ),
 }
 """The short path. ``{place}``: the folder of the command's input and output."""
 
@@ -213,7 +216,8 @@ def _listing(start: Start) -> set[Path]:
     """All that there is in the test's folder, aside from what is made once and kept: by a checkout,
     and by libraries for the user."""
     made = [start.checkout.resolve() / name for name in ("fake_redo_child/build", ".venv")]
-    made += [start.folder / "home" / name for name in (".cache", ".config")]
+    # The last is made by rustc, which pip asks for its version.
+    made += [start.folder / "home" / name for name in (".cache", ".config", ".rustup")]
     return {
         path
         for path in start.folder.rglob("*")
