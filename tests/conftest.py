@@ -93,8 +93,9 @@ def handlers_kept() -> Iterator[None]:
     before = [(number, signal.getsignal(number)) for number in interrupts.NUMBERS]
     hook = sys.unraisablehook
     try:
-        # Tests that are run under nohup ignore it, and so would the command line.
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # Under nohup, and after some tests, one is ignored, and so would the command line do.
+        for number in set(interrupts.NUMBERS) - {signal.SIGINT, signal.SIGTERM}:
+            signal.signal(number, signal.SIG_DFL)
         yield
     finally:
         sys.unraisablehook = hook

@@ -34,7 +34,6 @@ ROOMS: Final[Mapping[str, Room]] = {
                 "case",
                 "config",
                 "cost",
-                "dimension",
                 "matrix",
                 "names",
                 "notations",

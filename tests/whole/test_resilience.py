@@ -302,6 +302,7 @@ def test_a_disk_that_really_fills_up(tmp_path: Path) -> None:
 
 def test_a_folder_on_a_disk_that_is_read_only(bench: Bench) -> None:
     place = bench.folder / "disk"
+    place.mkdir()
     path = place / "old.json"
     assert bench(f"{RUN} --rounds 1 -o {path}")[0] == 0
     before = path.read_bytes()
@@ -438,6 +439,7 @@ def test_a_link_to_a_file_is_that_file(bench: Bench) -> None:
 
 def test_a_suite_that_was_killed_holds_nothing(tmp_path: Path, server: SuiteServer) -> None:
     place = tmp_path / "results"
+    place.mkdir()
     path = place / "r.json"
     suite = Suite(tmp_path, *REAL, "--clients", "1", "--rounds", "1000", "-o", str(path))
     try:

@@ -238,7 +238,7 @@ def test_write(bench: Bench) -> None:
     assert read_workload(bench.folder / "m.jsonl").requests == make_requests("short", 1)
     assert "did you mean" in bench.refuses(["workload", "write", "shrt"])
     assert "no requests" in bench.refuses(["workload", "write", "ping"])
-    assert "cannot be written" in bench.refuses(["workload", "write", "short", "-o", "no/m.jsonl"])
+    assert "no folder no" in bench.refuses(["workload", "write", "short", "-o", "no/m.jsonl"])
     assert "ACTION" in bench.refuses(["workload"])
 
 

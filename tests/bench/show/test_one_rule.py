@@ -17,7 +17,12 @@ from bench.show.pictures.ratio import finding
 from bench.show.verdict import Mark, Row, compares, rows_of, verdict_of
 from bench.statistics.rounds import winner
 
-NO_RESULTS = {"neon_bench_walredo.json", "selftest.json", "selftest-same.json"}
+NO_RESULTS = {
+    "neon_bench_walredo.json",
+    "selftest.json",
+    "selftest-same.json",
+    "selftest-files.json",
+}
 KEPT = sorted(
     path for path in (ROOT / "results/reference").glob("*.json") if path.name not in NO_RESULTS
 )

@@ -122,7 +122,8 @@ def test_two_that_agree(compare: Compare) -> None:
 
 def test_workloads_share_a_sentence(tmp_path: Path) -> None:
     ahead: ByManager = {"sync": {1: 200}, "async": {1: 100}}
-    both = [*records_of(ahead), *records_of(ahead, workload="medium")]
+    slow: ByManager = {"sync": {1: 2000}, "async": {1: 1000}}
+    both = [*records_of(ahead), *records_of(slow, workload="medium")]
     readings = [result(tmp_path, name, both) for name in ("here", "there")]
     assert side_by_side(readings).sentences == (
         "For short requests with a free child, the results agree on whether async is faster than"
