@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.places import ROOT
 
-_OF_MAKE = ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")
+_OF_MAKE = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
 _PACKAGES = ("bench", "walredo", "fake_redo_child")
 
 

@@ -88,7 +88,7 @@ def storm() -> Iterator[list[int]]:
                     with contextlib.suppress(ProcessLookupError):  # it has just ended
                         signal.pthread_kill(thread.ident, signal.SIGUSR2)
 
-    signal.signal(signal.SIGUSR2, handler)
+    before = signal.signal(signal.SIGUSR2, handler)
     blower = threading.Thread(target=blow)
     blower.start()
     try:
@@ -98,6 +98,7 @@ def storm() -> Iterator[list[int]]:
         blower.join()
         # A thread may have one pending still, whose default would end the test run: this drops it.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, before)
 
 
 def storm_requests() -> list[RedoRequest]:
