@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import itertools
 import random
 import shlex
 import time
@@ -29,7 +27,7 @@ from bench.cli.options import say
 from bench.cli.progress import PairListener
 from bench.errors import BenchError, ResultTakenError
 from bench.places import RESULTS, ROOT
-from bench.results.claim import claimed
+from bench.results.claim import claimed, first_free
 from bench.results.result_file import ResultFile, default_ab_name
 from bench.results.suite_file import check_place
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
@@ -173,11 +171,7 @@ def _places(prefix: Path | None, now_utc: datetime, stack: ExitStack) -> list[Pa
 
     if prefix is not None:
         return free(prefix)
-    for number in itertools.count(1):
-        # Another one that began in the same second may have the name.
-        with contextlib.suppress(ResultTakenError):
-            return free(RESULTS / default_ab_name(now_utc, number))
-    raise AssertionError("there is always a next number")
+    return first_free(lambda number: free(RESULTS / default_ab_name(now_utc, number)))
 
 
 def _kept(paths: Sequence[Path]) -> str:

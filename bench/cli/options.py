@@ -146,11 +146,7 @@ def add_config_options(
 
 def add_plain(parser: argparse._ActionsContainer) -> None:
     """``--plain``, for `console_for`."""
-    add_flag(
-        parser,
-        "--plain",
-        "no colours, no curves, nothing wrapped",
-    )
+    add_flag(parser, "--plain", "no colours, no curves, nothing wrapped")
 
 
 def add_legend(parser: argparse._ActionsContainer) -> None:

@@ -214,10 +214,7 @@ class Known:
                 continue
             effect = effects.ratios_effect(pairs)
             bounds = f"(95 % CI: {effect.low:.2f} to {effect.high:.2f})"
-            where = ", ".join((case.workload, f"N={n}", *map("=".join, _texts(case))))
+            extra = (f"{key}={value}" for key, value in case.extra.items())
+            where = ", ".join((case.workload, f"N={n}", *extra))
             return f"{case.manager}/{BASE} {effect.ratio:.2f} {bounds} in throughput, {where}"
         return None
-
-
-def _texts(case: Case) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in case.extra.items()]

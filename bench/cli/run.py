@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import shlex
 import time
 from dataclasses import replace
@@ -34,7 +33,7 @@ from bench.errors import BenchError, ResultFileError, ResultTakenError
 from bench.experiments.registry import VIEWS
 from bench.interrupts import held_back
 from bench.places import RESULTS
-from bench.results.claim import claimed
+from bench.results.claim import claimed, first_free
 from bench.results.environment import Environment
 from bench.results.histogram import distributions_of
 from bench.results.key import SUFFIXES
@@ -179,16 +178,17 @@ def _place(args: argparse.Namespace, environment: Environment, stack: contextlib
         stack.enter_context(claimed(path))
         return path
     now_utc = datetime.now(UTC)
-    for number in itertools.count(1):
+
+    def take(number: int) -> Path:
         commit, dirty = environment.git_commit, environment.git_dirty
         path = RESULTS / default_name(now_utc, commit, dirty, number)
-        # Another suite that began in the same second may have the name: then the next number is
-        # tried. The claim comes before the look at the file, or both suites could find it free.
-        with contextlib.suppress(ResultTakenError):
-            stack.enter_context(claimed(path))
-            if not path.exists():
-                return path
-    raise AssertionError("there is always a next number")
+        # The claim comes before the look at the file, or two suites could find it free.
+        stack.enter_context(claimed(path))
+        if path.exists():
+            raise ResultTakenError(path, "exists")
+        return path
+
+    return first_free(take)
 
 
 def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Console) -> None:

@@ -9,13 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from bench.errors import ResultTakenError
 from bench.interrupts import held_back
 from bench.results.suite_file import cannot_be_written
+
+T = TypeVar("T")
+
+
+def first_free(take: Callable[[int], T]) -> T:
+    """What ``take`` makes of the first number, from 1 on, of which the name is not taken: another
+    suite that began in the same second may have it. ``take`` raises ResultTakenError then."""
+    for number in itertools.count(1):
+        with contextlib.suppress(ResultTakenError):
+            return take(number)
+    raise AssertionError("there is always a next number")
 
 
 @contextlib.contextmanager

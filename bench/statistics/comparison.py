@@ -22,7 +22,7 @@ from bench.results.key import Value
 from bench.results.row import CaseRow, both, less_is_better, measure_of, pipes_text
 from bench.results.summary import Summary
 from bench.statistics import effects
-from bench.statistics.control import Rounds, control_of, round_means
+from bench.statistics.control import Control, Rounds, control_of, round_means
 from bench.statistics.effects import Effect, Verdict
 
 MEASURES: Final = tuple(item.field for item in rows.MEASURES.values() if item.heading is not None)
@@ -154,11 +154,16 @@ def compare(
     pairs = {case: (before[case], after[case]) for case in both}
     is_controlled = is_controlled and not paired and _has_same_floor(base, changed)
     floors = _floors(*(whole or (base, changed))) if is_controlled else {}
+    measures = tuple(measures)
+    controls = {m: control_of(_values(m, floors)) for m in {*measures, DECISIVE}}
+    control = controls[DECISIVE]
     found: dict[Case, dict[str, Compared]] = {case: {} for case in both}
     failed = _failed(base, changed)
     failed_cases = {each.case for each in failed}
     for measure in measures:
-        measured = _paired(measure, pairs) if paired else _unpaired(measure, pairs, floors)
+        measured = (
+            _paired(measure, pairs) if paired else _unpaired(measure, pairs, controls[measure])
+        )
         p_values = effects.corrected([effect.p_value for effect in measured.values()])
         for (case, effect), p in zip(measured.items(), p_values, strict=True):
             verdict = effects.verdict(effect, p, margin, less_is_better=less_is_better(measure))
@@ -171,9 +176,9 @@ def compare(
         only_base=tuple(case for case in before if case not in {*after, *failed_cases}),
         only_changed=tuple(case for case in after if case not in {*before, *failed_cases}),
         failed=failed,
-        overall=_overall(pairs, paired, floors),
+        overall=_overall(pairs, paired, control),
         differences=differences(base, changed),
-        drift=None if (control := control_of(_values(DECISIVE, floors))) is None else control.drift,
+        drift=None if control is None else control.drift,
     )
 
 
@@ -346,9 +351,8 @@ def _paired(measure: str, pairs: Pairs) -> dict[Case, Effect]:
     }
 
 
-def _unpaired(measure: str, pairs: Pairs, floors: Pairs) -> dict[Case, Effect]:
+def _unpaired(measure: str, pairs: Pairs, control: Control | None) -> dict[Case, Effect]:
     """Without the cases in which there is nothing to compare."""
-    control = control_of(_values(measure, floors))
     found = {
         case: _of_sides(*sides) if control is None else control.effect(case, *sides)
         for case, sides in _values(measure, pairs).items()
@@ -368,7 +372,7 @@ def _values(measure: str, pairs: Pairs) -> dict[Case, tuple[Rounds, Rounds]]:
     return found
 
 
-def _overall(pairs: Pairs, paired: bool, floors: Pairs) -> Effect | None:
+def _overall(pairs: Pairs, paired: bool, control: Control | None) -> Effect | None:
     """A round is the unit: a disturbance hits all of its cases alike."""
     values = _values(DECISIVE, pairs)
     if not values:
@@ -376,7 +380,7 @@ def _overall(pairs: Pairs, paired: bool, floors: Pairs) -> Effect | None:
     if paired:
         ratios = round_means([pair_ratios(DECISIVE, *pairs[case]) for case in values])
         return effects.ratios_effect(list(ratios.values())) if ratios else None
-    if (control := control_of(_values(DECISIVE, floors))) is not None:
+    if control is not None:
         others = [sides for case, sides in values.items() if case not in control.cases]
         return control.overall(others) if others else None
     before, after = (round_means([sides[at] for sides in values.values()]) for at in (0, 1))

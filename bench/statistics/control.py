@@ -34,13 +34,15 @@ Rounds = Mapping[int, float]
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The floor of both files in one measure. ``cases``: (base, changed) of each floor case.
+    """The floor of both files in one measure. ``cases``: (base, changed) of each floor case;
+    ``means``: likewise, over all of them.
 
     ``drift`` is the ratio of changed to base of the floor, over all its cases. ``scatter`` is the
     variance of the logarithm of a case's ratio that rounds do not show.
     """
 
     cases: Mapping[Case, tuple[Rounds, Rounds]]
+    means: tuple[Rounds, Rounds]
     drift: Effect
     scatter: float
 
@@ -49,30 +51,30 @@ class Control:
 
         None if a side has no round in common with the floor.
         """
-        others = [sides for floor, sides in self.cases.items() if floor != case]
-        divided = [
-            _quotients(side, [sides[at] for sides in others])
-            for at, side in enumerate((base, changed))
-        ]
-        if not all(divided):
-            return None
-        return effects.unpaired_effect(
-            *divided, scatter=self.scatter, scatter_freedom=len(self.cases) - 1.0
-        )
+        floor = self.means
+        if case in self.cases:
+            floor = _means([sides for other, sides in self.cases.items() if other != case])
+        return self._effect((base, changed), floor, self.scatter)
 
     def overall(self, cases: Sequence[tuple[Rounds, Rounds]]) -> Effect | None:
         """The ratio over all these cases, none of the floor. A round is the unit."""
-        floors = list(self.cases.values())
+        # Managers have more in common with each other than with the floor (the interpreter), so
+        # what they drift by themselves does not cancel out in their mean.
+        scatter = self.scatter * (1 + 1 / len(self.cases))
+        return self._effect(_means(cases), self.means, scatter)
+
+    def _effect(
+        self, sides: tuple[Rounds, Rounds], floor: tuple[Rounds, Rounds], scatter: float
+    ) -> Effect | None:
+        """That of both sides over the floor, of the rounds that have both."""
         divided = [
-            _quotients(round_means([sides[at] for sides in cases]), [sides[at] for sides in floors])
-            for at in (0, 1)
+            [value / means[number] for number, value in side.items() if number in means]
+            for side, means in zip(sides, floor, strict=True)
         ]
         if not all(divided):
             return None
-        # Managers have more in common with each other than with the floor (the interpreter), so
-        # what they drift by themselves does not cancel out in their mean.
-        scatter = self.scatter * (1 + 1 / len(floors))
-        return effects.unpaired_effect(*divided, scatter=scatter, scatter_freedom=len(floors) - 1.0)
+        freedom = len(self.cases) - 1.0
+        return effects.unpaired_effect(*divided, scatter=scatter, scatter_freedom=freedom)
 
 
 def control_of(values: Mapping[Case, tuple[Rounds, Rounds]]) -> Control | None:
@@ -81,11 +83,11 @@ def control_of(values: Mapping[Case, tuple[Rounds, Rounds]]) -> Control | None:
     cases = {case: sides for case, sides in values.items() if min(map(len, sides)) > 1}
     if len(cases) < MIN_CASES:
         return None
-    sides = [round_means([both[at] for both in cases.values()]) for at in (0, 1)]
-    if not all(sides):
+    means = _means(list(cases.values()))
+    if not all(means):
         return None
-    drift = effects.unpaired_effect(*(list(side.values()) for side in sides))
-    return Control(cases, drift, _scatter(list(cases.values())))
+    drift = effects.unpaired_effect(*(list(side.values()) for side in means))
+    return Control(cases, means, drift, _scatter(list(cases.values())))
 
 
 def round_means(cases: Sequence[Rounds]) -> dict[int, float]:
@@ -97,17 +99,15 @@ def round_means(cases: Sequence[Rounds]) -> dict[int, float]:
     }
 
 
-def _quotients(values: Rounds, floors: Sequence[Rounds]) -> list[float]:
-    """The values over the mean of the floor, of the rounds that have both."""
-    means = round_means(floors)
-    return [value / means[number] for number, value in values.items() if number in means]
+def _means(cases: Sequence[tuple[Rounds, Rounds]]) -> tuple[Rounds, Rounds]:
+    """`round_means` of both sides."""
+    before, after = zip(*cases, strict=True)
+    return round_means(before), round_means(after)
 
 
 def _scatter(cases: Sequence[tuple[Rounds, Rounds]]) -> float:
     """The variance between the changes of these cases beyond that of their rounds."""
-    logs: list[tuple[Floats, Floats]] = []
-    for base, changed in cases:
-        logs.append((np.log(list(base.values())), np.log(list(changed.values()))))
+    logs: list[list[Floats]] = [[np.log(list(side.values())) for side in sides] for sides in cases]
     changes = np.array([after.mean() - before.mean() for before, after in logs])
     variances = np.array([sum(side.var(ddof=1) / side.size for side in sides) for sides in logs])
     weights = 1 / np.maximum(variances, np.finfo(np.float64).eps)

@@ -42,8 +42,7 @@ def pictures(
     if not groups:
         raise PictureError(f"{summary.source}: no case has a histogram of its latency")
     for group in groups:
-        suffix = "".join(f"-{key}-{value}" for key, value in group.extra)
-        name = f"cdf-{group.workload}{suffix}"
+        name = f"cdf-{group.workload}{figures.suffix(group.extra)}"
         clients = clients_of(group, distributions)
         yield name, partial(cdf_figure, group, clients, distributions, summary)
 

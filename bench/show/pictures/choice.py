@@ -118,7 +118,7 @@ def _chosen(
         kinds = [kind for kind in kinds if kind.by_default]
         only = known
     for kind, extra, panels in _ordinary([kind for kind in kinds if kind.name in only], groups):
-        yield f"{kind.name}{_suffix(extra)}", partial(kind.figure, panels, summary)
+        yield f"{kind.name}{figures.suffix(extra)}", partial(kind.figure, panels, summary)
     for view in reading.views:
         for name in view.pictures:
             if name in only:
@@ -131,7 +131,7 @@ def _chosen(
         if not pictures:
             raise PictureError(f"{summary.source} has no {kind.name} of any case")
         for _, extra, panels in pictures:
-            yield f"{kind.name}{_suffix(extra)}", partial(draw, panels, summary)
+            yield f"{kind.name}{figures.suffix(extra)}", partial(draw, panels, summary)
 
 
 def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
@@ -141,13 +141,13 @@ def further(summary: Summary) -> Iterator[tuple[str, str, figures.MakeFigure]]:
     for kind, extra, panels in _ordinary(kinds, summary.groups()):
         beside = "".join(f", {key}={value}" for key, value in extra)
         make = partial(kind.figure, panels, summary)
-        yield f"{kind.name}{_suffix(extra)}", f"{kind.caption}{beside}", make
+        yield f"{kind.name}{figures.suffix(extra)}", f"{kind.caption}{beside}", make
 
 
 def check_free(views: Views, cases: Iterable[Case], stem: Path) -> None:
     """Raises PictureError if a picture that a result of these cases will get is there already."""
     all_cases = frozenset(cases)
-    suffixes = {_suffix(case.extra.items()) for case in all_cases - views.covered(all_cases)}
+    suffixes = {figures.suffix(case.extra.items()) for case in all_cases - views.covered(all_cases)}
     names = [
         f"{kind.name}{suffix}" for suffix in sorted(suffixes) for kind in KINDS if kind.by_default
     ]
@@ -167,7 +167,3 @@ def _ordinary(
             panels = [group for group in groups if group.extra == extra and kind.shows(group)]
             if panels:
                 yield kind, extra, panels
-
-
-def _suffix(extra: Iterable[tuple[str, object]]) -> str:
-    return "".join(f"-{key}-{value}" for key, value in extra)

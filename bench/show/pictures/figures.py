@@ -93,6 +93,11 @@ def place(stem: Path, name: str, extension: str) -> Path:
     return stem / file if stem.is_dir() else stem.with_name(f"{stem.name}-{file}")
 
 
+def suffix(extra: Iterable[tuple[str, object]]) -> str:
+    """How the name of a picture ends whose cases have these further dimensions."""
+    return "".join(f"-{key}-{value}" for key, value in extra)
+
+
 def write(path: Path, make: MakeFigure) -> None:
     """Makes a figure in the project's style and writes it in the format that the name ends in.
 

@@ -42,8 +42,7 @@ def pictures(
             f"{summary.source}: no case has samples enough for a percentile: run it for longer"
         )
     for group in groups:
-        suffix = "".join(f"-{key}-{value}" for key, value in group.extra)
-        name = f"tails-{group.workload}{suffix}"
+        name = f"tails-{group.workload}{figures.suffix(group.extra)}"
         yield name, partial(_figure, group, of_case, distributions, summary)
 
 
