@@ -14,8 +14,8 @@ from bench.cli.main import COMMANDS, make_parser
 from bench.places import ROOT
 from tests.support.words import BANNED, Phrase, check_plain, stumbles
 
-MAX_WORDS: Final[Mapping[str, int]] = {"README.md": 900, "docs": 13_500}
-"""README with all that it quotes; docs/ without what commands print and the table of keys, and
+MAX_WORDS: Final[Mapping[str, int]] = {"README.md": 900, "docs": 15_000}
+"""docs/ had 30,000. README counts with all that it quotes; docs/ without what commands print and the table of keys, and
 without open-work.md, which is not for users."""
 
 
