@@ -15,8 +15,8 @@ from bench.places import ROOT
 from tests.support.words import BANNED, Phrase, check_plain, stumbles
 
 MAX_WORDS: Final[Mapping[str, int]] = {"README.md": 900, "docs": 15_000}
-"""docs/ had 30,000. README counts with all that it quotes; docs/ without what commands print and the table of keys, and
-without open-work.md, which is not for users."""
+"""docs/ had 30,000. README counts with all that it quotes; docs/ without what commands print and
+the table of keys, and without open-work.md, which is not for users."""
 
 
 _PRINTED: Final = re.compile(
