@@ -40,6 +40,7 @@ class AsyncRedoManager:
     def __init__(self, config: ManagerConfig) -> None:
         self._config = config
         self._life: Lifecycle[AsyncSession] = Lifecycle(config)
+        self._children = TRANSPORTS[config.transport](config)
         self._changed: asyncio.Future[LaunchError | None] | None = None
 
     def request_redo(
@@ -101,6 +102,7 @@ class AsyncRedoManager:
             failed.end()  # an interrupt left it half done
         while not self._life.childless:
             await self._wait_for_change(None)
+        self._children.close()
         return first
 
     @property
@@ -155,8 +157,7 @@ class AsyncRedoManager:
         def launch() -> None:
             outcome: Transport | LaunchError
             try:
-                make_transport = TRANSPORTS[self._config.transport]
-                outcome = make_transport(self._config.child_command, self._config.pipe_bytes)
+                outcome = self._children.launch()
             except Exception as error:  # noqa: BLE001 - passed to the waiting redos
                 outcome = LaunchError.from_error(self._config.child_command, error)
             try:

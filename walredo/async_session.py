@@ -37,7 +37,9 @@ class AsyncSession(Session[PageFuture]):
         self._awaiting_room = False
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._timer_due_ns = NEVER_NS
-        self._spin_ns = round(lifecycle.config.spin_s * 1e9)
+        # A transport that is not a matter of system calls looks for its pages by itself.
+        self._spin_ns = 0 if transport.whole_pages else round(lifecycle.config.spin_s * 1e9)
+        self._linger = transport.linger if transport.whole_pages else None
         self._spin_till_ns = 0
         self._spinning = False
         self._failed_tickets: list[Ticket[PageFuture]] = []
@@ -84,6 +86,8 @@ class AsyncSession(Session[PageFuture]):
                 break
         if self._spin_ns:
             self._spin()
+        if self._linger is not None:
+            self._linger()
         if pipeline.has_unsent != self._awaiting_room:
             self._awaiting_room = pipeline.has_unsent
             if self._awaiting_room:
@@ -112,9 +116,11 @@ class AsyncSession(Session[PageFuture]):
         self.pipeline.counters.poll_calls += 1
         self._flush()
 
-    def _on_output(self) -> None:
+    def _on_output(self) -> bool:
+        """Returns whether more pages are due."""
         self.pipeline.counters.poll_calls += 1
         self._receive()
+        return self.pipeline.in_flight > 0
 
     def _receive(self) -> bool:
         """Receives once and completes the futures of the pages. Returns whether anything came."""
@@ -122,7 +128,7 @@ class AsyncSession(Session[PageFuture]):
             count = self._receive_into(self.pipeline.receive_space())
             if count is None:
                 return False
-            completed = self.pipeline.received(count)
+            completed = self._received(count)
         except ChildError as failure:
             self.fail(failure)
             return False

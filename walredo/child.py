@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 
 from walredo.config import MAX_PIPE_BYTES
 from walredo.errors import LaunchError
@@ -29,12 +30,15 @@ class Child:
     still read from it: the kernel could reuse its number at once.
     """
 
-    def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:
+    def __init__(
+        self, command: tuple[str, ...], pipe_bytes: int | None, *, inherits: Sequence[int] = ()
+    ) -> None:
         """Starts the child; returns once its program has been executed. Raises LaunchError.
 
-        Blocks for about a millisecond. The child gets an empty environment, and no descriptors but
-        its three streams. It leads its own process group, so that a terminal's Ctrl-C reaches the
-        manager only, and so that the processes that the child starts end with it.
+        ``pipe_bytes``: the size of its pipes; None leaves it to the kernel. Blocks for about a
+        millisecond. The child gets an empty environment, and no descriptors but its three streams
+        and those that it ``inherits``. It leads its own process group, so that a terminal's Ctrl-C
+        reaches the manager only, and so that the processes that the child starts end with it.
         """
         started_ns = time.monotonic_ns()
         self._reap_lock = threading.Lock()
@@ -51,6 +55,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 env={},
                 close_fds=True,
+                pass_fds=inherits,
                 process_group=0,
             )
         except (OSError, ValueError) as error:
@@ -117,13 +122,13 @@ class Child:
             )
 
 
-def _resize(fd: int, pipe_bytes: int) -> int:
-    """Requests a pipe size; returns the actual size in bytes.
+def _resize(fd: int, pipe_bytes: int | None) -> int:
+    """Requests a pipe size, unless it is None; returns the actual size in bytes.
 
     The kernel refuses sizes above /proc/sys/fs/pipe-max-size without privilege, and any size once
     the user's pipes hold too much. The pipe then keeps its size, which costs only speed.
     """
-    if pipe_bytes <= MAX_PIPE_BYTES:
+    if pipe_bytes is not None and pipe_bytes <= MAX_PIPE_BYTES:
         with contextlib.suppress(OSError):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, pipe_bytes)
     return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)

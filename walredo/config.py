@@ -18,7 +18,8 @@ class ManagerKind(StrEnum):
 class TransportKind(StrEnum):
     """What carries requests to the child and pages back; ``transport.TRANSPORTS`` has the code."""
 
-    PIPES = "pipes"
+    PIPE = "pipe"
+    SHM = "shm"
 
 
 MAX_PIPE_BYTES = 1 << 30
@@ -37,12 +38,14 @@ class ManagerConfig:
 
     ``child_command``: the child's argv, strings or paths. The first word must be a path, because
     the child gets an empty environment and so has no PATH.
-    ``transport``: what carries requests to the child and pages back.
+    ``transport``: what carries requests to the child and pages back: its standard streams, or
+    memory that both have mapped.
     ``timeout_s``: the deadline of a redo, counted from the call and shared by all its attempts.
     ``pipe_bytes``: the requested size of both pipes. The kernel may refuse; the pipes then keep
     their size.
-    ``spin_s``: how long the manager polls for the next page before it blocks in the kernel. Polling
-    lowers latency where a wake-up is expensive, and costs CPU time.
+    ``spin_s``: how long the manager polls for the next page before it blocks in the kernel. Over
+    shared memory the child does the same for requests, for a millisecond at most. Polling lowers
+    latency where a wake-up is expensive, and costs CPU time; polls that find nothing become rare.
     ``backoff_after``: after this many children or launches in a row without a page, each further
     launch is delayed. The delay starts at ``backoff_first_s``, doubles each time, and is at most
     ``backoff_most_s``.
@@ -50,7 +53,7 @@ class ManagerConfig:
 
     child_command: tuple[str, ...]
     kind: ManagerKind = ManagerKind.SYNC
-    transport: TransportKind = TransportKind.PIPES
+    transport: TransportKind = TransportKind.PIPE
     timeout_s: float = 60.0
     pipe_bytes: int = 1024 * 1024
     spin_s: float = 0.0

@@ -148,6 +148,11 @@ class ChildIOError(ChildError):
 
     cause = Cause.IO
 
+    @classmethod
+    def refused(cls, pid: int, error: OSError) -> ChildIOError:
+        """What the kernel refused, for ``raise ... from error``."""
+        return cls(pid, f"{error.strerror} (errno {error.errno})")
+
 
 class QuiescedError(ChildError):
     """The child was ended because it was idle. A redo that gets this error is retried."""

@@ -24,6 +24,7 @@ This module enforces these rules:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
 from operator import attrgetter
@@ -86,12 +87,13 @@ class Pipeline(Generic[Owner]):
     """The requests to the child ``pid`` and its answers, in order.
 
     ``receive_bytes``: the most that one read takes, and about the most that one write is offered.
+    ``whole_pages``: pages arrive by ``received_pages``, without a buffer and without system calls.
 
     The work per redo is kept short: whatever can be done once per write or once per read is done
     there, for all requests or pages in it.
     """
 
-    def __init__(self, pid: int, receive_bytes: int) -> None:
+    def __init__(self, pid: int, receive_bytes: int, *, whole_pages: bool = False) -> None:
         self.pid = pid
         self.counters = StreamCounters()
         self.failure: FailedAttempt | None = None
@@ -110,7 +112,8 @@ class Pipeline(Generic[Owner]):
         self._offered = 0
         self._offered_bytes = 0
         self._send_limit = receive_bytes
-        self._buffer = memoryview(bytearray(receive_bytes + PAGE_SIZE))
+        self._buffer = memoryview(bytearray(0 if whole_pages else receive_bytes + PAGE_SIZE))
+        self._calls_per_send = 0 if whole_pages else 1
         self._filled = 0
 
     # -- requests
@@ -188,7 +191,7 @@ class Pipeline(Generic[Owner]):
 
     def sent(self, count: int) -> None:
         """Reports that ``count`` bytes of the chunks were written (0: no room, or failure)."""
-        self.counters.write_calls += 1
+        self.counters.write_calls += self._calls_per_send
         self.counters.bytes_sent += count
         offered, self._offered = self._offered, 0
         if self.failure is not None:
@@ -256,21 +259,41 @@ class Pipeline(Generic[Owner]):
         filled = self._filled + count
         number, rest = divmod(filled, PAGE_SIZE)
         if number >= self._answerable and (rest or number > self._answerable):
-            raise UnexpectedOutputError(
-                self.pid,
-                f"sent {filled} bytes where {self._answerable * PAGE_SIZE} were asked for",
-            )
-        buffer, pending, begun_at = self._buffer, self._pending, filled - rest
-        pages = _pages(number).unpack_from(buffer)
+            raise self._too_much(filled)
+        buffer, begun_at = self._buffer, filled - rest
+        pages: tuple[bytes, ...] = _pages(number).unpack_from(buffer)
+        begun = buffer[begun_at:filled] if rest >= PAGE_HEAD_BYTES else b""
+        completed = self._answer(pages, begun)
+        if rest and number:
+            buffer[:rest] = buffer[begun_at:filled]
+        self._filled = rest
+        return completed
+
+    def received_pages(self, pages: tuple[bytes, ...]) -> list[Ticket[Owner]]:
+        """``received`` for a transport that copies whole pages. Returns and raises the same."""
+        self.counters.bytes_received += len(pages) * PAGE_SIZE
+        if self.failure is not None:
+            return []
+        if len(pages) > self._answerable:
+            raise self._too_much(len(pages) * PAGE_SIZE)
+        return self._answer(pages, b"")
+
+    def _answer(self, pages: tuple[bytes, ...], begun: memoryview | bytes) -> list[Ticket[Owner]]:
+        """Gives the oldest tickets their pages. ``begun``: the first bytes of a page that has not
+        arrived completely. Raises UnexpectedOutputError if a page does not begin as predicted."""
+        pending = self._pending
         heads_right = all(map(bytes.startswith, pages, map(_head_of, pending)))
-        if rest >= PAGE_HEAD_BYTES and heads_right:
-            heads_right = buffer[begun_at : begun_at + PAGE_HEAD_BYTES] == pending[number].head
+        number = len(pages)
+        if begun and heads_right:
+            heads_right = begun[:PAGE_HEAD_BYTES] == pending[number].head
         if not heads_right:
             raise UnexpectedOutputError(
                 self.pid,
-                f"sent a page that does not begin as that of redo {self._first_wrong(filled)}",
+                "sent a page that does not begin as that of redo"
+                f" {self._first_wrong([*pages, bytes(begun)])}",
             )
         completed = []
+        counters = self.counters
         records = pings = 0
         for page in pages:
             ticket = pending.popleft()
@@ -291,17 +314,18 @@ class Pipeline(Generic[Owner]):
             self._answered_head = ticket.head
         self._answerable -= number
         self.pages_answered += number
-        if rest and number:
-            buffer[:rest] = buffer[begun_at:filled]
-        self._filled = rest
         return completed
 
-    def _first_wrong(self, filled: int) -> int:
+    def _too_much(self, size: int) -> UnexpectedOutputError:
+        asked_for = self._answerable * PAGE_SIZE
+        return UnexpectedOutputError(
+            self.pid, f"sent {size} bytes where {asked_for} were asked for"
+        )
+
+    def _first_wrong(self, pages: Sequence[bytes]) -> int:
         """The number of the first redo in flight whose page does not begin with its head."""
-        starts = range(0, filled - PAGE_HEAD_BYTES + 1, PAGE_SIZE)
-        heads = (bytes(self._buffer[at : at + PAGE_HEAD_BYTES]) for at in starts)
         right = takewhile(
-            lambda pair: pair[0] == pair[1].head, zip(heads, self._pending, strict=False)
+            lambda pair: pair[0].startswith(pair[1].head), zip(pages, self._pending, strict=False)
         )
         return self.pages_answered + sum(1 for _ in right)
 

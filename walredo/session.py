@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Generic
+from collections.abc import Callable
+from typing import Any, Generic
 
 from walredo.errors import ChildError, ChildExitedError, FailedAttempt
-from walredo.pipeline import Owner, Pipeline
+from walredo.pipeline import Owner, Pipeline, Ticket
 from walredo.stderr_log import READ_BYTES, StderrLog
 from walredo.transport.base import Transport
 
@@ -21,10 +22,16 @@ class Session(Generic[Owner]):
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.child = child = transport.child
-        self.pipeline: Pipeline[Owner] = Pipeline(child.pid, transport.window_bytes)
+        self.pipeline: Pipeline[Owner] = Pipeline(
+            child.pid, transport.window_bytes, whole_pages=transport.whole_pages
+        )
+        transport.count_in(self.pipeline.counters)
         # Bound once, because every redo calls them.
         self._send = transport.send
         self._receive_into = transport.receive
+        self._received: Callable[[Any], list[Ticket[Owner]]] = (
+            self.pipeline.received_pages if transport.whole_pages else self.pipeline.received
+        )
         self.idle_since_ns = time.monotonic_ns()
         self._stderr_log = StderrLog(child.pid)
 

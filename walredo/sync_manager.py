@@ -33,6 +33,7 @@ class SyncRedoManager:
     def __init__(self, config: ManagerConfig) -> None:
         self._config = config
         self._life: Lifecycle[SyncSession] = Lifecycle(config)
+        self._children = TRANSPORTS[config.transport](config)
         # Guards the life cycle. Notified when a launch or a reaping ends, and at shutdown.
         self._changed = threading.Condition()
         self._launch_error: LaunchError | None = None
@@ -104,6 +105,7 @@ class SyncRedoManager:
             failed.end()  # waits for the thread that ends it, or replaces an interrupted one
         with self._changed:
             self._changed.wait_for(lambda: self._life.childless)
+        self._children.close()
         return first
 
     @property
@@ -167,8 +169,7 @@ class SyncRedoManager:
         session: SyncSession | None = None
         error: LaunchError | None = None
         try:
-            make_transport = TRANSPORTS[self._config.transport]
-            transport = make_transport(self._config.child_command, self._config.pipe_bytes)
+            transport = self._children.launch()
             try:
                 session = SyncSession(transport, self._life, self._changed)
             except BaseException:

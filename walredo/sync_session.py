@@ -34,7 +34,11 @@ from walredo.errors import (
 from walredo.lifecycle import Lifecycle
 from walredo.pipeline import Ticket
 from walredo.session import Session
+from walredo.spin import Spinning
 from walredo.transport.base import Chunks, Transport
+
+LOOKS_IN_A_ROW = 16
+"""How often a spinning reader that is alone looks before it lets other threads run."""
 
 
 class Sleeper:
@@ -93,7 +97,7 @@ class SyncSession(Session[Sleeper]):
         self._reader_awaits_room = False
         # A send failed: the reader receives the remaining pages, then fails the session.
         self._input_failure: ChildError | None = None
-        self._spin_ns = round(lifecycle.config.spin_s * 1e9)
+        self._spinning = Spinning(round(lifecycle.config.spin_s * 1e9))
         self._nudge_fd = os.eventfd(0)
         self._failed_tickets: list[Ticket[Sleeper]] = []
         self._ending = threading.Lock()
@@ -265,7 +269,7 @@ class SyncSession(Session[Sleeper]):
                 self.fail_input(input_failure)
             elif chunks:
                 self._write(chunks)
-            elif not self._spin_ns or not self._spin(ticket.deadline_ns):
+            elif not self._spinning.begins() or not self._spin(ticket.deadline_ns):
                 polls = 1
                 found = poll(_poll_ms(ticket.deadline_ns))
                 if not found:
@@ -284,15 +288,22 @@ class SyncSession(Session[Sleeper]):
     def _spin(self, deadline_ns: int) -> bool:
         """Polls for pages for ``spin_s`` without blocking. Returns whether anything happened.
 
-        Each receive releases the interpreter lock to other threads. Only the reader calls this.
+        Only the reader calls this.
         """
-        pipeline = self.pipeline
-        till_ns = min(monotonic_ns() + self._spin_ns, deadline_ns)
+        pipeline, give_way = self.pipeline, self.transport.give_way
+        till_ns = min(monotonic_ns() + self._spinning.ns, deadline_ns)
+        looks = 0
         while monotonic_ns() < till_ns:
             if self._receive() or pipeline.failure is not None:
+                self._spinning.ended(found=True)
                 return True
             if self._input_failure is not None or self._awaiting_room != self._reader_awaits_room:
                 return True
+            looks += 1
+            # Other clients need the interpreter lock now, or may want it soon.
+            if pipeline.in_flight > 1 or not looks % LOOKS_IN_A_ROW:
+                give_way()
+        self._spinning.ended(found=False)
         return False
 
     def _receive(self) -> bool:
@@ -305,7 +316,7 @@ class SyncSession(Session[Sleeper]):
             if count is None:
                 return False
             with self._lock:
-                self._wake_chain.extend([each.owner for each in self.pipeline.received(count)])
+                self._wake_chain.extend([each.owner for each in self._received(count)])
                 self._wake_next()
                 self.idle_since_ns = monotonic_ns()
         except ChildError as failure:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from walredo.config import TransportKind
-from walredo.transport.base import Transport
-from walredo.transport.pipes import PipeTransport
+from walredo.config import ManagerConfig, TransportKind
+from walredo.transport.base import Launcher
+from walredo.transport.pipes import PipeLauncher
+from walredo.transport.shared_memory import SharedMemoryLauncher
 
-TRANSPORTS: Mapping[TransportKind, Callable[[tuple[str, ...], int], Transport]] = {
-    TransportKind.PIPES: PipeTransport,
+TRANSPORTS: Mapping[TransportKind, Callable[[ManagerConfig], Launcher]] = {
+    TransportKind.PIPE: PipeLauncher,
+    TransportKind.SHM: SharedMemoryLauncher,
 }
-"""Launches a child on the transport of that kind: child command, pipe size in bytes."""
+"""Makes the launcher of one manager."""

@@ -3,8 +3,8 @@
 A transport moves bytes and reports readiness. It knows nothing about requests, pages, deadlines or
 retries, and it does not read the child's stderr, which stays with the session.
 
-To add a transport: write one module in this package with a class that implements ``Transport``, and
-register it (``config.TransportKind`` names it, ``TRANSPORTS`` maps the name to the class). Both
+To add a transport: write one module in this package with classes that implement ``Launcher`` and
+``Transport``, and register it (``config.TransportKind`` names it, ``TRANSPORTS`` has it). Both
 sessions, and every event loop, then work with it unchanged.
 """
 
@@ -15,11 +15,22 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from walredo.child import Child
+from walredo.status import StreamCounters
 
 Chunks = Sequence[bytes | memoryview]
 
 Poll = Callable[[int], list[tuple[int, int]]]
 """Takes a timeout in milliseconds; returns (descriptor, events) for everything that is ready."""
+
+
+class Launcher(Protocol):
+    """Launches the children of one manager. Thread safe."""
+
+    def launch(self) -> Transport:
+        """Launches a child. Blocks for about a millisecond. Raises LaunchError."""
+
+    def close(self) -> None:
+        """Releases what launches share, once no child is left. May be called again."""
 
 
 class Transport(Protocol):
@@ -34,15 +45,17 @@ class Transport(Protocol):
     """
 
     child: Child
+    whole_pages: bool
+    """Whether ``receive`` returns pages, and not the number of bytes that it copied."""
     window_bytes: int
-    """The most bytes worth offering to one ``send``, and the most that one ``receive`` returns."""
+    """The most bytes worth offering to one ``send``, and the most that one ``receive`` copies."""
     pages_fd: int
     """What a poll function reports when ``receive`` has something to return or to raise."""
     room_fd: int
     """What a poll function reports when ``send`` may make progress again."""
 
-    def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:
-        """Launches the child. Blocks for about a millisecond. Raises LaunchError."""
+    def count_in(self, counters: StreamCounters) -> None:
+        """Says where system calls are counted that are not one per ``send`` and ``receive``."""
 
     def send(self, chunks: Chunks) -> int:
         """Sends as much of the chunks as fits and returns the number of bytes. Never blocks.
@@ -51,12 +64,17 @@ class Transport(Protocol):
         nothing was sent.
         """
 
-    def receive(self, space: memoryview) -> int | None:
-        """Copies bytes from the child into ``space`` and returns their number. Never blocks.
+    def receive(self, space: memoryview) -> int | tuple[bytes, ...] | None:
+        """Returns what has come from the child. Never blocks.
 
-        None means that there are none now. Raises ChildError at the end of the child's output. The
-        sessions also call it without waiting first: while they spin, and after a failed ``send``.
+        Either the number of bytes that were copied into ``space``, or copies of whole pages in
+        their order (``whole_pages``). None means that there is nothing now. Raises ChildError at
+        the end of the child's output, or if the output is impossible. The sessions also call it
+        without waiting first: while they spin, and after a failed ``send``.
         """
+
+    def give_way(self) -> None:
+        """Releases the interpreter lock for a moment, after a ``receive`` that found nothing."""
 
     def poller(self, nudge_fd: int, *, room: bool) -> Poll:
         """Returns a function that blocks until there are pages, or ``nudge_fd`` is readable.
@@ -69,8 +87,13 @@ class Transport(Protocol):
     def watch_pages(self, loop: asyncio.AbstractEventLoop, on_pages: Callable[[], object]) -> None:
         """Calls ``on_pages`` on the loop whenever ``receive`` has something, until ``unwatch``.
 
-        ``on_pages`` calls ``receive`` once. The transport calls it again while more is there.
+        ``on_pages`` calls ``receive`` once, and returns whether more pages are due. The transport
+        calls it again while more is there.
         """
+
+    def linger(self) -> None:
+        """Tells that all requests of this call are sent. The transport may look for the page in
+        place for some microseconds, and call ``on_pages``."""
 
     def watch_room(self, loop: asyncio.AbstractEventLoop, on_room: Callable[[], object]) -> None:
         """Calls ``on_room`` on the loop whenever ``send`` may make progress."""

@@ -8,12 +8,29 @@ import select
 from collections.abc import Callable
 
 from walredo.child import Child
+from walredo.config import ManagerConfig
 from walredo.errors import ChildExitedError, ChildIOError
+from walredo.status import StreamCounters
 from walredo.transport.base import Chunks, Poll
+
+
+class PipeLauncher:
+    """``Launcher`` of children on pipes."""
+
+    def __init__(self, config: ManagerConfig) -> None:
+        self._command, self._pipe_bytes = config.child_command, config.pipe_bytes
+
+    def launch(self) -> PipeTransport:
+        return PipeTransport(self._command, self._pipe_bytes)
+
+    def close(self) -> None:
+        """Launches share nothing."""
 
 
 class PipeTransport:
     """``Transport`` over the child's standard streams. Readiness is that of the two pipes."""
+
+    whole_pages = False
 
     def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:
         self.child = Child(command, pipe_bytes)
@@ -29,7 +46,7 @@ class PipeTransport:
         except BrokenPipeError as error:
             raise ChildExitedError(self.child.pid, "it closed its input") from error
         except OSError as error:
-            raise self._refused(error) from error
+            raise ChildIOError.refused(self.child.pid, error) from error
 
     def receive(self, space: memoryview) -> int | None:
         try:
@@ -37,10 +54,16 @@ class PipeTransport:
         except BlockingIOError:
             return None
         except OSError as error:
-            raise self._refused(error) from error
+            raise ChildIOError.refused(self.child.pid, error) from error
         if not count:
             raise ChildExitedError(self.child.pid, "it closed its output")
         return count
+
+    def count_in(self, counters: StreamCounters) -> None:
+        """The pipeline counts, since each ``send`` and each ``receive`` is a system call."""
+
+    def give_way(self) -> None:
+        """``receive`` has released the interpreter lock."""
 
     def poller(self, nudge_fd: int, *, room: bool) -> Poll:
         ready = select.poll()
@@ -64,8 +87,8 @@ class PipeTransport:
         loop.remove_writer(self._stdin)
         loop.remove_reader(self._stdout)
 
+    def linger(self) -> None:
+        """There is nothing to gain: to look is a system call, as to wait is."""
+
     def close(self) -> None:
         self.child.close_streams()
-
-    def _refused(self, error: OSError) -> ChildIOError:
-        return ChildIOError(self.child.pid, f"{error.strerror} (errno {error.errno})")
