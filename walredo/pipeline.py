@@ -318,9 +318,8 @@ class Pipeline(Generic[Owner]):
 
     def _too_much(self, size: int) -> UnexpectedOutputError:
         asked_for = self._answerable * PAGE_SIZE
-        return UnexpectedOutputError(
-            self.pid, f"sent {size} bytes where {asked_for} were asked for"
-        )
+        problem = f"sent {size} bytes where {asked_for} were asked for"
+        return UnexpectedOutputError(self.pid, problem)
 
     def _first_wrong(self, pages: Sequence[bytes]) -> int:
         """The number of the first redo in flight whose page does not begin with its head."""

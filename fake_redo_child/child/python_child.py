@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import NoReturn
 
+    from fake_redo_child.child.shared_streams import SharedStreams
     from fake_redo_child.faults.faults import Fault
     from fake_redo_child.faults.misbehave import Misbehaviour
 
@@ -348,6 +349,7 @@ Reads redo requests on standard input, answers pages on standard output (PROTOCO
   --cost-per-record-us Y   added CPU cost of each record, in microseconds
   --fault NAME[:KEY=VALUE[,KEY=VALUE]...]
                            misbehave on purpose; PROTOCOL.md has the names and keys
+  --shared-memory FD       requests and pages go through this inherited memory
   --help                   this text
 """
 
@@ -359,11 +361,12 @@ class UsageError(Exception):
 class Options:
     """The options of the command line. A later option replaces an earlier one."""
 
-    __slots__ = ("fault", "help", "record_us", "request_us")
+    __slots__ = ("fault", "help", "record_us", "request_us", "shared")
 
     def __init__(self) -> None:
         self.request_us, self.record_us = COST_PRESETS["none"]
         self.fault: Fault | None = None
+        self.shared: SharedStreams | None = None
         self.help = False
 
     def take(self, name: str, value: str) -> None:
@@ -377,11 +380,19 @@ class Options:
             self.request_us = _cost_us(value)
         elif name == "--cost-per-record-us":
             self.record_us = _cost_us(value)
+        elif name == "--shared-memory":
+            self.shared = _shared(value)
         else:
             self.fault = _fault(value)
 
 
-_WITH_VALUE = ("--cost", "--cost-per-request-us", "--cost-per-record-us", "--fault")
+_WITH_VALUE = (
+    "--cost",
+    "--cost-per-request-us",
+    "--cost-per-record-us",
+    "--fault",
+    "--shared-memory",
+)
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -414,8 +425,19 @@ def _cost_us(text: str) -> float:
     return float(text)
 
 
+def _shared(text: str) -> SharedStreams:
+    module = _load_module("child/shared_streams", "--shared-memory")
+    if not (text.isascii() and text.isdigit() and 2 < int(text) < 1 << 31):
+        raise UsageError(f"--shared-memory is not the number of a descriptor: {text[:80]}")
+    try:
+        shared: SharedStreams = module.SharedStreams(int(text))
+    except module.BadMemoryError as error:
+        raise UsageError(f"--shared-memory {text}: {error}") from error
+    return shared
+
+
 def _fault(text: str) -> Fault:
-    faults = _load_fault_module("faults")
+    faults = _load_module("faults/faults", "--fault")
     try:
         fault: Fault = faults.parse_fault(text)
     except faults.FaultError as error:
@@ -423,20 +445,22 @@ def _fault(text: str) -> Fault:
     return fault
 
 
-def _load_fault_module(name: str) -> ModuleType:
-    """Loads faults/NAME.py by its path, since an isolated child has no import path to it."""
+def _load_module(name: str, option: str) -> ModuleType:
+    """Loads NAME.py of this package by its path, since an isolated child has no import path to
+    it. Raises UsageError if the ``option`` cannot be had without it."""
     from importlib.util import module_from_spec, spec_from_file_location
 
-    path = f"{__file__.rpartition('/')[0] or '.'}/../faults/{name}.py"
+    path = f"{__file__.rpartition('/')[0] or '.'}/../{name}.py"
+    name = name.rpartition("/")[2]
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"--fault needs {path}")
+        raise UsageError(f"{option} needs {path}")
     module = module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module there
     try:
         spec.loader.exec_module(module)
     except OSError as error:
-        raise UsageError(f"--fault needs {path}") from error
+        raise UsageError(f"{option} needs {path}") from error
     return module
 
 
@@ -463,19 +487,39 @@ def _write_page(data: bytes) -> None:
         if written < len(data):  # rare, so the usual page saves a function call
             _write_all(1, data[written:])
     except OSError as error:
-        raise ProtocolError(f"cannot write a page: output is gone (errno {error.errno})") from error
+        raise _no_output(error) from error
 
 
-def _misbehaviour(fault: Fault) -> Misbehaviour:
-    module = _load_fault_module("misbehave")
+def _read_requests() -> bytes:
+    return os.read(0, _READ_BYTES)
+
+
+def _page_writer(shared: SharedStreams) -> Callable[[bytes], None]:
+    """``_write_page`` to shared memory."""
+
+    def write(data: bytes) -> None:
+        try:
+            shared.write(data)
+        except OSError as error:
+            raise _no_output(error) from error
+
+    return write
+
+
+def _no_output(error: OSError) -> ProtocolError:
+    return ProtocolError(f"cannot write a page: output is gone (errno {error.errno})")
+
+
+def _misbehaviour(fault: Fault, write_page: Callable[[bytes], None]) -> Misbehaviour:
+    module = _load_module("faults/misbehave", "--fault")
     made: Misbehaviour = module.Misbehaviour(
-        fault, write_page=_write_page, tell=_tell, make_noise=_write_errors
+        fault, write_page=write_page, tell=_tell, make_noise=_write_errors
     )
     return made
 
 
 def _answerer(
-    options: Options, write_redo: Callable[[bytes], None]
+    options: Options, write_page: Callable[[bytes], None], write_redo: Callable[[bytes], None]
 ) -> Callable[[bytes, int | None], None]:
     """Returns the ``answer`` function of the stream. ``write_redo`` writes the page of a redo."""
     request_us, record_us = options.request_us, options.record_us
@@ -483,7 +527,7 @@ def _answerer(
 
     def answer(page: bytes, records: int | None) -> None:
         if records is None:
-            _write_page(page)
+            write_page(page)
             return
         if rounds_per_us:
             _spin(int((request_us + record_us * records) * rounds_per_us))
@@ -498,14 +542,17 @@ def _warn(text: str) -> None:
 
 def _serve(options: Options) -> int:
     """Answers requests until the input ends; returns the exit status."""
-    misbehaviour = None if options.fault is None else _misbehaviour(options.fault)
-    write_redo = _write_page if misbehaviour is None else misbehaviour.in_reply
-    stream = RedoStream(_answerer(options, write_redo), _warn)
+    shared = options.shared
+    read = _read_requests if shared is None else shared.read
+    write_page = _write_page if shared is None else _page_writer(shared)
+    misbehaviour = None if options.fault is None else _misbehaviour(options.fault, write_page)
+    write_redo = write_page if misbehaviour is None else misbehaviour.in_reply
+    stream = RedoStream(_answerer(options, write_page, write_redo), _warn)
     if misbehaviour is not None and not misbehaviour.at_start():
         _tell("FATAL: fault fail-to-start")
         return EXIT_FATAL
     try:
-        while data := os.read(0, _READ_BYTES):
+        while data := read():
             stream.feed(data)
         if misbehaviour is not None:
             misbehaviour.at_end()

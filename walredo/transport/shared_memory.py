@@ -272,11 +272,11 @@ class SharedMemoryTransport:
         loop.add_reader(self._stdout, self._on_bell)
         self._stay_awake()
 
-    def watch_room(self, loop: asyncio.AbstractEventLoop, on_room: Callable[[], object]) -> None:
+    def watch_room(self, _loop: asyncio.AbstractEventLoop, on_room: Callable[[], object]) -> None:
         self._on_room = on_room
         self._stay_awake()  # it may be asleep until there are pages only
 
-    def unwatch_room(self, loop: asyncio.AbstractEventLoop) -> None:
+    def unwatch_room(self, _loop: asyncio.AbstractEventLoop) -> None:
         self._on_room = None
 
     def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
