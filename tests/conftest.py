@@ -59,15 +59,24 @@ def c_child() -> tuple[str, ...]:
     return command_of("c")
 
 
+@pytest.fixture(params=["pipe", "shm"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """What carries requests and pages."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def start(kind: str) -> Iterator[Callable[..., Driver]]:
-    """Makes drivers of the manager kind; afterwards no process, descriptor or thread is left."""
+def start(kind: str, transport: str) -> Iterator[Callable[..., Driver]]:
+    """Makes drivers of the manager kind on the transport; afterwards no process, descriptor or
+    thread is left."""
     gc.collect()
     before = open_descriptors()
     threads = threading.active_count()
     drivers: list[Driver] = []
 
     def make(**settings: Any) -> Driver:
+        settings.setdefault("transport", transport)
         driver = SyncDriver(**settings) if kind == "sync" else AsyncDriver(**settings)
         drivers.append(driver)
         return driver

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import ctypes
 import gc
+import itertools
 import os
 import random
 import signal
@@ -19,9 +20,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
@@ -38,6 +39,8 @@ from walredo import (
     RedoRequest,
     SyncRedoManager,
 )
+from walredo.config import TransportKind
+from walredo.transport.ring import SharedRing
 
 MANAGERS: Final = ("sync", "async", "async-uvloop")
 REQUESTS_PER_CLIENT: Final = 16
@@ -246,14 +249,40 @@ def soak(
     clients: int,
     seed: int,
     seconds: float = float("inf"),
+    transport: TransportKind = TransportKind.PIPE,
+    spin_s: float = 0.0,
 ) -> Outcome:
     """Soaks one manager until so many redos are done, or so many seconds are over."""
     work = [work_of(client) for client in range(clients)]
     tally = Tally(done=[0] * clients, ended_by=time.monotonic() + seconds)
     kind = ManagerKind.SYNC if manager == "sync" else ManagerKind.ASYNC
-    config = ManagerConfig(child_command=command, kind=kind)
+    config = ManagerConfig(child_command=command, kind=kind, transport=transport, spin_s=spin_s)
     soak_one = _soak_sync if manager == "sync" else _soak_async
     return soak_one(manager, config, work, tally, redos, seed)
+
+
+@contextmanager
+def late_sleepers(most_us: int, seed: int) -> Iterator[None]:
+    """Each manager on shared memory is late by up to so long each time that it falls asleep, before
+    it says so and before it looks again: a wake-up that could be lost there is lost soon."""
+    fall_asleep, drawn = SharedRing.fall_asleep, random.Random(seed)
+
+    def busy() -> None:
+        till_ns = time.perf_counter_ns() + drawn.randrange(most_us * 1000 + 1)
+        while time.perf_counter_ns() < till_ns:
+            pass
+
+    def late(ring: SharedRing, until: int) -> bool:
+        busy()
+        asleep = fall_asleep(ring, until)
+        busy()
+        return asleep
+
+    SharedRing.fall_asleep = late  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        SharedRing.fall_asleep = fall_asleep  # type: ignore[method-assign]
 
 
 def _warmup(redos: int) -> int:
@@ -373,6 +402,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="at most, for each")
     parser.add_argument("--manager", action="append", choices=MANAGERS, help="default: sync, async")
     parser.add_argument("--clients", type=int, default=64, help="(%(default)s)")
+    parser.add_argument(
+        "--transport", choices=list(TransportKind), action="append", help="default: all"
+    )
+    parser.add_argument("--spin-us", type=float, default=0.0, help="(%(default)g)")
+    parser.add_argument(
+        "--late-us",
+        type=int,
+        default=0,
+        help="the most that a manager on shared memory is late in falling asleep (%(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of what is killed when (%(default)s)")
     options = parser.parse_args()
     for name in ("redos", "clients", "seconds"):
@@ -380,13 +419,23 @@ def main() -> int:
             parser.error(f"--{name} is {getattr(options, name):g}: it must be above 0")
     command = child_command("c", sandbox=sandbox_allowed(child_program()))
     problems = []
-    for manager in options.manager or ("sync", "async"):
-        print(f"{manager}: {options.redos} redos, {options.clients} clients", file=sys.stderr)
-        outcome = soak(
-            manager, command, options.redos, options.clients, options.seed, options.seconds
-        )
+    chosen = options.manager or ("sync", "async"), options.transport or list(TransportKind)
+    for manager, transport in itertools.product(*chosen):
+        name = f"{manager}/{transport}"
+        print(f"{name}: {options.redos} redos, {options.clients} clients", file=sys.stderr)
+        with late_sleepers(options.late_us, options.seed) if options.late_us else nullcontext():
+            outcome = soak(
+                manager,
+                command,
+                options.redos,
+                options.clients,
+                options.seed,
+                options.seconds,
+                TransportKind(transport),
+                options.spin_us / 1e6,
+            )
         print(outcome, flush=True)
-        problems += [f"{manager}: {problem}" for problem in outcome.problems()]
+        problems += [f"{name}: {problem}" for problem in outcome.problems()]
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 1 if problems else 0

@@ -13,10 +13,11 @@ import fcntl
 import mmap
 import os
 import select
+import sys
 import threading
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Final
+from typing import Any, Final
 
 from walredo.child import Child
 from walredo.config import ManagerConfig
@@ -52,6 +53,10 @@ _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """A child cannot cut off memory that the manager will read: that would be SIGBUS."""
 
 
+# Older interpreters keep a second descriptor for as long as the memory is mapped.
+_ONE_DESCRIPTOR: Final[dict[str, Any]] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+
+
 class Memory:
     """A sealed piece of memory and its ring. ``fd`` is what a child inherits."""
 
@@ -63,7 +68,7 @@ class Memory:
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALS)
             # Populated, so that no slice pays for the first touch.
             flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-            self._map = mmap.mmap(self.fd, MEMORY_BYTES, flags=flags)
+            self._map = mmap.mmap(self.fd, MEMORY_BYTES, flags=flags, **_ONE_DESCRIPTOR)
         except BaseException:
             self.__del__()
             raise

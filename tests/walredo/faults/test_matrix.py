@@ -29,23 +29,27 @@ from tests.support.managers import eventually, open_descriptors, own_children
 from walredo import READ_PAGE
 
 
-def is_exhaustive(cell: Cell) -> bool:
-    return cell.child == "python" and cell.attempt is not READ_PAGE
+def is_exhaustive(cell: Cell, transport: str) -> bool:
+    return cell.attempt is not READ_PAGE and (cell.child == "python" or transport == "shm")
 
 
 @pytest.mark.parametrize(
-    "cell",
+    ("cell", "transport"),
     [
         pytest.param(
-            cell, id=cell.name, marks=[pytest.mark.exhaustive] if is_exhaustive(cell) else []
+            cell,
+            transport,
+            id=f"{cell.name}-{transport}",
+            marks=[pytest.mark.exhaustive] if is_exhaustive(cell, transport) else [],
         )
         for cell in cells()
+        for transport in ("pipe", "shm")
     ],
 )
-def test_cell(cell: Cell) -> None:
+def test_cell(cell: Cell, transport: str) -> None:
     gc.collect()
     threads, descriptors = threading.active_count(), len(open_descriptors())
-    outcome = run_cell(cell)
+    outcome = run_cell(cell, transport=transport)
     assert outcome.wrong_pages == 0
     assert outcome.pages + sum(outcome.errors.values()) == 2 * cell.clients
     assert outcome.latest_s < TIMEOUT_S + GRACE_S

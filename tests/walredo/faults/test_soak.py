@@ -9,24 +9,56 @@ from dataclasses import replace
 import pytest
 
 from tests.support.children import command_of
-from tests.support.soak import MOST_GROWTH, Footprint, Outcome, Tally, soak, work_of
+from tests.support.soak import (
+    EXPLAINED,
+    MOST_GROWTH,
+    Footprint,
+    Outcome,
+    Tally,
+    late_sleepers,
+    soak,
+    work_of,
+)
 from walredo import Cause, ManagerConfig, ShutDownError, SyncRedoManager
+from walredo.config import TransportKind
 
 CLIENTS = 64
 
 
 @pytest.mark.parametrize("manager", ["sync", "async", "async-uvloop"])
-def test_nothing_is_lost_and_nothing_grows(manager: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_lost_and_nothing_grows(
+    manager: str, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
     # Pytest would keep each line that the manager logs, and that would be growth.
     caplog.set_level(logging.ERROR, logger="walredo")
     if manager == "async-uvloop":
         pytest.importorskip("uvloop")
-    outcome = soak(manager, command_of("c"), redos=40_000, clients=CLIENTS, seed=1)
+    kind = TransportKind(transport)
+    outcome = soak(manager, command_of("c"), redos=40_000, clients=CLIENTS, seed=1, transport=kind)
     assert outcome.problems() == []
     assert sum(outcome.tally.done) == outcome.status.redos + len(outcome.tally.errors) == 40_000
     # It was disturbed: a child in use was killed over and over, and stopped.
     assert outcome.status.kills[Cause.CHILD_EXIT] > 5
     assert outcome.stops > 0
+
+
+@pytest.mark.parametrize("manager", ["sync", "async", "async-uvloop"])
+@pytest.mark.parametrize("spin_s", [0.0, 50e-6])
+def test_no_wake_up_is_lost_however_late_a_manager_falls_asleep(
+    manager: str, spin_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, logger="walredo")
+    if manager == "async-uvloop":
+        pytest.importorskip("uvloop")
+    for clients, redos in ((1, 2000), (8, 8000)):
+        with late_sleepers(30, seed=1):
+            shm = TransportKind.SHM
+            outcome = soak(
+                manager, command_of("c"), redos, clients, seed=1, transport=shm, spin_s=spin_s
+            )
+        # A lost wake-up is a redo without an answer.
+        assert set(outcome.status.errors) <= EXPLAINED
+        assert outcome.tally.wrong == []
 
 
 def test_it_ends_when_its_time_is_over() -> None:
