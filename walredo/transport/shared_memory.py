@@ -255,6 +255,8 @@ class SharedMemoryTransport:
             if self._fall_asleep(until):
                 found = wait(timeout_ms)
                 ring.wake_up()
+                if not found:
+                    return events
                 for fd, what in found:
                     if fd == self._stdout:
                         self._answer_bell()
@@ -266,7 +268,8 @@ class SharedMemoryTransport:
                 events.append(pages_ready)
             if room and (self._input_gone or ring.has_room):
                 events.append(room_ready)
-            return events
+            # A bell may have rung for pages already taken. Nothing would mean that time is over.
+            return events or [pages_ready]
 
         return poll
 
