@@ -151,7 +151,7 @@ _SENDING = _of(
     ),
     (
         "every write call is counted",
-        "self.counters.write_calls += 1",
+        "self.counters.write_calls += self._calls_per_send",
         "self.counters.write_calls += bool(count)",
     ),
     (
@@ -211,7 +211,7 @@ _ANSWERS = _of(
     ),
     (
         "a page begun must begin as its request says",
-        "        if rest >= PAGE_HEAD_BYTES and heads_right:\n",
+        "        if begun and heads_right:\n",
         "        if False:\n",
     ),
     (
@@ -221,8 +221,8 @@ _ANSWERS = _of(
     ),
     (
         "a page begun makes good no page before it",
-        "if rest >= PAGE_HEAD_BYTES and heads_right:",
-        "if rest >= PAGE_HEAD_BYTES:",
+        "if begun and heads_right:",
+        "if begun:",
     ),
     (
         "the whole head of a page is looked at",
@@ -231,8 +231,8 @@ _ANSWERS = _of(
     ),
     (
         "a page begun is looked at as soon as its head is there",
-        "rest >= PAGE_HEAD_BYTES and",
-        "rest > PAGE_HEAD_BYTES and",
+        "if rest >= PAGE_HEAD_BYTES else",
+        "if rest > PAGE_HEAD_BYTES else",
     ),
     (
         "a wrong page is blamed on its redo",
@@ -242,13 +242,13 @@ _ANSWERS = _of(
     ("the first wrong page is named, not the last", "sum(1 for _ in right)", "len(self._pending)"),
     (
         "the head of every page of a read is looked at",
-        "range(0, filled - PAGE_HEAD_BYTES + 1, PAGE_SIZE)",
-        "range(0, min(1, filled - PAGE_HEAD_BYTES + 1), PAGE_SIZE)",
+        "zip(pages, self._pending",
+        "zip(pages[:1], self._pending",
     ),
     (
         "a head is looked at once it is whole, not before",
-        "        if rest >= PAGE_HEAD_BYTES and",
-        "        if rest >= PAGE_HEAD_BYTES - 1 and",
+        "if rest >= PAGE_HEAD_BYTES else",
+        "if rest >= PAGE_HEAD_BYTES - 1 else",
     ),
     (
         "pages follow each other",
@@ -265,7 +265,7 @@ _ANSWERS = _of(
     (
         "a wrong head delivers nothing of its read",
         "        if not heads_right:\n",
-        "        if not heads_right:\n            pending[0].page = bytes(buffer[:PAGE_SIZE])\n",
+        '        if not heads_right:\n            pending[0].page = b"".join(pages)\n',
     ),
     (
         "the oldest request gets the page",
@@ -279,7 +279,7 @@ _ANSWERS = _of(
     ),
     (
         "a page is a copy",
-        "pages = _pages(number).unpack_from(buffer)",
+        "pages: tuple[bytes, ...] = _pages(number).unpack_from(buffer)",
         "pages = [PageView(buffer[n * PAGE_SIZE : (n + 1) * PAGE_SIZE]) for n in range(number)]",
     ),
     (
@@ -304,8 +304,38 @@ _ANSWERS = _of(
     ),
     (
         "there is room for a page besides the part of one",
-        "bytearray(receive_bytes + PAGE_SIZE)",
-        "bytearray(receive_bytes)",
+        "0 if whole_pages else receive_bytes + PAGE_SIZE",
+        "0 if whole_pages else receive_bytes",
+    ),
+    (
+        "whole pages are not written by a system call each",
+        "self._calls_per_send = 0 if whole_pages else 1",
+        "self._calls_per_send = 1",
+    ),
+    (
+        "no buffer is held for whole pages",
+        "bytearray(0 if whole_pages else",
+        "bytearray(receive_bytes if whole_pages else",
+    ),
+    (
+        "whole pages that nobody asked for deliver nothing",
+        "        if len(pages) > self._answerable:\n",
+        "        if False:\n",
+    ),
+    (
+        "whole pages are counted in bytes",
+        "self.counters.bytes_received += len(pages) * PAGE_SIZE",
+        "self.counters.bytes_received += len(pages)",
+    ),
+    (
+        "whole pages after a failure are dropped",
+        "            return []\n        if len(pages)",
+        "            pass\n        if len(pages)",
+    ),
+    (
+        "the surplus of whole pages is told in bytes",
+        "self._too_much(len(pages) * PAGE_SIZE)",
+        "self._too_much(len(pages))",
     ),
     (
         "every read call is counted",

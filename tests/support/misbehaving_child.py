@@ -15,20 +15,29 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from fake_redo_child.child.python_child import redo_page  # noqa: E402
+from fake_redo_child.child.shared_streams import SharedStreams  # noqa: E402
 from walredo.request import RedoRequest, parse_requests  # noqa: E402
 
+shared = None
+if sys.argv[-2] == "--shared-memory":  # the manager appends it
+    shared = SharedStreams(int(sys.argv[-1]))
+    del sys.argv[-2:]
 fault = sys.argv[1]
 at = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 state = Path(sys.argv[3]) if len(sys.argv) > 3 else None
 
 
+unread = b""
+
+
 def read_exactly(size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        more = os.read(0, size - len(data))
+    global unread
+    while len(unread) < size:
+        more = os.read(0, 65536) if shared is None else shared.read()
         if not more:
             sys.exit(0)
-        data += more
+        unread += more
+    data, unread = unread[:size], unread[size:]
     return data
 
 
@@ -46,6 +55,9 @@ def read_request() -> RedoRequest | None:
 
 
 def write(data: bytes) -> None:
+    if shared is not None:
+        shared.write(data)
+        return
     view = memoryview(data)
     while view:
         view = view[os.write(1, view) :]

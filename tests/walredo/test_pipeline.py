@@ -294,6 +294,38 @@ def test_surplus_bytes_deliver_nothing_of_their_read(surplus: int) -> None:
     assert [t.owner for t in pipeline.fail(caught.value)] == [1]
 
 
+def test_whole_pages_are_answers_without_a_buffer_or_a_system_call() -> None:
+    pipeline: Pipeline[int] = Pipeline(PID, 65536, whole_pages=True)
+    heads = [HEADS[1], HEADS[2]] * 2
+    for number, head in enumerate(heads):
+        submit(pipeline, number, head=head)
+    pages = [page(number, head) for number, head in enumerate(heads)]
+    assert len(pipeline.receive_space()) == 0
+    assert len(pipeline.chunks_to_send()) == 4
+    assert outcome(pipeline.received_pages((pages[0], pages[1]))) == [(0, pages[0]), (1, pages[1])]
+    pipeline.sent(300)
+    assert pipeline.received_pages(()) == []
+    with pytest.raises(UnexpectedOutputError, match=f"{2 * PAGE_SIZE} bytes where {PAGE_SIZE}"):
+        pipeline.received_pages((pages[2], pages[3]))
+    assert pipeline.counters.redos == 2
+    assert pipeline.in_flight == 2
+    with pytest.raises(UnexpectedOutputError, match="does not begin as that of redo 2"):
+        pipeline.received_pages((pages[3],))
+    assert outcome(pipeline.received_pages((pages[2],))) == [(2, pages[2])]
+    counters = pipeline.counters
+    assert (counters.bytes_sent, counters.bytes_received) == (300, 6 * PAGE_SIZE)
+    assert (counters.read_calls, counters.write_calls) == (0, 0)
+
+
+def test_whole_pages_after_a_failure_are_dropped() -> None:
+    pipeline: Pipeline[int] = Pipeline(PID, 65536, whole_pages=True)
+    submit(pipeline, 0)
+    send_all(pipeline)
+    pipeline.fail(ChildExitedError(PID, "it is gone"))
+    assert pipeline.received_pages((page(0),)) == []
+    assert pipeline.counters.redos == 0
+
+
 @pytest.mark.parametrize("asked", [0, 1])
 def test_output_of_an_idle_child_is_unexpected(asked: int) -> None:
     pipeline = make()
