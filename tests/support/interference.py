@@ -8,16 +8,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-import walredo.transport.pipes
 from bench.places import ROOT
 from tests.support.managers import SLACK_S, Driver, eventually, is_stopped
 from walredo.child import Child
+from walredo.transport import pipes, shared_memory
+from walredo.transport.base import Transport
 
 SMALL_PIPE = 4096
+
+CLASSES: dict[str, type[Transport]] = {
+    "pipe": pipes.PipeTransport,
+    "shm": shared_memory.SharedMemoryTransport,
+}
+"""The transports by the name of their kind."""
 
 
 LARGE = (100_000, 60_000)
@@ -37,11 +44,13 @@ class Gate:
         self.open.set()
         self.waiting = threading.Event()
 
-    def __call__(self, command: tuple[str, ...], pipe_bytes: int) -> Child:
+    def __call__(
+        self, command: tuple[str, ...], pipe_bytes: int | None, *, inherits: Sequence[int] = ()
+    ) -> Child:
         self.waiting.set()
         assert self.open.wait(SLACK_S)
         self.waiting.clear()
-        return Child(command, pipe_bytes)
+        return Child(command, pipe_bytes, inherits=inherits)
 
     async def reached(self) -> None:
         while not self.waiting.is_set():
@@ -80,5 +89,6 @@ def stopped_child(driver: Driver) -> int:
 
 
 def replace_child(monkeypatch: pytest.MonkeyPatch, launch: Callable[..., Child]) -> None:
-    """Makes both managers launch their children with ``launch``."""
-    monkeypatch.setattr(walredo.transport.pipes, "Child", launch)
+    """Makes managers launch their children with ``launch``, on whatever transport."""
+    for module in (pipes, shared_memory):
+        monkeypatch.setattr(module, "Child", launch)

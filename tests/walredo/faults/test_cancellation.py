@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 
-import walredo.transport.pipes
 from bench.places import ROOT
 from tests.support.children import command_of, misbehaving
 from tests.support.interference import (
@@ -28,6 +27,7 @@ from tests.support.interference import (
     SMALL_PIPE,
     Gate,
     interrupt_main_when,
+    replace_child,
     stop,
     stopped_child,
 )
@@ -145,7 +145,7 @@ async def right(tasks: Sequence[asyncio.Task[bytes]], requests: Sequence[RedoReq
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setattr(walredo.transport.pipes, "Child", made)
+    replace_child(monkeypatch, made)
     yield made
     made.open.set()
 
@@ -450,12 +450,12 @@ def test_a_launch_that_fails_in_an_unforeseen_way_holds_nobody_up(
 ) -> None:
     """A full process table gives a RuntimeError where a thread is started, say."""
 
-    def refuse(command: tuple[str, ...], pipe_bytes: int) -> Child:
+    def refuse(*_: object, **__: object) -> Child:
         raise RuntimeError("can't start new thread")
 
     async def body(manager: AsyncRedoManager) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(walredo.transport.pipes, "Child", refuse)
+            replace_child(patched, refuse)
             patched.setattr(threading, "excepthook", lambda _: None)
             async with asyncio.timeout(2):
                 with pytest.raises((LaunchError, RuntimeError)):
@@ -574,7 +574,7 @@ def test_an_interrupted_wait_for_a_launch(
 ) -> None:
     gate = Gate()
     gate.open.clear()
-    monkeypatch.setattr(walredo.transport.pipes, "Child", gate)
+    replace_child(monkeypatch, gate)
     manager = driver()
     with ThreadPoolExecutor(2) as pool:
         launching = pool.submit(manager.redo, make_request(1))
@@ -595,7 +595,7 @@ def test_an_interrupted_launch_leaves_the_manager_usable(
     gate.open.clear()
     manager = driver()
     with monkeypatch.context() as patched, ThreadPoolExecutor(2) as pool:
-        patched.setattr(walredo.transport.pipes, "Child", gate)
+        replace_child(patched, gate)
         interrupting = pool.submit(interrupt_main_when, gate.waiting.is_set)
         waiting = pool.submit(lambda: gate.waiting.wait(SLACK_S) and manager.redo(make_request(1)))
         with pytest.raises(KeyboardInterrupt):

@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
-import walredo.transport.pipes
 from tests.support.children import command_of
-from tests.support.interference import Gate, stop
+from tests.support.interference import Gate, replace_child, stop
 from tests.support.managers import SLACK_S, Driver, SyncDriver, eventually, make_request, page_of
 from walredo import (
     GC_COMPACTION,
@@ -133,7 +132,7 @@ def assert_all_is_well(callers: Callers) -> None:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     made = Gate()
-    monkeypatch.setattr(walredo.transport.pipes, "Child", made)
+    replace_child(monkeypatch, made)
     return made
 
 

@@ -25,6 +25,7 @@ import walredo.async_manager
 import walredo.sync_manager
 from tests.support.children import command_of, misbehaving
 from tests.support.interference import (
+    CLASSES,
     LARGE,
     SMALL_PIPE,
     pid_of,
@@ -56,8 +57,7 @@ from walredo import (
     RedoRequest,
 )
 from walredo.child import Child
-from walredo.transport.base import Chunks
-from walredo.transport.pipes import PipeTransport
+from walredo.transport.base import Chunks, Transport
 
 
 def on_its_loop(driver: Driver, call: Callable[[], Result]) -> Result:
@@ -314,17 +314,18 @@ def test_bug_07_an_output_that_is_closed_is_an_error_at_once(start: Start) -> No
 
 
 def test_bug_07_a_page_with_a_hang_up_is_a_page(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """7: a page that came together with the hang-up was thrown away."""
-    original = PipeTransport.send
+    kind = CLASSES[transport]
+    original = kind.send
 
-    def and_it_ends(transport: PipeTransport, chunks: Chunks) -> int:
+    def and_it_ends(transport: Transport, chunks: Chunks) -> int:
         count = original(transport, chunks)
         assert eventually(lambda: has_ended(transport.child.pid))
         return count
 
-    monkeypatch.setattr(PipeTransport, "send", and_it_ends)
+    monkeypatch.setattr(kind, "send", and_it_ends)
     driver = start(child_command=misbehaving("answer-then-exit"))
     assert driver.redo(make_request(1), GC_COMPACTION) == page_of(make_request(1))
     # Nor is the hang-up, which stays, looked at for ever.

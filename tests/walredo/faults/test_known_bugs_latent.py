@@ -15,7 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.children import command_of
-from tests.support.interference import SMALL_PIPE, interrupt_main_when, pid_of, stopped_child
+from tests.support.interference import (
+    CLASSES,
+    SMALL_PIPE,
+    interrupt_main_when,
+    pid_of,
+    stopped_child,
+)
 from tests.support.managers import (
     SLACK_S,
     AsyncDriver,
@@ -40,8 +46,7 @@ from walredo import (
     ShutDownError,
     WalRecord,
 )
-from walredo.transport.base import Chunks
-from walredo.transport.pipes import PipeTransport
+from walredo.transport.base import Chunks, Transport
 
 Start = Callable[..., Driver]
 
@@ -210,15 +215,16 @@ def test_bug_l4_the_last_pages_of_a_child_that_ends_are_taken(start: Start) -> N
 
 
 def test_bug_l4_a_page_is_not_lost_to_anothers_broken_write(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """L4: a write that failed ended the child's streams, with the last page still in them."""
     requests = [make_request(1), make_request(2)]
-    send, receive = PipeTransport.send, PipeTransport.receive
+    kind = CLASSES[transport]
+    send, receive = kind.send, kind.receive
     pids: list[int] = []  # the first child's, once it has answered the ping
     writes: list[int] = []
 
-    def and_the_child_ends(transport: PipeTransport, chunks: Chunks) -> int:
+    def and_the_child_ends(transport: Transport, chunks: Chunks) -> int:
         if not pids:
             return send(transport, chunks)
         writes.append(transport.child.pid)
@@ -226,11 +232,13 @@ def test_bug_l4_a_page_is_not_lost_to_anothers_broken_write(
         assert transport.child.pid not in pids or eventually(lambda: has_ended(pids[0]))
         return count
 
-    def not_before_the_second_write(transport: PipeTransport, space: memoryview) -> int | None:
+    def not_before_the_second_write(
+        transport: Transport, space: memoryview
+    ) -> int | tuple[bytes, ...] | None:
         return None if pids and writes == pids else receive(transport, space)
 
-    monkeypatch.setattr(PipeTransport, "send", and_the_child_ends)
-    monkeypatch.setattr(PipeTransport, "receive", not_before_the_second_write)
+    monkeypatch.setattr(kind, "send", and_the_child_ends)
+    monkeypatch.setattr(kind, "receive", not_before_the_second_write)
     driver = start(child_command=command_of("c", "--fault", "exit-after-reply:at=1"))
     driver.ping()
     pid = pid_of(driver)
