@@ -26,7 +26,7 @@ from bench.show import columns, units
 from bench.show.fields import in_full
 from bench.show.findings import HEADINGS
 from bench.show.layout import hanging, whole_table
-from bench.show.notes import disturbed_line, notes
+from bench.show.notes import disturbed_line, notes, rounds_text
 from bench.show.over_clients import over_clients_data, print_crossovers, print_scaling
 from bench.show.verdict import compares, verdict_data, verdict_of
 from bench.show.verdict_table import print_verdict
@@ -144,6 +144,7 @@ def as_data(reading: Reading) -> dict[str, Any]:
         "source": summary.source,
         "environment": asdict(summary.environment),
         "rounds": list(summary.rounds),
+        "sessions": [asdict(session) for session in summary.sessions],
         "verdict": verdict_data(verdict_of(reading.ordinary)),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
         **over_clients_data(summary),
@@ -195,7 +196,7 @@ def heading(summary: Summary) -> Text:
     return Text.assemble(
         (summary.source, "bold"),
         f"\ncommit {environment.version}, profile {environment.profile}, "
-        f"{units.counted(len(summary.rounds), 'round')}, started {environment.suite_date}"
+        f"{rounds_text(summary)}, started {environment.suite_date}"
         f"\n{environment.cpu_model}{cpus}, governor {environment.cpu_governor}, "
         f"{environment.kernel}",
     )

@@ -32,7 +32,7 @@ from bench.show import comparison as comparison_output
 from bench.show import units
 from bench.show.columns import ABSENT
 from bench.show.findings import HEADINGS
-from bench.show.notes import disturbed_line, notes
+from bench.show.notes import disturbed_line, notes, rounds_text
 from bench.show.over_clients import CROSSOVERS_READ, crossovers_table
 from bench.show.page import charts
 from bench.show.side_by_side import FASTER_FROM, HOW_TO_READ, SHOWN, Answer, side_by_side
@@ -209,7 +209,7 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
         "source": summary.source,
         "measured": (
             f"commit {environment.version}, profile {environment.profile}, "
-            f"{units.counted(len(summary.rounds), 'round')}, {environment.suite_date}, "
+            f"{rounds_text(summary)}, {environment.suite_date}, "
             f"on {environment.cpu_model}, {environment.kernel}"
         ),
         "disturbed": disturbed_line(summary),
