@@ -296,7 +296,7 @@ class ResultFile:
             try:
                 pyperf.Benchmark([first, run])
             except ValueError as error:
-                what = f"cannot take a run of {case.name} ({error}): start a new file"
+                what = f"cannot take a run of {case.name} ({error}): it needs a file of its own"
                 raise ResultFileError(self.path, what) from error
 
     def _as_session(self) -> Session:

@@ -165,6 +165,16 @@ def test_another_python(tmp_path: Path) -> None:
     assert "interpreter's version: 3.98 | 3.99" in refused(*paths)
 
 
+def test_what_pyperf_cannot_put_together(tmp_path: Path) -> None:
+    paths = []
+    for name, environment, aslr in (("a", FIRST, "on"), ("b", SECOND, "off")):
+        facts = {"aslr": aslr}
+        record = RunRecord(SYNC, 1, (steady_slice(8, 20, 50_000),), worker_metadata=facts)
+        paths.append(save(tmp_path / f"{name}.json", [record], environment=environment))
+    with pytest.raises(ResultFileError, match=r"a run of sync/short/n=8 \(.*aslr"):
+        read_combined(paths)
+
+
 def test_a_copy_adds_nothing(tmp_path: Path) -> None:
     a = save(tmp_path / "a.json", records(1, 2), environment=FIRST)
     b = save(tmp_path / "b.json", records(1, 2), environment=SECOND)
