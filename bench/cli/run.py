@@ -46,7 +46,7 @@ from bench.running.equipment.interpreters import find_interpreters
 from bench.running.peer import check_peer
 from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all, scratch_folder
 from bench.running.run import measure_run
-from bench.running.schedule import MeasuresLoad, Plan, WithCapacity, closed_first, run_rounds
+from bench.running.schedule import MeasuresLoad, Plan, Suite, WithCapacity, closed_first
 from bench.show.page.page import check_page, write_page
 from bench.show.pictures.choice import check_free, draw
 from bench.show.summary import print_summary
@@ -229,14 +229,14 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
 
     try:
         with ProgressListener(err) as listener:
-            run_rounds(
+            Suite(
                 plan,
                 result,
                 measure=WithCapacity(measure),
                 save=save,
                 listener=listener,
                 now_s=time.monotonic,
-            )
+            ).run()
     except KeyboardInterrupt as interrupt:
         # The interrupted round is not saved, but the file holds the rounds before it.
         if not saved:
