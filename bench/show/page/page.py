@@ -223,7 +223,7 @@ def _answers(
     headings += map(Heading, amounts)
 
     def lines(rows: Sequence[R]) -> Iterator[tuple[Cell, ...]]:
-        texts = (field.cells([field.value(row) for row in rows]).texts for field in fields)
+        texts = (field.cells(rows).texts for field in fields)
         for row, of_row in zip(rows, zip(*texts, strict=True), strict=True):
             found = (_amount_cell(amount_of(row)) for amount_of in amounts.values())
             yield (*(Cell(text, None) for text in of_row), *found)
