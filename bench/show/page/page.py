@@ -201,7 +201,7 @@ def _side_by_side(readings: Sequence[Reading]) -> dict[str, Any] | None:
         return None
     fields = list(result_fields(lambda answer: answer.result.machine))
     amounts = {heading: partial(Answer.amount, heading=heading) for heading in SHOWN}
-    groups = {question.title: question.answers for question in found.questions}
+    groups = [(question.title, question.answers) for question in found.questions]
     return {
         "sentences": found.sentences,
         "notes": found.notes,
@@ -213,11 +213,11 @@ def _side_by_side(readings: Sequence[Reading]) -> dict[str, Any] | None:
 
 def _answers(
     caption: str,
-    groups: Mapping[str, Sequence[R]],
+    groups: Sequence[tuple[str, Sequence[R]]],
     fields: Sequence[Field[R]],
     amounts: Mapping[str, Callable[[R], Amount | None]],
 ) -> Answers:
-    """``groups``: the rows by title. ``fields`` come before the ``amounts``, which are by
+    """``groups``: titles, each with its rows. ``fields`` come before the ``amounts``, which are by
     heading."""
     headings = [Heading(field.heading or "", field.is_words) for field in fields]
     headings += map(Heading, amounts)
@@ -231,8 +231,8 @@ def _answers(
     return Answers(
         caption,
         tuple(headings),
-        tuple((title, tuple(lines(rows))) for title, rows in groups.items()),
-        marks_read(of(row) for rows in groups.values() for row in rows for of in amounts.values()),
+        tuple((title, tuple(lines(rows))) for title, rows in groups),
+        marks_read(of(row) for _, rows in groups for row in rows for of in amounts.values()),
     )
 
 
@@ -297,7 +297,7 @@ def _verdict_table(verdict: Verdict) -> Answers:
     fields = [manager_field(), *naming_fields(rows), *reach_fields(verdict)]
     _, *headings = verdict.headings
     amounts = {heading: partial(row_amount, at=at) for at, heading in enumerate(headings)}
-    return _answers(amounts_title(rows), {"": rows}, fields, amounts)
+    return _answers(amounts_title(rows), [("", rows)], fields, amounts)
 
 
 def _amount_cell(amount: Amount | None) -> Cell:
