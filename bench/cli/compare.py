@@ -10,17 +10,18 @@ from typing import Final
 
 from rich.console import Console
 
+from bench.cli.combining import add_combine, read_combined
 from bench.cli.comparing import Output, add_output_arguments, listed
 from bench.cli.options import add_flag, add_output_path, say
 from bench.errors import BenchError
-from bench.results.naming import RESULT_HELP, result_path
+from bench.results.naming import LATEST, RESULT_HELP, result_paths
 from bench.results.suite_file import beside
-from bench.results.summary import Summary, load_summary
+from bench.results.summary import Summary, summary_of
 from bench.statistics.comparison import compare, of_cases
 from bench.statistics.gate import check_measured, check_patterns
 
 EXAMPLES: Final = (
-    "python -m bench compare main latest",
+    "python -m bench compare main",
     "python -m bench compare base.json changed.json --markdown",
     "python -m bench compare base.json changed.json --fail-on 'sync/*:slower:5'",
 )
@@ -29,8 +30,12 @@ EXAMPLES: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("base", metavar="BASE", help=RESULT_HELP)
     parser.add_argument(
-        "changed", metavar="CHANGED", nargs="+", help="likewise; each is compared with the base"
+        "changed",
+        metavar="CHANGED",
+        nargs="*",
+        help=f"likewise; each is compared with the base (default: {LATEST})",
     )
+    add_combine(parser, "BASE and CHANGED may be several sessions, as a.json,b.json")
     parser.add_argument(
         "--baseline",
         metavar="RESULT",
@@ -65,8 +70,9 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     output = Output.of(args)
     if args.output is not None and not args.plot:
         raise BenchError("--output is where --plot draws to: give --plot as well")
-    base, *changed = _sides(args)
-    whole = [load_summary(path) for path in (base, *changed)]
+    sides = _sides(args)
+    base, *changed = (side[0] for side in sides)
+    whole = [summary_of(side[0], read_combined(side)) for side in sides]
     summaries = _chosen(whole, listed(args.case))
     check_patterns(output.bounds, {row.case for summary in summaries for row in summary.rows})
     comparisons = []
@@ -95,25 +101,41 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         stems = _stems(args.output, changed)
         for comparison, stem in zip(comparisons, stems, strict=True):
             pictures += draw_comparison(comparison, stem, force=args.force)
-    for path in changed:
-        if base.samefile(path):
-            say(err, f"walredo-bench: both are {base}: nothing can differ")
+    for side in sides[1:]:
+        if _same(side, sides[0]):
+            names = " and ".join(map(str, sides[0]))
+            say(err, f"walredo-bench: both are {names}: nothing can differ")
     status = output.show(comparisons, args, out, err)
     for picture in pictures:
         say(out, picture)
     return status
 
 
-def _sides(args: argparse.Namespace) -> list[Path]:
-    """The paths of the results, the baseline first. Raises BenchError."""
-    paths = [result_path(name) for name in (args.base, *args.changed)]
+def _sides(args: argparse.Namespace) -> list[list[Path]]:
+    """The paths of each result, which are several of a combined one; the baseline first. Raises
+    BenchError."""
+    names = (args.base, *(args.changed or [LATEST]))
+    sides = [_paths(name, args) for name in names]
     if args.baseline is not None:
-        wanted = result_path(args.baseline).resolve()
-        at = next((n for n, path in enumerate(paths) if path.resolve() == wanted), None)
+        wanted = _paths(args.baseline, args)
+        at = next((n for n, side in enumerate(sides) if _same(side, wanted)), None)
         if at is None:
             raise BenchError(f"--baseline {args.baseline}: is none of the results to compare")
-        paths.insert(0, paths.pop(at))
-    return paths
+        sides.insert(0, sides.pop(at))
+    for side in sides[1:]:
+        shared = [path for path in side if path in sides[0]]
+        if shared and not _same(side, sides[0]):
+            raise BenchError(f"{shared[0]}: is on both sides: combine it with one of them")
+    return sides
+
+
+def _paths(name: str, args: argparse.Namespace) -> list[Path]:
+    several = args.combine and not Path(name).is_file()
+    return result_paths(name.split(",") if several else [name])
+
+
+def _same(side: Sequence[Path], other: Sequence[Path]) -> bool:
+    return {path.resolve() for path in side} == {path.resolve() for path in other}
 
 
 def _chosen(summaries: list[Summary], patterns: Sequence[str]) -> list[Summary]:

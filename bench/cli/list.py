@@ -1,8 +1,10 @@
-"""``list``: prints the cases of a profile, one per line, or the profiles."""
+"""``list``: prints the cases of a profile, one per line; or the profiles, or the saved names."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -10,6 +12,9 @@ from rich.console import Console
 from bench.cases.config import profiles
 from bench.cases.matrix import cases_of
 from bench.cli.options import add_config_options, add_flag, config_of, say
+from bench.errors import ResultFileError
+from bench.results.naming import saved_results
+from bench.results.summary import load_summary
 
 EXAMPLES: Final = (
     "python -m bench list --profiles",
@@ -19,17 +24,36 @@ EXAMPLES: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_flag(parser, "--profiles", "list the profiles instead")
+    what = parser.add_mutually_exclusive_group()
+    add_flag(what, "--profiles", "list the profiles instead")
+    add_flag(what, "--saved", "list the names that `run --save-as` gave instead")
     add_config_options(parser)
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.profiles:
-        found = profiles()
-        width = max(len(name) for name, _ in found)
-        lines = [f"{name:<{width}}  {title}" for name, title in found]
+        lines = _aligned(profiles())
+    elif args.saved:
+        lines = _aligned([(name, _described(path)) for name, path in saved_results().items()])
+        if not lines:
+            say(err, "no saved names: `run --save-as NAME` saves a result under one")
     else:
         lines = [case.name for case in cases_of(config_of(args))]
     for line in lines:
         say(out, line)
     return 0
+
+
+def _aligned(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """Each name with what is said of it, in two columns."""
+    width = max((len(name) for name, _ in lines), default=0)
+    return [f"{name:<{width}}  {text}" for name, text in lines]
+
+
+def _described(path: Path) -> str:
+    """When it was measured, and which code; or why it cannot be read."""
+    try:
+        environment = load_summary(path).environment
+    except ResultFileError as error:
+        return error.problem
+    return f"{environment.suite_date}  {environment.version}"

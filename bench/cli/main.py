@@ -29,7 +29,7 @@ from bench.places import ROOT
 
 COMMANDS: Final = {
     "run": "measure the cases of a profile and save a result file",
-    "list": "the cases of a profile, or the profiles",
+    "list": "the cases of a profile, the profiles, or the saved names",
     "show": "a result file as tables",
     "compare": "what changed from one result to another, and how sure that is",
     "ab": "measure two commits in turn and compare them",

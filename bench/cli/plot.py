@@ -7,11 +7,13 @@ from typing import Final
 
 from rich.console import Console
 
+from bench.cli.combining import add_combine, read_combined
 from bench.cli.options import add_flag, add_moved, add_output_path, check_known, say
+from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
-from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_path
-from bench.results.suite_file import beside, read_suite
+from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_paths
+from bench.results.suite_file import beside
 from bench.results.summary import MEASURE_NAMES, summary_of
 from bench.show.pictures.cdf import pictures as cdf_pictures
 from bench.show.pictures.choice import draw, names
@@ -32,7 +34,8 @@ EXAMPLES: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("result", metavar=RESULT_METAVAR, help=RESULT_HELP)
+    parser.add_argument("results", metavar=RESULT_METAVAR, nargs="+", help=RESULT_HELP)
+    add_combine(parser)
     add_output_path(
         parser, "PLACE", "a folder, or how the pictures' names begin (default: beside the result)"
     )
@@ -58,9 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     only, measures = ([] if text is None else text.split(",") for text in (args.only, args.measure))
     check_known("--measure", "measure", measures, MEASURE_NAMES)
-    path = result_path(args.result)
+    if len(args.results) > 1 and not args.combine:
+        raise BenchError(
+            f"unexpected argument {args.results[1]!r}: plot one result, or --combine several"
+        )
+    paths = result_paths(args.results)
+    path = paths[0]
     stem = args.output or beside(path)
-    suite = read_suite(path)
+    suite = read_combined(paths)
     summary = summary_of(path, suite)
     of_histograms = [make for name, make in _OF_HISTOGRAMS.items() if name in only]
     distributions = distributions_of(path, suite) if of_histograms else {}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
+from bench.cli.combining import add_combine, read_combined
 from bench.cli.options import add_flag, add_output_path, say
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_paths
-from bench.results.suite_file import beside, read_suite
+from bench.results.suite_file import beside
 from bench.results.summary import summary_of
 from bench.show.page.page import check_page, write_page
 from bench.show.view import Reading
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help=f"{RESULT_HELP}; several are put side by side, and each compared with the first",
     )
+    add_combine(parser)
     add_output_path(parser, "PAGE", "the page (default: beside the first result)", ".html")
     add_flag(parser, "--force", "overwrite a page that is there")
     add_flag(parser, "--other-conditions", "compare also what was measured under other conditions")
@@ -39,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     paths = result_paths(args.results)
     place = args.output or beside(paths[0], ".html")
-    readings = list(map(_read, paths))
+    readings = list(map(_read, [paths] if args.combine else [[path] for path in paths]))
     check_page(place, of=paths, overwrite=args.force)
     write_page(place, readings, other_conditions=args.other_conditions)
     say(out, place)
     return 0
 
 
-def _read(path: Path) -> Reading:
-    suite = read_suite(path)
-    return Reading.of(summary_of(path, suite), VIEWS, distributions_of(path, suite))
+def _read(paths: Sequence[Path]) -> Reading:
+    suite = read_combined(paths)
+    return Reading.of(summary_of(paths[0], suite), VIEWS, distributions_of(paths[0], suite))

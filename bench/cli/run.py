@@ -37,6 +37,7 @@ from bench.results.claim import claimed, first_free
 from bench.results.environment import Environment
 from bench.results.histogram import distributions_of
 from bench.results.key import SUFFIXES
+from bench.results.naming import path_to_save
 from bench.results.result_file import ResultFile, default_name
 from bench.results.suite_file import beside, check_place
 from bench.results.summary import summary_of
@@ -45,7 +46,7 @@ from bench.running.equipment.interpreters import find_interpreters
 from bench.running.peer import check_peer
 from bench.running.processes import STDERR_ENDS, adopt_orphans, end_all, scratch_folder
 from bench.running.run import measure_run
-from bench.running.schedule import MeasuresLoad, Plan, WithCapacity, closed_first, run_rounds
+from bench.running.schedule import MeasuresLoad, Plan, Suite, WithCapacity, closed_first
 from bench.show.page.page import check_page, write_page
 from bench.show.pictures.choice import check_free, draw
 from bench.show.summary import print_summary
@@ -57,7 +58,7 @@ RUN_OVERHEAD_S = 0.2
 
 EXAMPLES: Final = (
     "python -m bench run --profile quick",
-    "python -m bench run --manager sync,async --workload short --clients 1,8,128 --plot",
+    "python -m bench run --manager sync,async --clients 1,8,128 --save-as before --plot",
     "python -m bench run --manager sync,lock=examples.lock_manager:create --clients 8",
 )
 
@@ -65,7 +66,11 @@ EXAMPLES: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config_options(parser)
     group = parser.add_argument_group("the result")
-    options.add_output_path(group, "FILE", "default: results/TIME-COMMIT.json", *SUFFIXES)
+    place = group.add_mutually_exclusive_group()
+    options.add_output_path(place, "FILE", "default: results/TIME-COMMIT.json", *SUFFIXES)
+    place.add_argument(
+        "--save-as", metavar="NAME", help="keep it as a baseline, for `compare NAME`"
+    )
     options.add_flag(group, "--force", "overwrite what is there")
     group.add_argument(
         "--resume", metavar="FILE", type=Path, help="do the rounds that are missing in FILE"
@@ -91,6 +96,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     Raises BenchError. All checks come before the first run: bad input must not cost measured runs.
     """
     older = _older(args, stack)
+    place = args.output if args.save_as is None else path_to_save(args.save_as)
     config = options.config_of(args) if older is None else _config_to_resume(args, older)
     if args.peer and not any(map(is_peer, config.values("manager"))):
         raise BenchError(
@@ -108,7 +114,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     without = without_meaning(config) if older is None else ()
     environment = new_environment(config)
     if older is None:
-        path = _place(args, environment, stack)
+        path = _claimed_place(place, environment, stack)
     else:
         path = older.path
         environment = replace(environment, config_json=older.environment.config_json)
@@ -136,8 +142,8 @@ def _older(args: argparse.Namespace, stack: contextlib.ExitStack) -> ResultFile 
     """The file to resume, claimed. Raises BenchError."""
     if args.resume is None:
         return None
-    for option in ("profile", "output"):
-        if getattr(args, option) is not None:
+    for option in ("profile", "output", "save-as"):
+        if getattr(args, option.replace("-", "_")) is not None:
             raise BenchError(f"--resume goes on with a file as it was begun: leave out --{option}")
     if args.resume.is_file():
         # Claimed before it is read: another suite may be adding rounds to it.
@@ -171,9 +177,11 @@ def _config_to_resume(args: argparse.Namespace, older: ResultFile) -> Config:
     return config
 
 
-def _place(args: argparse.Namespace, environment: Environment, stack: contextlib.ExitStack) -> Path:
-    """The file of a new suite, claimed. Raises ResultFileError."""
-    path: Path = args.output
+def _claimed_place(
+    path: Path | None, environment: Environment, stack: contextlib.ExitStack
+) -> Path:
+    """The file of a new suite, claimed; one with a name of its own if none is given. Raises
+    ResultFileError."""
     if path is not None:
         stack.enter_context(claimed(path))
         return path
@@ -221,14 +229,14 @@ def _measure(config: Config, result: ResultFile, measure: MeasuresLoad, err: Con
 
     try:
         with ProgressListener(err) as listener:
-            run_rounds(
+            Suite(
                 plan,
                 result,
                 measure=WithCapacity(measure),
                 save=save,
                 listener=listener,
                 now_s=time.monotonic,
-            )
+            ).run()
     except KeyboardInterrupt as interrupt:
         # The interrupted round is not saved, but the file holds the rounds before it.
         if not saved:

@@ -11,12 +11,12 @@ from typing import Any, Final
 from rich.console import Console
 
 from bench.cases.names import BASE
+from bench.cli.combining import add_combine, read_combined
 from bench.cli.options import add_flag, add_legend, add_plain, check_known, console_for, say
 from bench.errors import BenchError
 from bench.experiments.registry import VIEWS
 from bench.results.histogram import distributions_of
 from bench.results.naming import RESULT_HELP, RESULT_METAVAR, result_paths
-from bench.results.suite_file import read_suite
 from bench.results.summary import load_summary, summary_of
 from bench.show import exports
 from bench.show import summary as table
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help=f"{RESULT_HELP}; several, as of several machines, are put side by side",
     )
+    add_combine(parser)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
         "--json", dest="format", action="store_const", const=JSON, help="all of it, for programs"
@@ -115,10 +116,10 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
         parts = tuple(part.strip() for part in args.only.split(","))
     check_known("--only", "part", parts, table.PARTS)
     paths = result_paths(args.results)
-    if len(paths) > 1:
+    if len(paths) > 1 and not args.combine:
         return _show_several(paths, args, out)
-    (path,) = paths
-    suite = read_suite(path)
+    path = paths[0]
+    suite = read_combined(paths)
     reading = Reading.of(summary_of(path, suite), VIEWS)
     summary = reading.summary
     beside = [] if against is None else pairs(summary, against, args.case or "*")

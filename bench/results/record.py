@@ -93,6 +93,16 @@ class DroppedRound:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One of the results that were combined into one: the name of its file, when it was started
+    (as in `Environment`), and how many rounds it has. Their rounds follow each other."""
+
+    file: str
+    date: str
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
 class FailedRun:
     """A run without a result, and the reason in one line."""
 

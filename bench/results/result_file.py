@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,15 +17,18 @@ from typing import Any, Final
 import pyperf
 
 from bench.cases.case import Case
+from bench.cases.config import differences, from_json, override
 from bench.errors import ResultFileError
 from bench.results.disturbance import disturbed_share
 from bench.results.environment import Environment, short_commit
+from bench.results.key import Value
 from bench.results.pyperf_run import to_pyperf_run
-from bench.results.record import DroppedRound, FailedRun, RunRecord
+from bench.results.record import DroppedRound, FailedRun, RunRecord, Session
 from bench.results.suite_file import (
     DROPPED_CASES,
     DROPPED_ROUNDS,
     FAILED,
+    SESSIONS,
     SHARED_LISTS,
     dropped_cases,
     dropped_rounds,
@@ -85,6 +88,7 @@ class ResultFile:
         self._failures: list[FailedRun] = []
         self._dropped_cases: list[Case] = []
         self._dropped_rounds: list[DroppedRound] = []
+        self._sessions: list[Session] = []
 
     @classmethod
     def load(cls, path: Path) -> ResultFile:
@@ -102,9 +106,7 @@ class ResultFile:
                 # The result has these as lists; a stale copy would be written back.
                 for key in SHARED_LISTS:
                     run_metadata.pop(key, None)
-                runs[run_metadata["redo_round"]] = pyperf.Run(
-                    run.values, warmups=run.warmups, metadata=run_metadata, collect_metadata=False
-                )
+                runs[run_metadata["redo_round"]] = _with_metadata(run, run_metadata)
         return result
 
     @property
@@ -124,13 +126,10 @@ class ResultFile:
 
     def check_resumable(self, environment: Environment) -> None:
         """Raises ResultFileError if the suite cannot be continued in this environment."""
-        old, new = self.environment.to_metadata(), environment.to_metadata()
-        differing = []
-        for key in sorted((old.keys() | new.keys()) - _FREE_TO_DIFFER):
-            name, before, now = key.removeprefix("redo_"), old.get(key), new.get(key)
-            if before != now:
-                said = _SAID_OF.get(name, "").format(old=before or "unknown", new=now)
-                differing.append(name + said)
+        differing = [
+            name + _SAID_OF.get(name, "").format(old=before or "unknown", new=now)
+            for name, before, now in _differing(self.environment, environment)
+        ]
         if differing:
             raise ResultFileError(
                 self.path,
@@ -143,19 +142,10 @@ class ResultFile:
 
         ValueError if the round already has a run of its case.
         """
-        runs = self._runs.get(record.case, {})
-        if record.round in runs:
+        if record.round in self._runs.get(record.case, {}):
             raise ValueError(f"round {record.round} has a run of {record.case.name} already")
         run = to_pyperf_run(record, self.environment)
-        if runs:
-            first = next(iter(runs.values()))
-            try:
-                pyperf.Benchmark([first, run])
-            except ValueError as error:
-                raise ResultFileError(
-                    self.path,
-                    f"cannot take a run of {record.case.name} ({error}): start a new file",
-                ) from error
+        self._check_alike(record.case, run)
         self._runs.setdefault(record.case, {})[record.round] = run
 
     def add_failure(self, failure: FailedRun) -> None:
@@ -205,6 +195,46 @@ class ResultFile:
         """Notes that one of two measurements of a round was dropped."""
         self._dropped_rounds.append(dropped)
 
+    def combine(self, other: ResultFile, differing: Sequence[str] = ()) -> None:
+        """Takes the rounds of another session, behind its own.
+
+        Raises ResultFileError, which names what differs, if this suite could not have been resumed
+        to measure them. ``differing``: conditions of which the caller knows that they differ.
+        """
+        own, others = (
+            from_json(result.environment.config_json, where=str(result.path))
+            for result in (self, other)
+        )
+        agreed = replace(other.environment, config_json=self.environment.config_json)
+        differing = list(differing) or [
+            *differences(own, others),
+            *(f"{name}: {a} | {b}" for name, a, b in _differing(self.environment, agreed)),
+        ]
+        if self._dates() & other._dates():
+            differing = ["both have the same runs"]
+        if differing:
+            what = f"cannot be combined with {self.path} ({'; '.join(differing)})"
+            raise ResultFileError(other.path, what)
+        for case, runs in other._runs.items():
+            self._check_alike(case, next(iter(runs.values())))
+        self._sessions = [*(self._sessions or [self._as_session()]), other._as_session()]
+        self.environment = replace(
+            self.environment,
+            config_json=override(own, rounds=own.rounds + others.rounds).to_json(),
+            suite_date=min(self.environment.suite_date, other.environment.suite_date),
+        )
+        shift = 1 + max(self.rounds()) - min(other.rounds())
+        for case, runs in other._runs.items():
+            own_runs = self._runs.setdefault(case, {})
+            for number, run in runs.items():
+                moved = run.get_metadata() | {"redo_round": number + shift}
+                own_runs[number + shift] = _with_metadata(run, moved)
+        for failed in other._failures:
+            self._failures.append(replace(failed, round=failed.round + shift))
+        for dropped in other._dropped_rounds:
+            self._dropped_rounds.append(replace(dropped, round=dropped.round + shift))
+        self._dropped_cases = [case for case in self._dropped_cases if case in other._dropped_cases]
+
     def suite(self) -> pyperf.BenchmarkSuite:
         """The suite as it is saved. Raises ResultFileError if it has no run."""
         benchmarks = [
@@ -226,9 +256,14 @@ class ResultFile:
             FAILED: failures,
             DROPPED_CASES: [case.name for case in self._dropped_cases],
             DROPPED_ROUNDS: [asdict(dropped) for dropped in self._dropped_rounds],
+            SESSIONS: [asdict(session) for session in self._sessions],
         }
+        metadata: dict[str, Value | None] = {k: json.dumps(v) for k, v in shared.items() if v}
+        if self._sessions:
+            # Each run has what its own session said of its date and its number of rounds.
+            metadata |= self.environment.to_metadata()
         for benchmark in benchmarks:
-            benchmark.update_metadata({key: json.dumps(v) for key, v in shared.items() if v})
+            benchmark.update_metadata({k: v for k, v in metadata.items() if v is not None})
         return pyperf.BenchmarkSuite(benchmarks)
 
     def save(self) -> None:
@@ -255,6 +290,39 @@ class ResultFile:
             return None
         return path
 
+    def _check_alike(self, case: Case, run: pyperf.Run) -> None:
+        """Raises ResultFileError if pyperf cannot put the run with those of its case."""
+        for first in list(self._runs.get(case, {}).values())[:1]:
+            try:
+                pyperf.Benchmark([first, run])
+            except ValueError as error:
+                what = f"cannot take a run of {case.name} ({error}): it needs a file of its own"
+                raise ResultFileError(self.path, what) from error
+
+    def _as_session(self) -> Session:
+        return Session(self.path.name, self.environment.suite_date, len(self.rounds()))
+
+    def _dates(self) -> set[Any]:
+        """When each run was measured; a copy of it has the same, to the microsecond."""
+        found = {
+            run.get_metadata().get("date") for runs in self._runs.values() for run in runs.values()
+        }
+        return found - {None}
+
     def _attempted(self) -> set[tuple[Case, int]]:
         ran = {(case, number) for case, runs in self._runs.items() for number in runs}
         return ran | {(failed.case, failed.round) for failed in self._failures}
+
+
+def _differing(old: Environment, new: Environment) -> list[tuple[str, Value | None, Value | None]]:
+    """Each fact of which rounds of both would not compare: its name, and what both have."""
+    before, now = old.to_metadata(), new.to_metadata()
+    return [
+        (key.removeprefix("redo_"), before.get(key), now.get(key))
+        for key in sorted((before.keys() | now.keys()) - _FREE_TO_DIFFER)
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _with_metadata(run: pyperf.Run, metadata: Mapping[str, Value]) -> pyperf.Run:
+    return pyperf.Run(run.values, warmups=run.warmups, metadata=metadata, collect_metadata=False)

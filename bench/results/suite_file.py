@@ -22,7 +22,7 @@ import pyperf
 from bench.cases.case import Case
 from bench.errors import CaseError, ResultFileError
 from bench.results.key import SCHEMA_VERSION, SUFFIXES, Value
-from bench.results.record import DroppedRound, FailedRun
+from bench.results.record import DroppedRound, FailedRun, Session
 
 FAILED = "redo_failed"
 """The failed runs, as a JSON list in the metadata that all runs share: pyperf has no place for runs
@@ -34,7 +34,10 @@ DROPPED_CASES = "redo_dropped_cases"
 DROPPED_ROUNDS = "redo_dropped_rounds"
 """Likewise the dropped measurements of rounds that were disturbed and measured again."""
 
-SHARED_LISTS: Final = (FAILED, DROPPED_CASES, DROPPED_ROUNDS)
+SESSIONS = "redo_sessions"
+"""Likewise the sessions of a suite that was combined of several. No file has it."""
+
+SHARED_LISTS: Final = (FAILED, DROPPED_CASES, DROPPED_ROUNDS, SESSIONS)
 
 _T = TypeVar("_T")
 
@@ -163,6 +166,15 @@ def dropped_rounds(path: Path, metadata: Mapping[str, Value]) -> tuple[DroppedRo
         return DroppedRound(int(found["round"]), float(found["others_share"]), str(found["why"]))
 
     return _listed(path, metadata, DROPPED_ROUNDS, read)
+
+
+def sessions(path: Path, metadata: Mapping[str, Value]) -> tuple[Session, ...]:
+    """The sessions that the suite was combined of; empty if it is one. Raises ResultFileError."""
+
+    def read(found: Any) -> Session:
+        return Session(str(found["file"]), str(found["date"]), int(found["rounds"]))
+
+    return _listed(path, metadata, SESSIONS, read)
 
 
 def _listed(

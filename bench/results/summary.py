@@ -19,7 +19,7 @@ from bench.cases.case import Case
 from bench.results.environment import Environment
 from bench.results.key import Value
 from bench.results.keys import FURTHER, USAGE
-from bench.results.record import DroppedRound, FailedRun
+from bench.results.record import DroppedRound, FailedRun, Session
 from bench.results.row import MEASURE_NAMES as MEASURE_NAMES
 from bench.results.row import MEASURES as MEASURES
 from bench.results.row import QUARTILES_FROM as QUARTILES_FROM
@@ -30,7 +30,13 @@ from bench.results.row import measure_name as measure_name
 from bench.results.row import measure_of as measure_of
 from bench.results.row import paired_ratio as paired_ratio
 from bench.results.row import pipes_of
-from bench.results.suite_file import dropped_cases, dropped_rounds, failed_runs, read_suite
+from bench.results.suite_file import (
+    dropped_cases,
+    dropped_rounds,
+    failed_runs,
+    read_suite,
+    sessions,
+)
 
 _WITH_FIELDS = frozenset(measure.key.name for measure in MEASURES.values())
 _FURTHER_KEYS = tuple(key.name for key in (*USAGE, *FURTHER) if key.name not in _WITH_FIELDS)
@@ -79,7 +85,8 @@ class Summary:
     ``rounds`` are those of all runs and failed runs; a case that lacks one was measured less. A
     case that only failed has a row without numbers. ``metadata`` is what all runs have in common,
     under pyperf's keys. ``dropped_cases`` have no rows: there was no time for them.
-    ``dropped_rounds`` were disturbed and measured again.
+    ``dropped_rounds`` were disturbed and measured again. ``sessions`` are those of
+    several files that were combined; empty for one file.
     """
 
     source: str
@@ -90,6 +97,7 @@ class Summary:
     metadata: Mapping[str, Value]
     dropped_cases: tuple[Case, ...] = ()
     dropped_rounds: tuple[DroppedRound, ...] = ()
+    sessions: tuple[Session, ...] = ()
 
     def without(self, cases: Collection[Case]) -> Summary:
         """The same without the rows of these cases."""
@@ -129,6 +137,7 @@ def load_summary(path: Path) -> Summary:
 def summary_of(path: Path, suite: pyperf.BenchmarkSuite) -> Summary:
     """The summary of a suite that is or will be in that file. Raises ResultFileError."""
     metadata: Mapping[str, Value] = suite.get_metadata()
+    combined = sessions(path, metadata)
     failures = failed_runs(path, metadata)
     rows = [_row(Case.parse(benchmark.get_name()), benchmark.get_runs()) for benchmark in suite]
     # A case of which every run failed has no benchmark, but must still be shown.
@@ -137,7 +146,7 @@ def summary_of(path: Path, suite: pyperf.BenchmarkSuite) -> Summary:
     attempted = {number for row in rows for number in row.rounds}
     attempted |= {failed.round for failed in failures}
     return Summary(
-        source=path.name,
+        source=" + ".join(session.file for session in combined) or path.name,
         environment=Environment.from_metadata(metadata),
         rows=tuple(rows),
         rounds=tuple(sorted(attempted)),
@@ -145,6 +154,7 @@ def summary_of(path: Path, suite: pyperf.BenchmarkSuite) -> Summary:
         metadata=metadata,
         dropped_cases=dropped_cases(path, metadata),
         dropped_rounds=dropped_rounds(path, metadata),
+        sessions=combined,
     )
 
 

@@ -16,7 +16,7 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Protocol
 
 from bench.cases.case import Case
@@ -74,80 +74,72 @@ def order_of_round(plan: Plan, round_number: int) -> list[Case]:
     return list(dict.fromkeys(case for pair in pairs for case in pair if case is not None))
 
 
-def run_rounds(
-    plan: Plan,
-    results: ResultFile,
-    *,
-    measure: Callable[[Case, int], RunRecord],
-    save: Callable[[], None],
-    listener: Listener,
-    now_s: Callable[[], float],
-) -> None:
-    """Runs the rounds that the results do not hold yet, and saves after each. Then measures
-    disturbed rounds again, and further rounds.
+@dataclass(slots=True)
+class Suite:
+    """The rounds of a plan. ``plan`` loses the cases for which there is no time.
 
-    A failed run is recorded and the others go on. An interruption (KeyboardInterrupt) passes
-    through; what was saved by then are whole rounds.
+    ``measure`` makes a run of a case in a round; ``save`` is called after each round.
     """
-    complete = results.complete_rounds(plan.cases)
-    # A round that lacks a case is measured again: its cases would not be from the same time.
-    for partial in set(results.rounds()) - set(complete):
-        results.drop_round(partial)
-    missing = [number for number in range(1, plan.rounds + 1) if number not in complete]
-    listener.suite_started(plan, plan.rounds - len(missing))
-    suite = _Suite(plan, results, measure, save, listener, now_s)
-    if suite.measure_missing(missing):
-        suite.repeat_disturbed()
-        suite.measure_further()
 
+    plan: Plan
+    results: ResultFile
+    _: KW_ONLY
+    measure: Callable[[Case, int], RunRecord]
+    save: Callable[[], None]
+    listener: Listener
+    now_s: Callable[[], float]
+    _began_s: float = field(init=False)
+    _took_s: list[dict[Case, float]] = field(init=False, default_factory=list)
+    """Of each round that was measured here: how long its runs took."""
+    _save_s: float = field(init=False, default=0.0)
 
-class _Suite:
-    """What `run_rounds` knows while it runs: the cases that are left, and how long runs took."""
+    def run(self) -> None:
+        """Runs the rounds that the results do not hold yet, and saves after each. Then measures
+        disturbed rounds again, and further rounds.
 
-    def __init__(
-        self,
-        plan: Plan,
-        results: ResultFile,
-        measure: Callable[[Case, int], RunRecord],
-        save: Callable[[], None],
-        listener: Listener,
-        now_s: Callable[[], float],
-    ) -> None:
-        self._plan, self._results, self._measure = plan, results, measure
-        self._save, self._listener, self._now_s = save, listener, now_s
-        self._began_s = now_s()
-        self._took_s: list[dict[Case, float]] = []
-        self._save_s = 0.0
+        A failed run is recorded and the others go on. An interruption (KeyboardInterrupt) passes
+        through; what was saved by then are whole rounds.
+        """
+        complete = self.results.complete_rounds(self.plan.cases)
+        # A round that lacks a case is measured again: its cases would not be from the same time.
+        for partial in set(self.results.rounds()) - set(complete):
+            self.results.drop_round(partial)
+        missing = [number for number in range(1, self.plan.rounds + 1) if number not in complete]
+        self.listener.suite_started(self.plan, self.plan.rounds - len(missing))
+        self._began_s = self.now_s()
+        if self._measure_missing(missing):
+            self._repeat_disturbed()
+            self._measure_further()
 
-    def measure_missing(self, missing: Sequence[int]) -> bool:
+    def _measure_missing(self, missing: Sequence[int]) -> bool:
         """Measures these rounds. Whether there was time for all of them."""
-        plan = self._plan
+        plan = self.plan
         for done, number in enumerate(missing):
             left = len(missing) - done
             if done and self._expected_s(left) > self._left_s() < self._longest_round_s():
                 assert plan.budget_s is not None
-                self._listener.budget_spent(plan.rounds - left, plan.rounds, plan.budget_s)
+                self.listener.budget_spent(plan.rounds - left, plan.rounds, plan.budget_s)
                 return False
             self._run_round(number)
             self._drop_cases(left - 1)
-            begun_s = self._now_s()
-            self._save()
-            self._save_s = max(self._save_s, self._now_s() - begun_s)
-            self._listener.round_saved(number, plan.rounds, self._expected_s(left - 1))
+            begun_s = self.now_s()
+            self.save()
+            self._save_s = max(self._save_s, self.now_s() - begun_s)
+            self.listener.round_saved(number, plan.rounds, self._expected_s(left - 1))
         return True
 
-    def repeat_disturbed(self) -> None:
+    def _repeat_disturbed(self) -> None:
         """Measures disturbed rounds again while there is time, the most disturbed ones first.
 
         Of the two measurements of a round the less disturbed one stays, whatever its values are. A
         round with a failed run is never repeated, or the failure could vanish.
         """
-        failed = {failure.round for failure in self._results.failures}
-        rounds = [n for n in self._results.rounds() if n not in failed]
-        most = len(rounds) if self._plan.repeats is None else self._plan.repeats
+        failed = {failure.round for failure in self.results.failures}
+        rounds = [n for n in self.results.rounds() if n not in failed]
+        most = len(rounds) if self.plan.repeats is None else self.plan.repeats
         times = dict.fromkeys(rounds, 0)
         for _ in range(min(most, len(rounds))):
-            found = {n: self._results.disturbed_shares(n) for n in rounds}
+            found = {n: self.results.disturbed_shares(n) for n in rounds}
             disturbed = [n for n, shares in found.items() if shares]
             if not disturbed or self._left_s() < self._longest_round_s():
                 return
@@ -155,87 +147,87 @@ class _Suite:
             times[number] += 1
             if self._repeat(number, found[number]):
                 rounds.remove(number)
-            self._save()
+            self.save()
 
-    def measure_further(self) -> None:
+    def _measure_further(self) -> None:
         """Measures more rounds while there is time: each makes intervals narrower."""
-        plan = self._plan
+        plan = self.plan
         most = plan.rounds + plan.further_rounds
-        for number in range(max(self._results.rounds(), default=0) + 1, most + 1):
+        for number in range(max(self.results.rounds(), default=0) + 1, most + 1):
             if self._left_s() < self._longest_round_s():
                 return
             self._run_round(number)
-            self._save()
-            self._listener.round_saved(
+            self.save()
+            self.listener.round_saved(
                 number, most, min(self._left_s(), self._expected_s(most - number))
             )
 
     def _repeat(self, number: int, shares: Sequence[float]) -> bool:
         """Measures a round again, of which others took these shares. Whether a run failed."""
-        self._listener.repeat_started(number, len(self._plan.cases), shares)
-        failures = len(self._results.failures)
+        self.listener.repeat_started(number, len(self.plan.cases), shares)
+        failures = len(self.results.failures)
         # Until the repeat is complete the saved file has the first measurement.
-        first = self._results.take_round(number)
+        first = self.results.take_round(number)
         self._run_round(number)
-        has_failed = len(self._results.failures) > failures
-        again = self._results.disturbed_shares(number)
+        has_failed = len(self.results.failures) > failures
+        again = self.results.disturbed_shares(number)
         is_better = not has_failed and (len(again), sum(again)) < (len(shares), sum(shares))
         if is_better:
             why = f"{len(shares)} of {len(first)} runs were disturbed, {len(again)} of the repeat"
         else:
-            self._results.put_round(number, first)
+            self.results.put_round(number, first)
             why = f"{len(again)} runs of the repeat were disturbed, {len(shares)} of the first"
             if has_failed:
                 why = "a run of the repeat failed"
-        self._results.add_dropped_round(DroppedRound(number, max(shares), why))
-        self._listener.repeat_ended(number, is_better=is_better)
+        self.results.add_dropped_round(DroppedRound(number, max(shares), why))
+        self.listener.repeat_ended(number, is_better=is_better)
         return has_failed
 
     def _run_round(self, number: int) -> None:
         took_s: dict[Case, float] = {}
-        for case in order_of_round(self._plan, number):
-            begun_s = self._now_s()
-            self._listener.run_started(case, number)
+        for case in order_of_round(self.plan, number):
+            begun_s = self.now_s()
+            self.listener.run_started(case, number)
             outcome: RunRecord | FailedRun
             try:
-                outcome = self._measure(case, number)
+                outcome = self.measure(case, number)
             except RunFailedError as error:
                 outcome = FailedRun(case, number, str(error))
-                self._results.add_failure(outcome)
+                self.results.add_failure(outcome)
             else:
-                self._results.add(outcome)
-            self._listener.run_ended(outcome)
-            took_s[case] = self._now_s() - begun_s
+                self.results.add(outcome)
+            self.listener.run_ended(outcome)
+            took_s[case] = self.now_s() - begun_s
         self._took_s.append(took_s)
 
     def _drop_cases(self, rounds: int) -> None:
         """Drops cases until there is time for so many more rounds of the others."""
-        plan = self._plan
+        plan = self.plan
         took_s = {case: self._mean_s(case) for case in plan.cases}
         left_s = self._left_s() - rounds * self._save_s
         kept = cases_that_fit(plan, took_s, rounds, left_s)
         if len(kept) < len(plan.cases):
             assert plan.budget_s is not None
             dropped = tuple(case for case in plan.cases if case not in kept)
-            self._plan = replace(plan, cases=kept)
-            self._results.drop_cases(dropped)
-            self._listener.cases_dropped(dropped, rounds, plan.budget_s)
+            self.plan = replace(plan, cases=kept)
+            self.results.drop_cases(dropped)
+            self.listener.cases_dropped(dropped, rounds, plan.budget_s)
 
     def _mean_s(self, case: Case) -> float:
         return statistics.fmean(took_s[case] for took_s in self._took_s)
 
     def _expected_s(self, rounds: int) -> float:
-        return rounds * sum(map(self._mean_s, self._plan.cases)) if rounds else 0.0
+        return rounds * sum(map(self._mean_s, self.plan.cases)) if rounds else 0.0
 
     def _longest_round_s(self) -> float:
         """Of the cases that are left. Before the first round: the shortest that it can be."""
-        cases = self._plan.cases
+        cases = self.plan.cases
         rounds = (sum(took_s[case] for case in cases) for took_s in self._took_s)
-        return max(rounds, default=self._plan.run_s * len(cases))
+        return max(rounds, default=self.plan.run_s * len(cases))
 
     def _left_s(self) -> float:
-        budget_s = self._plan.budget_s
-        return math.inf if budget_s is None else budget_s - (self._now_s() - self._began_s)
+        budget_s = self.plan.budget_s
+        return math.inf if budget_s is None else budget_s - (self.now_s() - self._began_s)
 
 
 def cases_that_fit(
@@ -278,7 +270,7 @@ class MeasuresLoad(Protocol):
 
 
 class WithCapacity:
-    """Measures a case as `schedule.run_rounds` asks for it, with percentages turned into rates."""
+    """Measures a case as `schedule.Suite` asks for it, with percentages turned into rates."""
 
     def __init__(self, measure: MeasuresLoad) -> None:
         self._measure = measure

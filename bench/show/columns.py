@@ -28,9 +28,11 @@ Values = Sequence[float | None]
 Numbers = Callable[[Values], Column]
 
 
-def seconds(values: Values) -> Column:
-    """Durations, in the unit of the smallest."""
-    return _in_one_unit(values, units.TIME)
+def seconds(values: Values, beside: Values = ()) -> Column:
+    """Durations, in the unit of the smallest; or in that of the values of the column ``beside``,
+    where any is known."""
+    known = any(value is not None for value in beside)
+    return _in_one_unit(values, units.TIME, beside if known else values)
 
 
 def rates(values: Values) -> Column:
@@ -105,17 +107,24 @@ def _decimals(ratios: Iterable[float | None]) -> int:
     return 3 if any(ratio is not None and 0 < ratio < 0.05 for ratio in ratios) else 2
 
 
-def _in_one_unit(values: Values, scales: Sequence[tuple[float, str]]) -> Column:
-    """At least three digits for the smallest, up to three decimals; the others have as many."""
+def _in_one_unit(
+    values: Values, scales: Sequence[tuple[float, str]], unit_of: Values | None = None
+) -> Column:
+    """At least three digits for the smallest, up to three decimals; the others have as many.
+    ``unit_of``: whose smallest decides on the unit, if not these values'."""
     if all(value is None for value in values):
         return Column("", _texts(values, 0))
-    known = [abs(value) for value in values if value]
-    scale, unit = units.scale_of(min(known, default=0.0), scales)
+    scale, unit = units.scale_of(_smallest(values if unit_of is None else unit_of), scales)
     decimals = 0
-    if known:
-        digits_before = math.floor(math.log10(min(known) / scale) + 1e-9) + 1
+    if smallest := _smallest(values):
+        digits_before = math.floor(math.log10(smallest / scale) + 1e-9) + 1
         decimals = min(max(0, 3 - digits_before), 3)
     return Column(unit, _texts([None if v is None else v / scale for v in values], decimals))
+
+
+def _smallest(values: Values) -> float:
+    """Of those that are not 0, without its sign; 0 where there is none."""
+    return min((abs(value) for value in values if value), default=0.0)
 
 
 def _texts(values: Values, decimals: int, times: float = 1) -> tuple[str, ...]:

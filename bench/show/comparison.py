@@ -17,10 +17,12 @@ from bench.cases.case import Case, shared_extra, without
 from bench.results.disturbance import sentence
 from bench.results.key import SCHEMA_VERSION
 from bench.results.row import Measure
+from bench.results.summary import Summary
 from bench.show import columns, fields, units
 from bench.show.columns import ABSENT, Column
 from bench.show.findings import HEADINGS
 from bench.show.layout import broken
+from bench.show.notes import rounds_text
 from bench.show.over_clients import over_clients_data
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Compared, Comparison
 from bench.statistics.control import MIN_CASES
@@ -229,6 +231,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             side: {
                 "source": summary.source,
                 "version": summary.environment.version,
+                "sessions": [asdict(session) for session in summary.sessions],
                 "disturbed": sentence(summary.rows),
                 **over_clients_data(summary),
             }
@@ -355,10 +358,12 @@ def source_text(comparison: Comparison) -> str:
     """Which files are compared, and how."""
     base, changed = comparison.base, comparison.changed
     how = "paired by round" if comparison.paired else "not measured together, so not paired"
-    return (
-        f"{base.source} ({base.environment.version}) to"
-        f" {changed.source} ({changed.environment.version}), {how}"
-    )
+    return f"{_named(base)} to {_named(changed)}, {how}"
+
+
+def _named(summary: Summary) -> str:
+    sessions = f", {rounds_text(summary)}" if summary.sessions else ""
+    return f"{summary.source} ({summary.environment.version}{sessions})"
 
 
 def _compared_data(compared: Compared) -> dict[str, Any]:

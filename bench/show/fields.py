@@ -1,7 +1,8 @@
 """The fields that a view shows of its rows: one list gives its table and its `show --json` data.
 
 A table has a line per row and a column per field. The numbers of a column share a unit, which the
-heading names, and their decimal points line up.
+heading names, and their decimal points line up. The percentiles of one measure share a unit too, so
+that they can be compared by eye.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def in_full(value: Any) -> Any:
 class Field(Generic[Row]):
     """One value of each row: as a column with a ``heading``, in the data under ``key``, or both.
 
-    ``cells`` turns the values of all rows into texts, ``data`` turns one value into plain data.
+    ``cells`` makes the texts of all rows, ``data`` turns one value into plain data.
     ``is_words``: aligned to the left. ``is_group``: printed only where it changes from one row to
     the next; such columns come first. ``instead``: what stands in place of a row's number, if
     anything. ``style_of``: how a row's text looks.
@@ -53,7 +54,7 @@ class Field(Generic[Row]):
 
     value: Callable[[Row], Any]
     heading: str | None = None
-    cells: Callable[[Sequence[Any]], Column] = lambda values: Column("", tuple(map(str, values)))
+    cells: Callable[[Sequence[Row]], Column] = lambda _: Column("", ())
     key: str | None = None
     data: Callable[[Any], Any] = brief
     is_words: bool = False
@@ -75,6 +76,14 @@ def column(
     )
 
 
+def _as_text(value: Callable[[Row], object]) -> Callable[[Sequence[Row]], Column]:
+    return lambda rows: Column("", tuple(str(value(row)) for row in rows))
+
+
+def _medians(value: Callable[[Row], Any], rows: Sequence[Row]) -> list[float | None]:
+    return [brief(value(row)) for row in rows]
+
+
 def only_data(
     key: str, value: Callable[[Row], Any], data: Callable[[Any], Any] = brief
 ) -> Field[Row]:
@@ -86,17 +95,24 @@ def words(
     heading: str, value: Callable[[Row], str], *, is_group: bool = False, key: str | None = None
 ) -> Field[Row]:
     """A text per row."""
-    return Field(value=value, heading=heading, key=key, is_words=True, is_group=is_group)
+    return Field(
+        value=value,
+        heading=heading,
+        cells=_as_text(value),
+        key=key,
+        is_words=True,
+        is_group=is_group,
+    )
 
 
 def texts(heading: str, value: Callable[[Row], str]) -> Field[Row]:
     """A text per row that stands for a number, so aligned to the right."""
-    return Field(value=value, heading=heading)
+    return Field(value=value, heading=heading, cells=_as_text(value))
 
 
 def clients(value: Callable[[Row], int], *, key: str | None = None) -> Field[Row]:
     """N, printed where it changes."""
-    return Field(value=value, heading="N", key=key, is_group=True)
+    return Field(value=value, heading="N", cells=_as_text(value), key=key, is_group=True)
 
 
 def numbers(
@@ -108,7 +124,13 @@ def numbers(
     style_of: Callable[[Row], str] = lambda _: "",
 ) -> Field[Row]:
     """A number per row, or a dash."""
-    return Field(value=value, heading=heading, cells=cells, key=key, style_of=style_of)
+    return Field(
+        value=value,
+        heading=heading,
+        cells=lambda rows: cells([value(row) for row in rows]),
+        key=key,
+        style_of=style_of,
+    )
 
 
 def measure(
@@ -125,12 +147,28 @@ def measure(
     return Field(
         value=value,
         heading=heading,
-        cells=lambda estimates: cells([brief(estimate) for estimate in estimates]),
+        cells=lambda rows: cells(_medians(value, rows)),
         key=key,
         data=data,
         instead=instead,
         style_of=style_of,
     )
+
+
+def percentile(
+    heading: str,
+    value: Callable[[Row], Estimate | None],
+    *,
+    beside: Callable[[Row], Estimate | None],
+    key: str | None = None,
+    data: Callable[[Any], Any] = brief,
+) -> Field[Row]:
+    """The median over the runs of a duration, in the unit of a lower percentile ``beside`` it."""
+
+    def cells(rows: Sequence[Row]) -> Column:
+        return columns.seconds(_medians(value, rows), _medians(beside, rows))
+
+    return Field(value=value, heading=heading, cells=cells, key=key, data=data)
 
 
 def spread(estimate_of: Callable[[Row], Estimate | None]) -> Field[Row]:
@@ -152,7 +190,8 @@ def ratio(
 ) -> Field[Row]:
     """The geometric mean over the rounds."""
 
-    def cells(effects: Sequence[Effect | None]) -> Column:
+    def cells(rows: Sequence[Row]) -> Column:
+        effects = map(value, rows)
         return columns.factors([None if effect is None else effect.ratio for effect in effects])
 
     return Field(value=value, heading=heading, cells=cells, key=key, data=data)
@@ -162,7 +201,12 @@ def ratio_interval(
     heading: str, value: Callable[[Row], Effect | None], *, key: str | None = None
 ) -> Field[Row]:
     """The same with its interval, as ``0.81 (0.78-0.84)``."""
-    return Field(value=value, heading=heading, cells=columns.intervals, key=key)
+    return Field(
+        value=value,
+        heading=heading,
+        cells=lambda rows: columns.intervals(list(map(value, rows))),
+        key=key,
+    )
 
 
 def field_data(rows: Sequence[Row], fields: Sequence[Field[Row]]) -> list[dict[str, Any]]:
@@ -186,7 +230,7 @@ def field_table(
     for field in sorted(fields, key=lambda field: not field.is_group):
         if field.heading is None:
             continue
-        printed = field.cells([field.value(row) for row in rows])
+        printed = field.cells(rows)
         texts = [
             Text(field.instead(row) or text, style=field.style_of(row))
             for row, text in zip(rows, printed.texts, strict=True)

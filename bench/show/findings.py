@@ -8,6 +8,7 @@ Who leads at an N, and from which N on, follows from the same functions as the v
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from bench.cases.managers.registry import is_rival
@@ -56,23 +57,48 @@ def knee_title(group: Group) -> str:
     return f"{said}; knee: {at}" if at else said
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """At which N a manager is better than sync.
+
+    ``start``: from which N on, up to the greatest one; None if it is not better there.
+    ``is_every``: at every N, and that is sure. ``only``: where ``start`` is None, each N at which
+    it is significantly better.
+    """
+
+    start: Crossover | None
+    is_every: bool
+    only: tuple[int, ...]
+
+
+def reach(leads: Sequence[Lead], start: Crossover | None) -> Reach:
+    """What tables and sentences say of these leads, which are those of all N; ``start`` is None
+    where fewer than two N are known."""
+    if start is not None and start.clients is not None and leads and leads[-1].side > 0:
+        return Reach(start, start.is_sure and start.clients == start.measured[0], ())
+    return Reach(None, False, tuple(lead.clients for lead in leads if lead.side > 0))
+
+
 def better_from(leads: Sequence[Lead], start: Crossover | None) -> str:
     """From which N on a manager is better than sync, with the 95 % CI.
 
     As ``4 (2 to 8)`` or ``every N``; ``8 only`` where it is significantly better there and not at
-    the greatest N; ``no N``. ``(?)`` stands for the CI of a single round. ``leads`` are those of
-    all N, at least one; ``start`` is None where fewer than two N are known.
+    the greatest N; ``no N``. ``(?)`` stands for the CI of a single round. ``leads``, at least one,
+    and ``start`` as in `reach`.
     """
+    found = reach(leads, start)
+    if found.is_every:
+        return "every N"
+    if found.start is not None:
+        return f"{found.start.clients} {interval(found.start)}"
     unsure = "" if any(lead.effect.low is not None for lead in leads) else " (?)"
-    if start is not None and start.clients is not None and leads[-1].side > 0:
-        if start.is_sure and start.clients == start.measured[0]:
-            return "every N"
-        return f"{start.clients} ({bounds(start)})" if start.known else f"{start.clients} (?)"
-    better = [lead.clients for lead in leads if lead.side > 0]
-    if not better:
-        return f"no N{unsure}"
-    only = "" if len(leads) == 1 else " only"
-    return f"{span(better, [lead.clients for lead in leads])}{only}{unsure}"
+    return f"{only_at(found, leads) if found.only else 'no N'}{unsure}"
+
+
+def only_at(found: Reach, leads: Sequence[Lead]) -> str:
+    """As ``2 to 8 only``, or ``8`` if that is all that was measured."""
+    at = span(found.only, [lead.clients for lead in leads])
+    return at if len(leads) == 1 else f"{at} only"
 
 
 def span(clients: Sequence[int], measured: Sequence[int]) -> str:

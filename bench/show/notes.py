@@ -86,13 +86,25 @@ def notes(summary: Summary) -> tuple[Note, ...]:
     return tuple(found)
 
 
+def rounds_text(summary: Summary) -> str:
+    """As ``7 rounds``, or ``2 sessions, 7 + 7 rounds``."""
+    if not summary.sessions:
+        return units.counted(len(summary.rounds), "round")
+    rounds = " + ".join(str(session.rounds) for session in summary.sessions)
+    return f"{len(summary.sessions)} sessions, {rounds} rounds"
+
+
 def disturbed_line(summary: Summary) -> str | None:
     """What stands above the verdict of a result with disturbed runs, with the way out."""
     said = sentence(summary.rows)
     if said is None:
         return None
-    # A side of an A/B measurement cannot be resumed.
-    resume = "" if summary.environment.ab else " (run --resume does those rounds again)"
+    # A side of an A/B measurement cannot be resumed, nor can what is in several files.
+    resume = (
+        ""
+        if summary.environment.ab or summary.sessions
+        else " (run --resume does those rounds again)"
+    )
     return f"{said}; measure again when less else runs{resume}"
 
 

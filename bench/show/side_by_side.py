@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from bench.cases import placement
@@ -27,6 +27,7 @@ from bench.show.verdict import (
     AMOUNTS,
     HEADINGS,
     Amount,
+    Asked,
     Row,
     amounts_at,
     amounts_data,
@@ -62,6 +63,9 @@ _OF_MACHINE: Final = frozenset(
     }
 )
 """Conditions that may differ between machines without a word."""
+
+_MACHINE: Final = frozenset({"CPU", "number of CPUs"})
+"""Conditions that never differ on one machine."""
 
 _LIMITING: Final = ("failed", "no-turn", "single-round")
 """Kinds of notes on a result that limit what it says beside others."""
@@ -112,32 +116,15 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Asked):
     """What one result says. ``row`` is that of its verdict, None if it does not have the manager
     and sync. ``amounts``: `AMOUNTS` at ``clients``, the greatest N of the question; empty where
     there is none."""
 
     result: Result
-    question: tuple[str, str, str, str]
     row: Row | None
     clients: int | None
     amounts: tuple[Amount | None, ...]
-
-    @property
-    def manager(self) -> str:
-        return self.question[0]
-
-    @property
-    def workload(self) -> str:
-        return self.question[1]
-
-    @property
-    def child(self) -> str:
-        return self.question[2]
-
-    @property
-    def conditions(self) -> str:
-        return self.question[3]
 
     @property
     def faster_from(self) -> str:
@@ -154,8 +141,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One manager beside sync, for one workload and one kind of child, in every result.
+class Question(Asked):
+    """The same question put to every result.
 
     ``about``: the kind of child in words. ``clients``: the N that all results have which could
     compare the two, ascending.
@@ -164,14 +151,6 @@ class Question:
     about: str
     clients: tuple[int, ...]
     answers: tuple[Answer, ...]
-
-    @property
-    def manager(self) -> str:
-        return self.answers[0].manager
-
-    @property
-    def workload(self) -> str:
-        return self.answers[0].workload
 
     @property
     def title(self) -> str:
@@ -267,17 +246,21 @@ def side_by_side(readings: Sequence[Reading]) -> SideBySide:
     if not _have_common_case(results):
         names = listed([result.summary.source for result in results])
         raise BenchError(f"{names} have no case in common")
-    found: dict[tuple[str, str, str, str], dict[str, tuple[Group, Row]]] = {}
+    found: dict[Asked, dict[str, tuple[Group, Row]]] = {}
     for result in results:
         for group in result.reading.ordinary.groups():
             for row in rows_of(group):
-                key = (row.manager, row.workload, row.child, row.conditions)
-                found.setdefault(key, {})[result.label] = group, row
+                found.setdefault(row.asked, {})[result.label] = group, row
     questions = tuple(
-        _question(key, results, by_label) for key, by_label in found.items() if len(by_label) > 1
+        _question(asked, results, by_label)
+        for asked, by_label in found.items()
+        if len(by_label) > 1
     )
     single = [
-        (key, label) for key, by_label in found.items() for label in by_label if len(by_label) == 1
+        (asked, label)
+        for asked, by_label in found.items()
+        for label in by_label
+        if len(by_label) == 1
     ]
     return SideBySide(
         results,
@@ -285,6 +268,11 @@ def side_by_side(readings: Sequence[Reading]) -> SideBySide:
         tuple(_sentences(questions)),
         (*_notes(results), *_left_out(single)),
     )
+
+
+def of_one_machine(one: Summary, other: Summary) -> bool:
+    """Whether two results may be of the same machine."""
+    return _MACHINE.isdisjoint(map(condition, differences(one, other)))
 
 
 def _label(number: int) -> str:
@@ -300,7 +288,7 @@ def _have_common_case(results: Sequence[Result]) -> bool:
 
 
 def _question(
-    key: tuple[str, str, str, str],
+    asked: Asked,
     results: Sequence[Result],
     found: dict[str, tuple[Group, Row]],
 ) -> Question:
@@ -315,10 +303,11 @@ def _question(
             group, row = found[result.label]
             if row.leads and at is not None:
                 amounts = amounts_at(group, row.manager, at)
-        return Answer(result=result, question=key, row=row, clients=at, amounts=amounts)
+        return Answer(**asdict(asked), result=result, row=row, clients=at, amounts=amounts)
 
     one, _ = next(iter(found.values()))
     return Question(
+        **asdict(asked),
         about=conditions_text(dict(one.extra)),
         clients=clients,
         answers=tuple(map(answer, results)),
@@ -361,12 +350,12 @@ def _notes(results: Sequence[Result]) -> Iterator[str]:
             yield f"{base.label} and {other.label} differ in code or settings: {'; '.join(found)}"
 
 
-def _left_out(single: Iterable[tuple[tuple[str, str, str, str], str]]) -> Iterator[str]:
+def _left_out(single: Iterable[tuple[Asked, str]]) -> Iterator[str]:
     """What only one result has."""
     by_label: dict[str, list[str]] = {}
-    for (manager, workload, child, conditions), label in single:
-        more = ", ".join(part for part in (workload, child, conditions) if part)
-        by_label.setdefault(label, []).append(f"{manager} ({more})")
+    for asked, label in single:
+        more = ", ".join(filter(None, (asked.workload, asked.child, asked.conditions)))
+        by_label.setdefault(label, []).append(f"{asked.manager} ({more})")
     for label, names in by_label.items():
         yield f"only {label} compares {listed(names)} with {BASE}"
 
@@ -393,8 +382,8 @@ def side_by_side_data(found: SideBySide) -> dict[str, Any]:
             {
                 "manager": question.manager,
                 "workload": question.workload,
-                "child": question.answers[0].child,
-                "conditions": question.answers[0].conditions,
+                "child": question.child,
+                "conditions": question.conditions,
                 "clients": list(question.clients),
                 "agree_at": list(question.agree_at),
                 "disagree_at": list(question.disagree_at),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from rich.console import Console
@@ -61,10 +61,15 @@ def side_by_side_table(found: SideBySide) -> Table:
 def _fields(rows: Sequence[Answer], machine_width: int) -> Iterator[fields.Field[Answer]]:
     yield from naming_fields(rows)
     yield fields.words("manager", lambda row: row.manager, is_group=True)
-    yield fields.words("result", lambda row: row.result.label)
-    yield fields.words("machine", lambda row: broken(row.result.machine, machine_width, " "))
-    yield fields.texts("CPUs", lambda row: row.result.cpus)
-    yield fields.words(FASTER_FROM, lambda row: row.faster_from)
+    yield from result_fields(lambda row: broken(row.result.machine, machine_width, " "))
     yield from clients_fields(rows)
     for heading in SHOWN:
         yield amount_field(heading, partial(Answer.amount, heading=heading))
+
+
+def result_fields(machine_of: Callable[[Answer], str]) -> Iterator[fields.Field[Answer]]:
+    """Which result it is, and from which N on the manager is faster there."""
+    yield fields.words("result", lambda row: row.result.label)
+    yield fields.words("machine", machine_of)
+    yield fields.texts("CPUs", lambda row: row.result.cpus)
+    yield fields.words(FASTER_FROM, lambda row: row.faster_from)

@@ -23,10 +23,10 @@ from bench.results.key import SCHEMA_VERSION
 from bench.results.row import MEASURES, Measure
 from bench.results.summary import QUARTILES_FROM, CaseRow, Estimate, Group, Summary, paired_ratio
 from bench.show import columns, units
-from bench.show.fields import in_full
+from bench.show.fields import brief, in_full
 from bench.show.findings import HEADINGS
 from bench.show.layout import hanging, whole_table
-from bench.show.notes import disturbed_line, notes
+from bench.show.notes import disturbed_line, notes, rounds_text
 from bench.show.over_clients import over_clients_data, print_crossovers, print_scaling
 from bench.show.verdict import compares, verdict_data, verdict_of
 from bench.show.verdict_table import print_verdict
@@ -144,6 +144,7 @@ def as_data(reading: Reading) -> dict[str, Any]:
         "source": summary.source,
         "environment": asdict(summary.environment),
         "rounds": list(summary.rounds),
+        "sessions": [asdict(session) for session in summary.sessions],
         "verdict": verdict_data(verdict_of(reading.ordinary)),
         "cases": [_row_data(group, row) for group in summary.groups() for row in group.rows],
         **over_clients_data(summary),
@@ -195,7 +196,7 @@ def heading(summary: Summary) -> Text:
     return Text.assemble(
         (summary.source, "bold"),
         f"\ncommit {environment.version}, profile {environment.profile}, "
-        f"{units.counted(len(summary.rounds), 'round')}, started {environment.suite_date}"
+        f"{rounds_text(summary)}, started {environment.suite_date}"
         f"\n{environment.cpu_model}{cpus}, governor {environment.cpu_governor}, "
         f"{environment.kernel}",
     )
@@ -218,14 +219,16 @@ def _table(group: Group, marked: Collection[Case]) -> Table:
         ],
     ]
     for measure in map(Measure.of_field, HEADINGS):
-        estimates = [measure.of(row) for row in rows]
-        medians = [None if estimate is None else estimate.median for estimate in estimates]
+        medians = _medians(rows, measure)
         column = columns.of_unit(measure.key.unit)(medians)
+        if measure is Measure.LATENCY_P99:
+            column = columns.seconds(medians, _medians(rows, Measure.LATENCY))
         # The blank stands above the stars.
         headings.append(f"{measure.heading} \n{column.unit} ")
         cells.append(_starred(rows, measure, column.texts))
         if measure is Measure.TIME_PER_REDO:
             headings.append("+-\n%")
+            estimates = map(measure.of, rows)
             spreads = [None if estimate is None else estimate.spread for estimate in estimates]
             texts = columns.shares(spreads).texts
             cells.append(
@@ -240,6 +243,10 @@ def _table(group: Group, marked: Collection[Case]) -> Table:
             headings.append(f"/{base}")
             cells.append(columns.factors(ratios).texts)
     return whole_table(group.title, headings, zip(*cells, strict=True), left=[1])
+
+
+def _medians(rows: Sequence[CaseRow], measure: Measure) -> list[float | None]:
+    return [brief(measure.of(row)) for row in rows]
 
 
 def _starred(rows: Sequence[CaseRow], measure: Measure, texts: Sequence[str]) -> list[Text]:

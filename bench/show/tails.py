@@ -18,6 +18,7 @@ from bench.results.histogram import Distributions
 from bench.results.summary import CaseRow, Group, Summary
 from bench.show import columns, fields, units
 from bench.show.columns import ABSENT, Column
+from bench.show.layout import WIDTH
 from bench.statistics.bounded import Bounded
 from bench.statistics.effects import side
 from bench.statistics.tails import (
@@ -136,18 +137,24 @@ def _verdict(summary: Summary, of_case: Mapping[Case, Tails]) -> str:
 
 
 def _table(title: str, rows: Sequence[CaseRow], of_case: Mapping[Case, Tails]) -> Table:
-    def latency(rows: Sequence[CaseRow], at: int) -> Column:
+    """All in the unit of the p50. Where that would be wider than `WIDTH`, each in its own."""
+
+    def latency(rows: Sequence[CaseRow], at: int, beside: columns.Values) -> Column:
         found = [of_case[row.case].percentiles[at] for row in rows]
         stars = [tail.value_s is not None and tail.is_pooled for tail in found]
-        return _starred(columns.seconds([tail.value_s for tail in found]), stars)
+        return _starred(columns.seconds([tail.value_s for tail in found], beside), stars)
 
-    shown: list[fields.Field[CaseRow]] = [
-        fields.clients(lambda row: row.case.clients),
-        fields.words("manager", lambda row: row.case.manager),
-        fields.numbers("samples", lambda row: of_case[row.case].samples, columns.rates),
-        *(fields.column(name, partial(latency, at=at)) for at, name in _NAMES),
-    ]
-    return fields.field_table(rows, shown, title, gap=1)
+    def table(beside: columns.Values) -> Table:
+        shown: list[fields.Field[CaseRow]] = [
+            fields.clients(lambda row: row.case.clients),
+            fields.words("manager", lambda row: row.case.manager),
+            fields.numbers("samples", lambda row: of_case[row.case].samples, columns.rates),
+            *(fields.column(name, partial(latency, at=at, beside=beside)) for at, name in _NAMES),
+        ]
+        return fields.field_table(rows, shown, title, gap=1)
+
+    in_one_unit = table([of_case[row.case].percentiles[0].value_s for row in rows])
+    return in_one_unit if (in_one_unit.width or 0) <= WIDTH else table(())
 
 
 @dataclass(frozen=True, slots=True)

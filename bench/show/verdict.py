@@ -26,7 +26,7 @@ from bench.cases.names import BASE, CHALLENGER
 from bench.results.row import Measure
 from bench.results.summary import Group, Summary
 from bench.show import units
-from bench.show.findings import better_from, bounds, span
+from bench.show.findings import Reach, better_from, bounds, only_at, reach, span
 from bench.statistics.crossover import Crossover, Lead, crossover, leads
 from bench.statistics.effects import Effect, side
 from bench.statistics.rounds import ratio
@@ -73,20 +73,37 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One manager beside sync, for one workload and one kind of child.
-
-    ``child``: as ``free`` or ``pg14``; ``conditions``: further dimensions, as ``wait=spin:20``,
-    mostly empty. ``leads`` has every N at which both have a round in common, ascending; it is empty
-    where there is none, and then ``amounts`` is, too. ``start``: from which N on the manager is
-    faster; None where fewer than two N are known. ``amounts``: in the order of `AMOUNTS`, at the
-    greatest N; None where a result lacks the measure.
-    """
+class Asked:
+    """What is asked of a result: is this manager faster than sync, for one workload and one kind of
+    child? ``child``: as ``free`` or ``pg14``; ``conditions``: further dimensions, as
+    ``wait=spin:20``, mostly empty."""
 
     manager: str
     workload: str
     child: str
     conditions: str
+
+    @property
+    def asked(self) -> Asked:
+        """The question alone, whatever has answered it."""
+        return Asked(
+            manager=self.manager,
+            workload=self.workload,
+            child=self.child,
+            conditions=self.conditions,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row(Asked):
+    """One manager beside sync, for one workload and one kind of child.
+
+    ``leads`` has every N at which both have a round in common, ascending; it is empty
+    where there is none, and then ``amounts`` is, too. ``start``: from which N on the manager is
+    faster; None where fewer than two N are known. ``amounts``: in the order of `AMOUNTS`, at the
+    greatest N; None where a result lacks the measure.
+    """
+
     leads: tuple[Lead, ...]
     start: Crossover | None
     amounts: tuple[Amount | None, ...]
@@ -111,11 +128,15 @@ class Row:
         return self._at(-1)
 
     @property
+    def reach(self) -> Reach:
+        """At which N the manager is faster than sync."""
+        return reach(self.leads, self.start)
+
+    @property
     def from_clients(self) -> int | None:
         """The N from which on the manager is faster, up to the greatest N; None where it is not."""
-        if self.start is None or not self.leads or self.leads[-1].side <= 0:
-            return None
-        return self.start.clients
+        start = self.reach.start
+        return None if start is None else start.clients
 
     @property
     def faster_from(self) -> str:
@@ -132,18 +153,17 @@ class Row:
     def answer(self) -> str:
         """As ``async is faster than sync from N = 2 on (95 % CI: 2 to 4)``, or that there is no
         significant difference, with the MDE."""
-        start = self.start if self.from_clients is not None else None
-        if not (start or self.faster_at or self.slower_at):
-            return self._no_difference()
-        said = []
-        if start is not None:
-            said.append(f"faster than {BASE} {_from(start)}")
-        elif self.faster_at:
-            only = "" if len(self.leads) == 1 else " only"
-            said.append(f"faster than {BASE} at N = {self._span(self.faster_at)}{only}")
+        found, said = self.reach, []
+        if found.start is not None:
+            where = _every(found.start) if found.is_every else _from(found.start)
+            said.append(f"faster than {BASE} {where}")
+        elif found.only:
+            said.append(f"faster than {BASE} at N = {only_at(found, self.leads)}")
         if self.slower_at:
             than = "" if said else f" than {BASE}"
             said.append(f"slower{than} at N = {self._span(self.slower_at)}")
+        if not said:
+            return self._no_difference()
         if self.has_interval:
             return f"{self.manager} is {' and '.join(said)}"
         return f"{self.manager} was {' and '.join(said)} ({_ONE_ROUND})"
@@ -329,11 +349,13 @@ def _known(group: Group) -> tuple[str, ...]:
     )
 
 
+def _every(start: Crossover) -> str:
+    """As ``at every N from 1 to 16``."""
+    return f"at every N from {start.measured[0]} to {start.measured[-1]}"
+
+
 def _from(start: Crossover) -> str:
     """As ``from N = 2 on (95 % CI: 2 to 4)``."""
-    first, last = start.measured[0], start.measured[-1]
-    if start.is_sure and start.clients == first:
-        return f"at every N from {first} to {last}"
     interval = f" (95 % CI: {bounds(start)})" if start.known else ""
     return f"from N = {start.clients} on{interval}"
 

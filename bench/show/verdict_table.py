@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +14,7 @@ from bench.cases.names import BASE
 from bench.show import columns, fields
 from bench.show.columns import ABSENT, Column
 from bench.show.layout import WIDTH, hanging
+from bench.show.side_by_side import Answer
 from bench.show.verdict import AMOUNTS, Amount, Mark, Row, Verdict
 
 _STYLES: Final = {Mark.BETTER: "green", Mark.WORSE: "red"}
@@ -26,23 +27,7 @@ _MARKS_READ: Final = {
 }
 
 
-class Named(Protocol):
-    """A row of a table, as far as it says what was compared with sync."""
-
-    @property
-    def manager(self) -> str: ...
-    @property
-    def workload(self) -> str: ...
-    @property
-    def child(self) -> str: ...
-    @property
-    def conditions(self) -> str: ...
-    @property
-    def clients(self) -> int | None:
-        """The N of the row's amounts."""
-
-
-R = TypeVar("R", bound=Named)
+R = TypeVar("R", bound=Row | Answer)
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
@@ -67,31 +52,38 @@ def marks_read(amounts: Iterable[Amount | None]) -> str:
 def verdict_table(verdict: Verdict) -> Table:
     """A line per row. What all rows have in common stands in no column of its own."""
     rows = verdict.rows
-    faster, *amounts = verdict.headings
-    shown: list[fields.Field[Row]] = [
-        *naming_fields(rows),
-        fields.words("manager", lambda row: row.manager),
-        fields.words(faster, lambda row: row.faster_from),
-        *clients_fields(rows),
+    _, *amounts = verdict.headings
+    shown = [*naming_fields(rows), manager_field(), *reach_fields(verdict)]
+    shown += [
+        amount_field(heading, partial(row_amount, at=at)) for at, heading in enumerate(amounts)
     ]
-    shown += [amount_field(heading, partial(_amount, at=at)) for at, heading in enumerate(amounts)]
     title = amounts_title(rows)
     table = fields.field_table(rows, shown, title)
     return table if (table.width or 0) <= WIDTH else fields.field_table(rows, shown, title, gap=1)
 
 
-def amounts_title(rows: Iterable[Named]) -> str:
+def amounts_title(rows: Iterable[Row | Answer]) -> str:
     """Names the N of the amounts if that is the same in all rows."""
     clients = _clients(rows)
     at_clients = f" at N = {next(iter(clients))}" if len(clients) == 1 else ""
     return f"Ratio to {BASE}{at_clients} (95 % CI)"
 
 
+def manager_field() -> fields.Field[Row]:
+    return fields.words("manager", lambda row: row.manager)
+
+
+def reach_fields(verdict: Verdict) -> Iterator[fields.Field[Row]]:
+    """From which N on the manager is faster, and the N of the amounts."""
+    yield fields.words(verdict.headings[0], lambda row: row.faster_from)
+    yield from clients_fields(verdict.rows)
+
+
 def naming_fields(rows: Sequence[R]) -> Iterator[fields.Field[R]]:
     """Child and further conditions where they vary, and the workload."""
     if len({row.child for row in rows}) > 1:
         yield fields.words("child", lambda row: row.child, is_group=True)
-    if any(row.conditions for row in rows):
+    if len({row.conditions for row in rows}) > 1:
         yield fields.words("conditions", lambda row: row.conditions or ABSENT, is_group=True)
     yield fields.words("workload", lambda row: row.workload, is_group=True)
 
@@ -120,9 +112,10 @@ def amount_field(heading: str, amount_of: Callable[[R], Amount | None]) -> field
     return fields.column(heading, cells, style_of=style)
 
 
-def _clients(rows: Iterable[Named]) -> set[int]:
+def _clients(rows: Iterable[Row | Answer]) -> set[int]:
     return {row.clients for row in rows if row.clients is not None}
 
 
-def _amount(row: Row, at: int) -> Amount | None:
+def row_amount(row: Row, at: int) -> Amount | None:
+    """That of a row's `AMOUNTS`, if it has any."""
     return row.amounts[at] if len(row.amounts) == len(AMOUNTS) else None

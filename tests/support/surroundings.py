@@ -167,7 +167,7 @@ def _outcome(command: str, start: Start) -> Outcome:
     if start.prefix:
         _skip_unless_permitted(start)
     before = _listing(start)
-    ends = None if start.terminal is None else _terminal(*start.terminal)
+    ends = None if start.terminal is None else open_terminal(*start.terminal)
     out_end, err_end = (subprocess.PIPE,) * 2 if ends is None else (ends[1],) * 2
     with warnings.catch_warnings():
         # Of preexec_fn where there are threads, as pytest-xdist has them: its steps take no lock.
@@ -187,7 +187,7 @@ def _outcome(command: str, start: Start) -> Outcome:
             out, err = process.communicate(timeout=LIMIT_S)
         else:
             os.close(ends[1])
-            out, err = _all_of(ends[0]), b""
+            out, err = read_all(ends[0]), b""
             process.wait(LIMIT_S)
         left = session_of(process.pid)
     finally:
@@ -236,16 +236,17 @@ def _skip_unless_permitted(start: Start) -> None:
         pytest.skip(f"cannot be tried here: {tried.stderr.strip()}")
 
 
-def _terminal(lines: int, columns: int) -> tuple[int, int]:
+def open_terminal(lines: int, columns: int) -> tuple[int, int]:
     """Both ends of a terminal: ours and the command's."""
     ends = pty.openpty()
     fcntl.ioctl(ends[1], termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     return ends
 
 
-def _all_of(descriptor: int) -> bytes:
+def read_all(descriptor: int) -> bytes:
+    """What comes until nobody has the other end, which is then closed."""
     output = b""
-    with contextlib.suppress(OSError):  # EIO, once nobody has the other end
+    with contextlib.suppress(OSError):  # EIO, at that end
         while part := os.read(descriptor, 1 << 16):
             output += part
     os.close(descriptor)

@@ -452,3 +452,24 @@ def test_wrong_pages_fail_their_runs_and_the_others_go_on(
         assert len(failure.reason.splitlines()) == 1
     assert {name for name, _ in runs_of(path)} == {f"{one}/ping/n=3" for one in managers}
     assert result.run_count == 6
+
+
+def test_named_baselines_and_sessions_combined(server: SuiteServer, tmp_path: Path) -> None:
+    code = (
+        "import bench.results.naming, pathlib; bench.results.naming.RESULTS = pathlib.Path(results)"
+    )
+
+    def done(command: str) -> str:
+        ended = server.run(tmp_path, *command.split(), code=code, results=str(tmp_path))
+        assert ended.status == 0, ended.err
+        return " ".join(ended.out.split())
+
+    for name in ("before", "again", "after"):
+        assert done(f"{QUICK} --save-as {name}").endswith(f"/baselines/{name}.json")
+    assert re.findall(r"(\w+) 20\d\d-", done("list --saved")) == ["after", "again", "before"]
+    assert "before.json (" in done("compare before")
+    assert "2 sessions, 1 + 1 rounds" in done("show before again --combine")
+    compared = json.loads(done("compare before,again after --combine --no-control --json"))
+    units = {tuple(one["measures"]["throughput_per_s"]["units"]) for one in compared["cases"]}
+    assert {one["case"] for one in compared["cases"]} == CASES
+    assert units == {(2, 1)}

@@ -248,6 +248,10 @@ def _further(key: str) -> Callable[[Line], Estimate | None]:
     return lambda line: line.row.further.get(key)
 
 
+def _p50(line: Line) -> Estimate | None:
+    return line.row.latency_p50_s
+
+
 _FIELDS: Final[list[fields.Field[Line]]] = [
     fields.only_data("name", lambda line: line.row.case.name),
     fields.words("manager", lambda line: line.row.case.manager, is_group=True),
@@ -261,10 +265,10 @@ _FIELDS: Final[list[fields.Field[Line]]] = [
     ),
     fields.spread(lambda line: line.row.throughput_per_s),
     fields.ratio("/unlim", lambda line: line.to_unlimited),
-    fields.measure("p50", lambda line: line.row.latency_p50_s, key="latency_p50_s"),
-    fields.measure("p99", lambda line: line.row.latency_p99_s, key="latency_p99_s"),
+    fields.measure("p50", _p50, key="latency_p50_s"),
+    fields.percentile("p99", lambda line: line.row.latency_p99_s, beside=_p50, key="latency_p99_s"),
     fields.only_data("redo_p50_s", _further(measures.REDO_P50)),
-    fields.measure("redo p99", _further(measures.REDO_P99), key="redo_p99_s"),
+    fields.percentile("redo p99", _further(measures.REDO_P99), beside=_p50, key="redo_p99_s"),
     fields.measure(
         "held",
         lambda line: line.held,

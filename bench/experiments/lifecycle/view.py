@@ -17,7 +17,7 @@ from bench.cases import notations
 from bench.cases.case import Case
 from bench.experiments.lifecycle import findings
 from bench.results.measures.lifecycle import CHILD_PSS, CHILD_RSS, UNREAPED_PEAK
-from bench.results.summary import CaseRow, Summary
+from bench.results.summary import CaseRow, Estimate, Summary
 from bench.show import columns, fields
 from bench.show.families import differing, further
 from bench.show.fields import field_data, field_table, in_full
@@ -104,7 +104,12 @@ def _unreaped(row: CaseRow) -> float | None:
     return None if peak is None else max(value for _, value in peak.by_round)
 
 
+def _p50(row: CaseRow) -> Estimate | None:
+    return Measure.LATENCY.of(row)
+
+
 _measure: Final = partial(fields.measure, data=in_full)
+_percentile: Final = partial(fields.percentile, beside=_p50, data=in_full)
 
 _EPISODES: Final[list[fields.Field[CaseRow]]] = [
     fields.only_data("name", lambda row: row.case.name),
@@ -112,9 +117,9 @@ _EPISODES: Final[list[fields.Field[CaseRow]]] = [
     fields.words("manager", _manager_or_dash),
     _measure("mean", Measure.TIME_PER_REDO.of, key="mean_s"),
     fields.spread(Measure.TIME_PER_REDO.of),
-    _measure("p50", Measure.LATENCY.of, key="p50_s"),
-    _measure("p99", Measure.LATENCY_P99.of, key="p99_s"),
-    _measure("max", lambda row: row.latency_max_s, key="max_s"),
+    _measure("p50", _p50, key="p50_s"),
+    _percentile("p99", Measure.LATENCY_P99.of, key="p99_s"),
+    _percentile("max", lambda row: row.latency_max_s, key="max_s"),
     _measure("launch", findings.launch, key="launch_s"),
     _measure("RSS", further(CHILD_RSS), columns.mebibytes(2), key="child_rss_bytes"),
     _measure("PSS", further(CHILD_PSS), columns.mebibytes(2), key="child_pss_bytes"),

@@ -13,7 +13,7 @@ from rich.text import Text
 from bench.cases.case import Case
 from bench.cases.notations import CLOSED, OPEN, Load
 from bench.results.measures import open_loop
-from bench.results.summary import CaseRow, Summary, manager_order, paired_ratio
+from bench.results.summary import CaseRow, Estimate, Summary, manager_order, paired_ratio
 from bench.show import columns, fields, units
 from bench.show.families import alike, at_default, further, interval, to_base, with_default
 from bench.show.fields import field_data, field_table
@@ -240,15 +240,19 @@ def _ratio_alone(effect: Effect | None) -> float | None:
     return None if effect is None else effect.ratio
 
 
+def _p50(point: Point) -> Estimate | None:
+    return point.row.latency_p50_s
+
+
 _FIELDS: Final[list[fields.Field[Point]]] = [
     fields.words("manager", lambda point: point.row.case.manager, is_group=True),
     fields.only_data("case", lambda point: point.row.case.name),
     fields.only_data("share_of_capacity", lambda point: point.share),
     fields.texts("load", lambda point: point.label),
     fields.measure("redo/s", lambda point: point.row.throughput_per_s, columns.rates),
-    fields.measure("p50", lambda point: point.row.latency_p50_s),
-    fields.measure("p99", lambda point: point.row.latency_p99_s),
-    fields.measure("p99 call", lambda point: p99_from_call(point.row)),
+    fields.measure("p50", _p50),
+    fields.percentile("p99", lambda point: point.row.latency_p99_s, beside=_p50),
+    fields.percentile("p99 call", lambda point: p99_from_call(point.row), beside=_p50),
     fields.only_data(
         "hidden_p50",
         lambda point: ratio(point.row.latency_p50_s, p50_from_call(point.row)),

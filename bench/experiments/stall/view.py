@@ -204,15 +204,16 @@ class StallView:
 
 def _fields(panel: Panel) -> list[fields.Field[CaseRow]]:
     measure = partial(fields.measure, data=in_full)
+    percentile = partial(fields.percentile, beside=late_p50, data=in_full)
     shares = partial(columns.shares, decimals=1)
     return [
         fields.only_data("name", lambda row: row.case.name),
         fields.words("clients call", lambda row: clients_call(row.case), key="clients_call"),
         fields.clients(lambda row: row.case.clients, key="clients"),
         measure("p50", late_p50, key="late_p50_s"),
-        measure("p99", late_p99, key="late_p99_s"),
-        measure("p99.9", families.further(stall.LATE_P99_9), key="late_p99_9_s"),
-        measure("max", families.further(stall.LATE_MAX), key="late_max_s"),
+        percentile("p99", late_p99, key="late_p99_s"),
+        percentile("p99.9", families.further(stall.LATE_P99_9), key="late_p99_9_s"),
+        percentile("max", families.further(stall.LATE_MAX), key="late_max_s"),
         measure(">1 ms", families.further(stall.LATE_SHARE), shares, key="late_share"),
         measure("idle p50", idle_p50, key="idle_late_p50_s"),
         measure("redo/s", Measure.THROUGHPUT.of, columns.rates, key="throughput_per_s"),

@@ -118,7 +118,7 @@ def _fields(pair: Pair) -> list[fields.Field[CaseRow]]:
         fields.words("manager", lambda row: row.case.manager),
         fields.measure("redo/s", Measure.THROUGHPUT.of, columns.rates),
         fields.measure("p50", Measure.LATENCY.of),
-        fields.measure("p99", Measure.LATENCY_P99.of),
+        fields.percentile("p99", Measure.LATENCY_P99.of, beside=Measure.LATENCY.of),
         fields.measure("CPU", Measure.CPU_TOTAL.of),
         fields.ratio_interval("/sync (95 %)", pair.to_sync),
         fields.ratio("/shared", pair.to_shared),

@@ -5,7 +5,7 @@ Each panel is an element of its own, which fits a narrow screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -13,15 +13,15 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.cases.names import FLOOR
 from bench.results.histogram import Distributions
-from bench.results.summary import Group, Summary
+from bench.results.summary import CaseRow, Estimate, Group, Summary
 from bench.show import units
 from bench.show.findings import Measure, title
 from bench.show.page import svg
 from bench.show.pictures import cdf, figures, style
+from bench.show.pictures.bars import bars, clients_of, measures_of
 from bench.show.pictures.choice import further, has, was_measured
-from bench.show.pictures.clients import draw_panel, legend, points
+from bench.show.pictures.clients import draw_panel, has_curves, legend, points
 from bench.show.view import View
 
 _COMPARED: Final = (Measure.LATENCY, Measure.LATENCY_P99, Measure.THROUGHPUT)
@@ -41,8 +41,13 @@ class Chart:
 
 
 def measured(summary: Summary) -> list[Group]:
-    """The groups that have curves."""
+    """The groups that have a picture."""
     return list(filter(was_measured, summary.groups()))
+
+
+def are_curves(groups: Iterable[Group]) -> bool:
+    """Whether anything of these groups is drawn against N."""
+    return any(has_curves(group, Measure.THROUGHPUT) for group in groups)
 
 
 def curves(groups: Iterable[Group], summary: Summary, prefix: str) -> Iterator[Chart]:
@@ -55,13 +60,14 @@ def curves(groups: Iterable[Group], summary: Summary, prefix: str) -> Iterator[C
 
 
 def before_and_after(base: Summary, changed: Summary, prefix: str) -> Iterator[Chart]:
-    """The curves of both results on the same axes, for each group that both have."""
+    """The curves of both results on the same axes, for each group that both have. At a single N
+    the table of changes says all."""
     looks = style.looks((*base.managers, *changed.managers))
     before = {group.title: group for group in measured(base)}
     for index, group in enumerate(measured(changed)):
         old = before.get(group.title)
         for measure in _COMPARED:
-            if old is not None and has(group, measure) and has(old, measure):
+            if old is not None and has_curves(group, measure) and has_curves(old, measure):
                 yield _chart(group, old, looks, measure, f"{prefix}-{index}-{measure.name}")
 
 
@@ -130,9 +136,11 @@ def _chart(
     else:
         caption = f"{group.title}, {measure.label}: before and after"
     managers = ", ".join(name for name in group.managers if points(group, name, measure))
+    how = "against N, the number of concurrent clients, both scales logarithmic, a curve"
+    if not has_curves(group, measure):
+        how = f"at N = {clients_of(group, measure)}, a bar"
     alternative = (
-        f"{caption}. {measure.label} against N, the number of concurrent clients, both"
-        f" scales logarithmic, a curve for each of {managers}; the table has the numbers"
+        f"{caption}. {measure.label} {how} for each of {managers}; the table has the numbers"
     )
     parts = svg.parts(partial(_picture, group, old, looks, measure, alternative), prefix)
     return Chart(caption, parts.panels, parts.key)
@@ -149,7 +157,9 @@ def _picture(
     axes = figure.subplots()
     tail = measure is Measure.LATENCY and old is None
     draw_panel(axes, group, looks, measure, tail=tail)
-    axes.set_ylabel(measure.label)
+    is_curves = has_curves(group, measure)
+    if is_curves:
+        axes.set_ylabel(measure.label)
     entries = legend([group], looks, measure, tail=tail)
     spots: list[svg.Spot] = []
     if old is not None:
@@ -160,25 +170,40 @@ def _picture(
                 look = replace(_BEFORE_LOOK, color=own.color, marker=own.marker)
                 figures.line(axes, before, look)
         entries.append(figures.legend_entry("before", _BEFORE_LOOK))
-        spots += _spots(axes, old, [measure], "before")
+        spots += _spots(axes, old, measure, "before", tail=False)
         axes.autoscale(axis="y")
         figures.give_room(axes)
     figure.legend(handles=entries)
-    measures = [measure, Measure.LATENCY_P99] if tail else [measure]
-    spots += _spots(axes, group, measures, "" if old is None else "after")
+    if is_curves:
+        spots += _spots(axes, group, measure, "" if old is None else "after", tail=tail)
+    else:
+        spots += _bar_spots(axes, group, measure, tail=tail)
     return svg.Picture(figure, tuple(spots), {axes: alternative})
 
 
-def _spots(axes: Axes, group: Group, measures: Sequence[Measure], when: str) -> Iterator[svg.Spot]:
+def _spots(
+    axes: Axes, group: Group, measure: Measure, when: str, *, tail: bool
+) -> Iterator[svg.Spot]:
     """The spots of each curve that is drawn; ``when`` follows the case's name."""
     for manager in group.managers:
-        # The floor has no line of the tail.
-        for measure in measures[:1] if manager == FLOOR else measures:
-            show = partial(units.formatted, measure.key)
+        for one in measures_of(manager, measure, tail=tail):
             for row in group.rows:
-                estimate = measure.of(row)
+                estimate = one.of(row)
                 if row.case.manager == manager and estimate is not None:
-                    case = f"{row.case.name} {when}".rstrip()
-                    text = f"{case}: {measure.noun} {figures.described(estimate, show)}"
-                    line = f"{manager} {measure.noun} {when}"
+                    text = _told(row, one, estimate, when)
+                    line = f"{manager} {one.noun} {when}"
                     yield svg.Spot(axes, row.case.clients, estimate.median, line, text)
+
+
+def _bar_spots(axes: Axes, group: Group, measure: Measure, *, tail: bool) -> Iterator[svg.Spot]:
+    """At the end of each bar; those of a manager belong together."""
+    for bar in bars(group, measure, tail=tail):
+        text = _told(bar.row, bar.measure, bar.estimate)
+        yield svg.Spot(axes, bar.estimate.median, bar.place, bar.row.case.manager, text)
+
+
+def _told(row: CaseRow, measure: Measure, estimate: Estimate, when: str = "") -> str:
+    """As ``async/short/n=8 after: p50 24.7 us (23.1 us to 25.0 us between runs, 4 rounds)``."""
+    case = f"{row.case.name} {when}".rstrip()
+    show = partial(units.formatted, measure.key)
+    return f"{case}: {measure.noun} {figures.described(estimate, show)}"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console, RenderableType
@@ -31,15 +32,24 @@ from bench.results.summary import CaseRow, Group, Summary
 from bench.show import comparison as comparison_output
 from bench.show import units
 from bench.show.columns import ABSENT
+from bench.show.fields import Field
 from bench.show.findings import HEADINGS
-from bench.show.notes import disturbed_line, notes
+from bench.show.notes import disturbed_line, notes, rounds_text
 from bench.show.over_clients import CROSSOVERS_READ, crossovers_table
 from bench.show.page import charts
-from bench.show.side_by_side import FASTER_FROM, HOW_TO_READ, SHOWN, Answer, side_by_side
+from bench.show.side_by_side import HOW_TO_READ, SHOWN, Answer, of_one_machine, side_by_side
+from bench.show.side_by_side_table import result_fields
 from bench.show.summary import throughput_ratio
 from bench.show.tails import tails_shown
 from bench.show.verdict import Amount, Mark, Verdict, verdict_of
-from bench.show.verdict_table import amounts_title, marks_read
+from bench.show.verdict_table import (
+    amounts_title,
+    manager_field,
+    marks_read,
+    naming_fields,
+    reach_fields,
+    row_amount,
+)
 from bench.show.view import Reading, View
 from bench.statistics.comparison import DECISIVE, MEASURES, CaseComparison, Comparison, compare
 from bench.statistics.effects import Effect
@@ -47,6 +57,19 @@ from bench.statistics.effects import Effect
 _MEASURES: Final = tuple(map(Measure.of_field, MEASURES))
 _MOST_NAMES: Final = 4
 _HEADINGS: Final = tuple(HEADINGS[measure] for measure in MEASURES)
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Of a column. ``is_words``: aligned to the left, as numbers are to the right."""
+
+    text: str
+    is_words: bool = False
+
+
+_CASE: Final = Heading("case", is_words=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +99,28 @@ class Grid:
     """A small table of texts; the first cell of a row names it."""
 
     caption: str
-    headings: tuple[str, ...]
+    headings: tuple[Heading, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """A table of answers to "faster than sync?"; the first cell of a row names it. Each group of
+    rows has a title, or none. ``reading``: how to read the marks."""
+
+    caption: str
+    headings: tuple[Heading, ...]
+    groups: tuple[tuple[str, tuple[tuple[Cell, ...], ...]], ...]
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """A table that sorts and filters. ``headings`` are those of the cells, without the name's."""
+    """A table that sorts and filters. ``headings``: of the case, then of the cells."""
 
     ident: str
     caption: str
-    headings: tuple[str, ...]
+    headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
 
     @property
@@ -99,9 +133,16 @@ class Listing:
 
 
 def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
-    """The whole page, for at least one result. Each further result is compared with the first; with
-    ``other_conditions`` even if their conditions differ. The same results give the same page."""
+    """The whole page, for at least one result. Each further result is compared with the first,
+    unless it is put beside it as one of another machine; with ``other_conditions`` even then, and
+    even if their conditions differ. The same results give the same page."""
     base, *others = readings
+    beside = _side_by_side(readings) if others else None
+    compared = [
+        compare(base.summary, other.summary)
+        for other in others
+        if beside is None or other_conditions or of_one_machine(base.summary, other.summary)
+    ]
     environment = Environment(
         loader=PackageLoader("bench.show.page"),
         autoescape=True,
@@ -111,10 +152,10 @@ def page(readings: Sequence[Reading], *, other_conditions: bool = False) -> str:
     )
     return environment.get_template("report.html.j2").render(
         title=_title(readings),
-        side_by_side=_side_by_side(readings) if others else None,
+        side_by_side=beside,
         comparisons=[
-            _compared(compare(base.summary, other.summary), f"compared-{index}", other_conditions)
-            for index, other in enumerate(others, 1)
+            _compared(one, f"compared-{index}", other_conditions)
+            for index, one in enumerate(compared, 1)
         ],
         parts=[_part(reading, f"result-{index}") for index, reading in enumerate(readings, 1)],
     )
@@ -158,34 +199,41 @@ def _side_by_side(readings: Sequence[Reading]) -> dict[str, Any] | None:
     found = side_by_side(readings)
     if not found.questions:
         return None
-    amounts = [answer.amount(heading) for answer in found.answers for heading in SHOWN]
+    fields = list(result_fields(lambda answer: answer.result.machine))
+    amounts = {heading: partial(Answer.amount, heading=heading) for heading in SHOWN}
+    groups = [(question.title, question.answers) for question in found.questions]
     return {
         "sentences": found.sentences,
         "notes": found.notes,
         "results": [(result.label, result.measured) for result in found.results],
-        "caption": f"Ratio to {BASE} (95 % CI)",
-        "headings": ("result", "machine", "CPUs", FASTER_FROM, *SHOWN),
-        "questions": [
-            {
-                "title": question.title,
-                "rows": [_answer_row(answer) for answer in question.answers],
-            }
-            for question in found.questions
-        ],
-        "reading": f"{marks_read(amounts)} {HOW_TO_READ}".strip(),
+        "table": _answers(f"Ratio to {BASE} (95 % CI)", groups, fields, amounts),
+        "reading": HOW_TO_READ,
     }
 
 
-def _answer_row(answer: Answer) -> dict[str, Any]:
-    return {
-        "label": answer.result.label,
-        "cells": [
-            Cell(answer.result.machine, None),
-            Cell(answer.result.cpus, None),
-            Cell(answer.faster_from, None),
-            *(_amount_cell(answer.amount(heading)) for heading in SHOWN),
-        ],
-    }
+def _answers(
+    caption: str,
+    groups: Sequence[tuple[str, Sequence[R]]],
+    fields: Sequence[Field[R]],
+    amounts: Mapping[str, Callable[[R], Amount | None]],
+) -> Answers:
+    """``groups``: titles, each with its rows. ``fields`` come before the ``amounts``, which are by
+    heading."""
+    headings = [Heading(field.heading or "", field.is_words) for field in fields]
+    headings += map(Heading, amounts)
+
+    def lines(rows: Sequence[R]) -> Iterator[tuple[Cell, ...]]:
+        texts = (field.cells(rows).texts for field in fields)
+        for row, of_row in zip(rows, zip(*texts, strict=True), strict=True):
+            found = (_amount_cell(amount_of(row)) for amount_of in amounts.values())
+            yield (*(Cell(text, None) for text in of_row), *found)
+
+    return Answers(
+        caption,
+        tuple(headings),
+        tuple((title, tuple(lines(rows))) for title, rows in groups),
+        marks_read(of(row) for _, rows in groups for row in rows for of in amounts.values()),
+    )
 
 
 def _part(reading: Reading, ident: str) -> dict[str, Any]:
@@ -209,13 +257,14 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
         "source": summary.source,
         "measured": (
             f"commit {environment.version}, profile {environment.profile}, "
-            f"{units.counted(len(summary.rounds), 'round')}, {environment.suite_date}, "
+            f"{rounds_text(summary)}, {environment.suite_date}, "
             f"on {environment.cpu_model}, {environment.kernel}"
         ),
         "disturbed": disturbed_line(summary),
         "sentences": verdict.sentences,
         "verdict": _verdict_table(verdict) if verdict.rows else None,
         "notes": [note.text for note in marks],
+        "are_curves": charts.are_curves(groups),
         "hero": list(charts.curves(hero, ordinary, ident)),
         "others": list(charts.curves(others, ordinary, f"{ident}-other")),
         "further": list(charts.further_curves(ordinary, ident)),
@@ -228,7 +277,7 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
             f"{ident}-table",
             "Every case: medians over the runs, with the spread between them; to sync: the"
             " geometric mean with its 95 % CI",
-            ("N", *_HEADINGS, f"redo/s to {BASE}", "rounds"),
+            (_CASE, *map(Heading, ("N", *_HEADINGS, f"redo/s to {BASE}", "rounds"))),
             tuple(
                 _line(group, row, row.case in marked)
                 for group in summary.groups()
@@ -243,34 +292,12 @@ def _part(reading: Reading, ident: str) -> dict[str, Any]:
     }
 
 
-def _verdict_table(verdict: Verdict) -> dict[str, Any]:
-    """The rows of a verdict. What all rows have in common stands in no column of its own."""
+def _verdict_table(verdict: Verdict) -> Answers:
     rows = verdict.rows
-    names = {
-        "workload": [row.workload for row in rows],
-        "child": [row.child for row in rows],
-        "conditions": [row.conditions or ABSENT for row in rows],
-        "at N": [str(row.clients or ABSENT) for row in rows],
-    }
-    shown = {
-        name: texts for name, texts in names.items() if name == "workload" or len(set(texts)) > 1
-    }
-    return {
-        "caption": amounts_title(rows),
-        "headings": (*shown, *verdict.headings),
-        "rows": [
-            (
-                row.manager,
-                [
-                    *(Cell(texts[at], None) for texts in shown.values()),
-                    Cell(row.faster_from, None),
-                    *(map(_amount_cell, row.amounts or (None,) * (len(verdict.headings) - 1))),
-                ],
-            )
-            for at, row in enumerate(rows)
-        ],
-        "reading": marks_read(amount for row in rows for amount in row.amounts),
-    }
+    fields = [manager_field(), *naming_fields(rows), *reach_fields(verdict)]
+    _, *headings = verdict.headings
+    amounts = {heading: partial(row_amount, at=at) for at, heading in enumerate(headings)}
+    return _answers(amounts_title(rows), [("", rows)], fields, amounts)
 
 
 def _amount_cell(amount: Amount | None) -> Cell:
@@ -318,7 +345,9 @@ def _grid(table: Table, head: str = "") -> Grid:
             column[at] = text or column[max(0, at - 1)]
     return Grid(
         _cell_text(table.title) if table.title else head,
-        tuple(_cell_text(column.header) for column in table.columns),
+        tuple(
+            Heading(_cell_text(column.header), column.justify == "left") for column in table.columns
+        ),
         tuple(zip(*columns, strict=True)),
     )
 
@@ -419,7 +448,7 @@ def _compared(comparison: Comparison, ident: str, other_conditions: bool) -> dic
         "listing": Listing(
             f"{ident}-table",
             "Ratios, changed / base, with their 95 % CI; of times less is better",
-            (*_HEADINGS, "verdict", "MDE"),
+            (_CASE, *map(Heading, _HEADINGS), Heading("verdict", is_words=True), Heading("MDE")),
             tuple(map(_change, comparison.cases)),
         ),
     }

@@ -22,8 +22,8 @@ from bench.results.summary import Group, Summary
 from bench.show.pictures import figures
 from bench.show.pictures.clients import clients_figure
 from bench.show.pictures.cpu_parts import cpu_figure, has_cpu
-from bench.show.pictures.knee import has_points, knee_figure
-from bench.show.pictures.ratio import ratio_figure, ratios
+from bench.show.pictures.knee import has_knee_curves, knee_figure
+from bench.show.pictures.ratio import has_ratio_curves, ratio_figure
 from bench.show.view import Reading, Views
 
 
@@ -42,7 +42,7 @@ class Kind:
 
 
 def has(group: Group, measure: Measure) -> bool:
-    """Whether the measure has a curve."""
+    """Whether the measure has a picture: curves, or bars at a single N."""
     # A case that only failed has a row without numbers: nothing to draw, but its note says so.
     return any(measure.of(row) is not None for row in group.rows)
 
@@ -55,8 +55,8 @@ _RATIO: Final = "throughput relative to sync, and from which N on it is faster"
 KINDS: Final = (
     Kind("latency", "latency against N", was_measured, _latency, by_default=True),
     Kind("throughput", "throughput against N", was_measured, _throughput, by_default=True),
-    Kind("ratio", _RATIO, lambda group: bool(ratios(group)), ratio_figure),
-    Kind("knee", "time per redo over throughput, N at the points", has_points, knee_figure),
+    Kind("ratio", _RATIO, has_ratio_curves, ratio_figure),
+    Kind("knee", "time per redo over throughput, N at the points", has_knee_curves, knee_figure),
     Kind("cpu-parts", "CPU per redo by process and mode", has_cpu, cpu_figure),
 )
 """In the order in which they are drawn."""

@@ -131,6 +131,12 @@ def _with_palette(png: io.BytesIO) -> bytes:
     return small.getvalue()
 
 
+def is_range(clients: Iterable[int]) -> bool:
+    """Whether there is a range of N to draw something against: at a single N a curve, a crossover
+    or a knee says nothing."""
+    return len(set(clients)) > 1
+
+
 def clients_axis(panel: Axes, clients: Sequence[int]) -> None:
     """N as the x axis, logarithmic, with a tick for each of them (ascending)."""
     panel.set_xscale("log", base=2)

@@ -46,9 +46,10 @@ def figure_beside(pairs: Sequence[tuple[Group, Group | None]], summary: Summary)
     return sheet.framed(legend, footer(summary))
 
 
-def has_points(group: Group) -> bool:
+def has_knee_curves(group: Group) -> bool:
     """Whether there is anything to draw."""
-    return any(_points(group, manager) for manager in group.managers)
+    points = (point for manager in group.managers for point in _points(group, manager))
+    return figures.is_range(clients for clients, _, _ in points)
 
 
 def _panel(

@@ -40,8 +40,13 @@ def ratios(group: Group) -> dict[str, list[tuple[int, Effect]]]:
     return found
 
 
+def has_ratio_curves(group: Group) -> bool:
+    """Whether there is anything to draw."""
+    return figures.is_range(n for points in ratios(group).values() for n, _ in points)
+
+
 def ratio_figure(groups: Sequence[Group], summary: Summary) -> Figure:
-    """A panel per group that has `ratios`, at least one."""
+    """A panel per group that has curves, at least one."""
     looks = style.looks(summary.managers)
     sheet = Sheet.of(groups, partial(_panel, looks=looks), finding)
     sheet.label_left(f"{_MEASURE.label}, relative to {BASE}")

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
 from bench.results.summary import Summary
-from bench.show import units
+from bench.show.notes import rounds_text
 from bench.show.pictures import style
 
 Part = TypeVar("Part")
@@ -126,6 +126,6 @@ def footer(summary: Summary) -> str:
             environment.version,
             ", ".join([environment.cpu_model, *cpus, environment.kernel]),
             environment.suite_date.partition("T")[0],
-            units.counted(len(summary.rounds), "round"),
+            rounds_text(summary),
         )
     )

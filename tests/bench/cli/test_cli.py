@@ -345,20 +345,37 @@ def test_control_characters_do_not_break_the_line(command: str, bench: Bench) ->
 # --- Help and lists -------------------------------------------------------------------------------
 
 EVERY_OPTION = {
-    "run": ["--profile", "--output", "-o", "--force", "--resume", "--plot", "--report"],
-    "list": ["--profiles", "--profile"],
-    "show": ["--json", "--format", "--only", "github-action", "bencher", "FILE|latest"],
+    "run": [
+        "--profile",
+        "--output",
+        "-o",
+        "--force",
+        "--resume",
+        "--plot",
+        "--report",
+        "--save-as",
+    ],
+    "list": ["--profiles", "--profile", "--saved"],
+    "show": [
+        "--json",
+        "--format",
+        "--only",
+        "github-action",
+        "bencher",
+        "FILE|latest",
+        "--combine",
+    ],
     "compare": [
         *("--json", "--csv", "--markdown", "--plot", "-o", "--fail-on", "--margin", "--force"),
-        *("--case", "--measure", "--baseline", "BASE", "CHANGED"),
+        *("--case", "--measure", "--baseline", "--combine", "BASE", "CHANGED"),
     ],
     "ab": ["--minutes", "-o", "--json", "--csv", "--markdown", "--fail-on", "BASE", "CHANGED"],
     "selftest": ["--minutes", "--only", "--markdown", "--json"],
     "history": ["FOLDER", "--case", "--measure", "--ab", "--json", "--plot", "-o", "--force"],
     "check": ["--json"],
-    "report": ["--output", "-o", "--force", "FILE|latest"],
+    "report": ["--output", "-o", "--force", "--combine", "FILE|latest"],
     "plot": [
-        *("--output", "-o", "--format", "--only", "--measure", "--force"),
+        *("--output", "-o", "--format", "--only", "--measure", "--force", "--combine"),
         *("FILE|latest", "svg,png"),
     ],
     "workload": ["check", "write"],

@@ -13,7 +13,7 @@ import pytest
 from bench.cases.case import Case
 from bench.errors import BenchError
 from bench.results import naming
-from bench.results.naming import result_path
+from bench.results.naming import path_to_save, result_path, results_in, saved_results
 from tests.support.checkouts import git
 from tests.support.synthetic import ENVIRONMENT, save, steady_record
 
@@ -131,3 +131,80 @@ def test_other_files_are_never_the_latest(checkout: Path, content: str) -> None:
     (checkout / "results" / "gone.json").symlink_to("nowhere")
     os.mkfifo(checkout / "results" / "fifo.json")
     assert result_path("latest", checkout) == result
+
+
+def saved(checkout: Path, name: str, commit: str = "HEAD", date: str = "2026-01-01") -> Path:
+    return result_of(checkout, f"baselines/{name}", commit, date)
+
+
+def test_a_saved_name_comes_after_a_file_and_before_a_commit(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result_of(checkout, "a", "first", "2026-02-01T00:00:00+00:00")
+    path = saved(checkout, "first")
+    assert result_path("first", checkout) == path
+    monkeypatch.chdir(checkout)
+    (checkout / "first").touch()
+    assert result_path("first", checkout) == Path("first")
+
+
+def test_a_saved_result_is_a_result_like_the_others(checkout: Path) -> None:
+    """For `latest`, for commits and for all that lists results."""
+    older = result_of(checkout, "a", "first", "2026-01-01T00:00:00+00:00")
+    os.utime(older, (1, 1))
+    path = saved(checkout, "before", "first", "2026-02-01T00:00:00+00:00")
+    assert result_path("latest", checkout) == result_path("HEAD~1", checkout) == path
+    assert [one.path for one in results_in(checkout / "results")] == [older, path]
+    os.utime(path, (0, 0))
+    assert result_path("latest", checkout) == older
+
+
+def test_a_saved_result_that_is_packed_keeps_its_name(checkout: Path) -> None:
+    path = saved(checkout, "before")
+    packed = path.rename(path.with_suffix(".json.gz"))
+    packed.write_bytes(gzip.compress(packed.read_bytes()))
+    assert saved_results() == {"before": packed}
+    assert result_path("before", checkout) == path_to_save("before", checkout) == packed
+
+
+@pytest.mark.parametrize("name", ["before", "1.2", "with space", "main_2", "a%sb", "ab", "abcde"])
+def test_what_can_be_a_name(checkout: Path, name: str) -> None:
+    assert path_to_save(name, checkout) == checkout / "results" / "baselines" / f"{name}.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "1 to 200 bytes"),
+        ("x" * 201, "1 to 200 bytes"),
+        ("a/b", "no /"),
+        ("a,b", "no comma"),
+        ("a\nb", "nothing unprintable"),
+        ("a\udcff", "nothing unprintable"),
+        ("-a", "does not begin with -"),
+        ("..", "does not begin with - or ."),
+        ("latest", "newest result"),
+        ("a.json", "end in .json"),
+        ("a.json.gz", "end in .json"),
+        ("first", "git knows a commit, tag or branch"),
+        ("HEAD", "git knows a commit, tag or branch"),
+        ("abcd1", "hash of a commit with a result begins so"),
+        ("file", "a file of that name here"),
+    ],
+)
+def test_what_cannot_be_a_name(
+    checkout: Path, name: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = replace(ENVIRONMENT, git_commit=f"abcd1{1:035}")
+    save(checkout / "results" / "a.json", [steady_record(Case("sync", "short", 1))], (), gone)
+    monkeypatch.chdir(checkout)
+    (checkout / "file").touch()
+    with pytest.raises(BenchError, match=r"^--save-as ") as refused:
+        path_to_save(name, checkout)
+    assert why in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_without_git(checkout: Path) -> None:
+    shutil.rmtree(checkout / ".git")
+    assert path_to_save("first", checkout).name == "first.json"

@@ -16,7 +16,7 @@ from bench.results.record import DroppedRound, FailedRun, RunRecord
 from bench.results.result_file import ResultFile
 from bench.results.summary import load_summary
 from bench.running.processes import RunFailedError
-from bench.running.schedule import Plan, cases_that_fit, closed_first, order_of_round, run_rounds
+from bench.running.schedule import Plan, Suite, cases_that_fit, closed_first, order_of_round
 from bench.show.notes import notes
 from tests.support.synthetic import ENVIRONMENT, save, steady_record
 
@@ -43,7 +43,7 @@ class Stage:
     saved: list[tuple[int, ...]] = field(default_factory=list)
 
     def run(self, rounds: int, budget_s: float | None = None) -> None:
-        run_rounds(
+        Suite(
             Plan(
                 self.cases,
                 rounds,
@@ -58,7 +58,7 @@ class Stage:
             save=self._save,
             listener=self,
             now_s=lambda: self.now_s,
-        )
+        ).run()
 
     def of_round(self, number: int) -> list[Case]:
         return [case for round_number, case in self.runs if round_number == number]

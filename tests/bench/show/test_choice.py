@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from bench.cases.case import Case
 from bench.cases.notations import PER_TENANT
@@ -119,13 +121,67 @@ def test_what_a_result_has_not_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
 
 
-@pytest.mark.parametrize("name", [kind.name for kind in KINDS])
+AGAINST_N = ("ratio", "knee")
+"""Pictures that say nothing at a single N."""
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in KINDS if kind.name not in AGAINST_N])
 def test_a_case_that_failed_and_a_single_round_at_one_n(name: str, tmp_path: Path) -> None:
     records = [steady_record(Case(manager, "short", 8)) for manager in ("sync", "async")]
     failures = [FailedRun(Case("async", "medium", 8), 0, "no child")]
     summary = load_summary(save(tmp_path / "r.json", records, failures))
     (svg,) = draw(reading(summary), tmp_path, ["svg"], only=[name])
     assert "medium" not in svg.read_text()
+
+
+def test_what_says_nothing_at_a_single_n_is_not_there(tmp_path: Path) -> None:
+    records = modelled_records(["sync", "async"], ["short"], [8], 2)
+    summary = load_summary(save(tmp_path / "r.json", records))
+    for name in AGAINST_N:
+        with pytest.raises(PictureError, match="it has latency, throughput, cpu-parts"):
+            draw(reading(summary), tmp_path, only=[name])
+
+
+def test_a_single_n_has_a_bar_per_manager_and_percentile(tmp_path: Path) -> None:
+    records = modelled_records(["sync", "async", "floor"], ["short"], [8], 3)
+    summary = load_summary(save(tmp_path / "r.json", records))
+    (group,) = summary.groups()
+    figure = clients_figure([group], summary, Measure.LATENCY, tail=True)
+    (panel,) = figure.axes
+    medians = [
+        estimate.median
+        for row in group.rows
+        for measure in (Measure.LATENCY, Measure.LATENCY_P99)
+        if (estimate := measure.of(row)) and (row.case.manager, measure.noun) != ("floor", "p99")
+    ]
+    bars = [bar for bar in panel.patches if isinstance(bar, Rectangle)]
+    assert [bar.get_width() for bar in bars] == medians
+    assert len({bar.get_y() for bar in bars}) == len(bars)
+    assert [to_rgba(bar.get_facecolor())[3] for bar in bars] == [1, 0, 1, 0, 1]  # a p99 is hollow
+    assert panel.get_xlim()[0] == 0
+    assert panel.get_xlabel() == "latency of a redo, N = 8"
+    ticks = [panel.yaxis.get_major_formatter()(place) for place in panel.get_yticks()]
+    assert ticks == ["sync", "async", "floor"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "p50",
+        "p99",
+        "spread between runs",
+    ]
+
+
+def test_curves_and_bars_are_beside_each_other(tmp_path: Path) -> None:
+    records = modelled_records(["sync", "async"], ["medium"], [8], 2)
+    records += modelled_records(["sync", "async"], ["short"], [1, 8], 2)
+    summary = load_summary(save(tmp_path / "r.json", records))
+    figure = clients_figure(summary.groups(), summary, Measure.THROUGHPUT)
+    drawn = {
+        panel.get_title(loc="left").partition(":")[0]: (panel.get_xlabel(), panel.get_ylabel())
+        for panel in figure.axes
+    }
+    assert drawn == {
+        "medium": ("redos per second, N = 8", ""),
+        "short": ("N, concurrent clients", "redos per second"),
+    }
 
 
 # --- Measures against N ---------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from bench.cases.case import Case
 from bench.results.record import RunRecord, Usage
 from bench.show.pictures import style
 from bench.show.pictures.cpu_parts import PARTS, cpu_figure, finding, has_cpu
-from bench.show.pictures.knee import knee_figure
-from bench.show.pictures.ratio import ratio_figure, ratios
+from bench.show.pictures.knee import has_knee_curves, knee_figure
+from bench.show.pictures.ratio import finding as ratio_finding
+from bench.show.pictures.ratio import has_ratio_curves, ratio_figure, ratios
 from bench.statistics.knee import knees
 from tests.support.drawn import xs, ys
 from tests.support.synthetic import USAGE, steady_record, summary_of
@@ -80,12 +81,12 @@ def test_a_single_round_has_no_interval(tmp_path: Path) -> None:
     assert not panel.collections
 
 
-def test_a_single_n_has_a_ratio_and_no_crossover(tmp_path: Path) -> None:
-    summary = summary_of(tmp_path, made(3, (1,)))
-    (panel,) = ratio_figure(summary.groups(), summary).axes
-    (curve,) = lines(panel, "async")
-    assert np.allclose(ys(curve), [0.5])
-    assert panel.get_title(loc="left") == "short: sync is 2.0x ahead of async at N = 1"
+def test_a_single_n_has_a_ratio_and_neither_curve_nor_crossover(tmp_path: Path) -> None:
+    (group,) = summary_of(tmp_path, made(3, (1,))).groups()
+    assert [(n, round(ratio.ratio, 3)) for n, ratio in ratios(group)["async"]] == [(1, 0.5)]
+    assert not has_ratio_curves(group)
+    assert not has_knee_curves(group)
+    assert ratio_finding(group) == "short: sync is 2.0x ahead of async at N = 1"
 
 
 def test_never_ahead_to_the_end(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.cases.case import Case
 from bench.results.disturbance import OTHERS, STEAL
-from bench.results.record import RunRecord
+from bench.results.record import RunRecord, Session
 from bench.results.summary import Summary
 from bench.show import comparison as compared
 from bench.show.notes import disturbed_line, notes
@@ -104,9 +104,12 @@ def test_what_was_not_disturbed_says_nothing(which: str, request: pytest.Fixture
     assert all(row["disturbed_rounds"] == [] for row in as_data(reading(summary))["cases"])
 
 
-def test_a_side_of_ab_names_no_way_that_it_has_not(busy: Summary) -> None:
+def test_what_cannot_be_resumed_names_no_way_that_it_has_not(busy: Summary) -> None:
     side = replace(busy, environment=replace(busy.environment, ab="now"))
-    assert "--resume" not in (disturbed_line(side) or "")
+    combined = replace(busy, sessions=(Session("a.json", "", 1), Session("b.json", "", 2)))
+    for one in (side, combined):
+        assert "measure again" in (disturbed_line(one) or "")
+        assert "--resume" not in (disturbed_line(one) or "")
 
 
 def test_a_note_names_only_so_many_cases(tmp_path: Path) -> None:

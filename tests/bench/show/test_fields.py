@@ -42,6 +42,28 @@ def test_numbers_share_a_unit_which_the_heading_names() -> None:
     ]
 
 
+def test_percentiles_of_a_measure_share_the_unit_of_the_lowest() -> None:
+    rows: list[Row] = [("sync", 1, 20e-6), ("async", 1, 450e-6)]
+
+    def tail(row: Row) -> Estimate | None:
+        return Estimate.of([(1, row[2] * 100)]) if row[2] else None
+
+    words: fields.Field[Row] = fields.words("manager", lambda row: row[0])
+    shown = [words, fields.measure("p50", estimate), fields.measure("alone", tail)]
+    assert table_of(rows, [*shown, fields.percentile("p99", tail, beside=estimate)]) == [
+        "           p50  alone    p99",
+        "manager     us     ms     us",
+        "sync      20.0   2.00   2000",
+        "async    450.0  45.00  45000",
+    ]
+
+
+def test_a_percentile_beside_nothing_has_its_own_unit() -> None:
+    rows: list[Row] = [("sync", 1, 2e-3)]
+    alone: fields.Field[Row] = fields.percentile("p99", estimate, beside=lambda _: None)
+    assert [line.split() for line in table_of(rows, [alone])] == [["p99"], ["ms"], ["2.00"]]
+
+
 def test_without_a_unit_there_is_one_line_of_headings() -> None:
     rows: list[Row] = [("a", 1, 3.0), ("b", 2, 10.0)]
     assert table_of(rows, [N, fields.measure("in flight", estimate, columns.plain(0))]) == [

@@ -240,6 +240,50 @@ def test_the_verdict_is_a_table_whose_signs_need_no_colour(ordinary: str) -> Non
     assert all(cell.get("data-label") for cell in found.all("td", **{"data-label": "throughput"}))
 
 
+def test_words_are_on_the_left_and_numbers_on_the_right(ordinary: str) -> None:
+    sides: dict[str, set[str]] = {}
+    found = Page(ordinary)
+    for cell in (*found.all("td"), *found.all("th", scope="row")):
+        if label := cell.get("data-label"):
+            sides.setdefault(label, set()).add(cell.get("class", ""))
+    for heading in ("workload", "faster from N", "manager"):
+        assert sides[heading] == {"words"}, heading
+    for heading in ("N", "throughput", "p99", "redo/s"):
+        assert sides[heading] == {""}, heading
+    headings = dict(re.findall(r'<th scope="col"([^>]*)>([^<]*)</th>', ordinary)[::-1])
+    assert set(headings) == {"", ' class="words"'}
+
+
+def test_at_a_single_n_bars_compare_and_nothing_is_drawn_against_n(tmp_path: Path) -> None:
+    records = modelled_records(("sync", "async", "floor"), ["short"], (8,), 3)
+    text = html_of([load_summary(save(tmp_path / "one.json", records))])
+    found = Page(text)
+    pictures = [one.get("aria-label", "") for one in found.all("svg", **{"class": "picture"})]
+    bars = [label for label in pictures if "at N = 8, a bar for each of sync, async" in label]
+    assert len(bars) == 2  # throughput and latency
+    assert len(pictures) == 2 + 3  # and the CPU of each manager
+    assert "against N" not in "".join(pictures)
+    assert "Bars are medians" in found.words
+    assert "Lines are medians" not in found.words
+    assert "Crossovers" not in found.words
+    told = [spot.get("aria-label", "") for spot in found.all("g", **{"class": "spot"})]
+    for measure in ("throughput", "p50", "p99"):
+        assert sum(one.startswith(f"async/short/n=8: {measure} ") for one in told) == 1
+
+
+def test_curves_before_and_after_need_several_n(tmp_path: Path) -> None:
+    sides = []
+    for name, latency_ns in (("base", 50_000), ("changed", 60_000)):
+        records = [
+            steady_record(Case("async", "short", 8), number, latency_ns=latency_ns)
+            for number in range(3)
+        ]
+        sides.append(load_summary(save(tmp_path / f"{name}.json", records)))
+    words = Page(html_of(sides)).words
+    assert "Changes: base.json" in words
+    assert "Curves before and after" not in words
+
+
 def test_only_what_answers_is_open_and_every_link_leads_somewhere(ordinary: str) -> None:
     found = Page(ordinary)
     folded = found.all("details")
@@ -288,9 +332,9 @@ def test_what_is_missing_is_said_and_the_rest_drawn(damaged: str) -> None:
     assert "async/ping/n=8: the self-check fails" in found.words
     assert re.search(r"\d warnings about this result", found.words)
     assert found.all("tr", **{"data-workload": "ping"})
-    # Throughput, latency and knee of three workloads, the ratio of two, the CPU of seven managers,
-    # and the experiment's.
-    assert len(found.all("svg", **{"class": "picture"})) == 3 * 3 + 2 + 7 + 1
+    # Throughput and latency of three workloads, knee and ratio of those two with several N, the CPU
+    # of seven managers, and the experiment's.
+    assert len(found.all("svg", **{"class": "picture"})) == 3 * 2 + 2 * 2 + 7 + 1
 
 
 def test_one_round_shows_no_interval(tmp_path: Path) -> None:

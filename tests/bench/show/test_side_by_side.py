@@ -373,6 +373,31 @@ def test_the_page_begins_with_it(tmp_path: Path) -> None:
     assert "side-by-side" not in page(readings[:1])
 
 
+def test_results_of_several_machines_have_no_section_of_changes(tmp_path: Path) -> None:
+    both = records_of(AHEAD)
+    here = result(tmp_path, "here", both)
+    there = result(tmp_path, "there", both, environment=OTHER_MACHINE)
+    newer = result(tmp_path, "newer", both, environment=replace(ENVIRONMENT, kernel="Linux 7.0"))
+    assert "Changes:" not in page([here, there])
+    assert "Changes:" in page([here, there], other_conditions=True)
+    text = page([here, there, newer])
+    assert text.count("Changes:") == 1  # those of the same machine: it says why they do not compare
+    assert "kernel: Linux 6.1.0, then Linux 7.0" in text
+
+
+def test_words_of_the_table_are_on_the_left(tmp_path: Path) -> None:
+    text = page(
+        [
+            result(tmp_path, "here", records_of(AHEAD)),
+            result(tmp_path, "there", records_of(BEHIND), environment=OTHER_MACHINE),
+        ]
+    )
+    table = text[text.index('<table class="stack answer">') :].partition("</table>")[0]
+    assert table.count('<td class="words" data-label="machine">') == 2
+    assert table.count('<td data-label="CPUs">') == 2
+    assert table.count('<th scope="col" class="words">machine</th>') == 1
+
+
 def test_results_that_cannot_be_compared_with_sync_have_no_such_section(tmp_path: Path) -> None:
     only_async = records_of({"async": AHEAD["async"]})
     readings = [result(tmp_path, name, only_async) for name in ("here", "there")]

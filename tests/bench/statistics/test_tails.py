@@ -281,6 +281,20 @@ def test_show_prints_them(tmp_path: Path, bench: Bench, monkeypatch: pytest.Monk
     assert "p99.95" not in out
 
 
+@pytest.mark.parametrize(("slow_ns", "unit"), [(5_000_000, "ns"), (50_000_000_000, "s")])
+def test_percentiles_share_a_unit_where_that_fits(
+    slow_ns: int, unit: str, tmp_path: Path, bench: Bench
+) -> None:
+    ns = np.repeat(np.array([900, slow_ns], dtype=np.int64), 20_000)
+    records = [record(Case("async-uvloop", "short", 1), number, ns) for number in range(3)]
+    save(tmp_path / "t.json", records)
+    _, out, _ = bench("show t.json --tails")
+    headings = next(line.split() for line in out.splitlines() if " ns " in line)
+    assert headings[:3] == ["N", "manager", "k"]
+    assert set(headings[3:]) == {"ns", unit}
+    assert max(map(len, out.splitlines())) <= 100
+
+
 def test_the_same_as_data(tmp_path: Path, bench: Bench) -> None:
     path = result(tmp_path, {"sync": 100, "async": 150})
     _, out, _ = bench("show t.json --json --tails")
