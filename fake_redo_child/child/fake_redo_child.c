@@ -89,13 +89,8 @@ static bool answer(void *context, const struct redo_parser *parser, enum redo_an
     return true;
 }
 
-<<<<<<< HEAD
-static bool answer_in_memory(void *context, const struct redo_parser *parser,
-                             enum redo_answer what, const uint8_t page[PAGE_BYTES])
-=======
 static bool answer_in_memory(void *context, const struct redo_parser *parser, enum redo_answer what,
                              const uint8_t page[PAGE_BYTES])
->>>>>>> work-chld
 {
     struct child *child = context;
     if (what == ANSWER_REDO)
@@ -171,16 +166,9 @@ __attribute__((always_inline)) static inline int serve(struct child *child,
     static struct redo_parser parser;
     bool faulty = child->misbehaviour.fault.name != FAULT_NONE;
 
-<<<<<<< HEAD
-    redo_start(&parser,
-               (struct redo_owner){.answer = faulty ? answer_with_fault : transport.answer,
-                                   .warn = warn,
-                                   .context = child});
-=======
     redo_start(&parser, (struct redo_owner){.answer = faulty ? answer_with_fault : transport.answer,
                                             .warn = warn,
                                             .context = child});
->>>>>>> work-chld
     for (;;) {
         const uint8_t *bytes;
         size_t size = transport.input(child, &bytes);

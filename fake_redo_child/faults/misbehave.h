@@ -12,13 +12,8 @@
 
 struct misbehaviour {
     struct fault fault;
-<<<<<<< HEAD
-    double spins_per_us; /* for faults that spin */
-    pid_t manager;       /* the parent process at the start */
-=======
     double spins_per_us;      /* for faults that spin */
     pid_t manager;            /* the parent process at the start */
->>>>>>> work-chld
     struct memory_io *memory; /* NULL: the child uses pipes */
 };
 
