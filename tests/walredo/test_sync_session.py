@@ -46,12 +46,17 @@ time.sleep(3600)
 """
 
 
+# Their children read and write the pipes themselves.
+is_pipe = pytest.mark.parametrize("transport", ["pipe"], indirect=True)
+
+
 def child(code: str, first: RedoRequest) -> tuple[str, ...]:
     """The command of a child that reads the first request and then does as ``code`` says."""
     code = READ_EXACTLY + code.format(size=len(first.serialise()))
     return (sys.executable, "-I", "-S", "-c", code)
 
 
+@is_pipe
 def test_a_page_that_has_come_is_not_kept_back_by_anothers_request(start: Start) -> None:
     """Whoever writes for others must not be stuck with that when the child reads no more."""
     first = RedoRequest(BufferTag(0, 1, 2, 3, 4), (WalRecord(0, bytes(100_000)),))
@@ -75,6 +80,7 @@ def test_a_page_that_has_come_is_not_kept_back_by_anothers_request(start: Start)
             driver.shutdown()
 
 
+@is_pipe
 def test_an_exit_is_described_before_any_caller_sees_it(
     start: Start, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
