@@ -14,9 +14,12 @@ RUN := $(VENV)/bin/python
 # Isolated: what lies on PYTHONPATH is not installed. --quiet twice, for no warnings: pip warns about
 # things that are not ours to change. Errors stay.
 PIP := $(RUN) -I -m pip --disable-pip-version-check --quiet --quiet
-# Into .venv, whatever pip's configuration says: where packages come from is the user's choice, where
-# they go is not.
-INSTALL := $(PIP) install --no-user --target= --root=/ \
+# The locks into .venv, whatever pip's configuration says: where packages come from is the user's
+# choice (indexes, proxies, certificates), what is installed and where is not. pip has no option that
+# empties a list of its configuration; a variable comes after the files, and a blank one is empty.
+INSTALL := PIP_CONSTRAINT=' ' PIP_BUILD_CONSTRAINT=' ' PIP_REQUIREMENT=' ' PIP_EDITABLE=' ' \
+	PIP_GROUP=' ' PIP_REQUIREMENTS_FROM_SCRIPT=' ' PIP_PLATFORM=' ' PIP_ABI=' ' PIP_DRY_RUN=0 \
+	$(PIP) --python= install --no-user --target= --root=/ --implementation= --python-version= \
 	--prefix="$$($(RUN) -I -c 'import sys; print(sys.prefix)')" --require-hashes
 
 # Variables of pip that name another place or Python, or something else to install; and those of

@@ -92,8 +92,10 @@ def beside(path: Path, ending: str = "") -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder unless it is there. Only results/ is made: the folder of a name that the user
-    gave must be there, as a mistyped one would be made in the wrong place. Raises ResultFileError.
+    """Makes the folder unless it is there. Raises ResultFileError.
+
+    For results/ only. The folder of a name that the user gave must be there: a mistyped one would
+    be made in the wrong place.
     """
     try:
         folder.mkdir(exist_ok=True)

@@ -164,7 +164,7 @@ def check_installed(checkout: Checkout, done: subprocess.CompletedProcess[str]) 
     place = checkout.run("bench-quick").stdout.partition("|")[0]
     assert Path(place).is_relative_to(checkout.folder.resolve() / ".venv"), place
     beside = {path.name for path in checkout.folder.parent.iterdir()}
-    assert beside <= {checkout.folder.name, "pip.conf", "path"}
+    assert beside <= {checkout.folder.name, "pip.conf", "path", "list"}
 
 
 @pytest.mark.exhaustive
@@ -188,14 +188,30 @@ def test_variables_do_not_say_where_it_is_installed(
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("section", ["global", "install"])
 @pytest.mark.parametrize(
-    "setting", ["user = true", "target = {}/x", "prefix = {}/x", "root = {}/x", "no-user = true"]
+    "setting",
+    [
+        *("user = true", "no-user = true", "target = {}/x", "prefix = {}/x", "root = {}/x"),
+        *("constraint = {}/list", "build-constraint = {}/list", "requirement = {}/list"),
+        *("editable = {}/x", "group = {}/x:y", "requirements-from-script = {}/list"),
+        *("platform = win32", "abi = none", "implementation = jy", "python-version = 2.7"),
+        *("python = {}/no-python", "dry-run = true"),
+    ],
 )
-def test_configuration_does_not_say_where_it_is_installed(
+def test_configuration_does_not_say_what_is_installed_or_where(
     setting: str, section: str, fresh: Checkout, wheels: Path
 ) -> None:
-    file = fresh.folder.parent / "pip.conf"
-    file.write_text(f"[{section}]\n{setting.format(fresh.folder.parent)}\n")
+    beside = fresh.folder.parent
+    (beside / "list").write_text(f"{NAME}==2.0\n")
+    file = beside / "pip.conf"
+    file.write_text(f"[{section}]\n{setting.format(beside)}\n")
     check_installed(fresh, fresh.run(STAMP, **settings(wheels, PIP_CONFIG_FILE=str(file))))
+
+
+@pytest.mark.exhaustive
+def test_configuration_says_where_packages_come_from(fresh: Checkout, wheels: Path) -> None:
+    file = fresh.folder.parent / "pip.conf"
+    file.write_text(f"[global]\nno-index = true\nfind-links =\n    /nowhere\n    {wheels}\n")
+    check_installed(fresh, fresh.run(STAMP, PIP_CONFIG_FILE=str(file)))
 
 
 @pytest.mark.exhaustive
