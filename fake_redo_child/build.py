@@ -48,6 +48,8 @@ _CHILD_SOURCES = (
     "child/fake_redo_child.c",
     "child/redo_parser.c",
     "common/child_io.c",
+    "common/memory_io.c",
+    "common/shared_ring.c",
     "common/spin.c",
     "faults/fault.c",
     "faults/misbehave.c",

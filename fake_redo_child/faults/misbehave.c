@@ -41,12 +41,20 @@ static void spin_us(const struct misbehaviour *m, double us)
     spin((uint64_t)(us * m->spins_per_us));
 }
 
+static void put(const struct misbehaviour *m, const uint8_t *bytes, size_t size)
+{
+    if (m->memory != NULL)
+        memory_put(m->memory, bytes, size);
+    else
+        write_page_bytes(bytes, size);
+}
+
 static void drip(const struct misbehaviour *m, const uint8_t *page)
 {
     for (size_t at = 0; at < PAGE_BYTES; at++) {
         if (at > 0)
             spin_us(m, (double)m->fault.amount);
-        write_page_bytes(page + at, 1);
+        put(m, page + at, 1);
     }
 }
 
@@ -106,7 +114,7 @@ static void before_reply(const struct misbehaviour *m, const uint8_t *page)
     case FAULT_EXIT_BEFORE_REPLY:
         leave(EXIT_FAULT);
     case FAULT_EXIT_IN_REPLY:
-        write_page_bytes(page, PAGE_BYTES / 2);
+        put(m, page, PAGE_BYTES / 2);
         leave(EXIT_FAULT);
     case FAULT_KILLED:
         be_killed();
@@ -138,14 +146,14 @@ static void reply(const struct misbehaviour *m, const uint8_t *page)
         drip(m, page);
         break;
     case FAULT_SHORT_REPLY:
-        write_page_bytes(page, PAGE_BYTES - m->fault.amount);
+        put(m, page, PAGE_BYTES - m->fault.amount);
         break;
     case FAULT_EXTRA_PAGE:
-        write_page_bytes(page, PAGE_BYTES);
-        write_page_bytes(page, PAGE_BYTES);
+        put(m, page, PAGE_BYTES);
+        put(m, page, PAGE_BYTES);
         break;
     default:
-        write_page_bytes(page, PAGE_BYTES);
+        put(m, page, PAGE_BYTES);
         break;
     }
 }
@@ -166,10 +174,15 @@ static void after_reply(const struct misbehaviour *m)
 void misbehave_in_reply(struct misbehaviour *m, const uint8_t page[PAGE_BYTES])
 {
     if (!fault_is_due(&m->fault)) {
-        write_page_bytes(page, PAGE_BYTES);
+        put(m, page, PAGE_BYTES);
         return;
     }
     before_reply(m, page);
     reply(m, page);
     after_reply(m);
+}
+
+void misbehave_not(struct misbehaviour *m, const uint8_t page[PAGE_BYTES])
+{
+    put(m, page, PAGE_BYTES);
 }
