@@ -27,8 +27,9 @@ from functools import partial
 from pathlib import Path
 
 from fake_redo_child.child.python_child import COST_PRESETS
+from fake_redo_child.faults.faults import ALL_FAULTS, FaultError, parse_fault
 from fake_redo_child.faults.faults import FAULTS as FAULTS
-from fake_redo_child.faults.faults import FaultError, parse_fault
+from fake_redo_child.faults.faults import MEMORY_FAULTS as MEMORY_FAULTS
 
 CHILD_KINDS = ("c", "python")
 """The kinds of child that ``child_command`` accepts."""
@@ -54,7 +55,13 @@ _CHILD_SOURCES = (
     "faults/fault.c",
     "faults/misbehave.c",
 )
-_FLOOR_SOURCES = ("floor/pipe_floor.c", "floor/floor_slice.c", "floor/floor_traffic.c")
+_FLOOR_SOURCES = (
+    "floor/pipe_floor.c",
+    "floor/floor_link.c",
+    "floor/floor_slice.c",
+    "floor/floor_traffic.c",
+    "common/shared_ring.c",
+)
 _INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 _COMPILERS = ("cc", "gcc", "clang")
 _KEY_DIGITS = 16
@@ -198,7 +205,8 @@ def child_command(
 
     ``cost``: a preset of added CPU cost; the two numbers, in microseconds, override its parts.
     ``fault``: a fault in the notation of ``check_fault``. The sandbox is off if the fault requires
-    that. ``program``: a C child that was built elsewhere. Raises BuildError.
+    that. ``program``: a C child that was built elsewhere. A manager that shares memory appends
+    ``--shared-memory FD`` itself. Raises BuildError.
     """
     if kind == "c":
         command = [str(program if program is not None else child_program())]
@@ -224,7 +232,7 @@ def child_command(
 
 def check_fault(text: str) -> str:
     """Returns the text if it is a valid fault: ``NAME[:KEY=VALUE[,KEY=VALUE]...]``, with a name and
-    keys of ``FAULTS``. Raises UnknownFault, which names the valid choices and the most similar one.
+    keys of ``FAULTS`` or ``MEMORY_FAULTS``. Raises UnknownFault, which names the valid choices and the most similar one.
     """
     try:
         parse_fault(text)
@@ -236,7 +244,7 @@ def check_fault(text: str) -> str:
 def fault_needs_no_sandbox(text: str) -> bool:
     """Whether the C child needs its sandbox off for this fault. Raises UnknownFault."""
     name = check_fault(text).partition(":")[0]
-    return not FAULTS[name].sandboxed
+    return not ALL_FAULTS[name].sandboxed
 
 
 def sandbox_allowed(program: Path) -> bool:

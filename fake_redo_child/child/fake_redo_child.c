@@ -89,8 +89,8 @@ static bool answer(void *context, const struct redo_parser *parser, enum redo_an
     return true;
 }
 
-static bool answer_in_memory(void *context, const struct redo_parser *parser,
-                             enum redo_answer what, const uint8_t page[PAGE_BYTES])
+static bool answer_in_memory(void *context, const struct redo_parser *parser, enum redo_answer what,
+                             const uint8_t page[PAGE_BYTES])
 {
     struct child *child = context;
     if (what == ANSWER_REDO)
@@ -166,10 +166,9 @@ __attribute__((always_inline)) static inline int serve(struct child *child,
     static struct redo_parser parser;
     bool faulty = child->misbehaviour.fault.name != FAULT_NONE;
 
-    redo_start(&parser,
-               (struct redo_owner){.answer = faulty ? answer_with_fault : transport.answer,
-                                   .warn = warn,
-                                   .context = child});
+    redo_start(&parser, (struct redo_owner){.answer = faulty ? answer_with_fault : transport.answer,
+                                            .warn = warn,
+                                            .context = child});
     for (;;) {
         const uint8_t *bytes;
         size_t size = transport.input(child, &bytes);
@@ -260,6 +259,7 @@ static void share_memory(struct memory_io *io, const char *text)
 static struct options parse_options(char **argv)
 {
     struct options options = {.sandbox = true};
+    const char *fault = "";
     for (int at = 1; argv[at] != NULL; at++) {
         const char *value;
         if (strcmp(argv[at], "--no-sandbox") == 0) {
@@ -277,10 +277,13 @@ static struct options parse_options(char **argv)
             options.shared_memory = value;
         } else if ((value = option_value("--fault", argv, &at)) != NULL) {
             options.fault = fault_option(value);
+            fault = value;
         } else {
             bad_usage("unknown option", argv[at]);
         }
     }
+    if (options.shared_memory == NULL && fault_needs_memory(&options.fault))
+        bad_usage("fault needs --shared-memory", fault);
     return options;
 }
 

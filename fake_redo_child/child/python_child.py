@@ -420,6 +420,8 @@ def _fault(text: str) -> Fault:
         fault: Fault = faults.parse_fault(text)
     except faults.FaultError as error:
         raise UsageError(str(error)) from error
+    if fault.name in faults.MEMORY_FAULTS:
+        raise UsageError(f"fault needs --shared-memory: {text[:80]}")
     return fault
 
 

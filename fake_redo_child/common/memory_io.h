@@ -71,8 +71,8 @@ static inline size_t memory_input(struct memory_io *io, const uint8_t **bytes)
 static inline void memory_consume(struct memory_io *io, size_t size)
 {
     io->consumed += size;
-    if (shared_publish(&io->memory->consumed, io->consumed + io->consumed_lie,
-                       &io->memory->manager_sleeps, SLEEPS_UNTIL_PAGE_OR_ROOM, io->always_ring))
+    shared_store(&io->memory->consumed, io->consumed + io->consumed_lie);
+    if (shared_must_ring(&io->memory->manager_sleeps, SLEEPS_UNTIL_PAGE_OR_ROOM, io->always_ring))
         memory_ring();
 }
 
@@ -104,8 +104,8 @@ static inline void memory_put(struct memory_io *io, const uint8_t *bytes, size_t
             return;
         io->filled = 0;
         io->ready++;
-        if (shared_publish(&io->memory->ready, io->ready + io->ready_lie,
-                           &io->memory->manager_sleeps, SLEEPS, io->always_ring))
+        shared_store(&io->memory->ready, io->ready + io->ready_lie);
+        if (shared_must_ring(&io->memory->manager_sleeps, SLEEPS, io->always_ring))
             memory_ring();
     }
 }

@@ -69,18 +69,24 @@ static inline uint64_t shared_look(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_acquire);
 }
 
-/*
- * Publishes an own counter. Returns whether the caller must ring: the other side sleeps for this
- * (its flag is at least `least`), or the memory asks for it always.
- *
- * The fence orders the store of the counter before the load of the flag, as shared_will_sleep orders
- * the store of the flag before the next look at the counter. So at least one side sees the other's
- * store, and no wake-up is lost. Release and acquire alone do not give this, also not on x86-64.
- */
-static inline bool shared_publish(_Atomic uint64_t *counter, uint64_t value,
-                                  _Atomic uint64_t *sleeps, uint64_t least, bool always_ring)
+/* Stores an own counter, after what it announces. shared_must_ring must follow before this side
+ * sleeps. */
+static inline void shared_store(_Atomic uint64_t *counter, uint64_t value)
 {
     atomic_store_explicit(counter, value, memory_order_release);
+}
+
+/*
+ * Whether this side must ring after it has stored its counters: the other side sleeps for them (its
+ * flag is at least `least`), or the memory asks for it always.
+ *
+ * The fence orders the stores of the counters before the load of the flag, as shared_will_sleep
+ * orders the store of the flag before the next look at the counters. So at least one side sees the
+ * other's store, and no wake-up is lost. Release and acquire alone do not give this, also not on
+ * x86-64.
+ */
+static inline bool shared_must_ring(_Atomic uint64_t *sleeps, uint64_t least, bool always_ring)
+{
     atomic_thread_fence(memory_order_seq_cst);
     if (!always_ring && atomic_load_explicit(sleeps, memory_order_relaxed) < least)
         return false;
@@ -150,8 +156,8 @@ static inline bool shared_spin_or_not(struct shared_backoff *b, const _Atomic ui
     return false;
 }
 
-/* How many rounds shared_spin does in this time, at most MOST_SPIN_NS. Reads a clock, so it must run
- * before the sandbox is entered. */
+/* How many rounds shared_spin does in this time, at most MOST_SPIN_NS. Reads a clock, so it must
+ * run before the sandbox is entered. */
 uint64_t shared_rounds(uint64_t spin_ns);
 
 #endif

@@ -26,6 +26,7 @@ struct kind {
     bool at_redo;         /* it has a trigger */
     bool needs_system_calls;
     bool spins;
+    bool needs_memory;
 };
 
 static const struct kind kinds[FAULT_COUNT] = {
@@ -54,6 +55,22 @@ static const struct kind kinds[FAULT_COUNT] = {
     [FAULT_START_SLOWLY] = {.name = "start-slowly", .amount = {"ms", 200, 0, 3600000}},
     [FAULT_FAIL_TO_START] = {.name = "fail-to-start"},
     [FAULT_IGNORE_EOF] = {.name = "ignore-eof", .needs_system_calls = true},
+    [FAULT_CONSUMED_AHEAD] = {.name = "consumed-ahead",
+                              .amount = {"by", 2000000, 1, 1000000000},
+                              .at_redo = true,
+                              .needs_memory = true},
+    [FAULT_CONSUMED_BEHIND] = {.name = "consumed-behind",
+                               .amount = {"by", 2000000, 1, 1000000000},
+                               .at_redo = true,
+                               .needs_memory = true},
+    [FAULT_READY_AHEAD] = {.name = "ready-ahead",
+                           .amount = {"by", 2000000, 1, 1000000000},
+                           .at_redo = true,
+                           .needs_memory = true},
+    [FAULT_READY_BEHIND] = {.name = "ready-behind",
+                            .amount = {"by", 2000000, 1, 1000000000},
+                            .at_redo = true,
+                            .needs_memory = true},
 };
 
 /* ---- errors ---- */
@@ -280,6 +297,11 @@ bool fault_is_due(struct fault *fault)
 bool fault_needs_system_calls(const struct fault *fault)
 {
     return kinds[fault->name].needs_system_calls;
+}
+
+bool fault_needs_memory(const struct fault *fault)
+{
+    return kinds[fault->name].needs_memory;
 }
 
 bool fault_spins(const struct fault *fault)

@@ -27,6 +27,10 @@ enum fault_name {
     FAULT_START_SLOWLY,
     FAULT_FAIL_TO_START,
     FAULT_IGNORE_EOF,
+    FAULT_CONSUMED_AHEAD,
+    FAULT_CONSUMED_BEHIND,
+    FAULT_READY_AHEAD,
+    FAULT_READY_BEHIND,
     FAULT_COUNT,
 };
 
@@ -34,7 +38,7 @@ enum fault_trigger { TRIGGER_NEVER, TRIGGER_AT, TRIGGER_EVERY, TRIGGER_CHANCE };
 
 struct fault {
     enum fault_name name;
-    uint64_t amount; /* in ms, us or bytes, depending on the fault */
+    uint64_t amount; /* in the unit of the fault: ms, us, bytes or pages */
 
     enum fault_trigger trigger;
     uint64_t number; /* K of at=K and every=K */
@@ -44,7 +48,7 @@ struct fault {
 };
 
 /* Large enough for a line with all valid names. */
-#define FAULT_ERROR_BYTES 512
+#define FAULT_ERROR_BYTES 640
 
 /* Parses the value of --fault. Returns false, with one line in `error`, if it is not valid. */
 bool fault_parse(struct fault *fault, const char *text, char error[FAULT_ERROR_BYTES]);
@@ -54,6 +58,9 @@ bool fault_is_due(struct fault *fault);
 
 /* Whether the fault uses system calls that the sandbox forbids, and must survive them. */
 bool fault_needs_system_calls(const struct fault *fault);
+
+/* Whether the fault is one of shared memory. */
+bool fault_needs_memory(const struct fault *fault);
 
 /* Whether the fault delays by spinning, and so needs a calibration. */
 bool fault_spins(const struct fault *fault);

@@ -98,7 +98,20 @@ FAULTS: dict[str, FaultKind] = {
         "stays at the end of input; ends only by a signal", at_redo=False, sandboxed=False
     ),
 }
-"""Every fault by name, in the order of PROTOCOL.md."""
+"""Every fault that a child can have over pipes and over shared memory, in the order of PROTOCOL.md.
+"""
+
+_LIE = Amount("by", 2_000_000, 1, 1_000_000_000)
+
+MEMORY_FAULTS: dict[str, FaultKind] = {
+    "consumed-ahead": FaultKind("says that it has consumed more bytes than it has", _LIE),
+    "consumed-behind": FaultKind("says that it has consumed fewer bytes than it has", _LIE),
+    "ready-ahead": FaultKind("says that more pages are ready than are", _LIE),
+    "ready-behind": FaultKind("says that fewer pages are ready than are", _LIE),
+}
+"""The faults that exist over shared memory only."""
+
+ALL_FAULTS = FAULTS | MEMORY_FAULTS
 
 
 @dataclass(slots=True)
@@ -141,9 +154,10 @@ class Fault:
 def parse_fault(text: str) -> Fault:
     """Parses ``NAME[:KEY=VALUE[,KEY=VALUE]...]``. Raises FaultError."""
     name, colon, rest = text.partition(":")
-    kind = FAULTS.get(name)
+    kind = ALL_FAULTS.get(name)
     if kind is None:
-        raise FaultError(f"unknown fault, not one of {', '.join(FAULTS)}", name, list(FAULTS))
+        names = ", ".join(ALL_FAULTS)
+        raise FaultError(f"unknown fault, not one of {names}", name, list(ALL_FAULTS))
     values: dict[str, str] = {}
     for part in rest.split(",") if colon else ():
         key, _, value = part.partition("=")

@@ -90,6 +90,19 @@ static void pause_ms(uint64_t ms)
         ;
 }
 
+/* From here on a counter is published with an error, at once and at each later publication. The
+ * child goes on with the true one. */
+static void lie_in_consumed(struct memory_io *memory, uint64_t error)
+{
+    memory->consumed_lie += error;
+    memory_consume(memory, 0);
+}
+
+static void lie_in_ready(struct memory_io *memory, uint64_t error)
+{
+    memory->ready_lie += error; /* the page of this redo publishes it */
+}
+
 void misbehave_at_start(struct misbehaviour *m)
 {
     m->manager = getppid();
@@ -133,6 +146,18 @@ static void before_reply(const struct misbehaviour *m, const uint8_t *page)
         break;
     case FAULT_OPEN_FILE:
         open_a_file();
+        break;
+    case FAULT_CONSUMED_AHEAD:
+        lie_in_consumed(m->memory, m->fault.amount);
+        break;
+    case FAULT_CONSUMED_BEHIND:
+        lie_in_consumed(m->memory, -m->fault.amount);
+        break;
+    case FAULT_READY_AHEAD:
+        lie_in_ready(m->memory, m->fault.amount);
+        break;
+    case FAULT_READY_BEHIND:
+        lie_in_ready(m->memory, -m->fault.amount);
         break;
     default:
         break;

@@ -12,8 +12,8 @@
 
 struct misbehaviour {
     struct fault fault;
-    double spins_per_us; /* for faults that spin */
-    pid_t manager;       /* the parent process at the start */
+    double spins_per_us;      /* for faults that spin */
+    pid_t manager;            /* the parent process at the start */
     struct memory_io *memory; /* NULL: the child uses pipes */
 };
 

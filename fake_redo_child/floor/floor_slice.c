@@ -1,25 +1,21 @@
 /*
  * Implements floor_slice.h.
  *
- * One turn of the loop: read the available bytes, split them into pages, queue the next request of
- * each client whose page arrived, and pass all queued requests to one writev. The clock is read
- * twice per turn: after the read, for all its pages, and before the write, for all its requests. So
- * a latency runs from just before the write call that first passes the request to the kernel until
- * just after the read call that completes the page. It includes the time for which a request waits
- * for room in the pipe.
+ * One turn of the loop: receive the available bytes, split them into pages, queue the next request
+ * of each client whose page arrived, and pass all queued requests on at once. The clock is read
+ * twice per turn: after receiving, for all its pages, and before sending, for all its requests. So
+ * a latency runs from just before the call that first passes the request on (the write, or the copy
+ * into shared memory) until just after the call that completes the page. It includes the time for
+ * which a request waits for room.
  */
 #define _GNU_SOURCE
 
 #include "floor_slice.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 /* The most that a pipe can hold without privilege, and room for an incomplete page. */
 #define INPUT_BYTES (1024u * 1024u + PAGE_BYTES)
@@ -28,12 +24,6 @@
 
 /* Each client starts at another request, so that neighbours do not send the same ones. */
 #define CLIENT_STRIDE 17u
-
-#ifdef IOV_MAX
-#define MOST_IOVECS IOV_MAX
-#else
-#define MOST_IOVECS 1024
-#endif
 
 static int64_t now_ns(const struct slice *s)
 {
@@ -80,13 +70,11 @@ static bool sample(struct slice *s, uint32_t client, int64_t latency_ns, int64_t
     return true;
 }
 
-bool slice_prepare(struct slice *s, const struct traffic *traffic, size_t window, int to_child,
-                   int from_child)
+bool slice_prepare(struct slice *s, const struct traffic *traffic, size_t window, struct link *link)
 {
     *s = (struct slice){
         .traffic = traffic,
-        .to_child = to_child,
-        .from_child = from_child,
+        .link = link,
         .window = window,
         .clients = calloc(window, sizeof *s->clients),
         .due = calloc(window, sizeof *s->due),
@@ -127,7 +115,7 @@ static void stamp(struct slice *s)
     }
 }
 
-/* Removes the bytes that writev took. */
+/* Removes the bytes that the link took. */
 static void sent(struct slice *s, size_t size)
 {
     while (size > 0) {
@@ -145,45 +133,23 @@ static void sent(struct slice *s, size_t size)
         s->unsent_first = 0;
 }
 
-/* Writes until nothing is left or the pipe is full. */
-static bool write_unsent(struct slice *s)
+static bool link_failed(struct slice *s)
 {
-    while (s->unsent_count > 0) {
-        size_t count = s->unsent_count < MOST_IOVECS ? s->unsent_count : MOST_IOVECS;
-        ssize_t size = writev(s->to_child, s->unsent + s->unsent_first, (int)count);
-        s->write_calls++;
-        if (size >= 0) {
-            sent(s, (size_t)size);
-        } else if (errno == EAGAIN) {
-            return true;
-        } else if (errno != EINTR) {
-            s->child_gone = true;
-            snprintf(s->error, sizeof s->error, "cannot write to the child: %s", strerror(errno));
-            return false;
-        }
-    }
-    return true;
+    snprintf(s->error, sizeof s->error, "%s", s->link->error);
+    return false;
 }
 
-/* Waits until pages arrive or, if bytes are unsent, until the pipe has room. Without unsent bytes
- * no poll is needed: the blocking read waits as well, with one system call less. */
-static bool wait_for_either(struct slice *s, bool *pages)
+/* Sends until nothing is left or there is no room. */
+static bool send_unsent(struct slice *s)
 {
-    *pages = true;
-    if (s->unsent_count == 0)
-        return true;
-    struct pollfd both[] = {
-        {.fd = s->from_child, .events = POLLIN},
-        {.fd = s->to_child, .events = POLLOUT},
-    };
-    s->poll_calls++;
-    while (poll(both, 2, -1) < 0) {
-        if (errno != EINTR) {
-            snprintf(s->error, sizeof s->error, "cannot poll: %s", strerror(errno));
-            return false;
-        }
+    while (s->unsent_count > 0) {
+        ssize_t size = link_send(s->link, s->unsent + s->unsent_first, s->unsent_count);
+        if (size < 0)
+            return link_failed(s);
+        if (size == 0)
+            return true;
+        sent(s, (size_t)size);
     }
-    *pages = both[0].revents != 0;
     return true;
 }
 
@@ -216,19 +182,12 @@ static bool take_page(struct slice *s, const uint8_t *page, int64_t now)
     return true;
 }
 
-static bool read_pages(struct slice *s)
+static bool receive_pages(struct slice *s)
 {
-    ssize_t size = read(s->from_child, s->input + s->input_size, INPUT_BYTES - s->input_size);
+    ssize_t size = link_receive(s->link, s->input + s->input_size, INPUT_BYTES - s->input_size);
     int64_t now = now_ns(s);
-    s->read_calls++;
-    if (size < 0 && errno == EINTR)
-        return true;
-    if (size <= 0) {
-        s->child_gone = true;
-        snprintf(s->error, sizeof s->error, "%s",
-                 size == 0 ? "the child closed its output" : "cannot read from the child");
-        return false;
-    }
+    if (size < 0)
+        return link_failed(s);
     s->input_size += (size_t)size;
     const uint8_t *page = s->input;
     for (; s->input_size >= PAGE_BYTES; page += PAGE_BYTES, s->input_size -= PAGE_BYTES)
@@ -242,7 +201,7 @@ static bool read_pages(struct slice *s)
 bool slice_run(struct slice *s, int64_t duration_ns)
 {
     s->samples.count = 0;
-    s->read_calls = s->write_calls = s->poll_calls = 0;
+    s->link->read_calls = s->link->write_calls = s->link->poll_calls = 0;
     s->duration_ns = duration_ns;
     for (uint32_t i = 0; i < s->window; i++) {
         s->clients[i] = (struct client){.request = (size_t)i * CLIENT_STRIDE % s->traffic->count};
@@ -251,13 +210,15 @@ bool slice_run(struct slice *s, int64_t duration_ns)
     s->origin_ns = 0;
     s->origin_ns = now_ns(s);
     for (;;) {
-        bool pages;
         stamp(s);
-        if (!write_unsent(s))
+        if (!send_unsent(s))
             return false;
         if (s->due_count == 0)
             break;
-        if (!wait_for_either(s, &pages) || (pages && !read_pages(s)))
+        int pages = link_wait(s->link, s->unsent_count > 0);
+        if (pages < 0)
+            return link_failed(s);
+        if (pages > 0 && !receive_pages(s))
             return false;
     }
     if (s->input_size > 0) {

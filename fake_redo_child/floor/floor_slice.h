@@ -1,12 +1,12 @@
 /*
  * The closed loop of the floor: N clients with one redo in flight each, for a fixed time.
  *
- * This is the part that is timed. It uses two descriptors and does not know how the child was
- * launched.
+ * This is the part that is timed. It uses a link and does not know how the child was launched.
  */
 #ifndef FLOOR_SLICE_H
 #define FLOOR_SLICE_H
 
+#include "floor_link.h"
 #include "floor_traffic.h"
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@ struct client {
     int64_t start_ns;
     int64_t end_ns;
     int64_t redos;
-    int64_t offered_ns; /* when the request in flight was first passed to writev */
+    int64_t offered_ns; /* when the request in flight was first passed to link_send */
     size_t request;     /* index of the request in flight */
 };
 
@@ -34,8 +34,7 @@ struct samples {
 
 struct slice {
     const struct traffic *traffic;
-    int to_child;   /* non-blocking */
-    int from_child; /* blocking */
+    struct link *link;
 
     size_t window;
     struct client *clients;
@@ -46,7 +45,7 @@ struct slice {
     size_t due_first, due_count;
     size_t due_new; /* how many of the last ones have no offered_ns yet */
 
-    /* The bytes that the pipe has not taken yet: a part of an array of 2 * `window`. */
+    /* The bytes that the link has not taken yet: a part of an array of 2 * `window`. */
     struct iovec *unsent;
     size_t unsent_first, unsent_count;
 
@@ -55,17 +54,16 @@ struct slice {
 
     int64_t origin_ns;
     int64_t duration_ns;
-    size_t read_calls, write_calls, poll_calls; /* system calls in this slice */
     char error[200];
-    bool child_gone; /* with `error`: a stream ended, so the child may still exit by itself */
 };
 
 /* Allocates memory for `window` clients. Returns false if there is not enough. */
-bool slice_prepare(struct slice *slice, const struct traffic *traffic, size_t window, int to_child,
-                   int from_child);
+bool slice_prepare(struct slice *slice, const struct traffic *traffic, size_t window,
+                   struct link *link);
 
 /* Runs one slice until its time is over and no redo is in flight. Then `clients` and `samples` hold
- * the result. Returns false and sets `error` if the child is gone or a page is wrong. */
+ * the result, and the link has counted the system calls of this slice. Returns false and sets
+ * `error` if the child is gone or a page is wrong. */
 bool slice_run(struct slice *slice, int64_t duration_ns);
 
 #endif

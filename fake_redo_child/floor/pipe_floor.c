@@ -1,11 +1,13 @@
 /*
  * The floor: the cost of the traffic of N clients for a C program that does nothing else.
  *
- *     pipe_floor --requests FILE --pages FILE --window N [--pipe-bytes B] [--ends yes] -- CHILD ...
+ *     pipe_floor --requests FILE --pages FILE --window N [--pipe-bytes B] [--ends yes]
+ *         [--transport shm [--spin-us X]] -- CHILD ...
  *
  * The file of requests holds complete redos in wire format, the file of pages their pages in the
- * same order. The program prints `ready PID` (of the child) on standard output once the child has
- * answered a ping. Then it reads commands from standard input, one per line:
+ * same order. With --transport shm requests and pages go through shared memory, and both sides may
+ * spin for X us before they sleep. The program prints `ready PID` (of the child) on standard output
+ * once the child has answered a ping. Then it reads commands from standard input, one per line:
  *
  *     slice NANOSECONDS   measures for this time; answers `slice BYTES READS WRITES POLLS` (the last
  *                         three count system calls), then BYTES bytes of native int64: start_ns,
@@ -21,6 +23,7 @@
 #define _GNU_SOURCE
 
 #include "../common/close_descriptors.h"
+#include "floor_link.h"
 #include "floor_slice.h"
 #include "floor_traffic.h"
 
@@ -45,11 +48,12 @@ enum { EXIT_CHILD = 1, EXIT_USAGE = 2 };
 #define DEAD_GRACE_MS 100
 
 static const char usage_text[] = "usage: pipe_floor --requests FILE --pages FILE --window N "
-                                 "[--pipe-bytes B] [--ends yes] -- CHILD [ARGUMENT]...\n";
+                                 "[--pipe-bytes B] [--ends yes] "
+                                 "[--transport pipe|shm] [--spin-us X] -- CHILD [ARGUMENT]...\n";
 
 /* The child, also for the signal handler; 0 while there is none. */
 static volatile sig_atomic_t child_pid = 0;
-static int to_child = -1, from_child = -1;
+static struct link child_link = {.to_child = -1, .from_child = -1};
 
 __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 {
@@ -144,10 +148,10 @@ static int launch(char **child_argv, int pipe_bytes)
     posix_spawn_file_actions_destroy(&actions);
     close(input[0]);
     close(output[1]);
-    to_child = input[1];
-    from_child = output[0];
+    child_link.to_child = input[1];
+    child_link.from_child = output[0];
     /* Affects this end only: the child's end of the pipe is another open file. */
-    fcntl(to_child, F_SETFL, fcntl(to_child, F_GETFL) | O_NONBLOCK);
+    fcntl(input[1], F_SETFL, fcntl(input[1], F_GETFL) | O_NONBLOCK);
     return failure;
 }
 
@@ -171,7 +175,7 @@ static bool reap(int *status, int flags)
 static int end_child(int grace_ms)
 {
     int status = 0;
-    close(to_child);
+    close(child_link.to_child);
     for (int waited_ms = 0; waited_ms < grace_ms; waited_ms++) {
         if (reap(&status, WNOHANG))
             return status;
@@ -216,15 +220,16 @@ _Noreturn static void stop(void)
 /* Waits for the answer to a ping, so that no slice measures the child's start. */
 static void wait_until_up(void)
 {
-    const uint8_t ping[HEADER_BYTES] = {MESSAGE_PING, 0, 0, 0, LENGTH_BYTES};
+    uint8_t ping[HEADER_BYTES] = {MESSAGE_PING, 0, 0, 0, LENGTH_BYTES};
+    const struct iovec whole = {.iov_base = ping, .iov_len = sizeof ping};
     static uint8_t page[PAGE_BYTES];
-    if (write(to_child, ping, sizeof ping) != (ssize_t)sizeof ping)
+    if (link_send(&child_link, &whole, 1) != (ssize_t)sizeof ping)
         give_up(DEAD_GRACE_MS, "the child takes no input");
     for (size_t done = 0; done < sizeof page;) {
-        ssize_t now = read(from_child, page + done, sizeof page - done);
-        if (now < 0 && errno == EINTR)
-            continue;
-        if (now <= 0)
+        ssize_t now = link_wait(&child_link, false);
+        if (now > 0)
+            now = link_receive(&child_link, page + done, sizeof page - done);
+        if (now < 0)
             give_up(DEAD_GRACE_MS, "the child closed its output before it answered a ping");
         done += (size_t)now;
     }
@@ -256,14 +261,15 @@ static bool read_command(char *line, size_t size)
         }
         struct pollfd both[] = {
             {.fd = STDIN_FILENO, .events = POLLIN},
-            {.fd = from_child, .events = POLLIN},
+            {.fd = child_link.from_child, .events = POLLIN},
         };
         if (poll(both, 2, -1) < 0)
             continue; /* EINTR */
-        if (both[0].revents == 0)
-            give_up(DEAD_GRACE_MS, (both[1].revents & POLLIN) != 0
-                                       ? "the child sent bytes that nobody asked for"
-                                       : "the child closed its output");
+        if (both[0].revents == 0) {
+            if (link_check_quiet(&child_link) != 0)
+                give_up(DEAD_GRACE_MS, child_link.error);
+            continue;
+        }
         ssize_t now = read(STDIN_FILENO, held + held_size, sizeof held - held_size);
         if (now < 0 && errno == EINTR)
             continue;
@@ -317,7 +323,7 @@ static void answer_slice(const struct slice *slice, bool ends)
 
     char line[128];
     int size = snprintf(line, sizeof line, "slice %zu %zu %zu %zu\n", values * sizeof *payload,
-                        slice->read_calls, slice->write_calls, slice->poll_calls);
+                        child_link.read_calls, child_link.write_calls, child_link.poll_calls);
     answer(line, (size_t)size);
     answer(payload, values * sizeof *payload);
 }
@@ -343,10 +349,19 @@ _Noreturn static void bad_usage(const char *what, const char *argument)
 
 struct options {
     const char *requests, *pages;
-    long long window, pipe_bytes;
-    bool ends;
+    long long window, pipe_bytes, spin_us;
+    bool ends, shared_memory;
     char **child_argv;
 };
+
+static bool is_shared_memory(const char *transport)
+{
+    if (strcmp(transport, "shm") == 0)
+        return true;
+    if (strcmp(transport, "pipe") != 0)
+        bad_usage("unknown transport, not one of pipe, shm", transport);
+    return false;
+}
 
 static struct options parse_options(char **argv)
 {
@@ -368,19 +383,54 @@ static struct options parse_options(char **argv)
             options.window = number(value, 1, MOST_CLIENTS);
         else if (strcmp(name, "--pipe-bytes") == 0)
             options.pipe_bytes = number(value, 1, INT_MAX);
+        else if (strcmp(name, "--transport") == 0)
+            options.shared_memory = is_shared_memory(value);
+        else if (strcmp(name, "--spin-us") == 0)
+            options.spin_us = number(value, 0, MOST_SPIN_NS / 1000);
         else if (strcmp(name, "--ends") == 0 && strcmp(value, "yes") == 0)
             options.ends = true;
         else
             bad_usage("unknown option", name);
-        if (options.window < 0 || options.pipe_bytes < 0)
+        if (options.window < 0 || options.pipe_bytes < 0 || options.spin_us < 0)
             bad_usage("no number, or out of range", value);
     }
     if (options.requests == NULL || options.pages == NULL || options.window == 0)
         bad_usage("missing", "--requests, --pages and --window must be given");
+    if (options.spin_us > 0 && !options.shared_memory)
+        bad_usage("missing", "--spin-us needs --transport shm");
     if (argv[at] == NULL || argv[at + 1] == NULL)
         bad_usage("missing", "-- CHILD");
     options.child_argv = argv + at + 1;
     return options;
+}
+
+/* Launches the child; with shared memory two more arguments name its descriptor. */
+static void start(char **child_argv, size_t count, const struct options *options)
+{
+    int failure, memory_fd = -1;
+    char fd_text[16];
+    char **with_memory = NULL;
+    if (options->shared_memory) {
+        memory_fd = link_share(&child_link, (uint64_t)options->spin_us * 1000);
+        with_memory = calloc(count + 3, sizeof *with_memory);
+        if (memory_fd < 0 || with_memory == NULL) {
+            tell("%s", memory_fd < 0 ? child_link.error : "out of memory");
+            exit(EXIT_CHILD);
+        }
+        memcpy(with_memory, child_argv, count * sizeof *with_memory);
+        snprintf(fd_text, sizeof fd_text, "%d", memory_fd);
+        with_memory[count] = "--shared-memory";
+        with_memory[count + 1] = fd_text;
+        child_argv = with_memory;
+    }
+    failure = launch(child_argv, (int)options->pipe_bytes);
+    if (failure != 0) {
+        tell("cannot launch %s: %s", child_argv[0], strerror(failure));
+        exit(EXIT_CHILD);
+    }
+    if (memory_fd >= 0)
+        close(memory_fd);
+    free(with_memory);
 }
 
 int main(int argc, char **argv)
@@ -398,13 +448,9 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     catch_ending_signals();
-    int failure = launch(options.child_argv, (int)options.pipe_bytes);
-    if (failure != 0) {
-        tell("cannot launch %s: %s", options.child_argv[0], strerror(failure));
-        return EXIT_CHILD;
-    }
+    start(options.child_argv, (size_t)(argv + argc - options.child_argv), &options);
     wait_until_up();
-    if (!slice_prepare(&slice, &traffic, (size_t)options.window, to_child, from_child))
+    if (!slice_prepare(&slice, &traffic, (size_t)options.window, &child_link))
         give_up(0, "out of memory");
     answer(line, (size_t)snprintf(line, sizeof line, "ready %ld\n", (long)child_pid));
 
@@ -418,7 +464,7 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
         if (!slice_run(&slice, duration_ns))
-            give_up(slice.child_gone ? DEAD_GRACE_MS : 0, slice.error);
+            give_up(child_link.child_gone ? DEAD_GRACE_MS : 0, slice.error);
         answer_slice(&slice, options.ends);
     }
     stop();

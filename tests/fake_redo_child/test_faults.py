@@ -18,7 +18,7 @@ import pytest
 
 from fake_redo_child import build
 from fake_redo_child.child import python_child
-from fake_redo_child.faults.faults import FAULTS, FaultError, parse_fault
+from fake_redo_child.faults.faults import ALL_FAULTS, FAULTS, FaultError, parse_fault
 from tests.support import page_model as model
 from tests.support.children import KINDS, LIMIT_S, RunningChild, command_of, run, sandbox_allowed
 from tests.support.page_model import Tag
@@ -406,12 +406,12 @@ def test_chances_differ_by_seed() -> None:
 # ---- what is not a fault ----
 
 WRONG = {
-    "": f"unknown fault, not one of {', '.join(FAULTS)}: ",
-    "lat": f"unknown fault, not one of {', '.join(FAULTS)}: lat",
-    "Late": f"unknown fault, not one of {', '.join(FAULTS)}: Late",
-    "late ": f"unknown fault, not one of {', '.join(FAULTS)}: late ",
-    "none:at=1": f"unknown fault, not one of {', '.join(FAULTS)}: none",
-    "x" * 200: f"unknown fault, not one of {', '.join(FAULTS)}: {'x' * 80}",
+    "": f"unknown fault, not one of {', '.join(ALL_FAULTS)}: ",
+    "lat": f"unknown fault, not one of {', '.join(ALL_FAULTS)}: lat",
+    "Late": f"unknown fault, not one of {', '.join(ALL_FAULTS)}: Late",
+    "late ": f"unknown fault, not one of {', '.join(ALL_FAULTS)}: late ",
+    "none:at=1": f"unknown fault, not one of {', '.join(ALL_FAULTS)}: none",
+    "x" * 200: f"unknown fault, not one of {', '.join(ALL_FAULTS)}: {'x' * 80}",
     "late:": "unknown key of fault late, not one of ms, at, every, p, seed: ",
     "late:us=3": "unknown key of fault late, not one of ms, at, every, p, seed: us",
     "late:ms=3,": "unknown key of fault late, not one of ms, at, every, p, seed: ",
@@ -526,21 +526,21 @@ def test_both_children_have_the_same_numbers() -> None:
     )
     amounts = [
         (name, *((a.key, str(a.usual), str(a.least), str(a.most)) if a else ("", "", "", "")))
-        for name, a in ((name, kind.amount) for name, kind in FAULTS.items())
+        for name, a in ((name, kind.amount) for name, kind in ALL_FAULTS.items())
     ]
     assert table == amounts
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", ALL_FAULTS)
 def test_every_fault_is_documented(name: str) -> None:
     lines = (HERE / "PROTOCOL.md").read_text().splitlines()
     (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
-    amount = FAULTS[name].amount
+    amount = ALL_FAULTS[name].amount
     if amount is not None:
         limits = f"`{amount.key}` ({amount.usual}; {amount.least} to {amount.most:,})"
         assert limits in row
-    assert ("| no (2) |" in row) == (not FAULTS[name].sandboxed)
-    assert FAULTS[name].description[-1] not in ".\n"
+    assert ("| no (2) |" in row) == (not ALL_FAULTS[name].sandboxed)
+    assert ALL_FAULTS[name].description[-1] not in ".\n"
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS.keys() - {"fail-to-start", "ignore-eof"}))

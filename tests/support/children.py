@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import pytest
 
@@ -72,7 +73,7 @@ class RunningChild:
             self.process.stderr,
         )
 
-    def __enter__(self) -> RunningChild:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
