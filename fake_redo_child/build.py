@@ -232,7 +232,8 @@ def child_command(
 
 def check_fault(text: str) -> str:
     """Returns the text if it is a valid fault: ``NAME[:KEY=VALUE[,KEY=VALUE]...]``, with a name and
-    keys of ``FAULTS`` or ``MEMORY_FAULTS``. Raises UnknownFault, which names the valid choices and the most similar one.
+    keys of ``FAULTS`` or ``MEMORY_FAULTS``. Raises UnknownFault, which names the valid choices and
+    the most similar one.
     """
     try:
         parse_fault(text)
