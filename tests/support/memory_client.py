@@ -12,6 +12,7 @@ import os
 import select
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 
 from tests.support import page_model as model
@@ -55,12 +56,21 @@ class Memory:
             b"".join(n.to_bytes(8, "little") for n in (ring, slots, page, spin_ns, always_ring))
         ).cast("Q")
 
+    def reset(self) -> None:
+        """As before a launch: all counters and flags are 0."""
+        for word in (WRITTEN, TAKEN, MANAGER_SLEEPS, CONSUMED, READY, CHILD_SLEEPS):
+            self.words[word] = 0
+
     def close(self) -> None:
+        """May be called twice."""
+        if self.fd < 0:
+            return
+        os.close(self.fd)
+        self.fd = -1
         if self.map is not None:
             self.words.release()
             self.bytes.release()
             self.map.close()
-        os.close(self.fd)
 
 
 class SharingChild(RunningChild):
@@ -82,7 +92,8 @@ class SharingChild(RunningChild):
         self.memory.close()
 
     def bell(self) -> None:
-        os.write(self.stdin.fileno(), b"\0")
+        with suppress(BrokenPipeError):  # the end of its output says that the child has ended
+            os.write(self.stdin.fileno(), b"\0")
 
     def publish(self, counter: int, value: int) -> None:
         """Store a counter, and ring if the child sleeps or the header asks for it."""
@@ -92,10 +103,14 @@ class SharingChild(RunningChild):
             words[CHILD_SLEEPS] = 0
             self.bell()
 
-    def put(self, data: bytes) -> int:
-        """Put as much into the ring as it has room for, and publish it; returns how much."""
+    def put(self, data: bytes, *, trusting: bool = True) -> int:
+        """Put as much into the ring as it has room for, and publish it; returns how much.
+
+        ``trusting``: that the child's counter says how much room there is; else there is enough.
+        """
         ring = self.memory.ring_bytes
-        now = min(len(data), ring - (self.written - self.memory.words[CONSUMED]))
+        room = ring - (self.written - self.memory.words[CONSUMED]) if trusting else ring
+        now = min(len(data), room)
         at = self.written % ring
         first = min(now, ring - at)
         self.memory.bytes[HEAD + at : HEAD + at + first] = data[:first]
@@ -112,21 +127,28 @@ class SharingChild(RunningChild):
         ready = memory.words[READY]
         assert ready - self.taken <= memory.slot_count
         for n in range(self.taken, ready):
-            at = HEAD + memory.ring_bytes + n % memory.slot_count * model.PAGE
-            pages += memory.bytes[at : at + model.PAGE]
+            pages += self.slot(n)
         if ready != self.taken:
             self.taken = ready
             self.publish(TAKEN, ready)
         return pages
+
+    def slot(self, number: int) -> bytes:
+        """What is in the slot of this page."""
+        memory = self.memory
+        at = HEAD + memory.ring_bytes + number % memory.slot_count * model.PAGE
+        return bytes(memory.bytes[at : at + model.PAGE])
+
+    def seen(self) -> tuple[int, int]:
+        """The child's counters."""
+        return self.memory.words[CONSUMED], self.memory.words[READY]
 
     def sleep(self, value: int, seen: tuple[int, int], limit_s: float = STEP_S) -> bool:
         """Sleep until there is a bell, unless the counters have changed; False at its end."""
         words = self.memory.words
         words[MANAGER_SLEEPS] = value
         alive = True
-        if (words[CONSUMED], words[READY]) == seen and select.select(
-            [self.stdout], [], [], limit_s
-        )[0]:
+        if self.seen() == seen and select.select([self.stdout], [], [], limit_s)[0]:
             alive = os.read(self.stdout.fileno(), 512) != b""
         words[MANAGER_SLEEPS] = 0
         return alive
@@ -137,7 +159,7 @@ class SharingChild(RunningChild):
         deadline = time.monotonic() + LIMIT_S
         while data or len(got) < pages * model.PAGE:
             assert time.monotonic() < deadline, "the child does not answer"
-            seen = self.memory.words[CONSUMED], self.memory.words[READY]
+            seen = self.seen()
             data = data[self.put(data) :]
             fresh = self.take()
             got += fresh
