@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -161,6 +162,12 @@ def check(clients: list[Client], duration_ns: int) -> None:
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
+SHM = ("--transport", "shm")
+WAYS = [(), SHM, (*SHM, "--spin-us", "200")]
+"""The options of the ways to the child: pipes, and shared memory without and with spinning."""
+
+each_way = pytest.mark.parametrize("way", WAYS, ids=["pipe", "shm", "shm, spin"])
+
 
 @each_kind
 @pytest.mark.parametrize("window", [1, 2, 128])
@@ -197,79 +204,185 @@ def test_full_pipes_do_not_hang(
         assert running.ends(0) == ""
 
 
-def test_more_clients_than_one_writev_takes(tmp_path: Path) -> None:
-    with floor(traffic(tmp_path), 1500, command_of("c")) as running:
+@pytest.mark.parametrize("way", WAYS[1:], ids=["parked", "spin"])
+@pytest.mark.parametrize(
+    ("sizes", "count"),
+    [(SHORT, 40), (MEDIUM, 40), ((200_000, 5), 10), ((1_500_000,), 3), ((), 10)],
+    ids=["short", "medium", "large", "request larger than the ring", "no record"],
+)
+@pytest.mark.parametrize("window", [1, 2, 128, 1500])
+def test_slices_over_shared_memory(
+    window: int, sizes: tuple[int, ...], count: int, way: tuple[str, ...], tmp_path: Path
+) -> None:
+    """1500 clients have more pages due than there are slots."""
+    with floor(traffic(tmp_path, sizes, count), window, command_of("c"), *way) as running:
+        for duration_ns in (SLICE_NS, 0, SLICE_NS):
+            check(running.slice(duration_ns), duration_ns)
+            assert running.calls.polls == 0
+        running.command("stop")
+        assert running.ends(0) == ""
+
+
+@pytest.mark.parametrize("way", WAYS[1:], ids=["parked", "spin"])
+@pytest.mark.parametrize(
+    ("window", "redos"),
+    [
+        *((window, 30_000) for window in (1, 3, 64)),
+        *(
+            pytest.param(window, 1_000_000, marks=pytest.mark.exhaustive)
+            for window in (1, 2, 5, 64)
+        ),
+    ],
+)
+def test_no_wake_up_is_lost(window: int, redos: int, way: tuple[str, ...], tmp_path: Path) -> None:
+    """A lost one is a hang: nothing else would wake the two sides."""
+    with floor(traffic(tmp_path), window, command_of("c"), *way) as running:
+        while redos > 0:
+            redos -= sum(len(client.latencies_ns) for client in running.slice(5 * SLICE_NS))
+
+
+LIES = {
+    "ready-ahead": "says that 2000001 pages are ready, of 256 slots",
+    "ready-behind": "pages are ready, of 256 slots",
+    "consumed-ahead": "says that it consumed",
+    "consumed-behind": "says that it consumed",
+    "extra-page": "a wrong page",
+}
+
+
+@pytest.mark.parametrize("fault", LIES)
+def test_a_child_that_lies_over_shared_memory(fault: str, tmp_path: Path) -> None:
+    child = command_of("c", "--fault", f"{fault}:at=3")
+    with floor(traffic(tmp_path), 1, child, *SHM) as running:
+        running.command(f"slice {10**15}")
+        assert LIES[fault] in running.ends(1)
+
+
+@pytest.mark.parametrize("fault", ["exit-before-reply", "exit-in-reply", "close-stdout"])
+def test_a_child_that_ends_over_shared_memory(fault: str, tmp_path: Path) -> None:
+    child = command_of("c", "--no-sandbox", "--fault", f"{fault}:at=3")
+    with floor(traffic(tmp_path), 2, child, *SHM) as running:
+        running.command(f"slice {10**15}")
+        assert "the child closed its output" in running.ends(1)
+
+
+def test_a_spinning_child_ends_with_its_manager(tmp_path: Path) -> None:
+    """However its manager ends: it spins for a bounded time, and then sees the end of its input."""
+    way = (*SHM, "--spin-us", "1000")
+    with floor(traffic(tmp_path), 1, command_of("c"), *way) as running:
+        running.command(f"slice {10**15}")
+        running.process.kill()
+        running.process.wait()
+        # Nobody reaps it in some containers, so a zombie counts as gone.
+        status = Path(f"/proc/{running.child_pid}/stat")
+        deadline = time.monotonic() + LIMIT_S
+        while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+
+def test_what_the_child_gets_over_shared_memory(tmp_path: Path) -> None:
+    """Its arguments, two more at the end, and no other descriptor."""
+    body = (
+        "import sys, json, os; json.dump([sys.argv[1:], sorted(os.listdir('/proc/self/fd'))],"
+        f" open({str(tmp_path / 'told')!r}, 'w'))"
+    )
+    child = (sys.executable, "-c", body, "one", "two")
+    with pytest.raises(ValueError, match="unpack"), floor(traffic(tmp_path), 1, child, *SHM):
+        pass
+    arguments, descriptors = json.loads((tmp_path / "told").read_text())
+    assert arguments[:3] == ["one", "two", "--shared-memory"]
+    assert len(arguments) == 4
+    # The fourth is the memory, the fifth the folder that is listed, the sixth the file.
+    assert arguments[3] in descriptors
+    assert len(descriptors) <= 6
+
+
+@each_way
+def test_more_clients_than_one_writev_takes(way: tuple[str, ...], tmp_path: Path) -> None:
+    with floor(traffic(tmp_path), 1500, command_of("c"), *way) as running:
         check(running.slice(), SLICE_NS)
 
 
-def test_pings_are_redos_too(tmp_path: Path) -> None:
+@each_way
+def test_pings_are_redos_too(way: tuple[str, ...], tmp_path: Path) -> None:
     files = Traffic(tmp_path / "requests", tmp_path / "pages", bytes(3 * model.PAGE))
     files.requests.write_bytes(3 * model.PING)
     files.pages.write_bytes(files.expected)
-    with floor(files, 4, command_of("c")) as running:
+    with floor(files, 4, command_of("c"), *way) as running:
         check(running.slice(), SLICE_NS)
 
 
 # ---- ends ----
 
 
-def test_end_of_input_is_stop(tmp_path: Path) -> None:
-    with floor(traffic(tmp_path), 1, command_of("c")) as running:
+@each_way
+def test_end_of_input_is_stop(way: tuple[str, ...], tmp_path: Path) -> None:
+    with floor(traffic(tmp_path), 1, command_of("c"), *way) as running:
         running.slice(0)
         running.stdin.close()
         assert running.ends(0) == ""
 
 
+@each_way
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("busy", [False, True])
-def test_signals_end_the_child_first(number: signal.Signals, busy: bool, tmp_path: Path) -> None:
-    with floor(traffic(tmp_path), 2, command_of("c")) as running:
+def test_signals_end_the_child_first(
+    number: signal.Signals, busy: bool, way: tuple[str, ...], tmp_path: Path
+) -> None:
+    with floor(traffic(tmp_path), 2, command_of("c"), *way) as running:
         if busy:
             running.command(f"slice {10**15}")
         running.process.send_signal(number)
         running.ends(-number)
 
 
-def test_child_that_is_killed_between_slices(tmp_path: Path) -> None:
-    with floor(traffic(tmp_path), 1, command_of("c")) as running:
+@each_way
+def test_child_that_is_killed_between_slices(way: tuple[str, ...], tmp_path: Path) -> None:
+    with floor(traffic(tmp_path), 1, command_of("c"), *way) as running:
         running.slice(0)
         os.kill(running.child_pid, signal.SIGKILL)
         said = running.ends(1)
         assert f"child {running.child_pid} was killed by signal 9" in said
 
 
-def test_child_that_is_killed_in_a_slice(tmp_path: Path) -> None:
-    with floor(traffic(tmp_path), 2, command_of("c")) as running:
+@each_way
+def test_child_that_is_killed_in_a_slice(way: tuple[str, ...], tmp_path: Path) -> None:
+    with floor(traffic(tmp_path), 2, command_of("c"), *way) as running:
         running.command(f"slice {10**15}")
         os.kill(running.child_pid, signal.SIGKILL)
         assert f"child {running.child_pid} was killed by signal 9" in running.ends(1)
 
 
-def test_child_that_fails_is_named(tmp_path: Path) -> None:
+@each_way
+def test_child_that_fails_is_named(way: tuple[str, ...], tmp_path: Path) -> None:
     """A request that the child refuses: its own message and its status are there."""
     files = traffic(tmp_path, count=3)
     tag = (0, 1, 2, 3, 4)
     late = model.push(tag, bytes(model.PAGE))
     files.requests.write_bytes(model.begin(tag) + model.apply(1, b"") + late + model.get(tag))
     files.pages.write_bytes(bytes(model.PAGE))
-    with floor(files, 1, command_of("c")) as running:
+    with floor(files, 1, command_of("c"), *way) as running:
         running.command("slice 0")
         said = running.ends(1)
         assert "FATAL: message 'P' after a record" in said
         assert f"child {running.child_pid} ended with status 1" in said
 
 
+@each_way
 @pytest.mark.parametrize(
     ("window", "wrong", "noticed"),
     [(1, 0, True), (1, 1, False), (2, 17, True), (2, 18, False), (4, 51 % 40, True)],
 )
-def test_wrong_page(window: int, wrong: int, noticed: bool, tmp_path: Path) -> None:
+def test_wrong_page(
+    window: int, wrong: int, noticed: bool, way: tuple[str, ...], tmp_path: Path
+) -> None:
     """In a slice of one redo each, client i asks for request 17 * i, and only that."""
     files = traffic(tmp_path)
     at = wrong * model.PAGE + 5000
     flipped = bytes([files.expected[at] ^ 1])
     files.pages.write_bytes(files.expected[:at] + flipped + files.expected[at + 1 :])
-    with floor(files, window, command_of("c")) as running:
+    with floor(files, window, command_of("c"), *way) as running:
         if noticed:
             running.command("slice 0")
             said = running.ends(1)
@@ -278,16 +391,17 @@ def test_wrong_page(window: int, wrong: int, noticed: bool, tmp_path: Path) -> N
             running.slice(0)
 
 
-def test_requests_go_round(tmp_path: Path) -> None:
+@each_way
+def test_requests_go_round(way: tuple[str, ...], tmp_path: Path) -> None:
     """The last one is asked for as well, and then the first again."""
     files = traffic(tmp_path, count=3)
     last = 2 * model.PAGE
     files.pages.write_bytes(files.expected[:last] + bytes(model.PAGE))
-    with floor(files, 1, command_of("c")) as running:
+    with floor(files, 1, command_of("c"), *way) as running:
         running.command(f"slice {10**15}")
         assert "wrong page for request 2" in running.ends(1)
     files.pages.write_bytes(files.expected)
-    with floor(files, 1, command_of("c")) as running:
+    with floor(files, 1, command_of("c"), *way) as running:
         while len(running.slice()[0].latencies_ns) <= 3:
             pass  # on a very slow machine a slice has fewer
 
@@ -416,8 +530,9 @@ def test_child_that_ends_before_it_is_up(tmp_path: Path) -> None:
     assert b"ended with status 3" in done.stderr
 
 
-def test_reader_of_the_answers_goes(tmp_path: Path) -> None:
-    with floor(traffic(tmp_path), 1, command_of("c")) as running:
+@each_way
+def test_reader_of_the_answers_goes(way: tuple[str, ...], tmp_path: Path) -> None:
+    with floor(traffic(tmp_path), 1, command_of("c"), *way) as running:
         running.stdout.close()
         running.command("slice 0")
         assert "nobody reads the answers" in running.ends(1)
@@ -455,7 +570,11 @@ def test_bad_options(tmp_path: Path) -> None:
     assert "unknown option: --windows" in refuse(*files, "--windows", "1", *child)
     for bad in ("0", "-1", "x", "65537", "1e3", ""):
         assert f"out of range: {bad}" in refuse(*files, "--window", bad, *child)
-    assert "out of range: 0" in refuse(*files, "--window", "1", "--pipe-bytes", "0", *child)
+    one = (*files, "--window", "1")
+    assert "out of range: 0" in refuse(*one, "--pipe-bytes", "0", *child)
+    assert "not one of pipe, shm: pipes" in refuse(*one, "--transport", "pipes", *child)
+    assert "out of range: 1001" in refuse(*one, *SHM, "--spin-us", "1001", *child)
+    assert "--spin-us needs --transport shm" in refuse(*one, "--spin-us", "5", *child)
 
 
 def test_bad_files(tmp_path: Path) -> None:
