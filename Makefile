@@ -133,18 +133,24 @@ lint: $(DEV) ## check style, types and C warnings
 	    echo "$$compiler: no warnings"; \
 	done
 
-# What the fuzzer found on its way is kept in build/fuzz/corpus and used by the next run; an input that
-# crashes the parser is left in build/fuzz, and fake_redo_child/fuzz/fuzz_replay.c runs it again.
+# What a fuzzer found on its way is kept in build/fuzz/corpus and used by the next run; an input that
+# crashes it is left in build/fuzz, and fake_redo_child/fuzz/fuzz_replay.c runs it again.
 SECONDS ?= 60
-FUZZ_SOURCES := fake_redo_child/fuzz/fuzz_redo_parser.c fake_redo_child/child/redo_parser.c
-fuzz: ## feed the redo parser with inputs that libFuzzer makes up (SECONDS=60; needs clang)
+FUZZED := redo_parser memory_io
+FUZZ_SOURCES := $(addprefix fake_redo_child/,child/redo_parser.c common/memory_io.c \
+	common/shared_ring.c common/child_io.c)
+fuzz: ## feed what reads input (pipe, memory) with inputs that libFuzzer makes up (SECONDS=60 each; needs clang)
 	@command -v clang >/dev/null || { \
 	    echo "error: clang is missing, and libFuzzer is a part of it: apt-get install clang" >&2; exit 2; }
-	@mkdir -p build/fuzz/corpus
-	@clang -std=c11 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all -o build/fuzz/fuzz_redo_parser $(FUZZ_SOURCES)
-	@build/fuzz/fuzz_redo_parser -max_total_time=$(SECONDS) -max_len=20000 -timeout=10 \
-	    -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus tests/corpus/redo_parser
+	@for name in $(FUZZED); do \
+	    mkdir -p build/fuzz/corpus/$$name && \
+	    clang -std=c11 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
+	        -fno-sanitize-recover=all -o build/fuzz/fuzz_$$name \
+	        fake_redo_child/fuzz/fuzz_$$name.c $(FUZZ_SOURCES) && \
+	    build/fuzz/fuzz_$$name -max_total_time=$(SECONDS) -max_len=20000 -timeout=10 \
+	        -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus/$$name \
+	        tests/corpus/$$name </dev/null || exit 1; \
+	done
 
 clean: ## remove build products and caches (results and .venv stay)
 	@rm -rf build fake_redo_child/build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -59,8 +59,10 @@ bool memory_open(struct memory_io *io, int fd, char error[MEMORY_ERROR_BYTES])
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
     if (memory == MAP_FAILED)
         return fail(error, "cannot be mapped for reading and writing (errno %d)", errno);
-    if (!check_header(memory, size, error))
+    if (!check_header(memory, size, error)) {
+        munmap(memory, size);
         return false;
+    }
     *io = (struct memory_io){
         .memory = memory,
         .slots = memory->ring + memory->ring_bytes,

@@ -14,11 +14,12 @@ import subprocess
 import pytest
 
 from fake_redo_child import build
-from fake_redo_child.faults.faults import FAULTS
+from fake_redo_child.faults.faults import FAULTS, MEMORY_FAULTS
 from tests.support import page_model as model
 from tests.support import sanitized
 from tests.support.bad_messages import FATAL
 from tests.support.children import LIMIT_S
+from tests.support.memory_client import Memory, SharingChild
 from tests.support.page_model import Record, Tag
 
 TAG: Tag = (1, 1663, 5, 16384, 7)
@@ -173,3 +174,53 @@ def test_faults_that_stay(fault: str) -> None:
             process.kill()
         assert stdout + process.stdout.read() == STAYING[fault]
         assert process.stderr.read() == b""
+
+
+# ---- over shared memory ----
+
+
+def sharing(memory: Memory, *options: str) -> SharingChild:
+    environment = (f"{name}={value}" for name, value in sanitized.ENVIRONMENT.items())
+    return SharingChild(["/usr/bin/env", *environment, *command(*options)], memory)
+
+
+def ends(child: SharingChild, status: int) -> None:
+    ended = child.end()
+    sanitized.assert_no_report(ended, child.stderr.read())
+    assert ended == status
+
+
+@pytest.mark.parametrize("spin_ns", [0, 100_000])
+@pytest.mark.parametrize(("ring", "slots"), [(1, 1), (64, 2), (1 << 17, 8)])
+def test_pages_over_shared_memory(ring: int, slots: int, spin_ns: int) -> None:
+    records: list[Record] = [(2**40 + n, bytes([n]) * n * 10) for n in range(30)]
+    data = (model.PING + model.redo(TAG, bytes(model.PAGE), records)) * 3
+    pages = (bytes(model.PAGE) + model.page(TAG, bytes(model.PAGE), records)) * 3
+    with sharing(Memory(ring=ring, slots=slots, spin_ns=spin_ns)) as child:
+        assert child.ask(data, 6) == pages
+        ends(child, 0)
+
+
+@pytest.mark.parametrize("fault", [*ENDINGS, *MEMORY_FAULTS])
+def test_faults_over_shared_memory(fault: str) -> None:
+    """Only that no sanitizer has something to say; the pages are checked without one."""
+    _, status = ENDINGS.get(fault, (b"", 0))
+    with sharing(Memory(slots=8), "--fault", at_second(fault)) as child:
+        child.put(ONE * 3)
+        noise = 1 << 20 if fault.startswith("stderr") else 0
+        while noise:
+            noise -= len(child.stderr.read(noise))
+        ends(child, status)
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_errors_over_shared_memory(case: str) -> None:
+    with sharing(Memory()) as child:
+        assert child.ask(ONE + FATAL[case][0], 1) == PAGE
+        ends(child, 1)
+
+
+@pytest.mark.parametrize("size", [0, 4095, 4096, 40959, 40961])
+def test_memories_of_a_wrong_size(size: int) -> None:
+    with sharing(Memory(size=size)) as child:
+        ends(child, 2)

@@ -1,7 +1,7 @@
-"""The seeds of the parser's fuzzer: small inputs to start from, with every message in one of them.
+"""The seeds of the fuzzers: small inputs to start from, with every message in one of them.
 
-``python -m tests.support.fuzz_seeds`` writes them to ``tests/corpus/redo_parser``; a test compares.
-An input is two bytes that choose a split (fake_redo_child/fuzz/fuzz_redo_parser.c), then messages.
+``python -m tests.support.fuzz_seeds`` writes them to ``tests/corpus``; a test compares. An input is
+two bytes that choose a split, for the memory four more (fake_redo_child/fuzz), then messages.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from pathlib import Path
 from tests.support import page_model as model
 from tests.support.page_model import Tag
 
-FOLDER = Path(__file__).resolve().parents[1] / "corpus" / "redo_parser"
+CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+FOLDER = CORPUS / "redo_parser"
 
 SPLIT_BYTES = 2
+NO_FIELD = 6
 WHOLE, BY_BYTE, BY_FEW = b"\5\0", b"\0\0", b"\1\7"
 
 _TAG: Tag = (0, 1663, 5, 16384, 7)
@@ -43,6 +45,29 @@ def seeds() -> dict[str, bytes]:
     }
 
 
+def memory_seeds() -> dict[str, bytes]:
+    """File name to content: some of the seeds, in memories of several sizes; bad headers."""
+    parser = seeds()
+
+    def seed(name: str, ring: int, slots: int, field: int = NO_FIELD, change: int = 0) -> bytes:
+        data = parser[name]
+        head = bytes([ring, slots, field, change])
+        return data[:SPLIT_BYTES] + head + data[SPLIT_BYTES:]
+
+    return {
+        "ring-of-a-byte": seed("redo", 0, 0),
+        "ring-wraps": seed("redos-and-pings", 5, 1),
+        "few-slots": WHOLE + bytes([12, 1, NO_FIELD, 0]) + model.PING * 9,
+        "ring-as-managers-have-it": seed("get-of-another-block", 17, 3),
+        "record-cut": seed("record-cut", 6, 0),
+        "unknown-type": seed("unknown-type", 8, 2),
+        **{f"field-{field}": seed("ping", 8, 1, field, 9) for field in range(NO_FIELD)},
+    }
+
+
+ALL_SEEDS = {"redo_parser": seeds, "memory_io": memory_seeds}
+
+
 def message_types(data: bytes) -> set[str]:
     """The types of the messages in an input, as far as they follow one another."""
     types: set[str] = set()
@@ -55,11 +80,13 @@ def message_types(data: bytes) -> set[str]:
 
 def main() -> None:
     """Write all seeds; those that are there and no seeds any more are removed."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for stale in FOLDER.iterdir():
-        stale.unlink()
-    for name, data in seeds().items():
-        (FOLDER / name).write_bytes(data)
+    for target, of_target in ALL_SEEDS.items():
+        folder = CORPUS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.iterdir():
+            stale.unlink()
+        for name, data in of_target().items():
+            (folder / name).write_bytes(data)
 
 
 if __name__ == "__main__":
