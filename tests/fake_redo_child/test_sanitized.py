@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 from fake_redo_child import build
-from fake_redo_child.faults.faults import FAULTS, MEMORY_FAULTS
+from fake_redo_child.faults.faults import ALL_FAULTS, FAULTS, MEMORY_FAULTS
 from tests.support import page_model as model
 from tests.support import sanitized
 from tests.support.bad_messages import FATAL
@@ -65,7 +65,7 @@ def answers(data: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def at_second(fault: str) -> str:
-    if not FAULTS[fault.partition(":")[0]].at_redo:
+    if not ALL_FAULTS[fault.partition(":")[0]].at_redo:
         return fault
     return f"{fault}{',' if ':' in fault else ':'}at=2"
 
