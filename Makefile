@@ -14,9 +14,12 @@ RUN := $(VENV)/bin/python
 # Isolated: what lies on PYTHONPATH is not installed. --quiet twice, for no warnings: pip warns about
 # things that are not ours to change. Errors stay.
 PIP := $(RUN) -I -m pip --disable-pip-version-check --quiet --quiet
-# Into .venv, whatever pip's configuration says: where packages come from is the user's choice, where
-# they go is not.
-INSTALL := $(PIP) install --no-user --target= --root=/ \
+# The locks into .venv, whatever pip's configuration says: where packages come from is the user's
+# choice (indexes, proxies, certificates), what is installed and where is not. pip has no option that
+# empties a list of its configuration; a variable comes after the files, and a blank one is empty.
+INSTALL := PIP_CONSTRAINT=' ' PIP_BUILD_CONSTRAINT=' ' PIP_REQUIREMENT=' ' PIP_EDITABLE=' ' \
+	PIP_REQUIREMENTS_FROM_SCRIPT=' ' PIP_PLATFORM=' ' PIP_ABI=' ' PIP_DRY_RUN=0 \
+	$(PIP) --python= install --no-user --target= --root=/ --implementation= --python-version= \
 	--prefix="$$($(RUN) -I -c 'import sys; print(sys.prefix)')" --require-hashes
 
 # Variables of pip that name another place or Python, or something else to install; and those of
@@ -163,11 +166,21 @@ distclean: clean ## remove .venv as well (results stay)
 WITHOUT_UVLOOP := awk '/^[a-z0-9]/ { skip = /^uvloop==/ } !skip'
 ONLY_UVLOOP := awk '/^[a-z0-9]/ { keep = /^uvloop==/ } keep'
 
+# One make at a time sets up .venv: a recipe holds a lock on its folder to the end (the shell keeps
+# the folder open), and has nothing left to do if another make did it meanwhile. Without flock(1),
+# as a system that has no util-linux, there is no lock.
+ALONE = mkdir -p "$(VENV)" && exec 9<"$(VENV)" && \
+	if command -v flock >/dev/null && ! flock -n 9; then \
+	    echo "waiting for another make that sets up $(VENV) ..."; flock 9; \
+	fi
+
 # A .venv that does not work (its Python gone, or too old) is made anew, and it counts as set up once
 # the command line can be loaded. The messages name the way out.
 $(RUNTIME): requirements.lock
-	@echo "setting up $(VENV) ..."
-	@$(WORKS) || { \
+	@set -e; $(ALONE); \
+	if test $@ -nt $< && $(WORKS); then exit 0; fi; \
+	echo "setting up $(VENV) ..."; \
+	$(WORKS) || { \
 	    $(PYTHON) -c '' 2>/dev/null || { \
 	        echo "error: $(PYTHON) does not run: install Python 3.11 or later," \
 	             "or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
@@ -177,22 +190,24 @@ $(RUNTIME): requirements.lock
 	    $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	        echo "error: $(PYTHON) has no venv or no ensurepip module: install them (Debian, Ubuntu:" \
 	             "apt-get install python3-venv), or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
-	    $(PYTHON) -m venv --clear $(VENV); }
-	@$(WITHOUT_UVLOOP) $< > $(VENV)/runtime.lock
-	@$(INSTALL) -r $(VENV)/runtime.lock
-	@$(ONLY_UVLOOP) $< > $(VENV)/uvloop.lock
-	@$(INSTALL) --only-binary :all: -r $(VENV)/uvloop.lock 2>/dev/null || \
-	    echo "note: uvloop cannot be installed here, so the manager async-uvloop is not available"
-	@$(RUN) -m bench run --help >/dev/null || { \
+	    $(PYTHON) -m venv --clear $(VENV); }; \
+	$(WITHOUT_UVLOOP) $< > $(VENV)/runtime.lock; \
+	$(INSTALL) -r $(VENV)/runtime.lock; \
+	$(ONLY_UVLOOP) $< > $(VENV)/uvloop.lock; \
+	$(INSTALL) --only-binary :all: -r $(VENV)/uvloop.lock 2>/dev/null || \
+	    echo "note: uvloop cannot be installed here, so the manager async-uvloop is not available"; \
+	$(RUN) -m bench run --help >/dev/null || { \
 	    echo "error: what was installed in $(VENV) cannot be loaded: say make distclean and try again," \
-	         "or make PYTHON=/path/to/python3" >&2; exit 1; }
-	@touch $@
+	         "or make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	touch $@
 
 $(DEV): requirements-dev.lock $(RUNTIME)
-	@echo "setting up $(VENV) for development ..."
-	@$(WITHOUT_UVLOOP) $< > $(VENV)/dev.lock
-	@$(INSTALL) -r $(VENV)/dev.lock
-	@touch $@
+	@set -e; $(ALONE); \
+	if test $@ -nt $< && test $@ -nt $(RUNTIME); then exit 0; fi; \
+	echo "setting up $(VENV) for development ..."; \
+	$(WITHOUT_UVLOOP) $< > $(VENV)/dev.lock; \
+	$(INSTALL) -r $(VENV)/dev.lock; \
+	touch $@
 
 # --- refreshing the locks -------------------------------------------------------------------------
 

@@ -13,10 +13,24 @@ from collections.abc import Iterator
 from typing import Final, NoReturn
 
 _ALWAYS: Final = (signal.SIGINT, signal.SIGTERM)
-_UNLESS_IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
-"""A terminal that is closed; schedulers of batch jobs, before they kill; a limit of CPU time."""
+_NEVER: Final = frozenset(
+    {
+        # Nobody hears these.
+        *(signal.SIGKILL, signal.SIGSTOP),
+        # These end the program as it is, for whoever looks into its core file.
+        *(signal.SIGQUIT, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS),
+        *(signal.SIGFPE, signal.SIGSEGV, signal.SIGSYS),
+        # These do not end it; the last two come with the error of a write.
+        *(signal.SIGCHLD, signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+        *(signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE, signal.SIGXFSZ),
+    }
+)
+_UNLESS_IGNORED: Final = tuple(sorted(signal.valid_signals() - {*_ALWAYS, *_NEVER}))
+"""All others end a program. Some examples: a terminal is closed (SIGHUP), a scheduler of batch jobs
+warns before it kills (SIGUSR1, SIGUSR2), the limit of CPU time is reached (SIGXCPU), a timer ends
+that was set before the program was executed (SIGALRM, SIGVTALRM, SIGPROF)."""
 
-NUMBERS: Final = (*_ALWAYS, *_UNLESS_IGNORED)
+NUMBERS: Final[tuple[int, ...]] = (*_ALWAYS, *_UNLESS_IGNORED)
 
 _AGAIN_S: Final = 0.01
 
@@ -25,7 +39,7 @@ def install() -> None:
     """From now on each of them raises KeyboardInterrupt, once.
 
     One that is ignored stays so, like SIGHUP under nohup; but for SIGINT, which shells ignore for
-    whatever is in the background, and SIGTERM.
+    whatever is in the background, and SIGTERM. So does one that a library handles, like SIGPROF.
     """
     for number in _heard():
         signal.signal(number, _interrupt)
@@ -57,13 +71,14 @@ def held_back() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
-def _heard() -> tuple[signal.Signals, ...]:
-    ignored = {one for one in _UNLESS_IGNORED if signal.getsignal(one) is signal.SIG_IGN}
-    return tuple(number for number in NUMBERS if number not in ignored)
+def _heard() -> tuple[int, ...]:
+    # None: a handler that is not Python's.
+    others = {one for one in _UNLESS_IGNORED if signal.getsignal(one) in (signal.SIG_IGN, None)}
+    return tuple(number for number in NUMBERS if number not in others)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
-    for number in NUMBERS:
+    for number in _heard():
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -29,7 +29,7 @@ from bench.errors import BenchError, ResultTakenError
 from bench.places import RESULTS, ROOT
 from bench.results.claim import claimed, first_free
 from bench.results.result_file import ResultFile, default_ab_name
-from bench.results.suite_file import check_place
+from bench.results.suite_file import check_place, make_folder
 from bench.running.ab import SLICES, PairFiles, Side, measure, measure_pair
 from bench.running.equipment.equipment import hashes, prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
@@ -171,6 +171,7 @@ def _places(prefix: Path | None, now_utc: datetime, stack: ExitStack) -> list[Pa
 
     if prefix is not None:
         return free(prefix)
+    make_folder(RESULTS)
     return first_free(lambda number: free(RESULTS / default_ab_name(now_utc, number)))
 
 

@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit status."""
     _open_missing_streams()
     accept_any_text()
-    _ignore_settings_of_matplotlib()
+    _settle_libraries()
     out: Console = _Console()
     err = _Console(stderr=True)
     if not out.is_terminal:
@@ -196,13 +196,23 @@ def _open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - till the end
 
 
-def _ignore_settings_of_matplotlib() -> None:
-    """Has matplotlib, which some commands load, read no settings of the user's: it fails for some
-    and warns about others, and figures do not depend on them. Nor does it warn where the user has
-    no folder for its settings."""
+def _settle_libraries() -> None:
+    """Decides what libraries that some commands load do on their own.
+
+    matplotlib reads no settings of the user's: it fails for some and warns about others, and
+    figures do not depend on them. Nor does it warn where the user has no folder for its settings.
+
+    OpenBLAS, which numpy and scipy load, starts no threads: nothing here needs them, and where the
+    limit of processes allows none it would interrupt the command (SIGINT).
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["MATPLOTLIBRC"] = os.devnull
     os.environ.pop("MPLBACKEND", None)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    if os.path.exists("matplotlibrc"):  # noqa: PTH110 - as matplotlib asks
+        # matplotlib prefers it to the variable, once, when it is loaded.
+        with contextlib.chdir(ROOT / "bench"):
+            importlib.import_module("matplotlib")
 
 
 def _version() -> str:

@@ -35,8 +35,7 @@ _WHOLE_NAMES: Final = (*SUFFIXES, *(f".{extension}" for extension in ("svg", "pn
 
 
 def check_output(args: argparse.Namespace) -> None:
-    """Raises BenchError if the folder of ``--output`` is not there. No command makes it: a mistyped
-    name would make one in the wrong place."""
+    """Raises BenchError if the folder of ``--output`` is not there: no command makes it."""
     output: Path | None = getattr(args, "output", None)
     if output is not None and not output.parent.is_dir():
         raise BenchError(f"--output {output}: there is no folder {output.parent}: make it first")

@@ -39,7 +39,7 @@ from bench.results.histogram import distributions_of
 from bench.results.key import SUFFIXES
 from bench.results.naming import path_to_save
 from bench.results.result_file import ResultFile, default_name
-from bench.results.suite_file import beside, check_place
+from bench.results.suite_file import beside, check_place, make_folder
 from bench.results.summary import summary_of
 from bench.running.equipment.equipment import prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
@@ -186,6 +186,7 @@ def _claimed_place(
         stack.enter_context(claimed(path))
         return path
     now_utc = datetime.now(UTC)
+    make_folder(RESULTS)
 
     def take(number: int) -> Path:
         commit, dirty = environment.git_commit, environment.git_dirty

@@ -33,9 +33,10 @@ def first_free(take: Callable[[int], T]) -> T:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """Keeps other suites from the file. Makes its folder if there is none.
+    """Keeps other suites from the file.
 
-    Raises ResultTakenError if another suite has it, ResultFileError if the folder is not writable.
+    Raises ResultTakenError if another suite has it, ResultFileError if its folder is not there or
+    not writable.
     """
     target = Path(os.path.realpath(path))
     lock = target.with_name(f".{target.name}.lock")
@@ -43,7 +44,6 @@ def claimed(path: Path) -> Iterator[None]:
     try:
         with held_back():
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
                 descriptor = _take(path, lock)
             except OSError as error:
                 raise cannot_be_written(path, error) from error

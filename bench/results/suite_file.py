@@ -62,14 +62,13 @@ def write_suite(path: Path, suite: pyperf.BenchmarkSuite) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes and fsyncs a temporary file, renames it over ``path``, and fsyncs the folder.
 
-    Makes the folder if there is none. On any failure or interrupt an older file stays as it was and
-    the temporary one is removed. Raises ResultFileError.
+    Makes no folder. On any failure or interrupt an older file stays as it was and the temporary one
+    is removed. Raises ResultFileError.
     """
     # The target of a link: a rename would replace the link itself.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             # "x" never takes another's file; a plain open takes permissions from the umask.
             with temporary.open("xb") as file:
@@ -92,6 +91,18 @@ def beside(path: Path, ending: str = "") -> Path:
     return path.with_name(name).with_suffix(ending)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the folder unless it is there. Raises ResultFileError.
+
+    For results/ only. The folder of a name that the user gave must be there: a mistyped one would
+    be made in the wrong place.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_be_written(folder, error) from error
+
+
 def check_place(path: Path) -> None:
     """Raises ResultFileError if no file can be written there. For checks before a long run."""
     if path.exists() and not path.is_file():
@@ -99,7 +110,6 @@ def check_place(path: Path) -> None:
     folder = Path(os.path.realpath(path)).parent
     probe = folder / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             probe.write_bytes(bytes(_PROBE_BYTES))
         finally:

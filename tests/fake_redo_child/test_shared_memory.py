@@ -92,9 +92,9 @@ def bells(child: SharingChild) -> bytes:
     return os.read(child.stdout.fileno(), 4096)
 
 
-def flagged(**settings: int) -> Memory:
+def flagged(*, ring: int = 4096, slots: int = 4, spin_ns: int = 0) -> Memory:
     """A memory whose flags count."""
-    return Memory(always_ring=0, **settings)
+    return Memory(ring=ring, slots=slots, spin_ns=spin_ns, always_ring=0)
 
 
 # ---- the ring and the slots ----

@@ -70,7 +70,8 @@ def serving(first: str) -> tuple[str, ...]:
     """The command of a Python child that runs that code before it serves."""
     code = (
         f"import os, sys, threading, time; sys.path.insert(0, {str(ROOT)!r})\n"
-        f"from fake_redo_child.child import python_child\n{first}\nos._exit(python_child.main(sys.argv[1:]))"
+        f"from fake_redo_child.child import python_child\n{first}\n"
+        "os._exit(python_child.main(sys.argv[1:]))"
     )
     return (sys.executable, "-I", "-c", code)
 

@@ -46,9 +46,8 @@ class Bench:
     def files(self) -> dict[str, bytes]:
         """Everything below the folder."""
         return {
-            str(path.relative_to(self.folder)): b"" if path.is_dir() else path.read_bytes()
+            str(path.relative_to(self.folder)): path.read_bytes() if path.is_file() else b""
             for path in self.folder.rglob("*")
-            if not path.is_fifo()
         }
 
     def refuses(self, command: str | Sequence[str]) -> str:

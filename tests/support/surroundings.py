@@ -344,13 +344,13 @@ def place_named(name: str) -> Change:
     return change
 
 
-def file(name: str, text: str) -> Change:
+def file(name: str, text: str | bytes) -> Change:
     """A file of the test's own."""
 
     def change(start: Start) -> None:
         path = start.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
 
     return change
 

@@ -205,7 +205,7 @@ def compiler() -> None:
         pytest.skip(str(missing))
 
 
-def in_turn(moments: Iterable[str]) -> list[tuple[str, signal.Signals]]:
+def in_turn(moments: Iterable[str]) -> list[tuple[str, int]]:
     """Each moment with one of the signals: they have the same handler."""
     return list(zip(moments, itertools.cycle(interrupts.NUMBERS), strict=False))
 
@@ -367,7 +367,7 @@ def test_at_moments_that_nobody_chose(sweep: int, server: SuiteServer, tmp_path:
         delay_s = (number + chance.random()) / sweep * whole_s
         server.start(folder, *command, "-o", str(folder / "r.json"))
         time.sleep(delay_s)
-        note = f"seed {seed}, {chosen.name} after {delay_s:.3f} s"
+        note = f"seed {seed}, signal {chosen} after {delay_s:.3f} s"
         server.send(chosen)
         ended = server.end()
         # It may have ended by itself, or be about to; what it left is whole in any case.

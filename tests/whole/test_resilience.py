@@ -322,6 +322,21 @@ def test_a_folder_on_a_disk_that_is_read_only(bench: Bench) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_folder_that_is_removed_meanwhile_is_not_made_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tmp", "place"):
+        (bench.folder / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(bench.folder / "tmp"))
+    bench.meanwhile = {1: lambda: shutil.rmtree(bench.folder / "place")}
+    status, _, err = bench(f"{RUN} --rounds 2 -o place/o.json")
+    assert status == 2
+    line = err.splitlines()[-1]
+    assert "place/o.json: cannot be written (No such file or directory): choose another" in line
+    assert "; all is kept in " in line
+    assert not (bench.folder / "place").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any folder")
 def test_a_folder_without_the_right_to_write(bench: Bench) -> None:
     place = bench.folder / "place"
@@ -468,17 +483,17 @@ def test_a_suite_that_was_killed_holds_nothing(tmp_path: Path, server: SuiteServ
 
 
 def test_a_claim_ends_with_its_block(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "r.json"
+    path = tmp_path / "r.json"
     for _ in range(2):
         with claimed(path):
             with pytest.raises(ResultTakenError, match=r"r\.json: another suite"), claimed(path):
                 pass
             with claimed(path.with_name("other.json")):
                 pass
-        assert list(path.parent.iterdir()) == []
+        assert list(tmp_path.iterdir()) == []
     with pytest.raises(KeyboardInterrupt), claimed(path):
         raise KeyboardInterrupt
-    assert list(path.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_lock_of_a_suite_that_is_gone_is_taken_over(tmp_path: Path) -> None:

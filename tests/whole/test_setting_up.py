@@ -5,6 +5,7 @@ No test needs a network: what is installed is a package of one line, from a fold
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -59,20 +60,27 @@ class Checkout:
         return done
 
     def attempt(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, **variables)
+        try:
+            out, err = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
         environment: Mapping[str, str] = {
             name: text
             for name, text in environment_of_make().items()
             if not name.startswith(("PIP_", "PYTHON"))
         }
-        return subprocess.run(
+        return subprocess.Popen(
             ["make", f"PYTHON={sys.executable}", *words],
             cwd=self.folder,
             env={**environment, **variables},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=LIMIT_S,
-            check=False,
         )
 
 
@@ -164,7 +172,7 @@ def check_installed(checkout: Checkout, done: subprocess.CompletedProcess[str]) 
     place = checkout.run("bench-quick").stdout.partition("|")[0]
     assert Path(place).is_relative_to(checkout.folder.resolve() / ".venv"), place
     beside = {path.name for path in checkout.folder.parent.iterdir()}
-    assert beside <= {checkout.folder.name, "pip.conf", "path"}
+    assert beside <= {checkout.folder.name, "pip.conf", "path", "list"}
 
 
 @pytest.mark.exhaustive
@@ -188,14 +196,30 @@ def test_variables_do_not_say_where_it_is_installed(
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("section", ["global", "install"])
 @pytest.mark.parametrize(
-    "setting", ["user = true", "target = {}/x", "prefix = {}/x", "root = {}/x", "no-user = true"]
+    "setting",
+    [
+        *("user = true", "no-user = true", "target = {}/x", "prefix = {}/x", "root = {}/x"),
+        *("constraint = {}/list", "build-constraint = {}/list", "requirement = {}/list"),
+        *("editable = {}/x", "requirements-from-script = {}/list"),
+        *("platform = win32", "abi = none", "implementation = jy", "python-version = 2.7"),
+        *("python = {}/no-python", "dry-run = true"),
+    ],
 )
-def test_configuration_does_not_say_where_it_is_installed(
+def test_configuration_does_not_say_what_is_installed_or_where(
     setting: str, section: str, fresh: Checkout, wheels: Path
 ) -> None:
-    file = fresh.folder.parent / "pip.conf"
-    file.write_text(f"[{section}]\n{setting.format(fresh.folder.parent)}\n")
+    beside = fresh.folder.parent
+    (beside / "list").write_text(f"{NAME}==2.0\n")
+    file = beside / "pip.conf"
+    file.write_text(f"[{section}]\n{setting.format(beside)}\n")
     check_installed(fresh, fresh.run(STAMP, **settings(wheels, PIP_CONFIG_FILE=str(file))))
+
+
+@pytest.mark.exhaustive
+def test_configuration_says_where_packages_come_from(fresh: Checkout, wheels: Path) -> None:
+    file = fresh.folder.parent / "pip.conf"
+    file.write_text(f"[global]\nno-index = true\nfind-links =\n    /nowhere\n    {wheels}\n")
+    check_installed(fresh, fresh.run(STAMP, PIP_CONFIG_FILE=str(file)))
 
 
 @pytest.mark.exhaustive
@@ -217,6 +241,36 @@ def test_it_counts_as_set_up_once_it_can_be_loaded(fresh: Checkout, wheels: Path
     assert "error: what was installed in .venv cannot be loaded" in failed.stderr
     assert not (fresh.folder / STAMP).exists()
     bench.write_text(BENCH)
+    check_installed(fresh, fresh.run(STAMP, **settings(wheels)))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("beginning", ["empty", "dead"])
+def test_one_make_at_a_time_sets_it_up(beginning: str, fresh: Checkout, wheels: Path) -> None:
+    if shutil.which("flock") is None:
+        pytest.skip("no flock")
+    venv = fresh.folder / ".venv"
+    if beginning == "dead":
+        (fresh.folder / STAMP).touch()
+        for name in ("python", "python3"):
+            (venv / "bin" / name).unlink()
+    folder = os.open(venv, os.O_RDONLY)
+    makes = []
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        for _ in range(2):
+            makes.append(fresh.start(STAMP, **settings(wheels)))
+            assert makes[-1].stdout
+            said = makes[-1].stdout.readline()
+            assert said == "waiting for another make that sets up .venv ...\n"
+        os.close(folder)
+        ended = [make.communicate(timeout=LIMIT_S) for make in makes]
+    finally:
+        for make in makes:
+            make.kill()
+    assert [make.returncode for make in makes] == [0, 0]
+    # The other found it done.
+    assert sorted(ended) == [("", ""), ("setting up .venv ...\n", "")]
     check_installed(fresh, fresh.run(STAMP, **settings(wheels)))
 
 

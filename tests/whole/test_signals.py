@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -50,8 +52,34 @@ def test_without_one_nothing_comes() -> None:
 
 
 OTHERS = pytest.mark.parametrize(
-    "number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU]
+    "number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU, signal.SIGALRM, signal.SIGRTMAX]
 )
+
+WHICH_END = """
+import os, resource, signal
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+for number in sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}):
+    pid = os.fork()
+    if not pid:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        os._exit(0)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    elif os.WIFSIGNALED(status):
+        print(int(number))
+"""
+
+
+def test_all_that_end_a_program_are_heard() -> None:
+    """But for those that ask for a core file, and those that come with the error of a write."""
+    command = [sys.executable, "-I", "-c", WHICH_END]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    faults = {"QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "SEGV", "SYS"}
+    others = {getattr(signal, f"SIG{name}") for name in (*faults, "PIPE", "XFSZ")}
+    assert set(map(int, done.stdout.split())) - others == set(interrupts.NUMBERS)
 
 
 @OTHERS
@@ -74,6 +102,17 @@ def test_one_that_is_ignored_stays_so(number: int) -> None:
     interrupts.install()
     with pytest.raises(KeyboardInterrupt):
         send(signal.SIGTERM)
+
+
+def test_one_that_a_library_handles_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    getsignal = signal.getsignal
+    # As Python says it of a handler in C.
+    monkeypatch.setattr(
+        signal, "getsignal", lambda one: None if one == signal.SIGPROF else getsignal(one)
+    )
+    interrupts.install()
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
 
 
 def test_a_failure_in_what_is_not_to_be_cut_passes_through() -> None:

@@ -170,6 +170,11 @@ TABLE = (
             variables("MATPLOTLIBRC='{folder}/rc'"),
         ),
     ),
+    Surrounding(
+        "a matplotlibrc in the current folder that cannot be decoded",
+        "plot report",
+        (checkout_named("c"), file("c/matplotlibrc", b"# caf\xe9\n")),
+    ),
     of_environment("OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1", "json compare"),
     of_environment("MALLOC_PERTURB_=165 MALLOC_ARENA_MAX=1", "run"),
     of_environment("LD_BIND_NOW=1 POSIXLY_CORRECT=1 MAKEFLAGS=-n", "run"),

@@ -935,6 +935,28 @@ def test_settings_for_matplotlib_are_not_read(
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("kind", ["text", "undecodable", "fifo", "folder"])
+def test_nor_are_those_in_the_current_folder(
+    kind: str, bench: Bench, result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Path("matplotlibrc")
+    if kind == "fifo":
+        os.mkfifo(settings)  # to read it would wait for ever, as for a user who may not
+    elif kind == "folder":
+        settings.mkdir()
+    else:
+        content = b"text.usetex: True\nnonsense\n" if kind == "text" else b"# caf\xe9\n"
+        settings.write_bytes(content)
+    before = bench.files()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = (sys.executable, "-m", "bench", "plot", "r.json", "--only", "latency")
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    made = bench.files().keys() - before
+    assert set(done.stdout.decode().split()) == made
+    assert {Path(name).suffix for name in made} == {".svg", ".png"}
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "x", "\N{SUPERSCRIPT TWO}", "0" * 5000, "9" * 5000])
 def test_a_window_of_no_size_is_none(
     size: str, bench: Bench, result: Path, monkeypatch: pytest.MonkeyPatch
@@ -1050,6 +1072,14 @@ def test_no_command_makes_a_folder(command: str, bench: Bench, result: Path) -> 
     name = FILES.get(command, "o")
     line = bench.refuses(f"{command} -o new/deeper/{name}")
     assert f"new/deeper/{name}: there is no folder new/deeper: make it first" in line
+
+
+@pytest.mark.parametrize("command", [RUN, "report r.json", "ab HEAD"])
+def test_no_command_makes_the_folder_of_a_link(command: str, bench: Bench, result: Path) -> None:
+    name = FILES.get(command, "o-base.json")
+    Path(name).symlink_to(f"new/{name}")
+    output = FILES.get(command, "o")
+    assert f"{name}: cannot be written (No such file or" in bench.refuses(f"{command} -o {output}")
 
 
 @pytest.mark.parametrize("command", FILES)
