@@ -414,6 +414,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
                 raise UsageError(f"option needs a value: {name}")
             value = given
         options.take(name, value)
+    if options.fault is not None and options.fault.needs_memory and options.shared is None:
+        raise UsageError(f"fault needs --shared-memory: {options.fault.text[:80]}")
     return options
 
 
@@ -427,12 +429,13 @@ def _cost_us(text: str) -> float:
 
 def _shared(text: str) -> SharedStreams:
     module = _load_module("child/shared_streams", "--shared-memory")
-    if not (text.isascii() and text.isdigit() and 2 < int(text) < 1 << 31):
-        raise UsageError(f"--shared-memory is not the number of a descriptor: {text[:80]}")
+    # The length first: int() raises another error for thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) < 11 and 2 < int(text) < 1 << 31):
+        raise UsageError(f"not the number of a descriptor above 2: {text[:80]}")
     try:
         shared: SharedStreams = module.SharedStreams(int(text))
     except module.BadMemoryError as error:
-        raise UsageError(f"--shared-memory {text}: {error}") from error
+        raise UsageError(f"shared memory of descriptor {text}: {error}") from error
     return shared
 
 
@@ -442,8 +445,6 @@ def _fault(text: str) -> Fault:
         fault: Fault = faults.parse_fault(text)
     except faults.FaultError as error:
         raise UsageError(str(error)) from error
-    if fault.name in faults.MEMORY_FAULTS:
-        raise UsageError(f"fault needs --shared-memory: {text[:80]}")
     return fault
 
 
@@ -512,10 +513,12 @@ def _no_output(error: OSError) -> ProtocolError:
     return ProtocolError(f"cannot write a page: output is gone (errno {error.errno})")
 
 
-def _misbehaviour(fault: Fault, write_page: Callable[[bytes], None]) -> Misbehaviour:
+def _misbehaviour(
+    fault: Fault, write_page: Callable[[bytes], None], shared: SharedStreams | None
+) -> Misbehaviour:
     module = _load_module("faults/misbehave", "--fault")
     made: Misbehaviour = module.Misbehaviour(
-        fault, write_page=write_page, tell=_tell, make_noise=_write_errors
+        fault, write_page=write_page, tell=_tell, make_noise=_write_errors, memory=shared
     )
     return made
 
@@ -547,7 +550,9 @@ def _serve(options: Options) -> int:
     shared = options.shared
     read = _read_requests if shared is None else shared.read
     write_page = _write_page if shared is None else _page_writer(shared)
-    misbehaviour = None if options.fault is None else _misbehaviour(options.fault, write_page)
+    fault = options.fault
+    misbehaviour = None if fault is None else _misbehaviour(fault, write_page, shared)
+    fatal = (ProtocolError,) if shared is None else (ProtocolError, shared.Error)
     write_redo = write_page if misbehaviour is None else misbehaviour.in_reply
     stream = RedoStream(_answerer(options, write_page, write_redo), _warn)
     if misbehaviour is not None and not misbehaviour.at_start():
@@ -559,7 +564,7 @@ def _serve(options: Options) -> int:
         if misbehaviour is not None:
             misbehaviour.at_end()
         stream.end()
-    except ProtocolError as error:
+    except fatal as error:
         _tell(f"FATAL: {error}")
         return EXIT_FATAL
     except OSError as error:

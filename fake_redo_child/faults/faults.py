@@ -149,6 +149,12 @@ class Fault:
     name: str
     amount: int
     trigger: Trigger
+    text: str
+
+    @property
+    def needs_memory(self) -> bool:
+        """Whether it exists over shared memory only."""
+        return self.name in MEMORY_FAULTS
 
 
 def parse_fault(text: str) -> Fault:
@@ -164,7 +170,7 @@ def parse_fault(text: str) -> Fault:
         _check_key(name, kind, key, values)
         _check_value(name, kind, key, value)
         values[key] = value
-    return Fault(name, _amount(kind, values), _trigger(name, kind, values, text))
+    return Fault(name, _amount(kind, values), _trigger(name, kind, values, text), text)
 
 
 def _check_key(name: str, kind: FaultKind, key: str, before: dict[str, str]) -> None:

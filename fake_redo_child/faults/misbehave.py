@@ -13,6 +13,7 @@ from time import perf_counter_ns, sleep
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from fake_redo_child.child.shared_streams import SharedStreams
     from fake_redo_child.faults.faults import Fault
 
 EXIT_FAULT = 4
@@ -26,7 +27,8 @@ class Misbehaviour:
     """Carries out one fault.
 
     ``write_page`` writes bytes of a page. ``tell`` writes a line of text and ``make_noise`` bytes
-    to standard error; neither fails if standard error is closed.
+    to standard error; neither fails if standard error is closed. ``memory``: for the faults that
+    need it.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class Misbehaviour:
         write_page: Callable[[bytes], None],
         tell: Callable[[str], None],
         make_noise: Callable[[bytes], None],
+        memory: SharedStreams | None = None,
     ) -> None:
         self._fault = fault
         self._write_page = write_page
         self._tell = tell
         self._make_noise = make_noise
+        self._memory = memory
         self._manager_pid = os.getppid()
 
     def at_start(self) -> bool:
@@ -86,6 +90,8 @@ class Misbehaviour:
                 self._make_noise(b"x" * _NOISE_BYTES)
             case "open-file":
                 self._open_a_file()
+            case "consumed-ahead" | "consumed-behind" | "ready-ahead" | "ready-behind":
+                self._lie()
 
     def _reply(self, page: bytes) -> None:
         match self._fault.name:
@@ -112,6 +118,15 @@ class Misbehaviour:
         for at in range(1, len(page)):
             _be_busy_us(self._fault.amount)
             self._write_page(page[at : at + 1])
+
+    def _lie(self) -> None:
+        counter, _, direction = self._fault.name.partition("-")
+        by = self._fault.amount if direction == "ahead" else -self._fault.amount
+        assert self._memory is not None
+        if counter == "consumed":
+            self._memory.lie_in_consumed(by)
+        else:
+            self._memory.lie_in_ready(by)
 
     def _open_a_file(self) -> None:
         try:

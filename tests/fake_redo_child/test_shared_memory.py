@@ -34,7 +34,7 @@ REDO = model.redo(TAG, None, [(1, b"one"), (2, b"two")])
 PAGE = model.page(TAG, None, [(1, b"one"), (2, b"two")])
 ZERO_PAGE = bytes(model.PAGE)
 
-KINDS = ("c",)
+KINDS = ("c", "python")
 """The children that speak it."""
 
 each_kind = pytest.mark.parametrize("kind", KINDS)

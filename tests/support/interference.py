@@ -17,6 +17,7 @@ from tests.support.managers import SLACK_S, Driver, eventually, is_stopped
 from walredo.child import Child
 from walredo.transport import pipes, shared_memory
 from walredo.transport.base import Transport
+from walredo.transport.ring import RING_BYTES
 
 SMALL_PIPE = 4096
 
@@ -27,7 +28,8 @@ CLASSES: dict[str, type[Transport]] = {
 """The transports by the name of their kind."""
 
 
-LARGE = (100_000, 60_000)
+LARGE = (RING_BYTES + 100_000, 60_000)
+"""Sizes of the records of a request that neither a small pipe nor the ring of requests holds."""
 
 
 def stop(pid: int) -> None:

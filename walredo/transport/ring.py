@@ -147,6 +147,11 @@ class SharedRing:
             return size, True
         return size, False
 
+    @property
+    def child_is_awake(self) -> bool:
+        """Whether the child does not say that it sleeps."""
+        return not self._words[CHILD_SLEEPS]
+
     def room(self) -> int:
         """How many bytes ``put`` can take now. Raises BadCounter."""
         consumed = self._words[CONSUMED]

@@ -150,11 +150,13 @@ class SharedMemoryTransport:
         self._put, self._take = ring.put, ring.take
         self.pages_fd = self._stdout = child.stdout
         self.room_fd = self._stdin = child.stdin
-        self._input_gone = False
+        self._input_gone = self._has_answered = False
         self._counters = StreamCounters()
         self._end: ChildError | None = None
         """Why no more pages will come."""
         self._releases_lock = select.poll()
+        self._input = select.poll()
+        self._input.register(self._stdin, 0)  # reports that the child has closed it
         # On an event loop. Awake: ``_on_turn`` is scheduled and the child need not ring.
         self._on_pages: Callable[[], object] | None = None
         self._on_room: Callable[[], object] | None = None
@@ -166,6 +168,14 @@ class SharedMemoryTransport:
     # -- bytes and pages
 
     def send(self, chunks: Chunks) -> int:
+        # No bell would tell of a child that ended while it was awake. It is found out now where
+        # pages have come since the last request: then it has not ended of this one. A spinning
+        # manager, to which a system call is dear, waits for the end of the output.
+        if self._has_answered and self._ring.child_is_awake and not self._spinning.ns:
+            self._input_gone = bool(self._input.poll(0))
+            if self._input_gone:
+                self._ring_bell()
+        self._has_answered = False
         try:
             count, wake = self._put(chunks)
         except BadCounter as lie:
@@ -189,6 +199,7 @@ class SharedMemoryTransport:
         if self._ring.child_awaits_a_slot(len(pages)):
             self._wake_child()
         if pages:
+            self._has_answered = True
             return pages
         if self._end is not None:
             raise self._end

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.support.children import command_of
-from tests.support.interference import Gate, replace_child, stop
+from tests.support.interference import LARGE, Gate, replace_child, stop
 from tests.support.managers import SLACK_S, Driver, SyncDriver, eventually, make_request, page_of
 from walredo import (
     GC_COMPACTION,
@@ -34,7 +34,7 @@ from walredo.child import Child
 SHORT_S = 0.15
 LONG_S = 3 * SLACK_S
 SMALL_PIPE = 4096
-SMALL, LARGE = (90, 40), (100_000, 60_000)
+SMALL = (90, 40)
 
 Outcome = tuple[bytes | FailedAttempt, float]
 """What a redo gave, and how long it took in seconds."""

@@ -67,12 +67,12 @@ def test_bug_10_a_cold_start_stalls_nothing_else(
         planned: Plan[Any] = original(now_ns, deadline_ns)
         return planned
 
-    def slow(command: tuple[str, ...], pipe_bytes: int) -> Child:
+    def slow(*arguments: Any, **options: Any) -> Child:
         """Takes 100 beats, in which all the clients wait."""
         all_wait = eventually(lambda: plans[0] >= 128)
         goal = beats[0] + 100
         kept_pace.append(all_wait and eventually(lambda: beats[0] >= goal))
-        return Child(command, pipe_bytes)
+        return Child(*arguments, **options)
 
     def beat() -> None:
         while not over.wait(0.001):
@@ -93,6 +93,8 @@ def test_bug_10_a_cold_start_stalls_nothing_else(
     assert driver.status().launches == 1
 
 
+# Over shared memory it gets one descriptor more, and closes it (test_shared_memory.py).
+@pytest.mark.parametrize("transport", ["pipe"], indirect=True)
 def test_bug_11_a_child_gets_no_environment_and_no_descriptor(
     start: Start, c_child: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,7 +26,6 @@ import walredo.sync_manager
 from tests.support.children import command_of, misbehaving
 from tests.support.interference import (
     CLASSES,
-    LARGE,
     SMALL_PIPE,
     pid_of,
     serving,
@@ -102,7 +101,10 @@ def storm() -> Iterator[list[int]]:
 
 
 def storm_requests() -> list[RedoRequest]:
-    return [make_request(number, LARGE if number % 4 == 0 else (90, 40)) for number in range(200)]
+    return [
+        make_request(number, (100_000, 60_000) if number % 4 == 0 else (90, 40))
+        for number in range(200)
+    ]
 
 
 def test_bug_01_a_flood_on_stderr_does_not_delay_a_redo(start: Start) -> None:
@@ -357,6 +359,7 @@ os._exit(40 + os.path.getsize({state!r}))
 """
 
 
+@pytest.mark.parametrize("transport", ["pipe"], indirect=True)  # from which its child reads
 def test_bug_08_every_attempt_is_logged_with_its_cause(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

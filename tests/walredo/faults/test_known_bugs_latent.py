@@ -148,7 +148,9 @@ def serves_others(driver: Driver, count: int) -> None:
     assert (status.errors, status.kills) == ({Cause.TIMEOUT: 1}, {Cause.TIMEOUT: 1})
 
 
-def test_bug_l3_half_a_page_that_comes_too_late_is_nobody_elses(start: Start) -> None:
+def test_bug_l3_half_a_page_that_comes_too_late_is_nobody_elses(
+    start: Start, transport: str
+) -> None:
     """L3: after a time-out the rest of the page came, and a later caller took it for his own."""
     drips = command_of("c", "--fault", "drip:us=200,at=2")  # the second page takes 1.6 s
     driver = start(child_command=drips, timeout_s=0.5)
@@ -156,11 +158,12 @@ def test_bug_l3_half_a_page_that_comes_too_late_is_nobody_elses(start: Start) ->
     with pytest.raises(RedoTimeoutError):
         driver.redo(alike(2))
     assert driver.status().fences == 1
-    assert 2 * PAGE_SIZE < driver.status().bytes_received < 3 * PAGE_SIZE
+    half_a_page = driver.status().bytes_received - 2 * PAGE_SIZE
+    assert 0 < half_a_page < PAGE_SIZE if transport == "pipe" else half_a_page == 0
     serves_others(driver, 1)
 
 
-@pytest.mark.parametrize("size", [9, 1_000_000], ids=["whole request", "half a request"])
+@pytest.mark.parametrize("size", [9, 2_000_000], ids=["whole request", "half a request"])
 def test_bug_l3_nor_is_what_comes_of_a_request_that_timed_out(
     start: Start, c_child: tuple[str, ...], size: int
 ) -> None:
