@@ -619,6 +619,7 @@ def test_a_result_with_a_failed_run_is_shown(command: str, bench: Bench) -> None
 
 def test_latest_is_the_newest(bench: Bench) -> None:
     folder = bench.folder / "results"
+    folder.mkdir()
     for at, name in enumerate(["b.json", "c.json", "a.json"]):
         save(folder / name, [steady_record(Case("sync", "short", at + 1), 0)])
         os.utime(folder / name, (at, at))
@@ -632,6 +633,7 @@ def test_latest_is_the_newest(bench: Bench) -> None:
 )
 def test_an_export_is_never_the_latest(options: str, bench: Bench) -> None:
     folder = bench.folder / "results"
+    folder.mkdir()
     save(folder / "r.json", [steady_record(Case("sync", "short", 2), 0)])
     os.utime(folder / "r.json", (1, 1))
     _, out, _ = bench("show --json latest")
