@@ -449,22 +449,17 @@ def _fault(text: str) -> Fault:
 
 
 def _load_module(name: str, option: str) -> ModuleType:
-    """Loads NAME.py of this package by its path, since an isolated child has no import path to
-    it. Raises UsageError if the ``option`` cannot be had without it."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    path = f"{__file__.rpartition('/')[0] or '.'}/../{name}.py"
-    name = name.rpartition("/")[2]
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{option} needs {path}")
-    module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their module there
+    """Imports FOLDER/NAME of this package from its own folder, since an isolated child has no
+    import path to it. Raises UsageError if the ``option`` cannot be had without it."""
+    folder, _, name = name.rpartition("/")
+    path = f"{__file__.rpartition('/')[0] or '.'}/../{folder}"
+    sys.path.insert(0, path)
     try:
-        spec.loader.exec_module(module)
-    except OSError as error:
-        raise UsageError(f"{option} needs {path}") from error
-    return module
+        return __import__(name)
+    except ImportError as error:
+        raise UsageError(f"{option} needs {path}/{name}.py") from error
+    finally:
+        sys.path.remove(path)
 
 
 def _write_all(fd: int, data: bytes) -> None:
