@@ -171,24 +171,24 @@ class SharedMemoryTransport:
         # No bell would tell of a child that ended while it was awake. It is found out now where
         # pages have come since the last request: then it has not ended of this one. A spinning
         # manager, to which a system call is dear, waits for the end of the output.
-        if self._has_answered and self._ring.child_is_awake and not self._spinning.ns:
+        if self._has_answered and not self._spinning.ns and self._ring.child_is_awake:
             self._input_gone = bool(self._input.poll(0))
             if self._input_gone:
                 self._ring_bell()
         self._has_answered = False
+        if self._on_pages is not None:
+            self._sends += 1
+            self._pages_due = True
+            # Before the child can answer, which would ring for a manager that sleeps. A single
+            # request leaves one asleep that does not spin: it would fall asleep again at once.
+            if self._sends > 1 or self._spinning.ns:
+                self._stay_awake()
         try:
             count, wake = self._put(chunks)
         except BadCounter as lie:
             raise UnexpectedOutputError(self.child.pid, str(lie)) from None
         if wake or self._input_gone:
             self._ring_bell()
-        if self._on_pages is not None:
-            self._sends += 1
-            self._pages_due = True
-            # A single request leaves a manager asleep that does not spin: it would have to fall
-            # asleep again at once.
-            if self._sends > 1 or self._spinning.ns:
-                self._stay_awake()
         return count
 
     def receive(self, _space: memoryview) -> tuple[bytes, ...] | None:
@@ -196,10 +196,10 @@ class SharedMemoryTransport:
             pages = self._take()
         except BadCounter as lie:
             raise UnexpectedOutputError(self.child.pid, str(lie)) from None
-        if self._ring.child_awaits_a_slot(len(pages)):
-            self._wake_child()
         if pages:
             self._has_answered = True
+            if self._ring.child_awaits_a_slot(len(pages)):
+                self._wake_child()
             return pages
         if self._end is not None:
             raise self._end
@@ -209,6 +209,8 @@ class SharedMemoryTransport:
         self._counters = counters
 
     def give_way(self) -> None:
+        if self._ring.child_awaits_a_slot(0):
+            self._wake_child()
         self._releases_lock.poll(0)
 
     def _ring_bell(self) -> None:
