@@ -110,6 +110,7 @@ class Case:
     ).field("none")
     transport: str = Dimension(
         meaning="what carries requests and pages: pipes, or shared memory",
+        group=OptionGroup.EXPERIMENT,
         help="what carries requests and pages: pipe, or shm (shared memory)",
         names=names.TRANSPORTS,
         nesting=88,

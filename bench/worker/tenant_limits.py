@@ -21,8 +21,8 @@ _PER_LAUNCH: Final = (8, 1)
 that reports a failed exec, one or two descriptors of the code that starts it; a thread."""
 
 _PER_MEMORY: Final = (2, 0)
-"""Descriptors and tasks besides, of a manager with shared memory: its memfd, and that of the
-mapping."""
+"""Descriptors and tasks besides, of a manager with shared memory: its memfd, and the one that the
+mapping keeps before CPython 3.13."""
 
 _OWN: Final = (64, 16)
 """Descriptors and tasks of the worker itself: streams, event loop, a library that is loaded."""

@@ -74,7 +74,7 @@ def test_what_is_printed_has_the_ends_and_the_crossover_with_each(summary: Summa
     words = " ".join(text.split())
     assert (
         "short: throughput over shared memory to that over pipes: 1.00x (1.00-1.00) (sync) to"
-        " 8.0x (8.0-8.0) (async, spin:200) at N = 1;"
+        " 8.00x (8.00-8.00) (async, spin:200) at N = 1;"
     ) in words
     assert "to that over pipes: short 1.65x at N = 1, 1.45x at N = 2" in words
     # All conditions in one table would be too wide.

@@ -231,8 +231,9 @@ def test_each_tenant_holds_the_descriptors_that_are_counted(
         subject.close()
     most, least = (needs(manager, tenants, transport).descriptors for tenants in (12, 2))
     counted = most - least
-    # Where the system has no pidfd, streams holds one less each.
-    assert held[1] - held[0] in {counted, counted - 10 if manager == "streams" else counted}
+    # Where the system has no pidfd, streams holds one less each; so does a mapping from CPython 3.13.
+    may_be_less = manager == "streams" or transport == SHM
+    assert held[1] - held[0] in {counted, counted - 10 if may_be_less else counted}
 
 
 @pytest.mark.parametrize("manager", MANAGERS)
