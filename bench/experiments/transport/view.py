@@ -16,7 +16,7 @@ from rich.text import Text
 
 from bench.cases.case import Case
 from bench.cases.names import PARK, PIPE, SHM, WORKLOADS
-from bench.experiments.family_view import FamilyView, manager_look
+from bench.experiments.family_view import FamilyView, manager_look, ranked
 from bench.experiments.published.reference import PublishedError, Table, load
 from bench.experiments.published.shapes import ByClients, of_times
 from bench.places import RESULTS
@@ -125,12 +125,21 @@ class TransportView(FamilyView):
             Panel(
                 family,
                 partial(_to_pipes, family, measure),
-                f"{measure.label}, relative to pipes",
-                f"{family.title}: {measure.label} over shared memory to that over pipes",
+                "over shared memory / over pipes",
+                self._panel_title(family, measure),
                 lambda value, _: f"{value:g}x",
             )
             for measure in _MEASURES[:2]
         )
+
+    def _panel_title(self, family: Family, measure: Measure) -> str:
+        """The least and the greatest ratio at the greatest N."""
+        found = ranked(family, partial(_to_pipes, family, measure), self.label)
+        ends = dict.fromkeys(
+            f"{units.factor(r)} ({label})" for r, label in (*found[:1], *found[-1:])
+        )
+        at = f"{family.title}, N = {family.clients[-1]}"
+        return f"{at}: {measure.noun} {' to '.join(ends) or 'not known'}"
 
 
 def published_ratios(table: Table) -> dict[str, ByClients]:

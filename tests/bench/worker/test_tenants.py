@@ -231,7 +231,7 @@ def test_each_tenant_holds_the_descriptors_that_are_counted(
         subject.close()
     most, least = (needs(manager, tenants, transport).descriptors for tenants in (12, 2))
     counted = most - least
-    # Where the system has no pidfd, streams holds one less each; so does a mapping from CPython 3.13.
+    # Without a pidfd streams holds one less each; so does a mapping from CPython 3.13 on.
     may_be_less = manager == "streams" or transport == SHM
     assert held[1] - held[0] in {counted, counted - 10 if may_be_less else counted}
 
