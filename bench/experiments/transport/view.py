@@ -14,7 +14,7 @@ from typing import Any, Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from bench.cases.case import Case
+from bench.cases.case import Case, is_closed_loop
 from bench.cases.names import PARK, PIPE, SHM, WORKLOADS
 from bench.experiments.family_view import FamilyView, manager_look, ranked
 from bench.experiments.published.reference import PublishedError, Table, load
@@ -52,7 +52,7 @@ class TransportView(FamilyView):
     )
 
     def covered(self, cases: Collection[Case]) -> frozenset[Case]:
-        there = set(cases)
+        there = set(filter(is_closed_loop, cases))
         shared = {c for c in there if c.transport == SHM and at_default(c, "transport") in there}
         return frozenset(shared | {at_default(case, "transport") for case in shared})
 
@@ -135,11 +135,9 @@ class TransportView(FamilyView):
     def _panel_title(self, family: Family, measure: Measure) -> str:
         """The least and the greatest ratio at the greatest N."""
         found = ranked(family, partial(_to_pipes, family, measure), self.label)
-        ends = dict.fromkeys(
-            f"{units.factor(r)} ({label})" for r, label in (*found[:1], *found[-1:])
-        )
-        at = f"{family.title}, N = {family.clients[-1]}"
-        return f"{at}: {measure.noun} {' to '.join(ends) or 'not known'}"
+        named = [f"{units.factor(ratio)} ({label})" for ratio, label in found]
+        ends = " to ".join(dict.fromkeys((*named[:1], *named[-1:]))) or "not known"
+        return f"{family.title}, N = {family.clients[-1]}: {measure.noun} {ends}"
 
 
 def published_ratios(table: Table) -> dict[str, ByClients]:
