@@ -17,6 +17,7 @@ from typing import NamedTuple
 from bench.cases import names, notations
 from bench.cases.cost import NOTATION, cost_name
 from bench.cases.dimension import METADATA, Dimension, OptionGroup
+from bench.cases.managers.floor import FLOOR
 from bench.cases.managers.kind import Kind
 from bench.cases.managers.registry import NAMES, kind_of, manager_label
 from bench.cases.managers.sync import SYNC
@@ -107,6 +108,18 @@ class Case:
         metavar="FAULT",
         profile_field="child.fault",
     ).field("none")
+    transport: str = Dimension(
+        meaning="what carries requests and pages: pipes, or shared memory",
+        group=OptionGroup.EXPERIMENT,
+        help="what carries requests and pages: pipe, or shm (shared memory)",
+        names=names.TRANSPORTS,
+        nesting=88,
+        protocol=3,
+        means_something=lambda case: (
+            case.kind is FLOOR
+            or (case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER)
+        ),
+    ).field(names.PIPE)
     wait: str = Dimension(
         meaning="how the manager waits for a page",
         help="how managers wait: park, or spin:US (poll before)",
@@ -114,7 +127,10 @@ class Case:
         check=names.spin_us,
         nesting=90,
         means_something=lambda case: (
-            case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER
+            # Over pipes the floor never spins: then it is what the traffic costs at the least.
+            case.transport == names.SHM
+            if case.kind is FLOOR
+            else case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER
         ),
     ).field("park")
     placement: str = Dimension(

@@ -16,6 +16,11 @@ CHILDREN: Final = ("c", "python")
 NO_FAULT: Final = "none"
 """The child behaves. The faults it can have instead are those of ``fake_redo_child``."""
 
+PIPE: Final = "pipe"
+SHM: Final = "shm"
+TRANSPORTS: Final = (PIPE, SHM)
+"""What carries requests and pages, as walredo's TransportKind calls it."""
+
 PARK: Final = "park"
 """The manager waits in poll(2) or in its event loop. With "spin:US" it polls for US us before."""
 

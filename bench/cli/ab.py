@@ -138,7 +138,7 @@ def _measure(
     try:
         most = f"{seconds / 60:g} min at most"
         say(err, f"{base} against {changed}: {options.count(len(cases), 'case')}, {most}")
-        measuring.say_what_disturbs(err)
+        measuring.say_what_disturbs(err, cases)
         order = random.Random(config.seed)
         with PairListener(err, len(cases), seconds) as listener:
             measure(

@@ -7,7 +7,9 @@ from datetime import datetime
 
 from rich.console import Console
 
+from bench.cases.case import Case
 from bench.cases.config import Config, override
+from bench.cases.names import SHM
 from bench.cases.placement import SAME_CPU, problem
 from bench.cli.options import say
 from bench.errors import BenchError
@@ -58,7 +60,9 @@ def warn(err: Console, warnings: Iterable[str]) -> None:
         say(err, f"warning: {warning}")
 
 
-def say_what_disturbs(err: Console) -> None:
-    """Prints one line about this machine, or none if nothing is known to disturb measurements."""
-    if brief := in_brief(Machine.here()):
+def say_what_disturbs(err: Console, cases: Iterable[Case]) -> None:
+    """Prints one line about this machine, or none if nothing is known to disturb these cases."""
+    # Over shared memory pipes only wake: nothing asks for a size.
+    no_matter = ("pipes",) if all(case.transport == SHM for case in cases) else ()
+    if brief := in_brief(Machine.here(), no_matter):
         say(err, f"machine: {brief} (`python -m bench check` says more)")

@@ -133,7 +133,7 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
         result.check_resumable(environment)
     # Not before the last check: an error must be the only line on stderr.
     warn(err, (*left_out, *without, *unknown_code(environment), *equipment.warnings))
-    say_what_disturbs(err)
+    say_what_disturbs(err, cases_of(config))
     _measure(config, result, partial(measure_run, config=config, equipment=equipment), err)
     return result
 

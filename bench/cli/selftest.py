@@ -122,7 +122,7 @@ def _measure(config: Config, kept: Kept, err: Console, stack: contextlib.ExitSta
     warn(err, equipment.warnings)
     snapshot = of_working_tree(ROOT, scratch / "code")
     laboratory = Laboratory(config, snapshot, equipment, kept.environment, scratch)
-    say_what_disturbs(err)
+    say_what_disturbs(err, cases_of(config))
     trials = _cycle(laboratory, cases_of(config), kept.only)
     begun = watch()
     try:

@@ -17,6 +17,7 @@ from bench.experiments.open_loop.view import OpenView
 from bench.experiments.published.view import PublishedView
 from bench.experiments.stall.view import StallView
 from bench.experiments.tenants.view import TenantsView
+from bench.experiments.transport.view import TransportView
 from bench.show.view import Views
 
 VIEWS: Final = Views(
@@ -24,6 +25,6 @@ VIEWS: Final = Views(
         *(TenantsView(), StallView(), AdmissionView(), OpenView(), LifecycleView()),
         *(ExecutorView(), FairnessView(), CpuView()),
     ),
-    besides=(PublishedView(),),
+    besides=(PublishedView(), TransportView()),
 )
 """The view of every experiment. To add an experiment, add its view here."""

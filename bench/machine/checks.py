@@ -6,7 +6,7 @@ its subject, the finding is unknown, not fine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -145,9 +145,16 @@ def examine(machine: Machine) -> tuple[Finding, ...]:
     return tuple(replace(check(machine), kind=kind) for kind, check in CHECKS.items())
 
 
-def in_brief(machine: Machine) -> str | None:
-    """Everything that disturbs, in a few words; None if nothing does. Skips the slow checks."""
-    quick = (check(machine) for check in CHECKS.values() if check not in CHECKS_THAT_MAY_TAKE_LONG)
+def in_brief(machine: Machine, leave_out: Collection[str] = ()) -> str | None:
+    """Everything that disturbs, in a few words; None if nothing does. Skips the slow checks.
+
+    ``leave_out``: kinds of findings that do not matter.
+    """
+    quick = (
+        check(machine)
+        for kind, check in CHECKS.items()
+        if check not in CHECKS_THAT_MAY_TAKE_LONG and kind not in leave_out
+    )
     return "; ".join(f.brief for f in quick if f.brief and is_disturbing(f)) or None
 
 

@@ -1,8 +1,8 @@
 """Every case beside one that differs from it in a single dimension: ``show --against``.
 
-``peer:async`` or ``floor``: beside that manager; ``wait=park`` or ``python=this``: beside the same
-case with that value; ``clients=1``: how a measure grows with N. Ratios are geometric means over the
-rounds that both have, with their 95 % intervals (``rounds.ratio``).
+``peer:async`` or ``floor``: beside that manager; ``wait=park`` or ``transport=pipe``: beside the
+same case with that value; ``clients=1``: how a measure grows with N. Ratios are geometric means
+over the rounds that both have, with their 95 % intervals (``rounds.ratio``).
 """
 
 from __future__ import annotations
@@ -137,13 +137,16 @@ def against_data(found: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def _base(case: Case, bases: Sequence[CaseRow], against: Against) -> CaseRow | None:
-    """The case that differs in that dimension only. A manager that takes no notice of how others
-    wait or are called, as a peer, stands beside all of those."""
+    """The case that differs in that dimension only. A manager that takes no notice of what others
+    have in these dimensions, as a peer, stands beside all of those."""
     changes: dict[str, Any] = {against.dimension: against.value}
     if against.dimension == _MANAGER:
-        for name in ("wait", "executor", "caller", "python"):
+        # Transport first: the floor spins over shared memory only.
+        for name in ("transport", "wait", "executor", "caller", "python"):
             if all(getattr(row.case, name) == DEFAULTS[name] for row in bases):
                 changes[name] = DEFAULTS[name]
+            value = changes.get(name, getattr(case, name))
+            bases = [row for row in bases if getattr(row.case, name) == value]
     wanted = replace(case, **changes)
     return next((row for row in bases if row.case == wanted), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -35,8 +36,9 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     for sentence in verdict.sentences:
         console.print(hanging("- ", sentence, "bold"), highlight=False)
     if verdict.rows:
-        console.print()
-        console.print(verdict_table(verdict), crop=False)
+        for table in verdict_tables(verdict):
+            console.print()
+            console.print(table, crop=False)
         amounts = (amount for row in verdict.rows for amount in row.amounts)
         if read := marks_read(amounts):
             console.print(Text(read, style="dim"), highlight=False)
@@ -49,15 +51,31 @@ def marks_read(amounts: Iterable[Amount | None]) -> str:
     return f"Compared with {BASE}: {read}." if read else ""
 
 
-def verdict_table(verdict: Verdict) -> Table:
-    """A line per row. What all rows have in common stands in no column of its own."""
+def verdict_tables(verdict: Verdict) -> list[Table]:
+    """One table with a line per row, or where that is too wide one for each of the conditions. What
+    all rows of a table have in common stands in no column of its own."""
+    together = _table(verdict)
+    conditions = dict.fromkeys(row.conditions for row in verdict.rows)
+    if len(conditions) == 1 or (together.width or 0) <= WIDTH:
+        return [together]
+    return [
+        _table(
+            replace(verdict, rows=tuple(row for row in verdict.rows if row.conditions == each)),
+            each,
+        )
+        for each in conditions
+    ]
+
+
+def _table(verdict: Verdict, conditions: str = "") -> Table:
+    """``conditions``: what all rows are measured under, for the title."""
     rows = verdict.rows
     _, *amounts = verdict.headings
     shown = [*naming_fields(rows), manager_field(), *reach_fields(verdict)]
     shown += [
         amount_field(heading, partial(row_amount, at=at)) for at, heading in enumerate(amounts)
     ]
-    title = amounts_title(rows)
+    title = ", ".join(filter(None, (amounts_title(rows), conditions)))
     table = fields.field_table(rows, shown, title)
     return table if (table.width or 0) <= WIDTH else fields.field_table(rows, shown, title, gap=1)
 

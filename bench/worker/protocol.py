@@ -17,10 +17,10 @@ and redos; then all latency samples in ns, client after client. A series is what
 int64 too: ``series`` has how many integers of each follow, by name, in that order. ``counts`` are
 single integers by name.
 
-Version 2 brought series and counts, and the dimensions that say so in their declaration. A case is
-opened as the oldest version that can say all of it, so that `ab` can measure older workers; these
-ignore fields that they do not know. A dimension that is new needs a new version: an older worker
-must refuse a case in which it differs from its default.
+Version 2 brought series and counts, version 3 the transport; the dimensions of each version say so
+in their declaration. A case is opened as the oldest version that can say all of it, so that `ab`
+can measure older workers; these ignore fields that they do not know. A dimension that is new needs
+a new version: an older worker must refuse a case in which it differs from its default.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.cases.case import DIMENSIONS, Case
 from bench.cases.names import NO_FAULT, spin_us
 from bench.cases.notations import REDO
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 BY_CONTENT: Final = "content"
 BY_LENGTH: Final = "length"

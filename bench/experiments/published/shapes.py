@@ -130,7 +130,7 @@ def own_growth(group: Group, manager: str) -> ByClients:
 def published_ratios(table: Table, workload: str) -> ByClients:
     """sync / async at each N that the table has of both."""
     above, below = table.times(SYNC, workload), table.times(ASYNC, workload)
-    return {n: _of_times(above[n], below[n]) for n in sorted(above.keys() & below.keys())}
+    return {n: of_times(above[n], below[n]) for n in sorted(above.keys() & below.keys())}
 
 
 def published_growth(table: Table, manager: str, workload: str) -> ByClients:
@@ -139,7 +139,7 @@ def published_growth(table: Table, manager: str, workload: str) -> ByClients:
     if 1 not in times:
         return {}
     return {
-        n: Ratio(1.0, 1.0, 1.0) if n == 1 else _of_times(times[n], times[1]) for n in sorted(times)
+        n: Ratio(1.0, 1.0, 1.0) if n == 1 else of_times(times[n], times[1]) for n in sorted(times)
     }
 
 
@@ -149,7 +149,8 @@ def _of_rounds(group: Group, manager: str, base_of: Callable[[int], CaseRow | No
     return {n: Ratio(one.ratio, one.low, one.high) for n, one in effects.items() if one}
 
 
-def _of_times(a: Time, b: Time) -> Ratio:
+def of_times(a: Time, b: Time) -> Ratio:
+    """a / b, with an interval from both of theirs."""
     value = a.estimate_us / b.estimate_us
     down = math.hypot(math.log(a.estimate_us / a.low_us), math.log(b.high_us / b.estimate_us))
     up = math.hypot(math.log(a.high_us / a.estimate_us), math.log(b.estimate_us / b.low_us))

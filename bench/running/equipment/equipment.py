@@ -12,12 +12,19 @@ from bench.cases.case import ChildVariant
 from bench.cases.config import Config
 from bench.cases.cost import ChildCost
 from bench.cases.managers.yours import is_peer
-from bench.cases.names import NO_FAULT, THIS_PYTHON
+from bench.cases.matrix import cases_of
+from bench.cases.names import NO_FAULT, SHM, THIS_PYTHON
 from bench.cases.own import child_label, is_own_child
 from bench.errors import BenchError
 from bench.results.environment import Environment
 from bench.running.equipment.interpreters import Interpreter
-from bench.running.equipment.own import OwnChild, OwnManager, find_child, find_managers
+from bench.running.equipment.own import (
+    OwnChild,
+    OwnManager,
+    check_shared_memory,
+    find_child,
+    find_managers,
+)
 from bench.running.equipment.tenants import check_tenants
 from bench.running.equipment.workloads import Traffic, write_traffic
 from bench.running.peer import PeerProgram, prepare_peer
@@ -79,6 +86,10 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
     own_managers = find_managers(config, interpreters)
     children = config.values("child")
     own_children = {child_label(own): find_child(own) for own in filter(is_own_child, children)}
+    shared = {case.child for case in cases_of(config) if case.transport == SHM}
+    for choice in filter(is_own_child, children):
+        if child_label(choice) in shared:
+            check_shared_memory(choice, own_children[child_label(choice)])
     builds: dict[str, Build] = {}
     sandbox = True
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.machinery
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -20,12 +21,16 @@ from typing import Any, Final
 
 from bench.cases.config import Config
 from bench.cases.managers.yours import own_choice
+from bench.cases.names import SHM
 from bench.cases.own import child_label, child_words
 from bench.errors import BenchError
 from bench.places import ROOT
 from bench.running.equipment.interpreters import ANSWER_S, Interpreter, output_of
+from walredo import ManagerConfig, TransportKind, WalredoError, create_manager
 
 _PROBE: Final = Path("bench", "worker", "own_manager.py")
+_PING_S: Final = 5.0
+"""How long a child may take to start and to answer a ping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +163,23 @@ def find_child(choice: str) -> OwnChild:
             raise BenchError(f"--child {choice}: {word}: {error.strerror}") from error
         digest.update(hashlib.sha256(content).digest())
     return OwnChild(command, digest.hexdigest())
+
+
+def check_shared_memory(choice: str, child: OwnChild) -> None:
+    """Raises BenchError unless that child of the user's answers a ping through shared memory."""
+    config = ManagerConfig(
+        child_command=child.command, transport=TransportKind.SHM, timeout_s=_PING_S
+    )
+    manager = create_manager(config)
+    logging.disable()  # the error says it all
+    try:
+        manager.ping()
+    except WalredoError as error:
+        reason = " ".join(str(error).split())
+        raise BenchError(
+            f"--child {choice}: does not answer with --shared-memory ({reason}): leave out"
+            f" --transport {SHM}, or that child"
+        ) from error
+    finally:
+        manager.shutdown()
+        logging.disable(logging.NOTSET)

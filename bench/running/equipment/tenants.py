@@ -11,7 +11,8 @@ import resource
 from pathlib import Path
 
 from bench.cases.config import Config
-from bench.cases.managers.registry import kind_of
+from bench.cases.matrix import cases_of
+from bench.cases.names import PIPE
 from bench.cases.notations import PER_TENANT
 from bench.errors import BenchError
 from bench.machine.cgroup import Text, tasks_left
@@ -21,25 +22,24 @@ from bench.worker.tenant_limits import needs
 
 def check_tenants(config: Config) -> None:
     """Raises BenchError if one process cannot have a manager for each client."""
-    for matrix in config.matrices():
-        if PER_TENANT in matrix.topology:
-            for manager in filter(_has_tenants, matrix.labels("manager")):
-                if why := problem(manager, max(matrix.clients)):
-                    raise BenchError(f"topology {PER_TENANT}: {why}")
-
-
-def _has_tenants(manager: str) -> bool:
-    return kind_of(manager).has_tenants
+    tenants = [case for case in cases_of(config) if case.topology == PER_TENANT]
+    for case in sorted(tenants, key=lambda case: case.clients, reverse=True):
+        if why := problem(case.manager, case.clients, transport=case.transport):
+            raise BenchError(f"topology {PER_TENANT}: {why}")
 
 
 def problem(
-    manager: str, tenants: int, text: Text = lambda name: read_text(Path("/", name))
+    manager: str,
+    tenants: int,
+    text: Text = lambda name: read_text(Path("/", name)),
+    *,
+    transport: str = PIPE,
 ) -> str | None:
     """Why so many tenants are not possible here: one line that names the limit and the remedy.
 
     ``text`` reads a file below the root folder, as for `bench.machine.cgroup`.
     """
-    needed = needs(manager, tenants)
+    needed = needs(manager, tenants, transport)
     tasks = "processes and threads"
     # The limit of the user's tasks counts existing tasks too. Root has none.
     of_user = None if os.geteuid() == 0 else _hard(resource.RLIMIT_NPROC)

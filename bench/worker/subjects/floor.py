@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Final
 
-from bench.cases.names import PIPE_BYTES
+from bench.cases.names import PIPE_BYTES, SHM
 from bench.worker.clients.slice import SliceOutcome
 from bench.worker.meters import DescendantsMeter, Meter, ProcessMeter, used_before, used_since
 from bench.worker.protocol import REDO_END, WorkerSpec
@@ -16,6 +16,10 @@ from bench.worker.subjects.subject import Fact, SubjectError
 
 _HEAD_BYTES: Final = 3 * 8
 """Start, end and redos of a client, which come before all latencies."""
+
+
+_MAX_SPIN_US: Final = 1000
+"""The floor and the children spin no longer than that, whatever a manager does."""
 
 
 class FloorSubject:
@@ -28,8 +32,7 @@ class FloorSubject:
         self._process = subprocess.Popen(
             (
                 *(spec.floor_program, "--requests", spec.requests, "--pages", spec.pages),
-                *("--window", str(spec.clients), "--pipe-bytes", str(PIPE_BYTES)),
-                *("--ends", "yes", "--"),
+                *("--window", str(spec.clients), *_way_of(spec), "--ends", "yes", "--"),
                 *spec.child_command,
             ),
             stdin=subprocess.PIPE,
@@ -98,3 +101,11 @@ class FloorSubject:
 
     def _ended(self) -> SubjectError:
         return SubjectError(f"the floor ended with status {self._process.wait()}")
+
+
+def _way_of(spec: WorkerSpec) -> tuple[str, ...]:
+    """The options that say how requests and pages travel. Pipes that are doorbells keep the size
+    that the kernel gives them."""
+    if spec.transport != SHM:
+        return ("--pipe-bytes", str(PIPE_BYTES))
+    return ("--transport", SHM, "--spin-us", str(min(spec.spin_us, _MAX_SPIN_US)))

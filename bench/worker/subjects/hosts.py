@@ -82,7 +82,7 @@ class Host:
     def facts_with(self, status: ManagerStatus) -> Mapping[str, Fact]:
         """The facts of a run whose manager has that status."""
         kind = {"redo_worker_manager_kind": str(status.kind)}
-        return {**kind, **facts_of(status), **self._runtime.facts()}
+        return {**kind, **facts_of(status, self.config.transport), **self._runtime.facts()}
 
     def close(self) -> None:
         self.end()

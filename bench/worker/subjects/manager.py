@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from bench.cases.names import PIPE_BYTES
+from bench.cases.names import PIPE_BYTES, SHM
 from bench.cases.notations import PER_TENANT
 from bench.worker.clients.slice import Slice, SliceOutcome, Work
 from bench.worker.meters import DescendantsMeter, Meter, OwnMeter, children_of
@@ -28,7 +28,7 @@ from bench.worker.subjects.subject import (
     requests_of,
 )
 from bench.worker.tenant_limits import make_room
-from walredo import ManagerConfig, ManagerKind, RedoRequest, create_manager
+from walredo import ManagerConfig, ManagerKind, RedoRequest, TransportKind, create_manager
 
 COUNTERS: Final = (
     "redos",
@@ -65,12 +65,13 @@ class ManagerSubject:
         counters: Sequence[str] = COUNTERS,
     ) -> None:
         self._clients, self._runtime, self._counted = spec.clients, runtime, counters
+        self._transport = spec.transport
         # Processes that are there before the managers (busy ones) are no children of theirs.
         others = children_of(os.getpid())
         self.meters: tuple[Meter, Meter] = (OwnMeter(), DescendantsMeter(but_for=others))
         tenants = spec.clients if spec.topology == PER_TENANT else 1
         if tenants > 1:
-            make_room(spec.manager, tenants)
+            make_room(spec.manager, tenants, spec.transport)
         self._managers = [new_manager() for _ in range(tenants)]
         requests = requests_of(spec)
         calls = [calls_of(manager, requests) for manager in self._managers]
@@ -97,7 +98,7 @@ class ManagerSubject:
 
     def facts(self) -> Mapping[str, Fact]:
         """The kind, the runtime's facts, and the smallest pipes that any manager got."""
-        found = [facts_of(status) for status in self._statuses()]
+        found = [facts_of(status, self._transport) for status in self._statuses()]
         smallest = {
             name: min(int(facts[name]) for facts in found)
             for name in PIPE_FACTS
@@ -146,6 +147,7 @@ def config_of(spec: WorkerSpec, kind: ManagerKind) -> ManagerConfig:
     return ManagerConfig(
         child_command=spec.child_command,
         kind=kind,
+        transport=TransportKind(spec.transport),
         timeout_s=spec.timeout_s,
         pipe_bytes=TENANT_PIPE_BYTES if spec.topology == PER_TENANT else PIPE_BYTES,
         spin_s=spec.spin_us / 1e6,
@@ -164,9 +166,10 @@ def counters_of(status: Any, names: Sequence[str] = COUNTERS) -> dict[str, int]:
     return {name: count for name, count in sums.items() if isinstance(count, int)}
 
 
-def facts_of(status: Any) -> dict[str, Fact]:
-    """The sizes of the manager's pipes, if the status knows them."""
-    sizes = getattr(status, "pipe_bytes", None)
+def facts_of(status: Any, transport: str) -> dict[str, Fact]:
+    """The sizes of the manager's pipes, if the status knows them and they carry pages. Over shared
+    memory they are doorbells, whose size changes nothing."""
+    sizes = None if transport == SHM else getattr(status, "pipe_bytes", None)
     return {} if sizes is None else dict(zip(PIPE_FACTS, sizes, strict=True))
 
 

@@ -37,6 +37,7 @@ EXPERIMENTS = [
     "stall",
     "tails",
     "tenants",
+    "transport",
 ]
 BUILT_IN = sorted(["ab", "default", "full", "peer", "quick", *EXPERIMENTS])
 
@@ -313,6 +314,7 @@ def test_options_may_be_text_as_typed() -> None:
         "manager": ["async"],
         "workload": ["ping", "short"],
         "clients": [1, 128],
+        "transport": ["pipe", "shm"],
         "wait": ["park", "spin:50"],
         "placement": ["any", "same-cpu"],
         "python": ["this", "ft=/opt/python"],

@@ -10,8 +10,10 @@ import pytest
 from bench.cases.case import Case
 from bench.cases.config import ConfigError, load_profile, override
 from bench.cases.matrix import cases_of, without_meaning
+from bench.cases.names import TRANSPORTS
 from bench.cases.notations import Admission, Load, executor_threads
 from bench.experiments.registry import VIEWS
+from walredo import TransportKind
 
 
 def test_what_they_mean() -> None:
@@ -81,6 +83,31 @@ def test_a_dimension_that_means_nothing_to_a_manager_multiplies_nothing() -> Non
     assert len(of["sync"]) == 2 * 2 * 2
 
 
+def test_a_manager_that_has_only_pipes_is_measured_over_them_once() -> None:
+    config = override(
+        load_profile("quick"),
+        manager="sync,floor,streams,peer:x,examples.lock_manager:create,noop-sync",
+        workload="short",
+        clients="4",
+        transport="pipe,shm",
+        wait="park,spin:20",
+    )
+    others = [case for case in cases_of(config) if case.manager not in ("sync", "floor")]
+    assert {case.extra == {} for case in others} == {True}
+    assert len(others) == 4
+    of = {name: [c.extra for c in cases_of(config) if c.manager == name] for name in config.manager}
+    shm, spin = {"transport": "shm"}, {"wait": "spin:20"}
+    assert of["sync"] == [{}, spin, shm, {**shm, **spin}]
+    # Over pipes the floor does not spin.
+    assert of["floor"] == [{}, shm, {**shm, **spin}]
+
+
+def test_the_transports_are_those_of_the_managers() -> None:
+    assert list(TRANSPORTS) == list(TransportKind)
+    assert Case.parse("sync/short/n=1").transport == TransportKind.PIPE  # as in older files
+    assert Case("floor", "short", 1, transport="shm").name == "floor/short/n=1/transport=shm"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -94,6 +121,14 @@ def test_a_dimension_that_means_nothing_to_a_manager_multiplies_nothing() -> Non
                 "wait spin:20 makes no difference to any of these cases: left out",
                 "topology per-tenant makes no difference to any of these cases: left out",
             ],
+        ),
+        (
+            {"manager": "streams,peer:x,noop-sync", "transport": "pipe,shm"},
+            ["transport shm makes no difference to any of these cases: left out"],
+        ),
+        (
+            {"manager": "sync", "scenario": "storm-wait", "transport": "shm"},
+            ["transport shm makes no difference to any of these cases: left out"],
         ),
         ({"manager": "sync,floor", "caller": "loop"}, []),
         ({"manager": "floor"}, []),

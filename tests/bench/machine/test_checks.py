@@ -16,6 +16,7 @@ from pyperf import _system
 from rich.console import Console
 
 from bench.cases import placement
+from bench.cases.case import Case
 from bench.cases.names import PIPE_BYTES
 from bench.cli.measuring import say_what_disturbs
 from bench.machine import checks, load
@@ -400,6 +401,7 @@ def test_pipes_that_the_kernel_refuses_their_size(
         assert finding.command == command
     if severity is DISTURBS:
         assert in_brief(here) == f"pipes of {granted} bytes"
+        assert in_brief(here, leave_out=["pipes"]) is None
         # As `ab` says it: reason and way out in one line.
         line = why_they_differ(here)
         assert says.removesuffix(":") in line
@@ -676,10 +678,24 @@ def test_before_a_measurement_it_is_one_line_or_none(
     assert said == ([f"machine: {brief}"] if is_busy else [])
 
 
+@pytest.mark.parametrize(
+    ("transports", "said"), [("shm", ""), ("pipe", "pipes of 4096 bytes"), ("pipe,shm", "pipes of")]
+)
+def test_small_pipes_disturb_only_what_goes_through_them(
+    transports: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Machine, "here", lambda: machine(tmp_path, pipe_bytes=4096))
+    err = io.StringIO()
+    cases = [Case("sync", "short", 1, transport=one) for one in transports.split(",")]
+    say_what_disturbs(Console(file=err, width=200), cases)
+    assert bool(said) == bool(err.getvalue())
+    assert said in err.getvalue()
+
+
 def test_the_line_before_a_measurement_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.machine.machine.time.sleep", lambda s: pytest.fail("it sampled"))
     err = io.StringIO()
-    say_what_disturbs(Console(file=err))
+    say_what_disturbs(Console(file=err), [Case("sync", "short", 1)])
     assert err.getvalue().count("\n") <= 1
 
 

@@ -14,11 +14,13 @@ from bench.errors import BenchError
 from bench.places import ROOT
 from bench.results.suite_file import read_suite
 from bench.results.summary import load_summary
-from bench.running.equipment.equipment import usable_managers
+from bench.running.equipment import own
+from bench.running.equipment.equipment import Equipment, prepare, usable_managers
 from bench.running.equipment.interpreters import find_interpreters
 from bench.running.equipment.own import find_child
 from bench.show.notes import notes
 from bench.worker.subjects.subject import AnyPage
+from tests.support.children import command_of
 from tests.support.suite_server import SuiteServer
 from walredo import PAGE_SIZE
 
@@ -82,6 +84,36 @@ def test_the_floor_is_left_out() -> None:
     assert said[0].startswith("floor is left out: it checks every byte")
     with pytest.raises(BenchError, match="floor: it checks"):
         usable_managers(config, find_interpreters([]), asked_for=True)
+
+
+def equipment_over_shm(child: str, folder: Path, **options: str) -> Equipment:
+    config = override(load_profile("quick"), manager="sync", workload="short", child=child)
+    config = override(config, transport="shm", **options)
+    return prepare(config, folder, find_interpreters([]))
+
+
+def test_one_without_shared_memory_is_refused_before_anything_is_measured(
+    tmp_path: Path, server: SuiteServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = tmp_path / "r.json"
+    words = f"run --profile quick --manager sync --transport shm -o {result} --child"
+    ended = server.run(tmp_path, *words.split(), f"cmd:mine={sys.executable} -c pass")
+    assert (ended.status, ended.out, result.exists()) == (2, "", False)
+    (line,) = ended.err.splitlines()
+    assert f"--child cmd:mine={sys.executable} -c pass: does not answer with --shared-mem" in line
+    assert line.endswith("leave out --transport shm, or that child")
+    # One that takes no notice of the option waits for ever.
+    monkeypatch.setattr(own, "_PING_S", 0.5)
+    with pytest.raises(BenchError, match=r"cmd:mine=.*redo_child.py: does not answer"):
+        equipment_over_shm(f"cmd:mine={sys.executable} {EXAMPLE}", tmp_path)
+    # Where it is asked over pipes only, nothing is tried.
+    equipment_over_shm(f"cmd:mine={sys.executable} {EXAMPLE}", tmp_path, scenario="reap")
+
+
+def test_one_with_shared_memory_is_measured_over_it(tmp_path: Path) -> None:
+    command = " ".join(map(str, command_of("python")))
+    equipment = equipment_over_shm(f"cmd:mine={command}", tmp_path)
+    assert set(equipment.own_children) == {"cmd:mine"}
 
 
 def test_a_page_that_is_not_known_has_a_length() -> None:

@@ -88,6 +88,22 @@ def test_what_is_not_there_is_named(result: Path, against: str, says: str | None
     assert says in str(refused.value)
 
 
+def test_a_floor_that_spins_over_shared_memory_only_stands_beside_all(tmp_path: Path) -> None:
+    parked, spun = ("", "/transport=shm"), ("/wait=spin:50", "/transport=shm/wait=spin:50")
+    cases = [Case.parse(f"sync/short/n=1{way}") for way in (*parked, *spun)]
+    floors = [Case.parse(f"floor/short/n=1{way}") for way in (*parked, spun[1])]
+    records = [steady_record(case) for case in (*cases, *floors)]
+    summary = load_summary(save(tmp_path / "r.json", records))
+
+    def bases(against: str) -> dict[Case, Case]:
+        return {p.row.case: p.base.case for p in pairs(summary, Against.parse(against))}
+
+    of_floor = zip(cases, (*floors[:2], floors[0], floors[2]), strict=True)
+    assert bases("floor") == dict(of_floor)
+    pipes = {cases[1]: cases[0], cases[3]: cases[2], floors[1]: floors[0]}
+    assert bases("transport=pipe") == pipes
+
+
 def test_the_table_has_a_line_per_case_and_fits(result: Path, bench: Bench) -> None:
     status, out, _ = bench("show r.json --against peer:async")
     assert status == 0

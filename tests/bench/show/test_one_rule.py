@@ -19,6 +19,7 @@ from bench.statistics.rounds import winner
 
 NO_RESULTS = {
     "neon_bench_walredo.json",
+    "neon_shared_memory.json",
     "selftest.json",
     "selftest-same.json",
     "selftest-files.json",

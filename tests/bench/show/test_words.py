@@ -14,6 +14,7 @@ from tests.support.words import check_plain
 REFERENCE: Final = ROOT / "results/reference"
 NO_RESULTS: Final = {
     "neon_bench_walredo.json",
+    "neon_shared_memory.json",
     "selftest.json",
     "selftest-same.json",
     "selftest-files.json",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases.managers.registry import KINDS
-from bench.cases.names import THIS_PYTHON
+from bench.cases.names import PIPE, SHM, THIS_PYTHON
 from bench.cases.notations import (
     COLD_START,
     REAP,
@@ -99,12 +99,18 @@ def measured(spec: WorkerSpec, slices: int = 1) -> tuple[list[SliceSamples], Map
 
 
 @pytest.mark.parametrize("child", build.CHILD_KINDS)
-@pytest.mark.parametrize("scenario", OTHERS)
+@pytest.mark.parametrize(
+    ("scenario", "transport"),
+    [*((one, PIPE) for one in OTHERS), *((one, SHM) for one in OF_MANAGERS)],
+)
 @pytest.mark.parametrize("manager", WALREDO)
-def test_a_run_through_the_worker(manager: str, scenario: str, child: str, spec: Spec) -> None:
+def test_a_run_through_the_worker(
+    manager: str, scenario: str, transport: str, child: str, spec: Spec
+) -> None:
     clients = 1 if scenario in WITHOUT_PAGES else 3
     with Worker() as worker:
-        opened = worker.open(spec(scenario, manager, child, clients))
+        case = replace(spec(scenario, manager, child, clients), transport=transport)
+        opened = worker.open(case)
         assert (opened["child_pid"] is not None) == (scenario == RELAUNCH)
         for _ in range(2):
             reply = worker.ask({"command": "slice", "seconds": 0.0}, "slice")

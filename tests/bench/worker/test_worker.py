@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from bench.cases import placement
+from bench.cases.names import PARK, PIPE, SHM, TRANSPORTS
 from bench.results.samples import SliceSamples
 from bench.running.equipment.workloads import Traffic
 from bench.worker.meters import ProcessMeter
-from bench.worker.protocol import PROTOCOL_VERSION, REDO_END, REDO_NS
+from bench.worker.protocol import PIPE_FACTS, PROTOCOL_VERSION, REDO_END, REDO_NS, WorkerSpec
 from fake_redo_child import build
 from tests.support.children import LIMIT_S
 from tests.support.managers import eventually, has_ended, is_gone
@@ -41,11 +42,12 @@ def wrong_pages(traffic: Mapping[str, Traffic], tmp_path: Path) -> Callable[[int
     return make
 
 
+@pytest.mark.parametrize(("transport", "wait"), [(PIPE, PARK), (SHM, PARK), (SHM, "spin:2000")])
 @pytest.mark.parametrize("child", build.CHILD_KINDS)
 @pytest.mark.parametrize("manager", SUBJECTS)
-def test_a_whole_run(manager: str, child: str, spec: Spec) -> None:
+def test_a_whole_run(manager: str, child: str, transport: str, wait: str, spec: Spec) -> None:
     with Worker() as worker:
-        opened = worker.open(spec(manager, child))
+        opened = worker.open(replace(spec(manager, child), transport=transport, wait=wait))
         assert opened["start_ns"] > 0
         child_pid = opened["child_pid"]
         redos = 0
@@ -55,7 +57,7 @@ def test_a_whole_run(manager: str, child: str, spec: Spec) -> None:
             redos += samples.latency_ns.size
             assert worker.series[REDO_END].size == samples.latency_ns.size
             assert set(usage) == USAGE | CALLS
-            assert usage["read_calls"] > 0
+            assert usage["read_calls"] > 0 or transport == SHM
             assert min(usage.values()) >= 0
             assert usage["manager_cpu_ns"] > 0
             assert usage["child_cpu_ns"] > 0
@@ -69,7 +71,10 @@ def test_a_whole_run(manager: str, child: str, spec: Spec) -> None:
             assert counters["bytes_sent"] == 1132 * redos + 5 * (1 + counters["fences"])
             assert counters["bytes_received"] == PAGE_SIZE * (redos + 1 + counters["fences"])
             assert (counters["launches"], counters["errors"], counters["kills"]) == (1, 0, 0)
-        assert report["facts"]["redo_worker_peak_rss_bytes"] > 0
+        facts = report["facts"]
+        assert facts["redo_worker_peak_rss_bytes"] > 0
+        has_sizes = transport == PIPE and manager != "floor"
+        assert all((name in facts) == has_sizes for name in PIPE_FACTS)
         for process in ("manager", "child"):
             share = report[f"{process}_user_share"]
             assert share is None or 0 <= share <= 1
@@ -148,6 +153,13 @@ def test_another_version_is_refused(version: object, spec: Spec) -> None:
         reason = worker.refuses(message)
     assert str(version) in reason
     assert f"this worker up to {PROTOCOL_VERSION}" in reason
+
+
+def test_an_older_worker_refuses_a_transport_that_it_does_not_know(spec: Spec) -> None:
+    message = replace(spec("sync"), transport=SHM).to_message()
+    assert message["protocol"] == 3
+    assert WorkerSpec.from_message(message).transport == SHM
+    assert spec("sync").to_message()["protocol"] == 1
 
 
 @pytest.mark.parametrize(
@@ -301,10 +313,13 @@ def test_a_child_that_does_not_start(manager: str, command: tuple[str, ...], spe
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("manager", ["sync", "async", "async-uvloop"])
-def test_a_child_that_dies_fails_the_run_and_is_named(manager: str, spec: Spec) -> None:
+def test_a_child_that_dies_fails_the_run_and_is_named(
+    manager: str, transport: str, spec: Spec
+) -> None:
     with Worker() as worker:
-        child_pid = worker.open(spec(manager))["child_pid"]
+        child_pid = worker.open(replace(spec(manager), transport=transport))["child_pid"]
         worker.slice()
         os.kill(child_pid, signal.SIGKILL)
         # The manager would start another one; what was measured so far was not this child.
