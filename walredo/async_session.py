@@ -87,7 +87,7 @@ class AsyncSession(Session[PageFuture]):
         if self._spin_ns:
             self._spin()
         if self._linger is not None:
-            self._linger()
+            self._linger(pipeline.in_flight)
         if pipeline.has_unsent != self._awaiting_room:
             self._awaiting_room = pipeline.has_unsent
             if self._awaiting_room:

@@ -91,9 +91,9 @@ class Transport(Protocol):
         calls it again while more is there.
         """
 
-    def linger(self) -> None:
-        """Tells that all requests of this call are sent. The transport may look for the page in
-        place for some microseconds, and call ``on_pages``."""
+    def linger(self, in_flight: int) -> None:
+        """Tells that all requests are sent, and how many are in flight. The transport may look for
+        the page in place for some microseconds, and call ``on_pages``."""
 
     def watch_room(self, loop: asyncio.AbstractEventLoop, on_room: Callable[[], object]) -> None:
         """Calls ``on_room`` on the loop whenever ``send`` may make progress."""

@@ -87,7 +87,7 @@ class PipeTransport:
         loop.remove_writer(self._stdin)
         loop.remove_reader(self._stdout)
 
-    def linger(self) -> None:
+    def linger(self, in_flight: int) -> None:
         """There is nothing to gain: to look is a system call, as to wait is."""
 
     def close(self) -> None:

@@ -49,6 +49,9 @@ LINGER_NS: Final = 20_000
 """For how long a spinning manager on an event loop waits in place for the only page in flight: some
 four times what a short redo takes, and no longer, since all other tasks wait, too."""
 
+TURNS_ALONE: Final = 2
+"""After so many turns of the loop without two requests at once the next one counts as alone."""
+
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """A child cannot cut off memory that the manager will read: that would be SIGBUS."""
 
@@ -160,7 +163,8 @@ class SharedMemoryTransport:
         # On an event loop. Awake: ``_on_turn`` is scheduled and the child need not ring.
         self._on_pages: Callable[[], object] | None = None
         self._on_room: Callable[[], object] | None = None
-        self._awake = self._spins = self._found = self._pages_due = self._alone = False
+        self._awake = self._spins = self._found = self._pages_due = False
+        self._turns_alone = 0  # turns of the loop in a row without two requests at once
         self._sends = 0  # in this turn of the loop, or since the manager sleeps
         self._spinning = Spinning(spin_ns)
         self._spin_till_ns = 0
@@ -304,8 +308,10 @@ class SharedMemoryTransport:
         self._on_pages = self._on_room = None
         loop.remove_reader(self._stdout)
 
-    def linger(self) -> None:
-        if not (self._alone and self._spins):
+    def linger(self, in_flight: int) -> None:
+        if in_flight > 1:
+            self._turns_alone = -1  # 0 at the end of this turn
+        if self._turns_alone < TURNS_ALONE or not self._spins:
             return
         ring, till_ns = self._ring, monotonic_ns() + LINGER_NS
         while not ring.has_pages:
@@ -332,7 +338,8 @@ class SharedMemoryTransport:
                 self._receive_pages()
 
     def _on_turn(self) -> None:
-        self._alone, self._sends = self._sends == 1, 0
+        self._turns_alone = 0 if self._sends > 1 else self._turns_alone + 1
+        self._sends = 0
         if self._on_pages is None:
             self._awake = False
             return
