@@ -127,6 +127,10 @@ class SharedStreams:
                 self._words[_READY] = (self._ready + self._ready_lie) & _WORD
                 self._wake_manager(_UNTIL_PAGES)
 
+    def drop_part(self) -> None:
+        """Forgets the part of a page that is in the current slot: the next page begins there."""
+        self._filled = 0
+
     def lie_in_consumed(self, by: int) -> None:
         """Publishes a false ``consumed`` now, and from now on."""
         self._consumed_lie += by

@@ -87,6 +87,12 @@ static inline void memory_wait_for_slot(struct memory_io *io)
     }
 }
 
+/* Forgets the part of a page that is in the current slot: the next page begins there. */
+static inline void memory_drop_part(struct memory_io *io)
+{
+    io->filled = 0;
+}
+
 /* Puts bytes into the current slot, and publishes it once it is full. Waits for a free slot. */
 static inline void memory_put(struct memory_io *io, const uint8_t *bytes, size_t size)
 {

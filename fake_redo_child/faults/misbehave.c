@@ -172,6 +172,8 @@ static void reply(const struct misbehaviour *m, const uint8_t *page)
         break;
     case FAULT_SHORT_REPLY:
         put(m, page, PAGE_BYTES - m->fault.amount);
+        if (m->memory != NULL)
+            memory_drop_part(m->memory);
         break;
     case FAULT_EXTRA_PAGE:
         put(m, page, PAGE_BYTES);

@@ -99,6 +99,8 @@ class Misbehaviour:
                 self._drip(page)
             case "short-reply":
                 self._write_page(page[: -self._fault.amount])
+                if self._memory is not None:
+                    self._memory.drop_part()
             case "extra-page":
                 self._write_page(page)
                 self._write_page(page)

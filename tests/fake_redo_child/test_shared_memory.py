@@ -387,8 +387,6 @@ def test_a_memory_that_cannot_be_written(kind: str) -> None:
 
 # ---- faults ----
 
-SHIFTED = PAGE + PAGE[:-100] + PAGE + PAGE  # cut to whole pages below
-
 ENDINGS = {
     "exit-before-reply:at=2": (PAGE, 4),
     "exit-in-reply:at=2": (PAGE, 4),
@@ -396,7 +394,7 @@ ENDINGS = {
     "killed:at=2": (PAGE, -signal.SIGKILL),
     "late:ms=1,at=2": (PAGE * 4, 0),
     "drip:us=0,at=2": (PAGE * 4, 0),
-    "short-reply:at=2": (SHIFTED[: 3 * model.PAGE], 0),
+    "short-reply:at=2": (PAGE * 3, 0),
     "short-reply:bytes=8192,at=2": (PAGE * 3, 0),
     "extra-page:at=2": (PAGE * 5, 0),
     "stderr-lines:at=2": (PAGE * 4, 0),
