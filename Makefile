@@ -43,7 +43,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-pythons test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
+.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-compiled test-pythons test-faults soak lint child compiled compiled-core plot report figures fuzz lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -96,6 +96,9 @@ child: $(RUNTIME) ## compile the C programs and print their paths
 compiled: $(RUNTIME)
 	@$(RUN) -m fake_redo_child.build >/dev/null
 
+compiled-core: $(DEV) ## compile the hot modules of walredo with mypyc, for run --build mypyc
+	@$(RUN) -m bench.running.equipment.compile_core
+
 # Many tests wait for a deadline or a child: more at once than there are CPUs.
 TEST_JOBS ?= 4
 test: compiled $(DEV) ## run the tests but the exhaustive ones (5 minutes; ARGS="-k name")
@@ -104,8 +107,15 @@ test: compiled $(DEV) ## run the tests but the exhaustive ones (5 minutes; ARGS=
 test-exhaustive: compiled $(DEV) ## run the tests marked exhaustive: what `make test` leaves out (ARGS="-k name")
 	@$(RUN) -m pytest -n $(TEST_JOBS) -m exhaustive $(ARGS)
 
-test-all: compiled $(DEV) ## run every test, as .ci/run does in two steps (ARGS="-k name")
+test-all: compiled $(DEV) ## run every test, as .ci/run does in three steps (ARGS="-k name")
 	@$(RUN) -m pytest -n $(TEST_JOBS) -m "" $(ARGS)
+	@$(MAKE) --no-print-directory test-compiled
+
+# The core must stand before the checkout on the path, which Python and pytest would put first.
+test-compiled: compiled $(DEV) ## run the tests of walredo over its compiled core (ARGS="-k name")
+	@core="$$($(RUN) -m bench.running.equipment.compile_core)" && \
+	COMPILED_CORE="$$core" PYTHONPATH="$$core" $(RUN) -P -m pytest -n $(TEST_JOBS) \
+	    --import-mode=append -o "pythonpath=$$core ." -m "not exhaustive and not pure" tests/walredo $(ARGS)
 
 PYTHONS ?=
 test-pythons: ## run the tests that depend on the interpreter on each version the machine has (PYTHONS="3.12 3.13")

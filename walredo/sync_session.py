@@ -219,16 +219,15 @@ class SyncSession(Session[Sleeper]):
             with self._lock:
                 pipeline.sent(count)
                 chunks = pipeline.chunks_to_send() if count else ()
-                if chunks:
-                    continue
-                self._writer = None
-                self._input_failure = input_failure
-                self._awaiting_room = pipeline.has_unsent and input_failure is None
-                if input_failure is not None or (
-                    self._awaiting_room and not self._reader_awaits_room
-                ):
-                    self._nudge_reader()
-                failed = pipeline.failure is not None
+                if not chunks:
+                    self._writer = None
+                    self._input_failure = input_failure
+                    self._awaiting_room = pipeline.has_unsent and input_failure is None
+                    if input_failure is not None or (
+                        self._awaiting_room and not self._reader_awaits_room
+                    ):
+                        self._nudge_reader()
+                failed = pipeline.failure is not None  # then there are no chunks
             if failed:
                 self._close_if_ended()
 
@@ -254,16 +253,19 @@ class SyncSession(Session[Sleeper]):
                 pipeline.counters.poll_calls += polls
                 self._reader_waits = self._reader_awaits_room = False
                 failed = pipeline.failure is not None
-                if failed or ticket.page is not None:
+                over = failed or ticket.page is not None
+                if over:
                     self._hand_over_reading()
-                    break
-                input_failure = self._input_failure
-                chunks = self._claim_writing(sleeper) if pipeline.has_unsent else ()
-                poll = self._poll_pages
-                if self._awaiting_room:
-                    self._reader_awaits_room = True
-                    poll = self._poll_pages_or_room
-                self._reader_waits = not chunks
+                else:
+                    input_failure = self._input_failure
+                    chunks = self._claim_writing(sleeper) if pipeline.has_unsent else ()
+                    poll = self._poll_pages
+                    if self._awaiting_room:
+                        self._reader_awaits_room = True
+                        poll = self._poll_pages_or_room
+                    self._reader_waits = not chunks
+            if over:
+                break
             polls = 0
             if input_failure is not None:
                 self.fail_input(input_failure)

@@ -150,6 +150,17 @@ class Case:
         nesting=40,
         means_something=lambda case: case.kind.is_python,
     ).field("this")
+    build: str = Dimension(
+        meaning="walredo as Python, or with its hot modules compiled",
+        group=OptionGroup.EXPERIMENT,
+        help=f"of walredo: {', '.join(names.BUILDS)} (make compiled-core)",
+        names=names.BUILDS,
+        nesting=42,
+        protocol=3,
+        means_something=lambda case: (
+            case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER
+        ),
+    ).field(names.PURE)
     topology: str = Dimension(
         meaning="one manager for all clients, or one each",
         group=OptionGroup.EXPERIMENT,

@@ -29,6 +29,11 @@ MAX_SPIN_US: Final = 1_000_000
 THIS_PYTHON: Final = "this"
 """The suite's own interpreter."""
 
+PURE: Final = "pure"
+MYPYC: Final = "mypyc"
+BUILDS: Final = (PURE, MYPYC)
+"""The managers of walredo as Python modules, or with the hot ones compiled."""
+
 OLDEST_PYTHON: Final = (3, 11)
 """The oldest CPython that workers run on."""
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from bench.cases.config import Config, OptionGroup, option_name, override, with_managers
 from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of, without_meaning
-from bench.cases.names import FLOOR
+from bench.cases.names import FLOOR, MYPYC
 from bench.cases.notations import Load
 from bench.cli import measuring, options
 from bench.cli.comparing import Output, add_output_arguments
@@ -199,6 +199,10 @@ def _config(args: argparse.Namespace) -> Config:
     if args.placement is None:
         config = measuring.on_one_cpu(config)
     measuring.check_placements(config)
+    if MYPYC in config.values("build"):
+        raise BenchError(
+            f"--build {MYPYC}: `ab` measures commits, which have no compiled core: leave it out"
+        )
     for load in config.values("load"):
         if Load.parse(load).percent is not None:
             raise BenchError(

@@ -32,8 +32,9 @@ class Environment:
     ``git_commit`` is a full hash, ``git_diff_sha256`` that of `_diff_sha256`. ``cpus_allowed`` is a
     list as ``0-3,8``. ``config_json`` is the whole configuration as one line of JSON,
     ``suite_date`` is UTC in ISO 8601. ``pythons`` are the interpreters besides the suite's own, by
-    label. ``workload_files``, ``own_managers`` and ``own_children`` are hashes of what belongs to
-    the user, by label. ``ab`` is the A/B measurement that the file is one side of.
+    label. ``compiled_core`` is that of the cases with such a build. ``workload_files``,
+    ``own_managers`` and ``own_children`` are hashes of what belongs to the user, by label. ``ab``
+    is the A/B measurement that the file is one side of.
     """
 
     git_commit: str | None = None
@@ -47,6 +48,7 @@ class Environment:
     child_build: Mapping[str, str] = field(default_factory=dict)
     peer_sha256: str | None = None
     pythons: str | None = None
+    compiled_core: str | None = None
     workload_files: str | None = None
     own_managers: str | None = None
     own_children: str | None = None

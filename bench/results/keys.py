@@ -140,6 +140,7 @@ _SUITE = (
     Key("redo_child_build_*", "text", "how the C programs were built"),
     Key("redo_peer_sha256", "text", "SHA-256 of the program that the managers peer:KIND are"),
     Key("redo_pythons", "text", "interpreters beside the suite's own, as LABEL: what it is"),
+    Key("redo_compiled_core", "text", "what build mypyc is, as HASH: compiled modules"),
     Key(
         "redo_workload_files", "text", "SHA-256 of each workload that is a file, as file:LABEL: it"
     ),

@@ -17,6 +17,7 @@ from bench.cases.config import Config
 from bench.cases.cost import ChildCost
 from bench.cases.managers.floor import FLOOR
 from bench.cases.managers.yours import is_peer
+from bench.cases.names import PURE
 from bench.cases.notations import NO_ADMISSION, Load
 from bench.cases.placement import cpu_count
 from bench.errors import SampleError
@@ -63,11 +64,19 @@ def worker_spec(
         timeout_s=config.timeout_s,
         floor_program=str(equipment.floor_program) if case.kind is FLOOR else None,
         library_path=equipment.interpreters[case.python].uvloop_folder,
+        core_path=_core_path(case, equipment),
         arrivals_seed=f"{config.seed}/{round_number}" if Load.parse(load).is_open else "",
         **({} if case.admission == NO_ADMISSION else msgspec.structs.asdict(config.read_path)),
         manager_path=() if own is None else own.path,
         page_check=BY_LENGTH if has_unknown_pages(case) else BY_CONTENT,
     )
+
+
+def _core_path(case: Case, equipment: Equipment) -> str | None:
+    if case.build == PURE:
+        return None
+    assert equipment.core is not None
+    return str(equipment.core.folder)
 
 
 class Run:

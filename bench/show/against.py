@@ -142,7 +142,7 @@ def _base(case: Case, bases: Sequence[CaseRow], against: Against) -> CaseRow | N
     changes: dict[str, Any] = {against.dimension: against.value}
     if against.dimension == _MANAGER:
         # Transport first: the floor spins over shared memory only.
-        for name in ("transport", "wait", "executor", "caller", "python"):
+        for name in ("transport", "wait", "executor", "caller", "python", "build"):
             if all(getattr(row.case, name) == DEFAULTS[name] for row in bases):
                 changes[name] = DEFAULTS[name]
             value = changes.get(name, getattr(case, name))

@@ -23,6 +23,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
 from bench.cases import placement  # noqa: E402
+from bench.cases.names import MYPYC, PURE  # noqa: E402
 from bench.worker.background_load import BackgroundLoad  # noqa: E402
 from bench.worker.meters import ProcessGoneError, peak_rss_bytes  # noqa: E402
 from bench.worker.protocol import BY_CONTENT, WorkerSpec, decode, encode  # noqa: E402
@@ -78,20 +79,30 @@ def _serve_case(commands: BinaryIO, replies: BinaryIO, load: BackgroundLoad) -> 
 
 def _open(spec: WorkerSpec, load: BackgroundLoad) -> Subject:
     """Opens the subject on its CPUs. Processes that it starts later inherit the manager's CPU."""
+    if spec.core_path is not None:
+        sys.path.insert(0, spec.core_path)  # nothing has imported walredo yet
     cpus = placement.cpus(spec.placement)
     # Before the subject, whose launch belongs to the case: it must find the load already there.
     load.start(spec.background_load, cpus)
-    if cpus is None:
-        return open_subject(spec)
-    placement.pin(0, cpus[0])
+    if cpus is not None:
+        placement.pin(0, cpus[0])
     subject = open_subject(spec)
     try:
-        for pid in subject.child_pids:
-            placement.pin(pid, cpus[1])
+        if _build() != spec.build:
+            raise ValueError(f"the worker has imported the {_build()} walredo, not {spec.build}")  # noqa: TRY301
+        if cpus is not None:
+            for pid in subject.child_pids:
+                placement.pin(pid, cpus[1])
     except BaseException:
         subject.close()
         raise
     return subject
+
+
+def _build() -> str:
+    """Which build of walredo was imported, as a case calls it; pure if none was."""
+    core = sys.modules.get("walredo.pipeline")
+    return PURE if core is None or str(core.__file__).endswith(".py") else MYPYC
 
 
 def _opened(subject: Subject) -> dict[str, Any]:
@@ -145,6 +156,7 @@ def _report(subject: Subject, page_check: str) -> dict[str, Any]:
             **subject.facts(),
             "redo_worker_page_check": page_check,
             "redo_worker_peak_rss_bytes": peak_rss_bytes(),
+            "redo_worker_build": _build(),
             "redo_worker_gil": "on" if _gil_is_on() else "off",
             "redo_worker_switch_interval_s": sys.getswitchinterval(),
             "python_version": f"{sys.version.split()[0]} ({sys.maxsize.bit_length() + 1}-bit)",

@@ -17,8 +17,8 @@ and redos; then all latency samples in ns, client after client. A series is what
 int64 too: ``series`` has how many integers of each follow, by name, in that order. ``counts`` are
 single integers by name.
 
-Version 2 brought series and counts, version 3 the transport; the dimensions of each version say so
-in their declaration. A case is opened as the oldest version that can say all of it, so that `ab`
+Version 2 brought series and counts, version 3 transport and build: a dimension's declaration says
+which version brought it. A case is opened as the oldest version that can say all of it, so `ab`
 can measure older workers; these ignore fields that they do not know. A dimension that is new needs
 a new version: an older worker must refuse a case in which it differs from its default.
 """
@@ -59,6 +59,8 @@ class WorkerSpec(Case):
     """Set for the floor only."""
     library_path: str | None = None
     """Where uvloop is found, if it is needed."""
+    core_path: str | None = None
+    """Where the compiled walredo is found, if that is the build."""
     arrivals_seed: str = ""
     """Of the arrivals of an open loop, each slice of which has others."""
     data_bytes: int = 0

@@ -30,6 +30,8 @@ from walredo.request import RedoAttempt
 from walredo.session import Session
 from walredo.wire import PAGE_SIZE
 
+pytestmark = pytest.mark.pure("its pretended session inherits from a class that is compiled")
+
 COMMAND = ("/no/such/child", "--option")
 LATE_NS = 10**15
 SECOND_NS = 10**9

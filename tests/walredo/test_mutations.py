@@ -30,6 +30,8 @@ import pytest
 
 from tests.support.core_mutations import MUTANTS, Mutant
 
+pytestmark = pytest.mark.pure("it changes the source")
+
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parents[1]
 MODULES = ("pipeline", "lifecycle")

@@ -236,6 +236,7 @@ def test_a_closed_input_ends_a_wait_for_room(launch: Launch, nudge: int) -> None
     assert transport.room_fd in [fd for fd, _ in poll(SLACK_MS)]
 
 
+@pytest.mark.pure("mypyc leaves out the cause in raise ... from")
 @is_pipe
 def test_what_the_kernel_refuses_is_an_error_of_the_child(
     launch: Launch, monkeypatch: pytest.MonkeyPatch

@@ -13,10 +13,11 @@ from bench.cases.config import Config
 from bench.cases.cost import ChildCost
 from bench.cases.managers.yours import is_peer
 from bench.cases.matrix import cases_of
-from bench.cases.names import NO_FAULT, SHM, THIS_PYTHON
+from bench.cases.names import MYPYC, NO_FAULT, SHM, THIS_PYTHON
 from bench.cases.own import child_label, is_own_child
 from bench.errors import BenchError
 from bench.results.environment import Environment
+from bench.running.equipment.compiled_core import CompiledCore, find_core
 from bench.running.equipment.interpreters import Interpreter
 from bench.running.equipment.own import (
     OwnChild,
@@ -37,8 +38,8 @@ from fake_redo_child.build import Build, BuildError, CompilerMissing
 class Equipment:
     """What runs need, by the name or label of workloads, children, interpreters and managers.
 
-    ``floor_program`` and ``peer`` are None if no case needs them. ``build_facts`` describe how the
-    C programs were built. ``warnings`` are lines for the user.
+    ``floor_program``, ``peer`` and ``core`` are None if no case needs them. ``build_facts``
+    describe how the C programs were built. ``warnings`` are lines for the user.
     """
 
     traffic: Mapping[str, Traffic]
@@ -50,6 +51,7 @@ class Equipment:
     peer: PeerProgram | None = None
     own_children: Mapping[str, OwnChild] = field(default_factory=dict)
     own_managers: Mapping[str, OwnManager] = field(default_factory=dict)
+    core: CompiledCore | None = None
 
     def described_in(self, environment: Environment) -> Environment:
         """The environment of a result, with what the result says about this equipment."""
@@ -62,6 +64,7 @@ class Equipment:
                 for label, found in self.interpreters.items()
                 if label != THIS_PYTHON
             ),
+            compiled_core=None if self.core is None else self.core.description,
             workload_files=hashes(self.traffic),
             own_managers=hashes(self.own_managers),
             own_children=hashes(self.own_children),
@@ -83,6 +86,8 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
     Raises BenchError, also if a limit of the system is too low for the cases.
     """
     check_tenants(config)
+    pythons = {case.python for case in cases_of(config) if case.build == MYPYC}
+    core = find_core(pythons) if pythons else None
     own_managers = find_managers(config, interpreters)
     children = config.values("child")
     own_children = {child_label(own): find_child(own) for own in filter(is_own_child, children)}
@@ -136,6 +141,7 @@ def prepare(config: Config, folder: Path, interpreters: Mapping[str, Interpreter
         peer=peer,
         own_children=own_children,
         own_managers=own_managers,
+        core=core,
     )
 
 

@@ -318,6 +318,7 @@ def test_options_may_be_text_as_typed() -> None:
         "wait": ["park", "spin:50"],
         "placement": ["any", "same-cpu"],
         "python": ["this", "ft=/opt/python"],
+        "build": ["pure", "mypyc"],
         "topology": ["shared"],
         "executor": ["per-client"],
         "load": ["closed"],

@@ -146,6 +146,19 @@ def test_end_of_input_inside_a_slice(spec: Spec) -> None:
         assert is_gone(child_pid)
 
 
+def test_the_build_of_walredo_is_that_of_the_case(spec: Spec) -> None:
+    case = spec("sync", child="python")
+    with Worker() as worker:
+        worker.open(case)
+        report = worker.ask({"command": "report"}, "report")
+    assert report["facts"]["redo_worker_build"] == "pure"
+    # No folder with a compiled walredo is named, or it has none.
+    for core_path in (None, "/nowhere"):
+        with Worker() as worker:
+            reason = worker.refuses(replace(case, build="mypyc", core_path=core_path).to_message())
+        assert "imported the pure walredo, not mypyc" in reason
+
+
 @pytest.mark.parametrize("version", [PROTOCOL_VERSION + 1, 0, None, "1"])
 def test_another_version_is_refused(version: object, spec: Spec) -> None:
     message = spec("sync").to_message() | {"protocol": version}
