@@ -333,6 +333,11 @@ _ANSWERS = _of(
         "            pass\n        if len(pages)",
     ),
     (
+        "the error of too much output says what was asked for",
+        "asked_for = self._answerable * PAGE_SIZE",
+        "asked_for = self._answerable",
+    ),
+    (
         "the surplus of whole pages is told in bytes",
         "self._too_much(len(pages) * PAGE_SIZE)",
         "self._too_much(len(pages))",

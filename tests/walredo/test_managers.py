@@ -42,7 +42,7 @@ def test_redos_of_128_clients_get_their_own_pages(child: str, redos: int, start:
     promises.redos_get_their_own_pages(start(child_command=command_of(child)), redos)
 
 
-def test_status_counts(start: Start, c_child: tuple[str, ...]) -> None:
+def test_status_counts(start: Start, transport: str, c_child: tuple[str, ...]) -> None:
     driver = start(child_command=c_child)
     requests = [make_request(number, sizes=(30, 30, 30)) for number in range(5)]
     for request in requests:
@@ -56,7 +56,9 @@ def test_status_counts(start: Start, c_child: tuple[str, ...]) -> None:
     assert status.in_flight_peak == 1
     assert status.launches == 1
     assert status.launch_ns_total > 0
-    assert min(status.read_calls, status.write_calls, status.poll_calls) >= 6
+    # Over shared memory only the bells are system calls: fewer, where a side was awake.
+    calls = (status.read_calls, status.write_calls, status.poll_calls)
+    assert min(calls) >= 6 if transport == "pipe" else 1 <= sum(calls) <= 20
     assert status.errors == {}
     assert status.kills == {}
 
