@@ -17,9 +17,10 @@ PIP := $(RUN) -I -m pip --disable-pip-version-check --quiet --quiet
 # The locks into .venv, whatever pip's configuration says: where packages come from is the user's
 # choice (indexes, proxies, certificates), what is installed and where is not. pip has no option that
 # empties a list of its configuration; a variable comes after the files, and a blank one is empty.
+# (Not platform and abi: with empty ones pip takes no wheel that is compiled, and builds from source.)
 INSTALL := PIP_CONSTRAINT=' ' PIP_BUILD_CONSTRAINT=' ' PIP_REQUIREMENT=' ' PIP_EDITABLE=' ' \
-	PIP_REQUIREMENTS_FROM_SCRIPT=' ' PIP_PLATFORM=' ' PIP_ABI=' ' PIP_DRY_RUN=0 \
-	$(PIP) --python= install --no-user --target= --root=/ --implementation= --python-version= \
+	PIP_REQUIREMENTS_FROM_SCRIPT=' ' PIP_DRY_RUN=0 \
+	$(PIP) --python= install --no-user --target= --root=/ \
 	--prefix="$$($(RUN) -I -c 'import sys; print(sys.prefix)')" --require-hashes
 
 # Variables of pip that name another place or Python, or something else to install; and those of

@@ -218,7 +218,7 @@ class SyncSession(Session[Sleeper]):
                 input_failure = failure
             with self._lock:
                 pipeline.sent(count)
-                chunks = pipeline.chunks_to_send() if count else ()
+                chunks = pipeline.chunks_to_send() if count and pipeline.has_unsent else ()
                 if not chunks:
                     self._writer = None
                     self._input_failure = input_failure

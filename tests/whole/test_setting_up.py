@@ -201,7 +201,6 @@ def test_variables_do_not_say_where_it_is_installed(
         *("user = true", "no-user = true", "target = {}/x", "prefix = {}/x", "root = {}/x"),
         *("constraint = {}/list", "build-constraint = {}/list", "requirement = {}/list"),
         *("editable = {}/x", "requirements-from-script = {}/list"),
-        *("platform = win32", "abi = none", "implementation = jy", "python-version = 2.7"),
         *("python = {}/no-python", "dry-run = true"),
     ],
 )

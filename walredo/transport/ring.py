@@ -64,17 +64,13 @@ class BadCounter(Exception):  # noqa: N818 - a fact about the child, which the t
     """The child has published an impossible counter."""
 
 
-def new_fence() -> Callable[[], object]:
-    """A full memory barrier for one role. Only one thread at a time may call it."""
+def new_fence() -> tuple[Callable[[], object], Callable[[], object]]:
+    """Two functions that are a full memory barrier for one role if they are called one after the
+    other. Only one thread at a time may do so. (One function for both would cost each batch a
+    Python call.)"""
     lock = threading.Lock()
     lock.acquire()
-    release, acquire = lock.release, lock.acquire
-
-    def fence() -> None:
-        release()
-        acquire()
-
-    return fence
+    return lock.release, lock.acquire
 
 
 @cache
@@ -95,7 +91,8 @@ class SharedRing:
         self._words = memory[:HEADER_BYTES].cast("Q")
         self._ring = memory[HEADER_BYTES : HEADER_BYTES + RING_BYTES]
         self._slots = memory[HEADER_BYTES + RING_BYTES :]
-        self._fence_put, self._fence_take = new_fence(), new_fence()
+        self._fence_put, self._fenced_put = new_fence()
+        self._fence_take, self._fenced_take = new_fence()
         self._always_ring = not HAS_FENCE
         self._written = self._taken = self._consumed = 0
 
@@ -138,10 +135,12 @@ class SharedRing:
         words = self._words
         if not _ORDERED:
             self._fence_put()
+            self._fenced_put()
         words[WRITTEN] = written
         if self._always_ring:
             return size, True
         self._fence_put()
+        self._fenced_put()
         if words[CHILD_SLEEPS]:
             words[CHILD_SLEEPS] = 0
             return size, True
@@ -187,6 +186,7 @@ class SharedRing:
             raise BadCounter(f"says that {ready} pages are ready, of which {taken} were taken")
         if not _ORDERED:
             self._fence_take()
+            self._fenced_take()
         first = taken % SLOTS
         before_wrap = min(count, SLOTS - first)
         pages = _pages(before_wrap).unpack_from(self._slots, first * PAGE_SIZE)
@@ -195,6 +195,7 @@ class SharedRing:
         self._taken = ready
         if not _ORDERED:
             self._fence_take()
+            self._fenced_take()
         self._words[TAKEN] = ready
         return pages
 
@@ -222,6 +223,7 @@ class SharedRing:
         words = self._words
         words[MANAGER_SLEEPS] = until
         self._fence_take()
+        self._fenced_take()
         if self.has_pages or (until == UNTIL_PAGES_OR_ROOM and self.has_room):
             words[MANAGER_SLEEPS] = AWAKE
             return False
