@@ -56,6 +56,7 @@ PLOTS: Final[Mapping[str, tuple[str, ...]]] = {
     "cpu": ("-o", "{images}", "--only", "cpu"),
     "published": ("-o", "{images}", "--only", "published,published-growth"),
     "tails": ("-o", "{images}", "--only", "tails"),
+    "transport": ("-o", "{images}", "--only", "transport"),
 }
 """How the pictures of a result file in REFERENCE are drawn."""
 

@@ -244,6 +244,7 @@ class Lifecycle(Generic[AnySession]):
             launch_ns_last=counters.launch_ns_last,
             kills=dict(counters.kills),
             errors=dict(counters.errors),
+            transport=self.config.transport,
         )
 
     def _count_failure(self, now_ns: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, fields
 
-from walredo.config import ManagerKind
+from walredo.config import ManagerKind, TransportKind
 from walredo.errors import Cause
 
 
@@ -50,6 +50,8 @@ class ManagerStatus:
 
     ``loop``: the module of the event loop, None for a sync manager.
     ``pipe_bytes``: the sizes of the pipes to and from the child, None without a child.
+    ``transport``: what carries requests and pages. With shared memory ``read_calls`` and
+    ``write_calls`` are those that wake a side.
     ``redos``, ``records``, ``pings``: answered ones.
     ``fences``: pings sent between redos whose pages begin alike.
     ``pages_dropped``: pages of cancelled redos.
@@ -81,3 +83,4 @@ class ManagerStatus:
     launch_ns_last: int | None = None
     kills: dict[Cause, int] = field(default_factory=dict)
     errors: dict[Cause, int] = field(default_factory=dict)
+    transport: TransportKind = TransportKind.PIPE

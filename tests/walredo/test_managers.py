@@ -54,6 +54,7 @@ def test_status_counts(start: Start, transport: str, c_child: tuple[str, ...]) -
     assert status.bytes_received == 6 * 8192
     assert status.in_flight == 0
     assert status.in_flight_peak == 1
+    assert status.transport == transport
     assert status.launches == 1
     assert status.launch_ns_total > 0
     # Over shared memory only the bells are system calls: fewer, where a side was awake.
