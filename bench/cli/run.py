@@ -96,7 +96,10 @@ def _run(args: argparse.Namespace, err: Console, stack: contextlib.ExitStack) ->
     Raises BenchError. All checks come before the first run: bad input must not cost measured runs.
     """
     older = _older(args, stack)
-    place = args.output if args.save_as is None else path_to_save(args.save_as)
+    place = args.output
+    if args.save_as is not None:
+        place = path_to_save(args.save_as)
+        make_folder(place.parent)
     config = options.config_of(args) if older is None else _config_to_resume(args, older)
     if args.peer and not any(map(is_peer, config.values("manager"))):
         raise BenchError(

@@ -94,11 +94,11 @@ def beside(path: Path, ending: str = "") -> Path:
 def make_folder(folder: Path) -> None:
     """Makes the folder unless it is there. Raises ResultFileError.
 
-    For results/ only. The folder of a name that the user gave must be there: a mistyped one would
-    be made in the wrong place.
+    For results/ and its folder of baselines only. The folder of a name that the user gave must be
+    there: a mistyped one would be made in the wrong place.
     """
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, parents=True)
     except OSError as error:
         raise cannot_be_written(folder, error) from error
 

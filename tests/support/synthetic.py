@@ -163,6 +163,8 @@ def save(
     environment: Environment = ENVIRONMENT,
 ) -> Path:
     """A result file of these runs."""
+    if not path.parent.exists():  # as run makes results/
+        path.parent.mkdir(parents=True)
     result = ResultFile(path, environment)
     for record in records:
         result.add(record)

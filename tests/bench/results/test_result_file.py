@@ -149,6 +149,7 @@ def test_every_key_written_is_in_the_table() -> None:
         git_diff_sha256="5eed",
         cpus_allowed="0-7",
         peer_sha256="5eed",
+        compiled_core="5eed: pipeline",
         ab="20261124T120000",
         pythons="ft: CPython 3.13.5",
         workload_files="file:mine: 5eed",
