@@ -222,5 +222,5 @@ lock: ## renew requirements.lock and requirements-dev.lock from pyproject.toml
 	@$(LOCK_PYTHON) -m venv --clear $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip --quiet --quiet install $(LOCK_TOOL)
 	@$(COMPILE) --extra uvloop -o requirements.lock pyproject.toml
-	@$(COMPILE) --extra uvloop --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) --extra uvloop --extra wal --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	@rm -rf $(LOCK_VENV)
