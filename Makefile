@@ -43,7 +43,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-pythons test-faults soak lint child compiled plot report figures fuzz lock clean distclean help
+.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-pythons test-faults soak lint child compiled plot report figures fuzz pgbench-workload lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -145,6 +145,10 @@ fuzz: ## feed the redo parser with inputs that libFuzzer makes up (SECONDS=60; n
 	    -fno-sanitize-recover=all -o build/fuzz/fuzz_redo_parser $(FUZZ_SOURCES)
 	@build/fuzz/fuzz_redo_parser -max_total_time=$(SECONDS) -max_len=20000 -timeout=10 \
 	    -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus tests/corpus/redo_parser
+
+# The kept file is what results compare by: it is only made anew on purpose.
+pgbench-workload: $(DEV) ## make the built-in workload pgbench anew (needs PostgreSQL)
+	@$(RUN) -m tests.support.pgbench_workload
 
 clean: ## remove build products and caches (results and .venv stay)
 	@rm -rf build fake_redo_child/build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

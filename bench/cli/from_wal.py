@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from bench.cli.progress import StatusLine
 from bench.errors import BenchError
 from bench.results.suite_file import check_no_result
 from bench.running.equipment.workload_file import MAX_FILE_BYTES, MAX_REQUESTS, write_workload
+from bench.running.equipment.workloads import sizes
 from bench.wal.capture import Capture, Choice, capture
 from bench.wal.chains import IMAGES
 from bench.wal.lsn import lsn_text, parse_lsn
@@ -28,6 +28,7 @@ _DRAW_BYTES: Final = 8 << 20
 """The line of progress is drawn each time so many bytes were read."""
 
 PERCENTILES: Final = (50, 90, 99, 100)
+_HEADS: Final = ("p50", "p90", "p99", "max")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -177,13 +178,7 @@ def _told(found: Capture, choice: Choice, path: Path) -> Sequence[str]:
 
 def table(requests: Sequence[RedoRequest]) -> Sequence[str]:
     """Records and bytes on the wire per request, by nearest rank."""
-    heads = ("p50", "p90", "p99", "max")
-    rows = {
-        "records": sorted(len(request.records) for request in requests),
-        "bytes": sorted(len(request.serialise()) for request in requests),
-    }
-    lines = [f"{'per request':<12}" + "".join(f"{head:>10}" for head in heads)]
-    for name, values in rows.items():
-        cells = (values[math.ceil(len(values) * p / 100) - 1] for p in PERCENTILES)
-        lines.append(f"{name:<12}" + "".join(f"{cell:>10,}" for cell in cells))
+    lines = [f"{'per request':<12}" + "".join(f"{head:>10}" for head in _HEADS)]
+    for name, values in sizes(requests, *PERCENTILES).items():
+        lines.append(f"{name:<12}" + "".join(f"{value:>10,}" for value in values))
     return lines

@@ -16,6 +16,10 @@ from bench.wal.records import HEADER
 MAIN_FORK: Final = 0
 
 _BLOCK: Final = Struct("<BBH")
+_BLOCK_WITHOUT_IMAGE: Final = Struct("<BBHIIII")
+"""In one go: the usual form, with the relation and the number of the block."""
+_WHOLE_BLOCK: Final = Struct("<BBHIIII")
+"""The header of a block without an image: id, flags, length of the data, relation, number."""
 _IMAGE: Final = Struct("<HHB")
 _HOLE: Final = Struct("<H")
 _RELATION: Final = Struct("<III")
@@ -104,21 +108,26 @@ def _parse(data: bytes, methods: Methods) -> tuple[Sequence[Block], int]:
     while len(data) - at > payload:
         id_ = data[at]
         if id_ <= _MAX_BLOCK_ID:
-            _, flags, length = _BLOCK.unpack_from(data, at)
-            at += _BLOCK.size
             image = None
-            if flags & _HAS_IMAGE:
-                image, at = _image(data, at, methods)
-                before_image.append(payload)
-                payload += image.length
+            if data[at + 1] & (_HAS_IMAGE | _SAME_REL):
+                _, flags, length = _BLOCK.unpack_from(data, at)
+                at += _BLOCK.size
+                if flags & _HAS_IMAGE:
+                    image, at = _image(data, at, methods)
+                    before_image.append(payload)
+                    payload += image.length
+                if not flags & _SAME_REL:
+                    relation = _RELATION.unpack_from(data, at)
+                    at += _RELATION.size
+                elif relation is None:
+                    raise RecordError("names a block of the same relation as none")
+                (number,) = _NUMBER.unpack_from(data, at)
+                at += _NUMBER.size
+            else:
+                _, flags, length, a, b, c, number = _BLOCK_WITHOUT_IMAGE.unpack_from(data, at)
+                relation = (a, b, c)
+                at += _BLOCK_WITHOUT_IMAGE.size
             payload += length
-            if not flags & _SAME_REL:
-                relation = _RELATION.unpack_from(data, at)
-                at += _RELATION.size
-            elif relation is None:
-                raise RecordError("names a block of the same relation as none")
-            number = _NUMBER.unpack_from(data, at)[0]
-            at += _NUMBER.size
             found.append(
                 Block(id_, flags & _FORK_MASK, relation, number, bool(flags & _WILL_INIT), image)
             )

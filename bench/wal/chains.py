@@ -7,7 +7,7 @@ page's LSN in a cluster without checksums: a real redo child answers with an old
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -53,10 +53,10 @@ class Chains:
         # None: its base is known, but nobody asks for it.
         self._chains: dict[Page, _Chain | None] = {}
 
-    def add(self, record: Record) -> Iterator[tuple[Page, bool]]:
+    def add(self, record: Record) -> Sequence[tuple[Page, bool]]:
         """The pages whose chain ends with this record, and whether each is new. Raises WalError."""
-        chains = self._chains
-        for page, block in references(record, self._methods):
+        chains, found = self._chains, []
+        for page, block in changes(record, self._methods):
             is_new = page not in chains
             if block.restarts:
                 wanted = self._is_wanted(page) if is_new else chains[page] is not None
@@ -66,7 +66,8 @@ class Chains:
                 continue
             elif (chain := chains[page]) is not None:
                 chain.records.append(record)
-            yield page, is_new
+            found.append((page, is_new))
+        return found
 
     def drop(self, page: Page) -> None:
         """Collects that page no longer."""
@@ -94,7 +95,7 @@ class Chains:
             return not chain.records
         return len(chain.records) == 1 and any(
             page == one and block.image is not None and block.image.apply
-            for one, block in references(chain.records[0], self._methods)
+            for one, block in changes(chain.records[0], self._methods)
         )
 
     def _is_wanted(self, page: Page) -> bool:
@@ -106,15 +107,14 @@ class Chains:
         return _Chain(None, [record])
 
 
-def references(record: Record, methods: Methods) -> Iterator[tuple[Page, Block]]:
+def changes(record: Record, methods: Methods) -> Sequence[tuple[Page, Block]]:
     """The pages of the main fork that a record changes. Raises WalError."""
     try:
         blocks = blocks_of(record.data, methods)
     except RecordError as error:
         raise WalError(f"record {lsn_text(record.lsn)} {error}") from error
-    for block in blocks:
-        if block.fork == MAIN_FORK:
-            if len(record.data) > MAX_RECORD_BYTES:
-                problem = f"{len(record.data)} bytes: a child takes at most {MAX_RECORD_BYTES}"
-                raise WalError(f"record {lsn_text(record.lsn)} has {problem}")
-            yield (*block.relation, block.block), block
+    found = [((*one.relation, one.block), one) for one in blocks if one.fork == MAIN_FORK]
+    if found and len(record.data) > MAX_RECORD_BYTES:
+        problem = f"{len(record.data)} bytes: a child takes at most {MAX_RECORD_BYTES}"
+        raise WalError(f"record {lsn_text(record.lsn)} has {problem}")
+    return found
