@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 from collections.abc import Callable
@@ -71,6 +72,19 @@ def test_each_form_is_a_workload(options: str, tmp_path: Path, server: SuiteServ
     words += f" --seconds 0.02 --warmup-s 0 -o {tmp_path}/r.json --workload file:{mine}"
     ended = server.run(tmp_path, *words.split())
     assert ended.status == 0, ended.err
+
+
+def test_the_mix_that_is_built_in(tmp_path: Path, server: SuiteServer) -> None:
+    """Each page is checked, by the floor as well; the result says how large the requests are."""
+    words = "run --profile quick --manager sync,async,floor --clients 2 --child c --slices 1"
+    words += " --rounds 1 --seconds 0.02 --warmup-s 0 --workload pgbench -o"
+    ended = server.run(tmp_path, *words.split(), str(tmp_path / "r.json"))
+    assert ended.status == 0, ended.err
+    found = json.loads((tmp_path / "r.json").read_text())
+    for benchmark in found["benchmarks"]:
+        metadata = benchmark["metadata"] | benchmark["runs"][0].get("metadata", {})
+        metadata |= found["metadata"]
+        assert metadata["redo_request_records_p99"] > metadata["redo_request_records_p50"] > 0
 
 
 def _timelines(folder: Path) -> None:

@@ -156,6 +156,22 @@ def test_end_lsns_are_those_of_pg_walinspect(written: Written) -> None:
     assert ours == written.ends
 
 
+def test_there_are_as_many_records_as_pg_waldump_counts(written: Written) -> None:
+    """And as many bytes of images."""
+    wal, end = written.wal, max(written.ends.values())
+    first = first_record(wal, wal.start)
+    text = written.cluster.run(
+        *("pg_waldump", "--stats=record", "-p", str(wal.folder)),
+        *("-s", lsn_text(first), "-e", lsn_text(end)),
+    )
+    total = next(line for line in text.splitlines() if line.startswith("Total"))
+    count, _, images = (int(number) for number in re.findall(r" (\d+) +(?:\[|\()", total)[:3])
+    ours = list(_within(Records(wal, first), end))
+    blocks = (block for one in ours for block in blocks_of(one.data, methods_of(wal.version)))
+    assert len(ours) == count
+    assert sum(block.image.length for block in blocks if block.image) == images
+
+
 def test_from_a_redo_lsn_on_no_base_is_unknown(written: Written) -> None:
     found = capture(Choice(written.cluster.wal, images="base", most=100))
     assert found.unknown == 0
