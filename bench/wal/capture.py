@@ -31,7 +31,8 @@ OnRead = Callable[[int, int], object]
 class Choice:
     """What to read. ``start``, ``stop``: LSNs; None: the first redo LSN of a checkpoint, and the
     end of the WAL. ``points``: how many page reads to draw from all; None: each changed page once,
-    at the end. ``most``: how many requests there may be."""
+    at the end. ``most``: how many requests there may be, ``most_bytes``: and how many bytes on the
+    wire in all."""
 
     folder: Path
     start: int | None = None
@@ -41,6 +42,7 @@ class Choice:
     points: int | None = None
     seed: int = 1
     most: int = 16_384
+    most_bytes: int = 384 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,24 @@ def _capture(choice: Choice, on_read: OnRead | None) -> Capture:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _Chosen:
-    requests: list[RedoRequest]
-    offered: int
-    unknown: int
-    image_only: int
+    """The requests that were chosen, and what there is to say about them as in `Capture`."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.requests: list[RedoRequest] = []
+        self.offered = self.unknown = self.image_only = 0
+        self._most_bytes = most_bytes
+        self._bytes = 0
+
+    def add(self, chains: Chains, page: Page) -> None:
+        """The request for that page as it is now. Raises WalError if all are too large together."""
+        request = chains.request(page)
+        self.requests.append(request)
+        self.image_only += chains.is_image_only(page)
+        self._bytes += len(request.serialise())
+        if self._bytes > self._most_bytes:
+            had = f"{len(self.requests)} requests have more than {self._most_bytes >> 20} MiB"
+            raise WalError(f"{had}: take fewer (--most N)")
 
 
 def _last(choice: Choice, reading: _Reading) -> _Chosen:
@@ -132,9 +146,11 @@ def _last(choice: Choice, reading: _Reading) -> _Chosen:
                 chains.drop(page)
             if replaced is not None:
                 chains.drop(replaced)
-    pages = sorted(sample.kept)
-    only = sum(map(chains.is_image_only, pages))
-    return _Chosen([chains.request(page) for page in pages], sample.offered, chains.unknown, only)
+    chosen = _Chosen(choice.most_bytes)
+    for page in sorted(sample.kept):
+        chosen.add(chains, page)
+    chosen.offered, chosen.unknown = sample.offered, chains.unknown
+    return chosen
 
 
 def _points(choice: Choice, reading: _Reading) -> _Chosen:
@@ -149,15 +165,15 @@ def _points(choice: Choice, reading: _Reading) -> _Chosen:
             sample.offer((sample.offered, page))
     drawn = {number for number, _ in sample.kept}
     collected = Chains(methods, choice.images, wanted={page for _, page in sample.kept})
-    requests = []
-    only = number = 0
+    chosen = _Chosen(choice.most_bytes)
+    number = 0
     for record in reading.again():
         for page, _ in collected.add(record):
             if number in drawn:
-                requests.append(collected.request(page))
-                only += collected.is_image_only(page)
+                chosen.add(collected, page)
             number += 1
-    return _Chosen(requests, sample.offered, chains.unknown, only)
+    chosen.offered, chosen.unknown = sample.offered, chains.unknown
+    return chosen
 
 
 class _Reading:

@@ -8,7 +8,7 @@ page's LSN in a cluster without checksums: a real redo child answers with an old
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from bench.wal.blocks import MAIN_FORK, Block, Image, Methods, RecordError, blocks_of
@@ -30,10 +30,11 @@ Page = tuple[int, int, int, int]
 @dataclass(slots=True)
 class _Chain:
     """What redo needs for one page. ``base``: the record with the image that is the base image.
-    ``records``: what follows, in order."""
+    ``records``: what follows, in order. ``built``: the first of them as requests share them."""
 
     base: tuple[Record, Image] | None
     records: list[Record]
+    built: list[WalRecord] = field(default_factory=list)
 
 
 class Chains:
@@ -84,8 +85,9 @@ class Chains:
                 image = restore_block_image(record.data, found, record.end_lsn)
             except RecordError as error:
                 raise WalError(f"record {lsn_text(record.lsn)} {error}") from error
-        records = tuple(WalRecord(one.end_lsn, one.data) for one in chain.records)
-        return RedoRequest(BufferTag(MAIN_FORK, *page), records, image)
+        further = chain.records[len(chain.built) :]
+        chain.built += (WalRecord(one.end_lsn, one.data) for one in further)
+        return RedoRequest(BufferTag(MAIN_FORK, *page), tuple(chain.built), image)
 
     def is_image_only(self, page: Page) -> bool:
         """Whether an image is all that there is of a collected page: no record changes it."""

@@ -224,11 +224,14 @@ def test_a_missing_library_is_named_with_the_extra(
     assert "needs the package google-crc32c: install the extra wal" in line
 
 
-def test_a_file_that_would_be_too_large(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", ["", "--reads any:3"])
+def test_a_file_that_would_be_too_large(
+    options: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written(Path("w"))
-    monkeypatch.setattr("bench.cli.from_wal.MAX_FILE_BYTES", 1500)
-    line = bench.refuses("workload from-wal w -o o.jsonl")
-    assert "more than 0 MiB: take fewer requests than 3 (--most N)" in line
+    monkeypatch.setattr("bench.cli.from_wal._MAX_BYTES", 500)
+    line = bench.refuses(f"workload from-wal w -o o.jsonl {options}")
+    assert "requests have more than 0 MiB: take fewer (--most N)" in line
 
 
 def test_a_file_that_cannot_be_written_leaves_what_was_there(
