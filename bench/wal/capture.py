@@ -81,19 +81,21 @@ def capture(choice: Choice, on_read: OnRead | None = None) -> Capture:
 
 def _capture(choice: Choice, on_read: OnRead | None) -> Capture:
     wal = find_wal(choice.folder, choice.timeline)
-    start, note = _start(wal, choice.start)
-    if choice.stop is not None and choice.stop <= start:
-        raise WalError(f"--to {lsn_text(choice.stop)}: is not after the start, {lsn_text(start)}")
-    passes = 1 if choice.points is None else 2
-    total = passes * (wal.end - start)
+    size = wal.end - wal.start
+    passes = 1 + (choice.start is None) + (choice.points is not None)
     done = 0
 
     def read(count: int) -> None:
         nonlocal done
         done += count
         if on_read is not None:
-            on_read(done, total)
+            on_read(done, passes * size)
 
+    start, note = _start(wal, choice.start, read)
+    if choice.stop is not None and choice.stop <= start:
+        raise WalError(f"--to {lsn_text(choice.stop)}: is not after the start, {lsn_text(start)}")
+    # A part of the WAL may be left out.
+    done = size if choice.start is None else 0
     reading = _Reading(wal, start, choice.stop, read)
     chosen = (_last if choice.points is None else _points)(choice, reading)
     if not chosen.requests:
@@ -213,10 +215,10 @@ class _Reading:
             yield record
 
 
-def _start(wal: Wal, asked: int | None) -> tuple[int, str]:
+def _start(wal: Wal, asked: int | None, on_read: Callable[[int], None]) -> tuple[int, str]:
     """The LSN of the record to begin with, and why. Raises WalError."""
     if asked is None:
-        return _first_redo(wal)
+        return _first_redo(wal, on_read)
     if not wal.start <= asked < wal.end:
         held = f"the segments hold {lsn_text(wal.start)} to {lsn_text(wal.end)}"
         raise WalError(f"--from {lsn_text(asked)}: {held}")
@@ -230,11 +232,11 @@ def _start(wal: Wal, asked: int | None) -> tuple[int, str]:
     raise WalError(f"--from {lsn_text(asked)}: {ended}")
 
 
-def _first_redo(wal: Wal) -> tuple[int, str]:
+def _first_redo(wal: Wal, on_read: Callable[[int], None]) -> tuple[int, str]:
     """From there on the first change of every page has an image: full_page_writes."""
     first = first_record(wal, wal.start)
     methods = methods_of(wal.version)
-    for record in Records(wal, first):
+    for record in Records(wal, first, on_read):
         if record.is_of_xlog(CHECKPOINT_SHUTDOWN, CHECKPOINT_ONLINE):
             try:
                 redo = int(_REDO.unpack_from(main_data(record.data, methods))[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from rich.console import Console
 
+from bench.cli.main import parse
 from bench.running.equipment.workload_file import read_workload
 from tests.support.made_up_runs import Bench
 from tests.support.suite_server import SuiteServer
@@ -57,6 +60,23 @@ def test_what_it_writes_and_says(bench: Bench) -> None:
     assert "2 requests, each a page read, drawn from 5;" in again[1]
     assert len(read_workload(bench.folder / "mine.jsonl").requests) == 2
     assert "3 requests" not in bench("workload from-wal pg_wal -o m.jsonl --most 2")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "passes"), [("", 2), ("--reads any:2", 3), ("--from 0/1000028", 1)]
+)
+def test_a_line_of_progress_on_a_terminal(options: str, passes: int, tmp_path: Path) -> None:
+    folder, screen = tmp_path / "pg_wal", io.StringIO()
+    folder.mkdir()
+    writer = WalWriter(segment_bytes=16 * MIB, at=16 * MIB)
+    writer.record(Ref(1, init=True))
+    writer.sized(20 * MIB)
+    writer.files(folder)
+    words = f"workload from-wal {folder} -o {tmp_path}/o.jsonl {options}"
+    args = parse(words.split())
+    console = Console(file=screen, force_terminal=True, width=120)
+    assert args.execute(args, Console(file=io.StringIO()), console) == 0
+    assert f" of at most {passes * 32} MiB of WAL" in screen.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,20 @@ def test_a_gap_is_an_error(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_new_timeline_begins_with_pages_of_the_old_one(tmp_path: Path) -> None:
+    """A promoted standby copies the segment that it was in. Pages of the old one come first."""
+    writer = WalWriter(timeline=2)
+    writer.sized(3 * PAGE)
+    path = writer.files(tmp_path)[0]
+    changed(path, 4, b"\1")
+    assert read(tmp_path)[0] == writer.written
+    changed(path, 4, b"\2")
+    changed(path, PAGE + 4, b"\1")
+    found, records = read(tmp_path)
+    assert found == []
+    assert records.reason.endswith("is cut: page 0/302000 is of timeline 1")
+
+
 # --- Blocks ---------------------------------------------------------------------------------------
 
 
