@@ -44,7 +44,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-compiled test-pythons test-faults soak lint child compiled compiled-core plot report figures fuzz lock clean distclean help
+.PHONY: ab bench bench-quick peer test test-exhaustive test-all test-compiled test-pythons test-faults soak lint child compiled compiled-core plot report figures fuzz pgbench-workload lock clean distclean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) \
@@ -163,6 +163,10 @@ fuzz: ## feed what reads input (pipe, memory) with inputs that libFuzzer makes u
 	        tests/corpus/$$name </dev/null || exit 1; \
 	done
 
+# The kept file is what results compare by: it is only made anew on purpose.
+pgbench-workload: $(DEV) ## make the built-in workload pgbench anew (needs PostgreSQL)
+	@$(RUN) -m tests.support.pgbench_workload
+
 clean: ## remove build products and caches (results and .venv stay)
 	@rm -rf build fake_redo_child/build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -not -path '*/.venv*/*' -prune -exec rm -rf {} +
@@ -239,5 +243,5 @@ lock: ## renew requirements.lock and requirements-dev.lock from pyproject.toml
 	@$(LOCK_PYTHON) -m venv --clear $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip --quiet --quiet install $(LOCK_TOOL)
 	@$(COMPILE) --extra uvloop -o requirements.lock pyproject.toml
-	@$(COMPILE) --extra uvloop --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) --extra uvloop --extra wal --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	@rm -rf $(LOCK_VENV)

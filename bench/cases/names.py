@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Final
 
 SYNC: Final = "sync"
-WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image")
+WORKLOADS: Final = ("ping", "short", "medium", "short+image", "medium+image", "pgbench")
 CHILDREN: Final = ("c", "python")
 NO_FAULT: Final = "none"
 """The child behaves. The faults it can have instead are those of ``fake_redo_child``."""

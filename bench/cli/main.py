@@ -38,7 +38,7 @@ COMMANDS: Final = {
     "report": "results as one HTML page that needs nothing else",
     "plot": "a result file as latency and throughput curves",
     "history": "one measure of chosen cases over all results, commit by commit",
-    "workload": "check a file of requests, or write a built-in workload as one",
+    "workload": "check a file of requests, or write one: a built-in workload, or real WAL",
     "dump-request": "one whole request of a workload, raw, on stdout",
 }
 

@@ -1,4 +1,4 @@
-"""``workload``: checks a file of requests, or writes a built-in workload as such a file."""
+"""``workload``: checks a file of requests, or makes one of a built-in workload or of WAL."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Final
 from rich.console import Console
 
 from bench.cases.names import WORKLOADS, unknown
+from bench.cli import from_wal
+from bench.cli.from_wal import check_free, save_lines
 from bench.cli.options import add_flag, add_output_path, say
 from bench.errors import BenchError
-from bench.results.suite_file import check_no_result
 from bench.running.equipment.workload_file import ENCODINGS, read_workload, write_workload
 from bench.running.equipment.workloads import make_requests
 
 EXAMPLES: Final = (
     "python -m bench workload check examples/requests.jsonl",
-    "python -m bench workload write short -o short.jsonl",
     "python -m bench workload write medium --encoding base64 | head -2",
+    "python -m bench workload from-wal /var/lib/postgresql/15/main/pg_wal -o mine.jsonl",
 )
 
 
@@ -40,11 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ENCODINGS[0],
         help="of records and base images (default: %(default)s)",
     )
+    from_wal.add_arguments(
+        actions.add_parser("from-wal", help="the requests of a PostgreSQL cluster, from its WAL")
+    )
 
 
 def execute(args: argparse.Namespace, out: Console, err: Console) -> int:
     if args.action == "write":
         _write(args)
+        return 0
+    if args.action == "from-wal":
+        from_wal.execute(args, out, err)
         return 0
     found = read_workload(args.path)
     records = sum(len(request.records) for request in found.requests)
@@ -66,11 +73,5 @@ def _write(args: argparse.Namespace) -> None:
     if args.output is None:
         sys.stdout.buffer.writelines(lines)
         return
-    check_no_result(args.output)
-    try:
-        with args.output.open("wb" if args.force else "xb") as file:
-            file.writelines(lines)
-    except FileExistsError as error:
-        raise BenchError(f"{args.output}: is there already: overwrite it (--force)") from error
-    except OSError as error:
-        raise BenchError(f"{args.output}: cannot be written ({error.strerror})") from error
+    check_free(args.output, is_forced=args.force)
+    save_lines(args.output, lines)

@@ -55,6 +55,18 @@ _RUN = (
         "the turns in ns as an HdrHistogram (V2, zlib, base64), 1 ns to 60 s, 3 digits",
     ),
     Key(KEY, "text", "the latencies of the calls, likewise"),
+    *(
+        Key(
+            f"redo_request_{name}_p{percent}",
+            unit,
+            f"{meaning} of the workload's requests, p{percent}",
+        )
+        for name, unit, meaning in (
+            ("records", "count", "records"),
+            ("bytes", "bytes", "bytes on the wire"),
+        )
+        for percent in (50, 99)
+    ),
     Key("redo_client_redos_min", "count", "fewest redos of any client (fairness)"),
     Key("redo_client_redos_max", "count", "most redos of any client (fairness)"),
     Key("redo_self_check", "text", "ok, or by how much slices miss N = throughput x time per redo"),

@@ -98,9 +98,11 @@ class Run:
         """
         spec = worker_spec(case, round_number, config, equipment, load)
         self._case = case
-        records = equipment.traffic[case.workload].records
+        traffic = equipment.traffic[case.workload]
         # A ping costs a child nothing.
-        self._declared_s = 0.0 if spec.ping else ChildCost.parse(case.cost).per_redo_s(records)
+        cost = ChildCost.parse(case.cost)
+        self._declared_s = 0.0 if spec.ping else cost.per_redo_s(traffic.records)
+        self._per_request = traffic.per_request
         self._rate_per_s = Load.parse(spec.load).rate_per_s
         self._round = round_number
         self._warmups: tuple[tuple[int, float], ...] = ()
@@ -153,6 +155,7 @@ class Run:
             warmups=self._warmups,
             worker_metadata={
                 **others,
+                **self._per_request,
                 **report["facts"],
                 "redo_cpus": cpu_count(self._case.placement),
                 "redo_start_ns": self._worker.opened["start_ns"],

@@ -27,6 +27,11 @@ class Room:
 
 
 ROOMS: Final[Mapping[str, Room]] = {
+    "wal": Room(
+        "PostgreSQL's WAL as requests",
+        doors=("capture", "chains", "lsn"),
+        packages=("walredo",),
+    ),
     "cases": Room(
         "what can be asked for",
         doors=(
@@ -119,7 +124,7 @@ ROOMS: Final[Mapping[str, Room]] = {
         doors=("main",),
         may=(
             *("cases", "worker", "results", "statistics", "machine", "running", "show"),
-            "experiments",
+            *("experiments", "wal"),
         ),
         packages=("walredo",),
     ),

@@ -17,7 +17,7 @@ NAME: Final = "rooms"
 _WIDTH, _HEIGHT = 8.0, 5.4
 _BOX_WIDTH, _BOX_HEIGHT = 2.3, 0.52
 _COLUMN_WIDTH = 2.55
-_COLUMNS: Final = {"running": -1, "machine": -1, "experiments": 1, "show": 1}
+_COLUMNS: Final = {"running": -1, "machine": -1, "experiments": 1, "show": 1, "wal": 1}
 """Left and right of the middle, so that no arrow crosses a room."""
 
 _FILL, _EDGE = "#F2F4F7", "#44546A"

@@ -87,6 +87,12 @@ def test_it_measures_and_shows_outside_a_checkout(program: Path, tmp_path: Path)
     assert list(tmp_path.iterdir()) == [result.parent]
 
 
+def test_it_has_the_real_requests(program: Path, tmp_path: Path) -> None:
+    done = run(program, tmp_path, "workload", "write", "pgbench")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1 + 256
+
+
 def test_it_says_its_version(program: Path, tmp_path: Path) -> None:
     done = run(program, tmp_path, "--version")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -264,7 +264,7 @@ def test_refused_line(profile: Path, line: str, problem: str | None) -> None:
             "workload",
             '["short+imag"]',
             'unknown workload "short+imag": did you mean "short+image"? '
-            "(ping, short, medium, short+image, medium+image, file:PATH)",
+            "(ping, short, medium, short+image, medium+image, pgbench, file:PATH)",
         ),
         ("clients", "[1, 0]", "clients = 0: expected whole numbers from 1 to 4096"),
         ("clients", "[4097]", "clients = 4097: expected whole numbers from 1 to 4096"),

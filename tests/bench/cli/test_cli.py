@@ -378,7 +378,7 @@ EVERY_OPTION = {
         *("--output", "-o", "--format", "--only", "--measure", "--force", "--combine"),
         *("FILE|latest", "svg,png"),
     ],
-    "workload": ["check", "write"],
+    "workload": ["check", "write", "from-wal"],
     "dump-request": ["--seed", "--index", "WORKLOAD", *WORKLOADS],
 }
 
@@ -1057,6 +1057,7 @@ FILES = {
     RUN: "o.json",
     "report r.json": "o.html",
     "workload write short": "o.jsonl",
+    "workload from-wal no": "o.jsonl",
 }
 """What writes one file, and what that may be called."""
 

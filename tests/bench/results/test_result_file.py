@@ -143,6 +143,7 @@ def test_every_key_written_is_in_the_table() -> None:
     facts: dict[str, str | int | float]
     facts = {"redo_loop": "asyncio", "redo_counter_redos": 5, "redo_worker_pinned": "0,1"}
     facts |= {"redo_start_ns": 1, "redo_cpus": 2}
+    facts |= {f"redo_request_{one}_p{p}": 3 for one in ("records", "bytes") for p in (50, 99)}
     record = RunRecord(ASYNC, 0, (steady_slice(8, 20, 50_000),), USAGE, worker_metadata=facts)
     environment = replace(
         ENVIRONMENT,

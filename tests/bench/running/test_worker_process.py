@@ -458,7 +458,11 @@ def test_the_worker_gets_no_descriptor_of_the_suite(stub: Stub, tmp_path: Path) 
 
 CASE = Case("sync", "short", 1)
 EQUIPMENT = Equipment(
-    traffic={"short": Traffic(Path("requests"), Path("pages"))},
+    traffic={
+        "short": Traffic(
+            Path("requests"), Path("pages"), per_request={"redo_request_records_p50": 2}
+        )
+    },
     child_commands={ChildVariant(): ("child",)},
     floor_program=None,
     build_facts={},
@@ -484,6 +488,7 @@ def test_a_run_has_the_slices_of_the_configuration(stub: Stub) -> None:
     assert record.usage.manager_user_s == pytest.approx(1.5e-9)
     assert record.usage.manager_voluntary_switches == 3
     assert record.worker_metadata["redo_start_ns"] == 5
+    assert record.worker_metadata["redo_request_records_p50"] == 2
 
 
 def test_what_a_worker_does_not_know_is_none(stub: Stub) -> None:
