@@ -34,6 +34,7 @@ EXPERIMENTS = [
     "lifecycle",
     "open-loop",
     "published",
+    "real-requests",
     "stall",
     "tails",
     "tenants",
