@@ -34,6 +34,15 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Managers run over shared memory with the C child, and the Python child over it has tests of
+    its own in tests/fake_redo_child: both together are exhaustive."""
+    chosen = getattr(getattr(item, "callspec", None), "params", {})
+    of_managers = "start" in getattr(item, "fixturenames", ())
+    if of_managers and (chosen.get("child"), chosen.get("transport")) == ("python", "shm"):
+        item.add_marker(pytest.mark.exhaustive)
+
+
 def pytest_collection_finish() -> None:
     """What is imported stays: the many collections of garbage to come need not look at it."""
     gc.collect()

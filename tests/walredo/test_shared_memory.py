@@ -353,3 +353,16 @@ def test_the_option_is_the_one_of_the_protocol() -> None:
     for kind in ("c", "python"):
         told = run([*command_of(kind), "--help"], b"").stdout.decode()
         assert f"{OPTION} FD " in told
+
+
+def test_a_memory_that_is_one_too_many_is_not_kept(c_child: tuple[str, ...]) -> None:
+    """Where the next child is launched before the last thread has left the one before."""
+    launcher = SharedMemoryLauncher(ManagerConfig(c_child, transport=TransportKind.SHM))
+    first, second = launcher.launch(), launcher.launch()
+    both = len(memories())
+    for transport in (first, second):
+        transport.child.kill_and_reap()
+        transport.close()
+    assert len(memories()) == both // 2
+    launcher.close()
+    assert memories() == []

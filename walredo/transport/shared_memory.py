@@ -99,15 +99,18 @@ class SharedMemoryLauncher:
         self._spin_ns = round(config.spin_s * 1e9)
         # A child may be launched in another thread than the one in which the manager is closed.
         self._lock = threading.Lock()
-        self._idle: list[Memory] = []
+        self._idle: Memory | None = None
+        self._in_use = 0
         self._closed = False
 
     def launch(self) -> SharedMemoryTransport:
         with self._lock:
-            memory = self._idle.pop() if self._idle else None
+            memory, self._idle = self._idle, None
+            self._in_use += 1
         try:
             memory = memory or Memory()
         except (OSError, AttributeError) as error:
+            self.give_back(None)
             # AttributeError: built for a C library without memfd_create(2).
             reason = getattr(error, "strerror", None) or error
             problem = f"no shared memory: memfd_create with seals, or its mapping, fails ({reason})"
@@ -121,20 +124,24 @@ class SharedMemoryLauncher:
             raise
         return SharedMemoryTransport(child, memory, self, self._spin_ns)
 
-    def give_back(self, memory: Memory) -> None:
+    def give_back(self, memory: Memory | None) -> None:
         """Takes the memory of a child that is reaped and that nobody uses any more."""
         with self._lock:
-            if not self._closed:
-                self._idle.append(memory)
+            self._in_use -= 1
+            # A thread that was slow to leave an ended child may still have had its memory when the
+            # next child needed one.
+            if not (self._closed or self._in_use or self._idle):
+                self._idle = memory
                 return
-        memory.close()
+        if memory is not None:
+            memory.close()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for memory in idle:
-            memory.close()
+            idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.close()
 
 
 class SharedMemoryTransport:

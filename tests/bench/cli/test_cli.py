@@ -976,7 +976,10 @@ def test_a_window_of_no_size_is_none(
     assert bench("show r.json")[1] == on_terminal
 
 
-CODECS = ["utf-8", "ascii", "latin-1"]
+CODECS = [
+    "ascii",
+    *(pytest.param(codec, marks=pytest.mark.exhaustive) for codec in ("utf-8", "latin-1")),
+]
 
 
 @pytest.mark.parametrize("codec", CODECS)

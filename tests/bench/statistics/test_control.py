@@ -82,6 +82,7 @@ def test_a_change_of_the_code_is_found_in_spite_of_a_drift(tmp_path: Path) -> No
         assert (compared.verdict is Verdict.SLOWER) == (compared.case in changed)
 
 
+@pytest.mark.exhaustive
 def test_cases_that_change_by_themselves_raise_no_alarms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
