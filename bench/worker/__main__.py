@@ -20,15 +20,16 @@ import gc  # noqa: E402
 import logging  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any, BinaryIO  # noqa: E402
+from typing import TYPE_CHECKING, Any, BinaryIO  # noqa: E402
 
 from bench.cases import placement  # noqa: E402
 from bench.cases.names import MYPYC, PURE  # noqa: E402
 from bench.worker.background_load import BackgroundLoad  # noqa: E402
 from bench.worker.meters import ProcessGoneError, peak_rss_bytes  # noqa: E402
 from bench.worker.protocol import BY_CONTENT, WorkerSpec, decode, encode  # noqa: E402
-from bench.worker.subjects.choice import open_subject  # noqa: E402
-from bench.worker.subjects.subject import Subject  # noqa: E402
+
+if TYPE_CHECKING:
+    from bench.worker.subjects.subject import Subject
 
 
 def serve(commands: BinaryIO, replies: BinaryIO) -> None:
@@ -80,7 +81,10 @@ def _serve_case(commands: BinaryIO, replies: BinaryIO, load: BackgroundLoad) -> 
 def _open(spec: WorkerSpec, load: BackgroundLoad) -> Subject:
     """Opens the subject on its CPUs. Processes that it starts later inherit the manager's CPU."""
     if spec.core_path is not None:
-        sys.path.insert(0, spec.core_path)  # nothing has imported walredo yet
+        sys.path.insert(0, spec.core_path)
+    # Not before: it imports walredo, which is the one of that path.
+    from bench.worker.subjects.choice import open_subject
+
     cpus = placement.cpus(spec.placement)
     # Before the subject, whose launch belongs to the case: it must find the load already there.
     load.start(spec.background_load, cpus)

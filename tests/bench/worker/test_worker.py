@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from bench.cases import placement
 from bench.cases.names import PARK, PIPE, SHM, TRANSPORTS
+from bench.places import ROOT
 from bench.results.samples import SliceSamples
 from bench.running.equipment.workloads import Traffic
 from bench.worker.meters import ProcessMeter
@@ -144,6 +147,16 @@ def test_end_of_input_inside_a_slice(spec: Spec) -> None:
         assert worker.reply() == {"reply": "stopped"}
         assert worker.process.wait(LIMIT_S) == 0
         assert is_gone(child_pid)
+
+
+def test_walredo_is_imported_with_the_case_and_not_before() -> None:
+    """Which build it is, is up to the case."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import bench.worker.__main__"
+    code += "; print([name for name in sys.modules if name.startswith('walredo')])"
+    told = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "[]\n"
 
 
 def test_the_build_of_walredo_is_that_of_the_case(spec: Spec) -> None:
