@@ -78,13 +78,17 @@ def _serve_case(commands: BinaryIO, replies: BinaryIO, load: BackgroundLoad) -> 
             subject.close()
 
 
+def open_subject(spec: WorkerSpec) -> Subject:
+    """The subject of the case. Only now walredo is imported: which one, is up to the case."""
+    from bench.worker.subjects import choice
+
+    return choice.open_subject(spec)
+
+
 def _open(spec: WorkerSpec, load: BackgroundLoad) -> Subject:
     """Opens the subject on its CPUs. Processes that it starts later inherit the manager's CPU."""
     if spec.core_path is not None:
         sys.path.insert(0, spec.core_path)
-    # Not before: it imports walredo, which is the one of that path.
-    from bench.worker.subjects.choice import open_subject
-
     cpus = placement.cpus(spec.placement)
     # Before the subject, whose launch belongs to the case: it must find the load already there.
     load.start(spec.background_load, cpus)
