@@ -25,10 +25,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from functools import cache
 from itertools import takewhile
 from operator import attrgetter
-from struct import Struct
 from typing import Generic, TypeVar, cast
 
 from walredo.errors import (
@@ -39,7 +37,7 @@ from walredo.errors import (
     UnexpectedOutputError,
 )
 from walredo.status import StreamCounters
-from walredo.wire import PAGE_HEAD_BYTES, PAGE_SIZE, PING, PING_HEAD
+from walredo.wire import PAGE_HEAD_BYTES, PAGE_SIZE, PING, PING_HEAD, page_struct
 
 Owner = TypeVar("Owner")
 
@@ -75,12 +73,6 @@ class Ticket(Generic[Owner]):
 
 
 _head_of = attrgetter("head")
-
-
-@cache
-def _pages(count: int) -> Struct:
-    """A struct that splits a buffer into ``count`` pages, in half the time of slicing each page."""
-    return Struct(f"{PAGE_SIZE}s" * count)
 
 
 class Pipeline(Generic[Owner]):
@@ -261,7 +253,7 @@ class Pipeline(Generic[Owner]):
         if number >= self._answerable and (rest or number > self._answerable):
             raise self._too_much(filled)
         buffer, begun_at = self._buffer, filled - rest
-        pages: tuple[bytes, ...] = _pages(number).unpack_from(buffer)
+        pages: tuple[bytes, ...] = page_struct(number).unpack_from(buffer)
         begun = buffer[begun_at:filled] if rest >= PAGE_HEAD_BYTES else b""
         completed = self._answer(pages, begun)
         if rest and number:

@@ -115,10 +115,7 @@ class Case:
         names=names.TRANSPORTS,
         nesting=88,
         protocol=3,
-        means_something=lambda case: (
-            case.kind is FLOOR
-            or (case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER)
-        ),
+        means_something=lambda case: case.kind is FLOOR or case.runs_walredo,
     ).field(names.PIPE)
     wait: str = Dimension(
         meaning="how the manager waits for a page",
@@ -128,9 +125,7 @@ class Case:
         nesting=90,
         means_something=lambda case: (
             # Over pipes the floor never spins: then it is what the traffic costs at the least.
-            case.transport == names.SHM
-            if case.kind is FLOOR
-            else case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER
+            case.transport == names.SHM if case.kind is FLOOR else case.runs_walredo
         ),
     ).field("park")
     placement: str = Dimension(
@@ -157,9 +152,7 @@ class Case:
         names=names.BUILDS,
         nesting=42,
         protocol=3,
-        means_something=lambda case: (
-            case.kind.is_walredo and case.scenario not in notations.WITHOUT_MANAGER
-        ),
+        means_something=lambda case: case.runs_walredo,
     ).field(names.PURE)
     topology: str = Dimension(
         meaning="one manager for all clients, or one each",
@@ -274,6 +267,11 @@ class Case:
         """The kind of its manager. Raises ValueError for a manager that this version does not
         know, as a case of a file may have one."""
         return kind_of(self.manager)
+
+    @property
+    def runs_walredo(self) -> bool:
+        """Whether a manager of walredo does the redos."""
+        return self.kind.is_walredo and self.scenario not in notations.WITHOUT_MANAGER
 
     @property
     def child_variant(self) -> ChildVariant:

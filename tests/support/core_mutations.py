@@ -252,8 +252,8 @@ _ANSWERS = _of(
     ),
     (
         "pages follow each other",
-        'Struct(f"{PAGE_SIZE}s" * count)',
-        'Struct(f"{PAGE_SIZE - 8}s8x" * count)',
+        "= page_struct(number).unpack_from(buffer)",
+        "= tuple(page[:-8] for page in page_struct(number).unpack_from(buffer))",
     ),
     (
         "surplus bytes deliver nothing of their read",
@@ -279,7 +279,7 @@ _ANSWERS = _of(
     ),
     (
         "a page is a copy",
-        "pages: tuple[bytes, ...] = _pages(number).unpack_from(buffer)",
+        "pages: tuple[bytes, ...] = page_struct(number).unpack_from(buffer)",
         "pages = [PageView(buffer[n * PAGE_SIZE : (n + 1) * PAGE_SIZE]) for n in range(number)]",
     ),
     (

@@ -32,10 +32,8 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
-from struct import Struct
 
-from walredo.wire import PAGE_SIZE
+from walredo.wire import PAGE_SIZE, page_struct
 
 MAGIC = int.from_bytes(b"WALREDO1", "little")
 RING_BYTES = 1024 * 1024
@@ -71,11 +69,6 @@ def new_fence() -> tuple[Callable[[], object], Callable[[], object]]:
     lock = threading.Lock()
     lock.acquire()
     return lock.release, lock.acquire
-
-
-@cache
-def _pages(count: int) -> Struct:
-    return Struct(f"{PAGE_SIZE}s" * count)
 
 
 class SharedRing:
@@ -189,9 +182,9 @@ class SharedRing:
             self._fenced_take()
         first = taken % SLOTS
         before_wrap = min(count, SLOTS - first)
-        pages = _pages(before_wrap).unpack_from(self._slots, first * PAGE_SIZE)
+        pages = page_struct(before_wrap).unpack_from(self._slots, first * PAGE_SIZE)
         if before_wrap < count:
-            pages += _pages(count - before_wrap).unpack_from(self._slots)
+            pages += page_struct(count - before_wrap).unpack_from(self._slots)
         self._taken = ready
         if not _ORDERED:
             self._fence_take()
