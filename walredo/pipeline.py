@@ -105,6 +105,7 @@ class Pipeline(Generic[Owner]):
         self._offered_bytes = 0
         self._send_limit = receive_bytes
         self._buffer = memoryview(bytearray(0 if whole_pages else receive_bytes + PAGE_SIZE))
+        self._space = self._buffer
         self._calls_per_send = 0 if whole_pages else 1
         self._filled = 0
 
@@ -234,7 +235,7 @@ class Pipeline(Generic[Owner]):
 
     def receive_space(self) -> memoryview:
         """The buffer for the next read; at least a page long."""
-        return self._buffer[self._filled :]
+        return self._space
 
     def received(self, count: int) -> list[Ticket[Owner]]:
         """Takes ``count`` bytes read into ``receive_space``; returns the tickets that got a page.
@@ -259,6 +260,7 @@ class Pipeline(Generic[Owner]):
         if rest and number:
             buffer[:rest] = buffer[begun_at:filled]
         self._filled = rest
+        self._space = buffer[rest:] if rest else buffer
         return completed
 
     def received_pages(self, pages: tuple[bytes, ...]) -> list[Ticket[Owner]]:

@@ -21,6 +21,13 @@ from walredo.transport import TRANSPORTS
 from walredo.transport.base import discard
 
 
+class _OfThread(threading.local):
+    """What each calling thread has of its own."""
+
+    def __init__(self) -> None:
+        self.sleeper = Sleeper()
+
+
 class SyncRedoManager:
     """Redo manager for callers that are threads. Use it as a context manager, or call ``shutdown``.
 
@@ -39,7 +46,7 @@ class SyncRedoManager:
         self._launch_error: LaunchError | None = None
         self._launches_ended = 0
         self._launcher: Sleeper | None = None
-        self._local = threading.local()
+        self._own = _OfThread()
 
     def request_redo(
         self, request: RedoRequest, attempt: RedoAttempt = RedoAttempt.READ_PAGE
@@ -65,7 +72,7 @@ class SyncRedoManager:
             try:
                 if session is None:
                     session = self._launched_session(deadline_ns)
-                ticket = session.redo(message, head, records, deadline_ns, self._sleeper())
+                ticket = session.redo(message, head, records, deadline_ns, self._own.sleeper)
                 if ticket.page is not None:
                     return ticket.page
                 error = ticket.error
@@ -129,19 +136,13 @@ class SyncRedoManager:
     ) -> None:
         self.shutdown()
 
-    def _sleeper(self) -> Sleeper:
-        sleeper: Sleeper | None = getattr(self._local, "sleeper", None)
-        if sleeper is None:
-            sleeper = self._local.sleeper = Sleeper()
-        return sleeper
-
     def _interrupted(self) -> None:
         """Cleans up after an interrupted redo: if this thread was launching, another thread must be
         able to launch."""
         with self._changed:
-            if self._life.launching and self._launcher is self._sleeper():
+            if self._life.launching and self._launcher is self._own.sleeper:
                 self._launch_over(None)
-        self._local.sleeper = None  # it may still hold a wake-up of this redo
+        self._own.sleeper = Sleeper()  # the old one may still hold a wake-up of this redo
 
     def _launched_session(self, deadline_ns: int) -> SyncSession:
         """Returns the current session, or launches one unless another thread is launching."""
@@ -149,7 +150,7 @@ class SyncRedoManager:
             while True:
                 now_ns = monotonic_ns()
                 if not self._life.launching:
-                    self._launcher = self._sleeper()  # set before a launch can be planned
+                    self._launcher = self._own.sleeper  # set before a launch can be planned
                 plan = self._life.plan(now_ns, deadline_ns)
                 if plan.session is not None:
                     return plan.session

@@ -126,12 +126,12 @@ class SyncSession(Session[Sleeper]):
                 reads = self._reader is None
                 if reads:
                     self._reader = sleeper
-                chunks = self._claim_writing(sleeper) if self._reader_waits else ()
+                chunks = self._claim_writing(sleeper) if reads or self._reader_waits else ()
+            if chunks:
+                self._write(chunks)
             if reads:
                 self._read(ticket)
             else:
-                if chunks:
-                    self._write(chunks)
                 while self._sleep_or_read(ticket):
                     pass
             if ticket.error is not None:
@@ -292,11 +292,12 @@ class SyncSession(Session[Sleeper]):
 
         Only the reader calls this.
         """
-        pipeline, give_way = self.pipeline, self.transport.give_way
+        pipeline, transport = self.pipeline, self.transport
+        look, give_way = transport.look, transport.give_way
         till_ns = min(monotonic_ns() + self._spinning.ns, deadline_ns)
         looks = 0
         while monotonic_ns() < till_ns:
-            if self._receive() or pipeline.failure is not None:
+            if ((look is None or look()) and self._receive()) or pipeline.failure is not None:
                 self._spinning.ended(found=True)
                 return True
             if self._input_failure is not None or self._awaiting_room != self._reader_awaits_room:

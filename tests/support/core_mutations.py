@@ -299,8 +299,8 @@ _ANSWERS = _of(
     ),
     (
         "a read goes behind what is there",
-        "return self._buffer[self._filled :]",
-        "return self._buffer[0:]",
+        "return self._space",
+        "return self._buffer",
     ),
     (
         "there is room for a page besides the part of one",

@@ -54,6 +54,9 @@ class Transport(Protocol):
     room_fd: int
     """What a poll function reports when ``send`` may make progress again."""
 
+    look: Callable[[], bool] | None
+    """Whether ``receive`` has something; cheap, for a spin. None: only ``receive`` can tell."""
+
     def count_in(self, counters: StreamCounters) -> None:
         """Says where system calls are counted that are not one per ``send`` and ``receive``."""
 

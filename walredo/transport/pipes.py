@@ -30,6 +30,7 @@ class PipeLauncher:
 class PipeTransport:
     """``Transport`` over the child's standard streams. Readiness is that of the two pipes."""
 
+    look: Callable[[], bool] | None = None
     whole_pages = False
 
     def __init__(self, command: tuple[str, ...], pipe_bytes: int) -> None:

@@ -109,7 +109,7 @@ class SharedRing:
     def put(self, chunks: Chunks) -> tuple[int, bool]:
         """Puts as much of the chunks as fits into the ring. Returns the number of bytes, and
         whether the child must be woken for them. Raises BadCounter."""
-        size = sum(map(len, chunks))
+        size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
         written = self._written
         if size > RING_BYTES - (written - self._consumed):
             size = min(size, self.room())
@@ -162,7 +162,6 @@ class SharedRing:
 
     # -- pages
 
-    @property
     def has_pages(self) -> bool:
         """Whether ``take`` has something to return or to raise."""
         return self._words[READY] != self._taken
@@ -217,7 +216,7 @@ class SharedRing:
         words[MANAGER_SLEEPS] = until
         self._fence_take()
         self._fenced_take()
-        if self.has_pages or (until == UNTIL_PAGES_OR_ROOM and self.has_room):
+        if self.has_pages() or (until == UNTIL_PAGES_OR_ROOM and self.has_room):
             words[MANAGER_SLEEPS] = AWAKE
             return False
         return True

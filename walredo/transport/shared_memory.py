@@ -158,6 +158,7 @@ class SharedMemoryTransport:
         self._launcher = launcher
         self._ring = ring = memory.ring
         self._put, self._take = ring.put, ring.take
+        self.look: Callable[[], bool] | None = ring.has_pages
         self.pages_fd = self._stdout = child.stdout
         self.room_fd = self._stdin = child.stdin
         self._input_gone = self._has_answered = False
@@ -288,7 +289,7 @@ class SharedMemoryTransport:
                         self._input_gone = True
                     else:
                         events.append((fd, what))
-            if ring.has_pages or self._end is not None:
+            if ring.has_pages() or self._end is not None:
                 events.append(pages_ready)
             if room and (self._input_gone or ring.has_room):
                 events.append(room_ready)
@@ -321,7 +322,7 @@ class SharedMemoryTransport:
         if self._turns_alone < TURNS_ALONE or not self._spins:
             return
         ring, till_ns = self._ring, monotonic_ns() + LINGER_NS
-        while not ring.has_pages:
+        while not ring.has_pages():
             if monotonic_ns() >= till_ns:
                 return
         self._receive_pages()
@@ -341,7 +342,7 @@ class SharedMemoryTransport:
         if not self._awake:
             self._stay_awake()
             # At once: the turn that has just been scheduled may only look for more.
-            if self._ring.has_pages or self._end is not None:
+            if self._ring.has_pages() or self._end is not None:
                 self._receive_pages()
 
     def _on_turn(self) -> None:
@@ -350,7 +351,7 @@ class SharedMemoryTransport:
         if self._on_pages is None:
             self._awake = False
             return
-        if self._ring.has_pages or self._end is not None:
+        if self._ring.has_pages() or self._end is not None:
             self._receive_pages()
         elif self._on_room is not None and (self._input_gone or self._ring.has_room):
             self._on_room()
