@@ -1,4 +1,4 @@
-"""Reads the limits of this process's control groups from /sys/fs/cgroup: CPU time and tasks.
+"""Reads the limits of this process's control groups from /sys/fs/cgroup: CPU, tasks, memory.
 
 It knows both versions, at the mounts that systemd and container runtimes use. ``text`` reads a file
 below the root folder; it returns None if the file cannot be read.
@@ -15,6 +15,7 @@ Text = Callable[[str], str | None]
 _MOUNT = "sys/fs/cgroup"
 _V1_CPU = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
 _V1_PIDS = ("pids",)
+_V1_MEMORY = ("memory",)
 _UNLIMITED = "max"
 
 
@@ -53,6 +54,17 @@ def tasks_left(text: Text) -> int | None:
         if most.isdecimal() and now.isdecimal():
             left.append(int(most) - int(now))
     return min(left, default=None)
+
+
+def memory_bytes(text: Text) -> int | None:
+    """The memory that the group and the groups around it grant as a whole, or None. What is in use
+    is not taken off, as most of it may be files that the kernel drops."""
+    granted = []
+    for is_v2, folder in _groups(text, _V1_MEMORY):
+        most = text(f"{folder}/memory.{'max' if is_v2 else 'limit_in_bytes'}") or ""
+        if most.strip().isdecimal():
+            granted.append(int(most))
+    return min(granted, default=None)
 
 
 def _mounts(text: Text, v1_names: Sequence[str]) -> Iterator[tuple[bool, str]]:

@@ -2,6 +2,7 @@
 
 Descriptors are limited by RLIMIT_NOFILE, processes and threads by RLIMIT_NPROC (for ordinary users)
 and by the pids controller of control groups. Soft limits do not count: the worker raises its own.
+Memory that managers share with their children must be free.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import os
 import resource
 from pathlib import Path
+from typing import Final
 
 from bench.cases.config import Config
 from bench.cases.matrix import cases_of
-from bench.cases.names import PIPE
+from bench.cases.names import PIPE, SHM
 from bench.cases.notations import PER_TENANT
 from bench.errors import BenchError
-from bench.machine.cgroup import Text, tasks_left
+from bench.machine.cgroup import Text, memory_bytes, tasks_left
 from bench.machine.machine import read_text
 from bench.worker.tenant_limits import needs
+from walredo.transport.ring import MEMORY_BYTES
+
+_MIB: Final = 1 << 20
 
 
 def check_tenants(config: Config) -> None:
@@ -54,6 +59,25 @@ def problem(
                 f"{manager} with {tenants} tenants needs {count} {what}, and {most} are allowed"
                 f" ({limit}): raise that limit, or measure fewer clients"
             )
+    shared = tenants * MEMORY_BYTES if transport == SHM else 0
+    grants = (
+        (_available_bytes(text), "MemAvailable in /proc/meminfo"),
+        (memory_bytes(text), "memory.max of the control group"),
+    )
+    for most, limit in grants:
+        if most is not None and shared > most:
+            return (
+                f"{manager} with {tenants} tenants needs {shared // _MIB} MiB of shared memory, and"
+                f" there are {most // _MIB} ({limit}): measure fewer clients, or --transport {PIPE}"
+            )
+    return None
+
+
+def _available_bytes(text: Text) -> int | None:
+    """The memory that the kernel could give out now."""
+    for line in (text("proc/meminfo") or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
     return None
 
 

@@ -314,6 +314,34 @@ def test_a_control_group_that_is_full_is_named() -> None:
     assert "152 processes and threads, and 100 are allowed (pids.max" in why
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"proc/meminfo": "MemFree: 1 kB\nMemAvailable:  512000 kB\n"}, "500 (MemAvailable"),
+        (V2 | {"sys/fs/cgroup/a/memory.max": "104857600\n"}, "100 (memory.max"),
+        (
+            {
+                "sys/fs/cgroup/memory/cgroup.procs": "1",
+                "proc/self/cgroup": "8:memory:/a",
+                "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "209715200",
+            },
+            "200 (memory.max",
+        ),
+    ],
+)
+def test_memory_to_share_must_be_there(files: dict[str, str], said: str) -> None:
+    why = problem("async", 256, files.get, transport=SHM)
+    assert why is not None
+    assert f"256 tenants needs 769 MiB of shared memory, and there are {said}" in why
+    assert problem("async", 8, files.get, transport=SHM) is None
+    assert problem("async", 256, files.get) is None
+
+
+def test_memory_without_a_limit_is_not_missed() -> None:
+    files = V2 | {"sys/fs/cgroup/a/memory.max": "max\n", "proc/meminfo": "MemFree: 1 kB\n"}
+    assert problem("async", 256, files.get, transport=SHM) is None
+
+
 def test_too_many_tenants_are_refused_before_anything_starts(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
