@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import takewhile
+from mmap import mmap
 from operator import attrgetter
 from typing import Generic, TypeVar, cast
 
@@ -104,7 +105,9 @@ class Pipeline(Generic[Owner]):
         self._offered = 0
         self._offered_bytes = 0
         self._send_limit = receive_bytes
-        self._buffer = memoryview(bytearray(0 if whole_pages else receive_bytes + PAGE_SIZE))
+        # It begins a page of memory. A few bytes behind one, where malloc puts large blocks, a read
+        # takes three times as long on some processors (docs/performance.md).
+        self._buffer = memoryview(b"" if whole_pages else mmap(-1, receive_bytes + PAGE_SIZE))
         self._space = self._buffer
         self._calls_per_send = 0 if whole_pages else 1
         self._filled = 0

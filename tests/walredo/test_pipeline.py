@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -232,6 +234,11 @@ def test_there_is_always_a_page_of_room(receive_bytes: int, filled: int) -> None
         receive(pipeline, page(1)[:filled])
     assert len(pipeline.receive_space()) >= PAGE_SIZE - filled
     assert len(pipeline.receive_space()) >= receive_bytes
+
+
+def test_reads_begin_at_a_page_of_memory() -> None:
+    space = make(65536).receive_space()
+    assert ctypes.addressof(ctypes.c_char.from_buffer(space)) % mmap.PAGESIZE == 0
 
 
 def test_a_page_is_a_copy_that_later_reads_do_not_touch() -> None:
