@@ -8,6 +8,8 @@ everywhere.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 
@@ -45,3 +47,11 @@ class ResultTakenError(ResultFileError):
 
 class PictureError(BenchError):
     """A figure cannot be drawn or may not be written where it was asked for."""
+
+
+def explained(reason: str) -> str:
+    """The reason why something cannot be started, with the limits where it names none."""
+    # Of a process, and of a thread.
+    if reason.endswith((os.strerror(errno.EAGAIN), "can't start new thread")):
+        return f"{reason}: see ulimit -u and pids.max, the limits of processes and threads"
+    return reason

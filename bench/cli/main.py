@@ -24,7 +24,7 @@ from bench import interrupts
 from bench.cases.names import unknown
 from bench.cli.console import OutputConsole, PlainConsole, accept_any_text
 from bench.cli.options import check_output, say
-from bench.errors import BenchError
+from bench.errors import BenchError, explained
 from bench.places import ROOT
 
 COMMANDS: Final = {
@@ -164,7 +164,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         if isinstance(error, BrokenPipeError):
             return EXIT_PIPE
-        _complain(err, f"{error.filename or 'output'}: {error.strerror or error}")
+        what = error.filename or "output"
+        # Output that would block says how much of it was written.
+        if isinstance(error, BlockingIOError) and not hasattr(error, "characters_written"):
+            what = "no process can be started"
+        _complain(err, f"{what}: {explained(error.strerror or str(error))}")
         return EXIT_FAILED
     return status
 

@@ -92,12 +92,15 @@ def _environment() -> dict[str, str]:
 
 @functools.cache
 def _local_variables() -> frozenset[str]:
-    """The names of those variables, as this git lists them: each version has its own."""
+    """The names of those variables, as this git lists them: each version has its own.
+
+    Asked without any of its variables: with GIT_INTERNAL_SUPER_PREFIX it lists none."""
     listed = subprocess.run(
         ["git", "rev-parse", "--local-env-vars"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        env={name: text for name, text in os.environ.items() if not name.startswith("GIT_")},
         check=False,
         timeout=TIMEOUT_S,
     )

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from bench.errors import BenchError
+from bench.errors import BenchError, explained
 from bench.interrupts import held_back
 
 STDERR_TAIL_BYTES: Final = 2000
@@ -55,6 +55,7 @@ def failed(reason: str, stderr: IO[bytes]) -> RunFailedError:
     lines = stderr.read().decode(errors="backslashreplace").splitlines()
     tail = " | ".join(line.strip() for line in lines[-6:] if line.strip())
     text = " ".join(reason.split()).removesuffix(":")  # a MemoryError has no message of its own
+    text = explained(text)
     return RunFailedError(f"{text}{STDERR_ENDS}{tail}" if tail else text)
 
 

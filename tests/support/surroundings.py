@@ -127,7 +127,8 @@ class Surrounding:
 
     They must succeed, and say and write the same as elsewhere. Exceptions: ``refused``, what the
     only line on stderr must match where the command cannot work; ``status``, the exit status then;
-    ``alike=False``, it may say and write something else. ``quick``: a part of `make test`.
+    ``warned``, what the only warning of a run must match; ``alike=False``, it may say and write
+    something else. ``quick``: a part of `make test`.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Surrounding:
     changes: tuple[Change, ...] = ()
     refused: str | None = None
     status: int = 2
+    warned: str | None = None
     alike: bool = True
     quick: bool = False
 
@@ -404,6 +406,23 @@ def _wheel(folder: Path, name: str, module: str) -> Path:
     return path
 
 
+def without_git(start: Start) -> None:
+    """There is no git; every other program is there."""
+    programs = start.folder / "programs"
+    programs.mkdir()
+    for folder in start.environment["PATH"].split(os.pathsep):
+        for program in Path(folder).glob("*"):
+            with contextlib.suppress(FileExistsError):  # an earlier folder has one of that name
+                (programs / program.name).symlink_to(program)
+    (programs / "git").unlink()
+    start.environment["PATH"] = str(programs)
+
+
+def unpacked(start: Start) -> None:
+    """The checkout is none: it was unpacked from a tarball."""
+    shutil.rmtree(start.checkout / ".git")
+
+
 def without_programs(start: Start) -> None:
     """The checkout has no C programs yet."""
     shutil.rmtree(start.checkout / "fake_redo_child" / "build", ignore_errors=True)
@@ -423,6 +442,22 @@ def namespaces(options: str, script: str = "") -> Change:
         start.prefix = ("unshare", *shlex.split(options), *shell)
 
     return change
+
+
+def of_another_user(start: Start) -> None:
+    """The command is that of a user who has no other process, as no limit of processes holds root.
+    That user may read and write every file: code and libraries may be readable for root only."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("not root, or no setpriv to become another user")
+    uid = 40_000 + os.getpid() % 10_000
+    rights = "-all,+dac_override,+dac_read_search"
+    kinds = (f"--{kind}={rights}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))
+    start.prefix = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *kinds)
+    start.environment |= {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
 
 
 def terminal(lines: int, columns: int) -> Change:

@@ -321,6 +321,32 @@ def test_to_be_terminated_leaves_nothing_behind(number: signal.Signals, tmp_path
     assert ResultFile.load(path).rounds() == (1,)
 
 
+@pytest.mark.parametrize(
+    ("command", "begun"),
+    [
+        ("ab HEAD --manager sync --workload short --clients 2 --placement any -o {}/x", "against"),
+        ("selftest --only late --minutes 5", "trial 1, "),
+    ],
+    ids=["ab", "selftest"],
+)
+def test_a_hang_up_of_the_others_leaves_nothing_behind(
+    command: str, begun: str, tmp_path: Path
+) -> None:
+    suite = Suite(tmp_path, *command.format(tmp_path).split())
+    try:
+        suite.hears(begun)
+        assert eventually(lambda: len(session_of(suite.process.pid)) >= 3)
+        suite.process.send_signal(signal.SIGHUP)
+        ended = suite.end()
+    finally:
+        suite.kill()
+    assert ended.status == 130, ended.err
+    assert ended.last_line.startswith("walredo-bench: interrupted")
+    # Pairs may have been saved; no lock is left.
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names in ({"tmp"}, {"tmp", "x-base.json", "x-changed.json"})
+
+
 ON_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)

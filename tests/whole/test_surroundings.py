@@ -33,6 +33,7 @@ from tests.support.surroundings import (
     MADE_UP,
     SAID_BY_A_RUN,
     SET_UP,
+    Change,
     Outcome,
     Start,
     Surrounding,
@@ -48,12 +49,15 @@ from tests.support.surroundings import (
     limit,
     more_descriptors,
     namespaces,
+    of_another_user,
     outcome,
     place_named,
     stream,
     terminal,
+    unpacked,
     variables,
     with_wheels,
+    without_git,
     without_programs,
 )
 from tests.support.synthetic import modelled_records, save
@@ -64,6 +68,23 @@ def of_environment(text: str, commands: str, quick: bool = False) -> Surrounding
     return Surrounding(text, commands, (variables(text),), quick=quick)
 
 
+def of_unknown_code(name: str, reason: str, change: Change) -> tuple[Surrounding, ...]:
+    """git cannot tell the commit of the checkout: a run warns once, a commit is refused."""
+    changes = (checkout_named("c"), change)
+    refused = rf"walredo-bench: HEAD: git says nothing about .*/c: {reason}"
+    warned = f"warning: the result will not say which commit was measured: {reason}"
+    return (
+        Surrounding(name, "run", changes, warned=warned),
+        Surrounding(f"{name}, for a commit", "ab", changes, refused=refused),
+    )
+
+
+def processes(most: int) -> tuple[Change, ...]:
+    """Processes and threads at once: the suite, a worker, its child and its threads."""
+    return of_another_user, limit(resource.RLIMIT_NPROC, most)
+
+
+TOO_MANY = r".*: see ulimit -u and pids\.max, the limits of processes and threads"
 LONG = "/".join(["a folder with a rather long name " * 7] * 4)
 """About 900 bytes."""
 MAPPED = "--user --map-user=12345 --map-group=12345"
@@ -158,17 +179,26 @@ TABLE = (
     ),
     of_environment("GIT_TRACE=1 GIT_PAGER=false GIT_EXTERNAL_DIFF=false GIT_ASKPASS=false", "run"),
     of_environment("GIT_DIR=/nonexistent GIT_WORK_TREE=/ GIT_INDEX_FILE=/nonexistent", "run ab"),
+    # As in a hook of a submodule, in older versions of git.
+    of_environment("GIT_INTERNAL_SUPER_PREFIX=x/ GIT_SHALLOW_FILE=/nonexistent", "run ab"),
+    *of_unknown_code(
+        "a checkout of another user",
+        r"detected dubious ownership .*safe\.directory.*",
+        variables("GIT_TEST_ASSUME_DIFFERENT_OWNER=1"),
+    ),
+    *of_unknown_code("a tarball that was unpacked", "not a git repository.*", unpacked),
+    *of_unknown_code("no git", "git is not installed", without_git),
     # --- matplotlib and other libraries
     of_environment("MPLBACKEND=TkAgg DISPLAY=:99", "plot"),
     of_environment("MPLBACKEND=module://matplotlib_inline.backend_inline", "report"),
     of_environment("MPLBACKEND=none-such", "plot"),
-    Surrounding(
-        "a matplotlibrc of the user's",
-        "plot report",
-        (
-            file("rc", "text.usetex: True\ntext.color: white\nsavefig.transparent: True\n"),
-            variables("MATPLOTLIBRC='{folder}/rc'"),
-        ),
+    *(
+        Surrounding(
+            f"a matplotlibrc of the user's: {setting}",
+            "plot report",
+            (file("rc", f"{setting}\n"), variables("MATPLOTLIBRC='{folder}/rc'")),
+        )
+        for setting in ("text.usetex: True", "text.color: white", "savefig.transparent: True")
     ),
     Surrounding(
         "a matplotlibrc in the current folder that cannot be decoded",
@@ -295,6 +325,25 @@ TABLE = (
     Surrounding("no /dev/shm", "run", (namespaces(MINE, "mount -t tmpfs -o ro none /dev/shm"),)),
     # --- Limits
     Surrounding("64 descriptors", "plot run", (limit(resource.RLIMIT_NOFILE, 64),)),
+    Surrounding("one process", "list show compare plot report", processes(1)),
+    Surrounding(
+        "one process, for a run",
+        "run ab",
+        processes(1),
+        refused=rf"walredo-bench: no process can be started: {TOO_MANY}",
+        status=1,
+    ),
+    *(
+        Surrounding(
+            f"{number} processes",
+            "run",
+            processes(number),
+            refused=rf"(?:.*\n)*no run gave a result; the first, sync/short/n=2: .*{TOO_MANY}",
+            status=1,
+        )
+        for number in (2, 3)
+    ),
+    Surrounding("8 processes", "run", processes(8)),
     Surrounding("a million descriptors", "run", (limit(resource.RLIMIT_NOFILE, 1 << 20),)),
     Surrounding("no core, no locked memory", "run", (limit(resource.RLIMIT_MEMLOCK, 0),)),
     Surrounding("a stack of 512 KiB", "run", (limit(resource.RLIMIT_STACK, 512 << 10),)),
@@ -451,7 +500,11 @@ def test_in(
     if command in ("run", "ab"):
         holds_for_results(start, found, expected)
         if command == "run" and surrounding.alike:
-            assert all(map(SAID_BY_A_RUN.fullmatch, found.err.splitlines())), found.err
+            said = found.err.splitlines()
+            assert all(map(SAID_BY_A_RUN.fullmatch, said)), found.err
+            warnings = [line for line in said if line.startswith("warning: ")]
+            assert len(warnings) == (surrounding.warned is not None), found.err
+            assert all(re.fullmatch(surrounding.warned or "", line) for line in warnings), found.err
     else:
         assert found.files == expected.files
         if surrounding.alike:

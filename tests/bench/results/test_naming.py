@@ -127,6 +127,12 @@ def test_other_files_are_never_the_latest(checkout: Path, content: str) -> None:
     os.utime(result, (1, 1))
     (checkout / "results" / "newer.json").write_text(content)
     (checkout / "results" / "broken.json.gz").write_text(content)
+    assert result_path("latest", checkout) == result
+
+
+def test_what_is_no_file_is_never_the_latest(checkout: Path) -> None:
+    result = result_of(checkout, "a", "first", "2026-01-01T00:00:00+00:00")
+    os.utime(result, (1, 1))
     (checkout / "results" / "folder.json").mkdir()
     (checkout / "results" / "gone.json").symlink_to("nowhere")
     os.mkfifo(checkout / "results" / "fifo.json")

@@ -29,6 +29,7 @@ from bench.statistics.comparison import DECISIVE, CaseComparison, Compared
 from bench.statistics.effects import Effect, Verdict
 from tests.support.checkouts import commit_all, git, make_checkout
 from tests.support.made_up_runs import Bench
+from tests.support.suites import Suite
 from tests.support.synthetic import steady_record
 
 A, B = Case("sync", "short", 1), Case("async", "short", 1)
@@ -258,6 +259,47 @@ def test_two_that_begin_in_the_same_second(tmp_path: Path, monkeypatch: pytest.M
     with ExitStack() as third:
         assert names(third) == [name.replace("-ab-", "-ab-3-") for name in usual]
     assert {path.name for path in (tmp_path / "results").iterdir()} == {usual[1], other[0]}
+
+
+IN_THE_SAME_SECOND = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from bench.cli import ab
+from bench.cli.main import main
+
+class Clock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2026, 11, 23, 12, 5, 42, tzinfo=tz)
+
+ab.datetime, ab.RESULTS = Clock, Path(sys.argv[1])
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.exhaustive
+def test_two_real_ones_that_begin_in_the_same_second(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{IN_THE_SAME_SECOND}")
+    results = tmp_path / "results"
+    command = "ab HEAD --manager sync --clients 1 --placement any --slices 2 --minutes 0.02"
+    suites = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        words = (str(results), *command.split(), "--seconds", "0.01", "--warmup-s", "0")
+        suites.append(Suite(tmp_path / name, *words, program=(str(program),)))
+    try:
+        ended = [suite.end() for suite in suites]
+    finally:
+        for suite in suites:
+            suite.kill()
+    assert [one.status for one in ended] == [0, 0], ended
+    paths = [path for path in results.iterdir() if load_summary(path).rows]
+    usual = "20261123T120542-ab"
+    assert sorted(path.name for path in paths) == [
+        f"{name}-{side}.json" for name in (f"{usual}-2", usual) for side in ("base", "changed")
+    ]
 
 
 def test_a_name_that_was_asked_for_is_taken_or_refused(tmp_path: Path) -> None:
