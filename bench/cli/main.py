@@ -16,7 +16,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 from rich.console import Console
 
@@ -139,7 +139,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit status."""
-    _open_missing_streams()
+    _settle_streams()
     accept_any_text()
     _settle_libraries()
     out: Console = _Console()
@@ -159,16 +159,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(err, str(interrupt) or "interrupted")
         return EXIT_INTERRUPTED
     except OSError as error:
-        # The reader of our output has gone (`| head`), or its disk is full. Output that is still
-        # buffered must not fail again at exit.
-        _drop_output()
+        # The reader of our output has gone (`| head`), or its disk is full.
+        _drop(sys.stdout)
         if isinstance(error, BrokenPipeError):
             return EXIT_PIPE
-        what = error.filename or "output"
-        # Output that would block says how much of it was written.
-        if isinstance(error, BlockingIOError) and not hasattr(error, "characters_written"):
-            what = "no process can be started"
-        _complain(err, f"{what}: {explained(error.strerror or str(error))}")
+        # Outputs block: what would is a process too many.
+        no_file = "no process can be started" if isinstance(error, BlockingIOError) else "output"
+        _complain(err, f"{error.filename or no_file}: {explained(error.strerror or str(error))}")
         return EXIT_FAILED
     return status
 
@@ -179,22 +176,32 @@ class _Console(OutputConsole):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        _drop_output()
+        _drop(sys.stdout)
         raise SystemExit(EXIT_PIPE)
 
 
-def _drop_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """What the stream has and gets is discarded: it must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _complain(err: Console, what: str) -> None:
     """Says it in one line, unless there is nobody to read it: the terminal may be gone."""
-    with contextlib.suppress(OSError):
+    try:
         say(err, f"walredo-bench: {what}", _ERROR_STYLE)
+        sys.stderr.flush()
+    except OSError:
+        _drop(sys.stderr)
 
 
-def _open_missing_streams() -> None:
-    """Replaces streams that were closed at the start (`>&-`) by ones that discard everything."""
+def _settle_streams() -> None:
+    """Replaces streams that were closed at the start (`>&-`) by ones that discard everything.
+
+    Outputs block: without buffers (PYTHONUNBUFFERED) Python drops what a pipe has no room for.
+    """
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            os.set_blocking(descriptor, True)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - till the end

@@ -315,6 +315,12 @@ def stream(descriptor: int, path: str) -> Change:
     return first(lambda: os.dup2(os.open(path, os.O_RDWR), descriptor))
 
 
+def not_blocking() -> None:
+    """stdout is a pipe of one page that does not block."""
+    fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(1, False)
+
+
 def more_descriptors(count: int) -> Change:
     """Descriptors that whoever starts the suite forgot to close."""
 

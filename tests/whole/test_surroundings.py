@@ -49,6 +49,7 @@ from tests.support.surroundings import (
     limit,
     more_descriptors,
     namespaces,
+    not_blocking,
     of_another_user,
     outcome,
     place_named,
@@ -179,6 +180,17 @@ TABLE = (
     ),
     of_environment("GIT_TRACE=1 GIT_PAGER=false GIT_EXTERNAL_DIFF=false GIT_ASKPASS=false", "run"),
     of_environment("GIT_DIR=/nonexistent GIT_WORK_TREE=/ GIT_INDEX_FILE=/nonexistent", "run ab"),
+    of_environment(
+        "GIT_LITERAL_PATHSPECS=1 GIT_DEFAULT_HASH=sha256 GIT_CEILING_DIRECTORIES=/ GIT_TRACE2=1",
+        "run ab",
+    ),
+    of_environment(
+        "GIT_CONFIG_COUNT=4 GIT_CONFIG_KEY_0=core.fsmonitor GIT_CONFIG_VALUE_0=/nonexistent"
+        " GIT_CONFIG_KEY_1=core.worktree GIT_CONFIG_VALUE_1=/"
+        " GIT_CONFIG_KEY_2=core.autocrlf GIT_CONFIG_VALUE_2=true"
+        " GIT_CONFIG_KEY_3=core.bare GIT_CONFIG_VALUE_3=true",
+        "run ab",
+    ),
     # As in a hook of a submodule, in older versions of git.
     of_environment("GIT_INTERNAL_SUPER_PREFIX=x/ GIT_SHALLOW_FILE=/nonexistent", "run ab"),
     *of_unknown_code(
@@ -188,6 +200,11 @@ TABLE = (
     ),
     *of_unknown_code("a tarball that was unpacked", "not a git repository.*", unpacked),
     *of_unknown_code("no git", "git is not installed", without_git),
+    *of_unknown_code(
+        "settings of git that it cannot read",
+        r"bad config line 1 in file .*/\.gitconfig",
+        file("home/.gitconfig", "[nonsense"),
+    ),
     # --- matplotlib and other libraries
     of_environment("MPLBACKEND=TkAgg DISPLAY=:99", "plot"),
     of_environment("MPLBACKEND=module://matplotlib_inline.backend_inline", "report"),
@@ -205,7 +222,8 @@ TABLE = (
         "plot report",
         (checkout_named("c"), file("c/matplotlibrc", b"# caf\xe9\n")),
     ),
-    of_environment("OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1", "json compare"),
+    of_environment("OMP_NUM_THREADS=x OPENBLAS_NUM_THREADS=x", "json compare"),
+    of_environment("MPLCONFIGDIR=/nonexistent", "plot"),
     of_environment("MALLOC_PERTURB_=165 MALLOC_ARENA_MAX=1", "run"),
     of_environment("LD_BIND_NOW=1 POSIXLY_CORRECT=1 MAKEFLAGS=-n", "run"),
     Surrounding(
@@ -225,6 +243,7 @@ TABLE = (
     of_environment(
         "PIP_REQUIRE_VIRTUALENV=1 PIP_CONFIG_FILE=/nonexistent PIP_NO_INPUT=1", "set-up"
     ),
+    of_environment("MAKEFLAGS=-kB MAKELEVEL=3", "set-up"),
     of_environment("VIRTUAL_ENV=/nonexistent MAKEFLAGS=-j4 CDPATH=/ SHELL=/bin/false", "set-up"),
     of_environment("PYTHONOPTIMIZE=2 PYTHONUTF8=0 LC_ALL=C", "set-up"),
     of_environment("PYTHONSAFEPATH=1 PIP_USER=1", "set-up"),
@@ -238,6 +257,13 @@ TABLE = (
     Surrounding("TMPDIR with a long name", "run", (folder_named(LONG, "TMPDIR"),)),
     Surrounding("TMPDIR missing", "run", (variables("TMPDIR='{folder}/none'"),)),
     Surrounding("TMPDIR that is a file", "run", (file("f", ""), variables("TMPDIR='{folder}/f'"))),
+    Surrounding(
+        "TMPDIR with little room",
+        "run",
+        (namespaces(MINE, 'mount -t tmpfs -o size=4k none "$folder/tmp"'),),
+        refused=r"walredo-bench: \S+/tmp/walredo-bench-\S+: cannot take temporary files \(No space"
+        r" left on device\): make room there, or name another folder .* TMPDIR",
+    ),
     Surrounding(
         "TMPDIR without exec",
         "run ab",
@@ -308,8 +334,14 @@ TABLE = (
         "list plot run",
         (variables("!HOME"), namespaces(MAPPED)),
     ),
+    of_environment("HOME=/nonexistent XDG_CACHE_HOME=relative XDG_CONFIG_HOME=", "plot run"),
+    of_environment("HOME= TMPDIR= !PATH !LANG", "json plot"),
+    Surrounding(
+        "a read-only home", "plot run", (namespaces(MINE, 'mount -t tmpfs -o ro none "$HOME"'),)
+    ),
     Surrounding("a uid without an entry in passwd", "list plot run", (namespaces(MAPPED),)),
     Surrounding("umask 077", "run set-up", (first(partial(os.umask, 0o077)),)),
+    Surrounding("umask 777", "run", (first(partial(os.umask, 0o777)),)),
     Surrounding("umask 000", "report", (first(partial(os.umask, 0)),)),
     Surrounding("process 1 of a container", "run", (namespaces("-rpf --mount-proc"),)),
     Surrounding("no network", "run", (namespaces("-rn"),)),
@@ -350,6 +382,8 @@ TABLE = (
     Surrounding(
         "a stack without limit", "run", (limit(resource.RLIMIT_STACK, resource.RLIM_INFINITY),)
     ),
+    Surrounding("no queue for signals", "run", (limit(resource.RLIMIT_SIGPENDING, 0),)),
+    Surrounding("300 MiB of data", "plot run", (limit(resource.RLIMIT_DATA, 300 << 20),)),
     Surrounding("4 GiB of addresses", "plot run", (limit(resource.RLIMIT_AS, 4 << 30),)),
     Surrounding(
         "files of no size",
@@ -387,6 +421,9 @@ TABLE = (
         (stream(1, "/dev/full"),),
         refused=r"walredo-bench: output: No space left on device",
         status=1,
+    ),
+    Surrounding(
+        "stdout does not block", "json list", (first(not_blocking), variables("PYTHONUNBUFFERED=1"))
     ),
     Surrounding("300 descriptors left open", "run", (more_descriptors(300),)),
 )

@@ -1010,6 +1010,51 @@ def test_a_full_disk_is_one_line(command: str, result: Path) -> None:
     assert len(done.stderr.splitlines()) == 1, done.stderr.decode()
 
 
+@pytest.mark.parametrize(("command", "status"), [("show no.json", 2), (f"{RUN} -o {{}}/o.json", 1)])
+def test_an_error_that_cannot_be_said_has_its_status(
+    command: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is buffered fails at exit
+    shell = f'exec "{sys.executable}" -m bench {command.format(tmp_path)} 2>/dev/full'
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=ROOT, capture_output=True, timeout=LIMIT_S, check=False
+    )
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+WITHOUT_PROCESSES = """
+import errno, os, sys
+from bench.cli import run
+from bench.cli.main import main
+
+def refuse(*_):
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+run.prepare = refuse
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_limit_of_processes_is_no_fault_of_the_output(tmp_path: Path) -> None:
+    words = (*RUN.split(), "--rounds", "1", "-o", str(tmp_path / "o.json"))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PROCESSES, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "walredo-bench: no process can be started: Resource temporarily unavailable:"
+        " see ulimit -u and pids.max, the limits of processes and threads"
+    )
+
+
 @pytest.mark.parametrize("command", ["list", "dump-request short", "show {}"])
 def test_a_stdout_that_is_closed_is_no_traceback(command: str, result: Path) -> None:
     shell = f'exec "{sys.executable}" -m bench {command.format(result)} >&-'

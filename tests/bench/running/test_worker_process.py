@@ -6,6 +6,7 @@ process nor a descriptor is left.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -345,6 +346,15 @@ def test_a_worker_that_cannot_be_started(
     monkeypatch.setattr(failing, refuse)
     reason = reason_of(whole_run())
     assert reason == "the worker cannot be started (Cannot allocate memory)"
+
+
+@pytest.mark.parametrize(
+    "reason", ["RuntimeError: can't start new thread", f"LaunchError: {os.strerror(errno.EAGAIN)}"]
+)
+def test_a_limit_of_processes_is_named(reason: str, stub: Stub) -> None:
+    stub(f"command(); reply(reply='error', reason={reason!r})")
+    said = reason_of(whole_run())
+    assert said == f"{reason}: see ulimit -u and pids.max, the limits of processes and threads"
 
 
 def test_of_a_huge_stderr_the_end_is_shown(stub: Stub) -> None:
