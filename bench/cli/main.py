@@ -187,8 +187,9 @@ def _drop(stream: TextIO) -> None:
 
 def _complain(err: Console, what: str) -> None:
     """Says it in one line, unless there is nobody to read it: the terminal may be gone."""
+    line = what.replace("\n", r"\n").replace("\r", r"\r")  # a name may have them
     try:
-        say(err, f"walredo-bench: {what}", _ERROR_STYLE)
+        say(err, f"walredo-bench: {line}", _ERROR_STYLE)
         sys.stderr.flush()
     except OSError:
         _drop(sys.stderr)

@@ -67,7 +67,8 @@ def commit_hash(root: Path, name: str) -> str | None:
     found = git_output(root, "rev-parse", *what)
     if found is None:
         run_git(root, "rev-parse", "--git-dir")
-    return found
+    # git takes ^NAME as well: all but that.
+    return None if found is None or found.startswith("^") else found
 
 
 def check_checkout(root: Path) -> None:

@@ -202,7 +202,7 @@ TABLE = (
     *of_unknown_code("no git", "git is not installed", without_git),
     *of_unknown_code(
         "settings of git that it cannot read",
-        r"bad config line 1 in file .*/\.gitconfig",
+        r"bad config line \d in file .*/\.gitconfig",
         file("home/.gitconfig", "[nonsense"),
     ),
     # --- matplotlib and other libraries
@@ -337,7 +337,9 @@ TABLE = (
     of_environment("HOME=/nonexistent XDG_CACHE_HOME=relative XDG_CONFIG_HOME=", "plot run"),
     of_environment("HOME= TMPDIR= !PATH !LANG", "json plot"),
     Surrounding(
-        "a read-only home", "plot run", (namespaces(MINE, 'mount -t tmpfs -o ro none "$HOME"'),)
+        "a read-only home",
+        "plot run",
+        (namespaces(MINE, 'mount -t tmpfs -o ro none "$folder/home"'),),
     ),
     Surrounding("a uid without an entry in passwd", "list plot run", (namespaces(MAPPED),)),
     Surrounding("umask 077", "run set-up", (first(partial(os.umask, 0o077)),)),

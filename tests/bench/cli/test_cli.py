@@ -342,6 +342,10 @@ def test_control_characters_do_not_break_the_line(command: str, bench: Bench) ->
     assert "Traceback" not in bench.refuses([command, "--no\nsuch", "a\nb"])
 
 
+def test_nor_do_those_in_the_name_of_a_result(bench: Bench) -> None:
+    assert r"a\nb\r: neither a result file" in bench.refuses(["show", "a\nb\r"])
+
+
 # --- Help and lists -------------------------------------------------------------------------------
 
 EVERY_OPTION = {

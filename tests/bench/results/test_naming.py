@@ -56,7 +56,7 @@ def test_a_commit_without_a_result(checkout: Path) -> None:
         result_path("first", checkout)
 
 
-@pytest.mark.parametrize("name", ["no-such-tag", "--all", "HEAD^{tree}"])
+@pytest.mark.parametrize("name", ["no-such-tag", "--all", "HEAD^{tree}", "^HEAD"])
 def test_what_is_no_commit(checkout: Path, name: str) -> None:
     with pytest.raises(BenchError, match="neither a result file nor a commit"):
         result_path(name, checkout)
