@@ -212,7 +212,8 @@ def _settle_libraries() -> None:
     """Decides what libraries that some commands load do on their own.
 
     matplotlib reads no settings of the user's: it fails for some and warns about others, and
-    figures do not depend on them. Nor does it warn where the user has no folder for its settings.
+    figures do not depend on them. Nor does it warn where the user has no folder for its settings,
+    or take one below the current folder for its cache: relative paths do not count for XDG.
 
     OpenBLAS, which numpy and scipy load, starts no threads: nothing here needs them, and where the
     limit of processes allows none it would interrupt the command (SIGINT).
@@ -220,6 +221,8 @@ def _settle_libraries() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["MATPLOTLIBRC"] = os.devnull
     os.environ.pop("MPLBACKEND", None)
+    if not os.environ.get("XDG_CACHE_HOME", "").startswith("/"):
+        os.environ.pop("XDG_CACHE_HOME", None)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if os.path.exists("matplotlibrc"):  # noqa: PTH110 - as matplotlib asks
         # matplotlib prefers it to the variable, once, when it is loaded.
