@@ -34,6 +34,9 @@ class AsyncSession(Session[PageFuture]):
         self._lifecycle = lifecycle
         self._loop = loop
         self._flush_due = False
+        # The last read woke several callers, so a request will hardly be the only one of its turn.
+        # All in one write wake a child once: that is worth more than to begin with the first.
+        self._others_follow = False
         self._awaiting_room = False
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._timer_due_ns = NEVER_NS
@@ -50,7 +53,8 @@ class AsyncSession(Session[PageFuture]):
     def submit(
         self, message: bytes, head: bytes, records: int, deadline_ns: int
     ) -> Ticket[PageFuture]:
-        """Sends the request now if the child is idle, otherwise once per loop turn with others.
+        """Sends the request now if the child is idle and no others will follow in this turn of the
+        loop, otherwise once per turn with others.
 
         The ticket's owner is a future for the page. Raises StreamsPoisonedError or ShutDownError
         after a failure.
@@ -60,7 +64,7 @@ class AsyncSession(Session[PageFuture]):
         if deadline_ns < self._timer_due_ns:
             self._arm_deadline_timer(deadline_ns)
         if not self._flush_due:
-            if self.pipeline.nothing_on_its_way:
+            if not self._others_follow and self.pipeline.nothing_on_its_way:
                 self._flush()
             elif not self._awaiting_room:
                 self._flush_due = True
@@ -134,6 +138,7 @@ class AsyncSession(Session[PageFuture]):
             return False
         self.idle_since_ns = monotonic_ns()
         self._spin_till_ns = self.idle_since_ns + self._spin_ns
+        self._others_follow = len(completed) > 1
         for ticket in completed:
             if not ticket.owner.done():  # its caller may have been cancelled
                 ticket.owner.set_result(ticket.page)  # type: ignore[arg-type]
