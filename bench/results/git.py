@@ -47,7 +47,7 @@ def run_git(root: Path, *arguments: str, strip: bool = True) -> str:
         said = " ".join(os.fsdecode(done.stderr).split()).removeprefix("fatal: ")
         raise GitError(said or f"git {arguments[0]} ended with status {done.returncode}")
     output = os.fsdecode(done.stdout)
-    return output.strip() if strip else output
+    return output.removesuffix("\n") if strip else output
 
 
 def git_output(root: Path, *arguments: str, strip: bool = True) -> str | None:
