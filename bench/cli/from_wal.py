@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +12,10 @@ from rich.console import Console
 from bench.cli.options import add_flag, add_output_path, count, say
 from bench.cli.progress import StatusLine
 from bench.errors import BenchError
-from bench.results.suite_file import check_no_result
+from bench.results.suite_file import check_no_result, write_atomically
 from bench.running.equipment.workload_file import MAX_FILE_BYTES, MAX_REQUESTS, write_workload
-from bench.running.equipment.workloads import sizes
-from bench.wal.capture import Capture, Choice, capture
+from bench.running.equipment.workloads import percentiles, size_of
+from bench.wal.capture import Capture, Captured, Choice, capture
 from bench.wal.chains import IMAGES
 from bench.wal.lsn import lsn_text, parse_lsn
 from walredo import RedoRequest
@@ -30,7 +28,7 @@ _MAX_BYTES: Final = MAX_FILE_BYTES // 2
 _DRAW_BYTES: Final = 8 << 20
 """The line of progress is drawn each time so many bytes were read."""
 
-PERCENTILES: Final = (50, 90, 99, 100)
+_PERCENTS: Final = (50, 90, 99, 100)
 _HEADS: Final = ("p50", "p90", "p99", "max")
 
 
@@ -83,11 +81,27 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> None:
         _MAX_BYTES,
     )
     check_free(args.output, is_forced=args.force)
+    tally = _Tally()
     with StatusLine(err) as line:
         found = capture(choice, _drawing(line))
-    save_lines(args.output, write_workload(found.requests, "base64"))
-    for text in _told(found, choice, args.output):
+        requests = tally.of(found.requests)
+        write_atomically(args.output, write_workload(requests, "base64"))
+    for text in _told(found, tally, choice, args.output):
         say(out, text)
+
+
+class _Tally:
+    """``sizes``: of the requests that went through it; ``image_only``: how many have no more."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, int]] = []
+        self.image_only = 0
+
+    def of(self, found: Iterable[Captured]) -> Iterator[RedoRequest]:
+        for request, is_image_only in found:
+            self.sizes.append(size_of(request))
+            self.image_only += is_image_only
+            yield request
 
 
 def check_free(path: Path, *, is_forced: bool) -> None:
@@ -95,22 +109,6 @@ def check_free(path: Path, *, is_forced: bool) -> None:
     check_no_result(path)
     if path.exists() and not is_forced:
         raise BenchError(f"{path}: is there already: overwrite it (--force)")
-
-
-def save_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Writes the whole file or leaves what was there. Raises BenchError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.writelines(lines)
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _lsn(option: str, text: str | None) -> int | None:
@@ -150,28 +148,30 @@ def _drawing(line: StatusLine) -> Callable[[int, int], None]:
     return draw
 
 
-def _told(found: Capture, choice: Choice, path: Path) -> Sequence[str]:
+def _told(found: Capture, tally: _Tally, choice: Choice, path: Path) -> Sequence[str]:
     """What there is to say about a capture, in lines."""
-    wal, requests = found.wal, found.requests
+    wal = found.wal
     segments = f"{wal.segment_bytes >> 20} MiB segments"
     pages = "page" if choice.points is None else "page read"
-    sampled = f", drawn from {found.offered}" if found.offered > len(requests) else ""
+    sampled = f", drawn from {found.offered}" if found.offered > found.count else ""
+    if found.is_cut:
+        sampled += f" (more do not fit into {choice.most_bytes >> 20} MiB)"
     return (
         f"PostgreSQL {wal.version}, timeline {wal.timeline}, {segments}",
         f"from {lsn_text(found.start)}: {found.start_note}",
         f"to {lsn_text(found.end)}: {found.reason}",
         f"{count(found.records, 'record')}; {found.unknown} references to pages whose base is"
         " unknown (left out)",
-        f"{count(len(requests), 'request')}, each a {pages}{sampled};"
-        f" {found.image_only} of them an image only",
-        *table(requests),
+        f"{count(found.count, 'request')}, each a {pages}{sampled};"
+        f" {tally.image_only} of them an image only",
+        *_table(tally.sizes),
         f"{path}: holds rows of the database",
     )
 
 
-def table(requests: Sequence[RedoRequest]) -> Sequence[str]:
+def _table(sizes: Sequence[tuple[int, int]]) -> Sequence[str]:
     """Records and bytes on the wire per request, by nearest rank."""
     lines = [f"{'per request':<12}" + "".join(f"{head:>10}" for head in _HEADS)]
-    for name, values in sizes(requests, *PERCENTILES).items():
+    for name, values in percentiles(sizes, _PERCENTS).items():
         lines.append(f"{name:<12}" + "".join(f"{value:>10,}" for value in values))
     return lines

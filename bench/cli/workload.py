@@ -11,9 +11,10 @@ from rich.console import Console
 
 from bench.cases.names import WORKLOADS, unknown
 from bench.cli import from_wal
-from bench.cli.from_wal import check_free, save_lines
+from bench.cli.from_wal import check_free
 from bench.cli.options import add_flag, add_output_path, say
 from bench.errors import BenchError
+from bench.results.suite_file import write_atomically
 from bench.running.equipment.workload_file import ENCODINGS, read_workload, write_workload
 from bench.running.equipment.workloads import make_requests
 
@@ -74,4 +75,4 @@ def _write(args: argparse.Namespace) -> None:
         sys.stdout.buffer.writelines(lines)
         return
     check_free(args.output, is_forced=args.force)
-    save_lines(args.output, lines)
+    write_atomically(args.output, lines)

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -56,14 +56,14 @@ def write_suite(path: Path, suite: pyperf.BenchmarkSuite) -> None:
     text = io.StringIO()
     suite.dump(text, compact=True)
     data = text.getvalue().encode("utf-8")
-    write_atomically(path, gzip.compress(data, mtime=0) if path.suffix == _GZIP else data)
+    write_atomically(path, [gzip.compress(data, mtime=0) if path.suffix == _GZIP else data])
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, pieces: Iterable[bytes]) -> None:
     """Writes and fsyncs a temporary file, renames it over ``path``, and fsyncs the folder.
 
-    Makes no folder. On any failure or interrupt an older file stays as it was and the temporary one
-    is removed. Raises ResultFileError.
+    Makes no folder. On any failure or interrupt, also of ``pieces``, an older file stays as it was
+    and the temporary one is removed. Raises ResultFileError.
     """
     # The target of a link: a rename would replace the link itself.
     target = Path(os.path.realpath(path))
@@ -72,7 +72,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         try:
             # "x" never takes another's file; a plain open takes permissions from the umask.
             with temporary.open("xb") as file:
-                file.write(data)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import gc
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
-from bench.wal.blocks import RecordError, main_data, methods_of
-from bench.wal.chains import Chains, Images, Page
-from bench.wal.lsn import PAGE_BYTES, WalError, aligned, lsn_text
-from bench.wal.pages import Pages
-from bench.wal.records import CHECKPOINT_ONLINE, CHECKPOINT_SHUTDOWN, Record, Records
+from bench.wal.blocks import Page, methods_of, page_fields
+from bench.wal.chains import Chain, Chains, Images
+from bench.wal.lsn import WalError, lsn_text
+from bench.wal.records import Record, Records
 from bench.wal.sampling import Reservoir
 from bench.wal.segments import Wal, find_wal
+from bench.wal.start import asked, first_redo
 from walredo import RedoRequest
 
-_REDO: Final = Struct("<Q")
-"""The first field of CheckPoint."""
-
 _HINT: Final = "begin at a checkpoint's redo LSN (pg_controldata prints that of the latest)"
+
+_T = TypeVar("_T")
 
 OnRead = Callable[[int, int], object]
 """Is told how many bytes were read, and how many are to be read at most."""
@@ -45,12 +43,22 @@ class Choice:
     most_bytes: int = 384 << 20
 
 
+class Captured(NamedTuple):
+    """``is_image_only``: whether an image is all that there is: no record changes the page."""
+
+    request: RedoRequest
+    is_image_only: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Capture:
     """``start``, ``end``: LSNs. ``start_note``: why it begins there; ``reason``: why it ends.
-    ``records``: how many were read. ``offered``: how many requests ``requests`` is a sample of.
-    ``unknown``: references to pages whose base is unknown. ``image_only``: requests that only an
-    image answers."""
+    ``records``: how many were read. ``unknown``: references to pages whose base is unknown.
+
+    ``requests``: to be taken once; each is built when it is its turn, so that not all are in
+    memory. There are ``count``, a sample of those ``offered``. ``is_cut``: whether more are asked
+    for, and too large. Raises WalError.
+    """
 
     wal: Wal
     start: int
@@ -58,28 +66,16 @@ class Capture:
     end: int
     reason: str
     records: int
-    requests: tuple[RedoRequest, ...]
-    offered: int
     unknown: int
-    image_only: int
+    offered: int
+    count: int
+    is_cut: bool
+    requests: Iterator[Captured]
 
 
 def capture(choice: Choice, on_read: OnRead | None = None) -> Capture:
-    """Reads the WAL: once, and once more for points. Raises WalError.
-
-    Python's collector of cycles rests meanwhile, in the whole process: it would take a quarter of
-    the time to look through records, of which none is in a cycle.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return _capture(choice, on_read)
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _capture(choice: Choice, on_read: OnRead | None) -> Capture:
+    """Reads the WAL: once, and once more for points, while requests are taken. Before that, headers
+    up to a checkpoint, unless a start is given. Raises WalError."""
     wal = find_wal(choice.folder, choice.timeline)
     size = wal.end - wal.start
     passes = 1 + (choice.start is None) + (choice.points is not None)
@@ -91,14 +87,17 @@ def _capture(choice: Choice, on_read: OnRead | None) -> Capture:
         if on_read is not None:
             on_read(done, passes * size)
 
-    start, note = _start(wal, choice.start, read)
+    if choice.start is None:
+        start, note = first_redo(wal, read)
+        # A part of the WAL may be left out.
+        done = size
+    else:
+        start, note = asked(wal, choice.start)
     if choice.stop is not None and choice.stop <= start:
         raise WalError(f"--to {lsn_text(choice.stop)}: is not after the start, {lsn_text(start)}")
-    # A part of the WAL may be left out.
-    done = size if choice.start is None else 0
     reading = _Reading(wal, start, choice.stop, read)
     chosen = (_last if choice.points is None else _points)(choice, reading)
-    if not chosen.requests:
+    if not chosen.kept:
         problem = f"no request in {reading.count} records from {lsn_text(start)} on"
         raise WalError(f"{choice.folder}: {problem} ({reading.reason}): {_HINT}")
     return Capture(
@@ -108,74 +107,12 @@ def _capture(choice: Choice, on_read: OnRead | None) -> Capture:
         end=reading.end,
         reason=reading.reason,
         records=reading.count,
-        requests=tuple(chosen.requests),
-        offered=chosen.offered,
         unknown=chosen.unknown,
-        image_only=chosen.image_only,
+        offered=chosen.offered,
+        count=chosen.kept,
+        is_cut=chosen.is_cut,
+        requests=chosen.requests,
     )
-
-
-class _Chosen:
-    """The requests that were chosen, and what there is to say about them as in `Capture`."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self.requests: list[RedoRequest] = []
-        self.offered = self.unknown = self.image_only = 0
-        self._most_bytes = most_bytes
-        self._bytes = 0
-
-    def add(self, chains: Chains, page: Page) -> None:
-        """The request for that page as it is now. Raises WalError if all are too large together."""
-        request = chains.request(page)
-        self.requests.append(request)
-        self.image_only += chains.is_image_only(page)
-        self._bytes += len(request.serialise())
-        if self._bytes > self._most_bytes:
-            had = f"{len(self.requests)} requests have more than {self._most_bytes >> 20} MiB"
-            raise WalError(f"{had}: take fewer (--most N)")
-
-
-def _last(choice: Choice, reading: _Reading) -> _Chosen:
-    """Each changed page once; a sample of the pages if there are more than asked for."""
-    chains = Chains(methods_of(reading.wal.version), choice.images)
-    sample = Reservoir[Page](choice.most, choice.seed)
-    for record in reading:
-        for page, is_new in chains.add(record):
-            if not is_new:
-                continue
-            is_kept, replaced = sample.offer(page)
-            if not is_kept:
-                chains.drop(page)
-            if replaced is not None:
-                chains.drop(replaced)
-    chosen = _Chosen(choice.most_bytes)
-    for page in sorted(sample.kept):
-        chosen.add(chains, page)
-    chosen.offered, chosen.unknown = sample.offered, chains.unknown
-    return chosen
-
-
-def _points(choice: Choice, reading: _Reading) -> _Chosen:
-    """Reads of a page after any of its changes: drawn in one pass, collected in another, so that
-    only the drawn pages are held in memory."""
-    assert choice.points is not None
-    methods = methods_of(reading.wal.version)
-    chains = Chains(methods, choice.images, wanted=())
-    sample = Reservoir[tuple[int, Page]](min(choice.points, choice.most), choice.seed)
-    for record in reading:
-        for page, _ in chains.add(record):
-            sample.offer((sample.offered, page))
-    drawn = {number for number, _ in sample.kept}
-    collected = Chains(methods, choice.images, wanted={page for _, page in sample.kept})
-    chosen = _Chosen(choice.most_bytes)
-    number = 0
-    for record in reading.again():
-        for page, _ in collected.add(record):
-            if number in drawn:
-                chosen.add(collected, page)
-            number += 1
-    chosen.offered, chosen.unknown = sample.offered, chains.unknown
-    return chosen
 
 
 class _Reading:
@@ -186,83 +123,119 @@ class _Reading:
     ) -> None:
         self.wal = wal
         self.count = 0
-        self.end = self._start = start
+        self.end = start
         self.reason = ""
+        self._start = start
         self._stop = stop
         self._on_read = on_read
 
     def __iter__(self) -> Iterator[Record]:
         """Raises WalError, also if the WAL ends before ``stop``."""
-        records = Records(self.wal, self._start, self._on_read)
-        for record in records:
-            if self._stop is not None and record.end_lsn > self._stop:
-                self.reason = f"--to {lsn_text(self._stop)}"
-                return
-            self.count += 1
-            self.end = record.end_lsn
-            yield record
-        self.reason = records.reason
+        records = Records(self.wal, self._start, self._on_read, stop=self._stop)
+        yield from records
+        self.count, self.end, self.reason = records.count, records.end, records.reason
         # The next record begins after the header of a page: LSNs of PostgreSQL may say that.
-        if self._stop is not None and records.next < self._stop:
+        if self._stop is not None and not records.was_stopped and records.next < self._stop:
             ended = f"the WAL ends at {lsn_text(records.end)}: {records.reason}"
             raise WalError(f"--to {lsn_text(self._stop)}: {ended}")
 
     def again(self) -> Iterator[Record]:
         """The same records once more: a server may have written further ones meanwhile."""
-        for number, record in enumerate(Records(self.wal, self._start, self._on_read)):
-            if number == self.count:
-                return
-            yield record
+        return iter(Records(self.wal, self._start, self._on_read, stop=self.end))
 
 
-def _start(wal: Wal, asked: int | None, on_read: Callable[[int], None]) -> tuple[int, str]:
-    """The LSN of the record to begin with, and why. Raises WalError."""
-    if asked is None:
-        return _first_redo(wal, on_read)
-    if not wal.start <= asked < wal.end:
-        held = f"the segments hold {lsn_text(wal.start)} to {lsn_text(wal.end)}"
-        raise WalError(f"--from {lsn_text(asked)}: {held}")
-    records = Records(wal, first_record(wal, asked))
-    exact = wal.layout.start_lsn(asked)
-    for record in records:
-        if record.lsn >= asked:
-            inside = f"--from {lsn_text(asked)} is inside a record: this is the next one"
-            return record.lsn, "--from" if record.lsn == exact else inside
-    ended = f"the WAL ends at {lsn_text(records.end)}: {records.reason}"
-    raise WalError(f"--from {lsn_text(asked)}: {ended}")
+class _Chosen(NamedTuple):
+    """As in `Capture`."""
+
+    unknown: int
+    offered: int
+    kept: int
+    is_cut: bool
+    requests: Iterator[Captured]
 
 
-def _first_redo(wal: Wal, on_read: Callable[[int], None]) -> tuple[int, str]:
-    """From there on the first change of every page has an image: full_page_writes."""
-    first = first_record(wal, wal.start)
-    methods = methods_of(wal.version)
-    for record in Records(wal, first, on_read):
-        if record.is_of_xlog(CHECKPOINT_SHUTDOWN, CHECKPOINT_ONLINE):
-            try:
-                redo = int(_REDO.unpack_from(main_data(record.data, methods))[0])
-            except RecordError as error:
-                raise WalError(f"record {lsn_text(record.lsn)} {error}") from error
-            if redo >= first:
-                note = f"the redo LSN of the checkpoint at {lsn_text(record.lsn)}"
-                return wal.layout.start_lsn(redo), note
-    return first, "the first record, as there is no checkpoint whose redo LSN is in this WAL"
+def _last(choice: Choice, reading: _Reading) -> _Chosen:
+    """Each changed page once; a sample of the pages if there are more than asked for, or if they
+    are too large."""
+    sample = Reservoir[Page](choice.most, choice.seed)
+
+    def is_wanted(page: Page, _: int) -> bool:
+        if page in chains:
+            return chains[page] is not None
+        is_kept, replaced = sample.offer(page)
+        if replaced is not None:
+            chains.drop(replaced)
+        return is_kept
+
+    chains = Chains(methods_of(reading.wal.version), choice.images, is_wanted)
+    add, most_bytes, is_cut = chains.add, choice.most_bytes, False
+    for record in reading:
+        add(record)
+        if chains.bytes > most_bytes:
+            is_cut = True
+            for page in sample.shrink():
+                chains.drop(page)
+            _check_any(sample, choice)
+
+    def requests() -> Iterator[Captured]:
+        for page in sorted(sample.kept, key=page_fields):
+            chain = chains[page]
+            assert chain is not None
+            yield _captured(chains, chain)
+            chains.drop(page)
+
+    return _Chosen(chains.unknown, sample.offered, len(sample.kept), is_cut, requests())
 
 
-def first_record(wal: Wal, lsn: int) -> int:
-    """Where the first record begins on the page of that LSN or after it. Raises WalError."""
-    pages = Pages(wal, lsn)
-    page = pages.lsn
-    try:
-        while True:
-            while page not in pages.starts:
-                if not pages.more():
-                    raise WalError(
-                        f"{wal.folder}: no record from {lsn_text(lsn)} on: {pages.reason}"
-                    )
-            header = wal.layout.header_bytes(page)
-            left = aligned(pages.starts[page].rem_len) if pages.starts[page].is_continued else 0
-            if left < PAGE_BYTES - header:
-                return page + header + left
-            page += PAGE_BYTES
-    finally:
-        pages.close()
+class _Point(NamedTuple):
+    """A read of a page after the record that ends at an LSN. ``chain``: where its chain begins."""
+
+    page: Page
+    chain: int
+    end_lsn: int
+    bytes: int
+
+
+def _points(choice: Choice, reading: _Reading) -> _Chosen:
+    """Reads of a page after any of its changes: drawn in one pass, collected in another, so that
+    only chains of drawn ones are held in memory."""
+    assert choice.points is not None
+    methods = methods_of(reading.wal.version)
+    chains = Chains(methods, choice.images, lambda *_: True, sizes_only=True)
+    sample = Reservoir[_Point](min(choice.points, choice.most), choice.seed)
+    for record in reading:
+        for chain in chains.add(record):
+            sample.offer(_Point(chain.page, chain.start, record.end_lsn, chain.bytes))
+    is_cut = False
+    while sum(point.bytes for point in sample.kept) > choice.most_bytes:
+        is_cut = True
+        sample.shrink()
+        _check_any(sample, choice)
+    drawn = defaultdict[tuple[Page, int], set[int]](set)
+    for point in sample.kept:
+        drawn[point.page, point.chain].add(point.end_lsn)
+
+    def requests() -> Iterator[Captured]:
+        chains = Chains(methods, choice.images, lambda *chain: chain in drawn)
+        for record in reading.again():
+            for chain in chains.add(record):
+                waiting = drawn[chain.page, chain.start]
+                if record.end_lsn in waiting:
+                    yield _captured(chains, chain)
+                    waiting.remove(record.end_lsn)
+                if not waiting:
+                    chains.drop(chain.page)
+
+    return _Chosen(chains.unknown, sample.offered, len(sample.kept), is_cut, requests())
+
+
+def _check_any(sample: Reservoir[_T], choice: Choice) -> None:
+    """Raises WalError if no request is left."""
+    if not sample.kept:
+        most = f"{choice.most_bytes >> 20} MiB"
+        raise WalError(f"{choice.folder}: a request has more than {most}: end before (--to)")
+
+
+def _captured(chains: Chains, chain: Chain) -> Captured:
+    request = chains.request(chain)
+    return Captured(request, chain.has_image and len(chain.built) == 1)

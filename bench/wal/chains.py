@@ -7,116 +7,180 @@ page's LSN in a cluster without checksums: a real redo child answers with an old
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from bench.wal.blocks import MAIN_FORK, Block, Image, Methods, RecordError, blocks_of
+from bench.wal.blocks import (
+    MAIN_FORK,
+    Block,
+    Methods,
+    Page,
+    RecordError,
+    blocks_of,
+    changed_page,
+    page_fields,
+)
 from bench.wal.images import restore_block_image
-from bench.wal.lsn import WalError, lsn_text
+from bench.wal.lsn import PAGE_BYTES, WalError, lsn_text
 from bench.wal.records import Record
 from walredo import BufferTag, RedoRequest, WalRecord
-from walredo.wire import MAX_RECORD_BYTES
+from walredo.wire import MAX_RECORD_BYTES, apply_fields, apply_record, messages
 
 Images = Literal["record", "base"]
 """Where an image goes: it stays in its record, or it becomes the request's base image."""
 
 IMAGES: Final = ("record", "base")
 
-Page = tuple[int, int, int, int]
-"""Tablespace, database, relation, block."""
-
 
 @dataclass(slots=True)
-class _Chain:
-    """What redo needs for one page. ``base``: the record with the image that is the base image.
-    ``records``: what follows, in order. ``built``: the first of them as requests share them."""
+class Chain:
+    """What redo needs for one page as it is now.
 
-    base: tuple[Record, Image] | None
-    records: list[Record]
+    ``start``: the LSN of the first record. ``has_image``: whether that has an image of the page.
+    ``bytes``: of the request on the wire, without its tags. ``messages``: the records as they are
+    on the wire, which takes a third of the memory of objects; None: only sizes are kept.
+    ``built``: the records that requests share; they have left ``messages``.
+    """
+
+    page: Page
+    start: int
+    has_image: bool
+    bytes: int
+    messages: bytearray | None
     built: list[WalRecord] = field(default_factory=list)
+
+    def records(self) -> Sequence[WalRecord]:
+        assert self.messages is not None
+        waiting = messages(bytes(self.messages))
+        self.built += (WalRecord(*apply_fields(payload)) for _, payload in waiting)
+        self.messages.clear()
+        return self.built
+
+
+IsWanted = Callable[[Page, int], bool]
+"""Whether to keep the chain of a page that begins with the record at an LSN."""
 
 
 class Chains:
     """The chain of each page, as of the last record that was added.
 
-    ``wanted``: the pages to collect; None: all but those that are dropped. ``unknown``: how many
-    changes came to pages that no record had made anew before.
+    ``is_wanted`` is asked when a chain begins. ``sizes_only``: no record is kept. ``bytes``: of all
+    chains that are kept. ``unknown``: how many changes came to pages that no record had made anew
+    before.
     """
 
     def __init__(
-        self, methods: Methods, images: Images, wanted: Collection[Page] | None = None
+        self, methods: Methods, images: Images, is_wanted: IsWanted, *, sizes_only: bool = False
     ) -> None:
+        self.bytes = 0
         self.unknown = 0
         self._methods = methods
         self._images = images
-        self._wanted = wanted
+        self._is_wanted = is_wanted
+        self._sizes_only = sizes_only
         # None: its base is known, but nobody asks for it.
-        self._chains: dict[Page, _Chain | None] = {}
+        self._chains: dict[Page, Chain | None] = {}
 
-    def add(self, record: Record) -> Sequence[tuple[Page, bool]]:
-        """The pages whose chain ends with this record, and whether each is new. Raises WalError."""
-        chains, found = self._chains, []
-        for page, block in changes(record, self._methods):
-            is_new = page not in chains
+    def __contains__(self, page: Page) -> bool:
+        """Whether its base is known."""
+        return page in self._chains
+
+    def __getitem__(self, page: Page) -> Chain | None:
+        """Its chain, if that is kept. Raises KeyError if its base is unknown."""
+        return self._chains[page]
+
+    def add(self, record: Record) -> Sequence[Chain]:
+        """The kept chains that end with this record. Raises WalError."""
+        _, end_lsn, data = record
+        page = changed_page(data)
+        if page is None or page not in self._chains:
+            return self._add_any(record)
+        chain = self._chains[page]
+        if chain is None:
+            return ()
+        self._append(chain, apply_record(end_lsn, data))
+        return (chain,)
+
+    def _add_any(self, record: Record) -> Sequence[Chain]:
+        """Likewise, for records of all forms."""
+        lsn, end_lsn, data = record
+        changed: list[Chain] = []
+        message = b""
+        for block in self._blocks(record):
+            page = block.page
+            if block.fork != MAIN_FORK:
+                continue
             if block.restarts:
-                wanted = self._is_wanted(page) if is_new else chains[page] is not None
-                chains[page] = self._begun(record, block) if wanted else None
-            elif is_new:
+                chain = self._begun(block, lsn)
+            elif page in self._chains:
+                chain = self._chains[page]
+            else:
                 self.unknown += 1
                 continue
-            elif (chain := chains[page]) is not None:
-                chain.records.append(record)
-            found.append((page, is_new))
-        return found
+            if chain is not None:
+                message = message or apply_record(end_lsn, data)
+                self._append(chain, message)
+                changed.append(chain)
+        return changed
+
+    def _append(self, chain: Chain, message: bytes) -> None:
+        size = len(message)
+        self.bytes += size
+        chain.bytes += size
+        if chain.messages is not None:
+            chain.messages += message
 
     def drop(self, page: Page) -> None:
-        """Collects that page no longer."""
+        """Keeps the chain of that page no longer."""
+        chain = self._chains[page]
+        if chain is not None:
+            self.bytes -= chain.bytes
         self._chains[page] = None
 
-    def request(self, page: Page) -> RedoRequest:
-        """The request that asks for a collected page as it is now. Raises WalError."""
-        chain = self._chains[page]
-        assert chain is not None
-        image = None
-        if chain.base is not None:
-            record, found = chain.base
-            try:
-                image = restore_block_image(record.data, found, record.end_lsn)
-            except RecordError as error:
-                raise WalError(f"record {lsn_text(record.lsn)} {error}") from error
-        further = chain.records[len(chain.built) :]
-        chain.built += (WalRecord(one.end_lsn, one.data) for one in further)
-        return RedoRequest(BufferTag(MAIN_FORK, *page), tuple(chain.built), image)
+    def request(self, chain: Chain) -> RedoRequest:
+        """The request that asks for the page as it is now. Raises WalError."""
+        records, image = chain.records(), None
+        if self._is_base(chain):
+            image, records = self._restored(chain, records[0]), records[1:]
+        tag = BufferTag(MAIN_FORK, *page_fields(chain.page))
+        return RedoRequest(tag, tuple(records), image)
 
-    def is_image_only(self, page: Page) -> bool:
-        """Whether an image is all that there is of a collected page: no record changes it."""
-        chain = self._chains[page]
-        assert chain is not None
-        if chain.base is not None:
-            return not chain.records
-        return len(chain.records) == 1 and any(
-            page == one and block.image is not None and block.image.apply
-            for one, block in changes(chain.records[0], self._methods)
-        )
+    def _blocks(self, record: Record) -> Sequence[Block]:
+        """Raises WalError."""
+        try:
+            blocks = blocks_of(record.data, self._methods)
+        except RecordError as error:
+            raise WalError(f"record {lsn_text(record.lsn)} {error}") from error
+        if blocks and len(record.data) > MAX_RECORD_BYTES:
+            problem = f"{len(record.data)} bytes: a child takes at most {MAX_RECORD_BYTES}"
+            raise WalError(f"record {lsn_text(record.lsn)} has {problem}")
+        return blocks
 
-    def _is_wanted(self, page: Page) -> bool:
-        return self._wanted is None or page in self._wanted
+    def _begun(self, block: Block, lsn: int) -> Chain | None:
+        """A chain without records; None if it is not wanted."""
+        page, image, chain = block.page, block.image, None
+        is_wanted = self._is_wanted(page, lsn)
+        if page in self._chains:
+            self.drop(page)
+        if is_wanted:
+            chain = Chain(page, lsn, block.has_base, 0, None if self._sizes_only else bytearray())
+            if image is not None and self._is_base(chain):
+                chain.bytes = PAGE_BYTES - image.length
+                self.bytes += chain.bytes
+        self._chains[page] = chain
+        return chain
 
-    def _begun(self, record: Record, block: Block) -> _Chain:
-        if self._images == "base" and block.image is not None and block.image.apply:
-            return _Chain((record, block.image), [])
-        return _Chain(None, [record])
+    def _is_base(self, chain: Chain) -> bool:
+        """Whether it begins with an image that becomes a base image."""
+        return chain.has_image and self._images == "base"
 
-
-def changes(record: Record, methods: Methods) -> Sequence[tuple[Page, Block]]:
-    """The pages of the main fork that a record changes. Raises WalError."""
-    try:
-        blocks = blocks_of(record.data, methods)
-    except RecordError as error:
-        raise WalError(f"record {lsn_text(record.lsn)} {error}") from error
-    found = [((*one.relation, one.block), one) for one in blocks if one.fork == MAIN_FORK]
-    if found and len(record.data) > MAX_RECORD_BYTES:
-        problem = f"{len(record.data)} bytes: a child takes at most {MAX_RECORD_BYTES}"
-        raise WalError(f"record {lsn_text(record.lsn)} has {problem}")
-    return found
+    def _restored(self, chain: Chain, record: WalRecord) -> bytes:
+        """The image in the first record of a chain."""
+        blocks = blocks_of(record.data, self._methods)
+        image = next(one.image for one in blocks if one.page == chain.page and one.has_base)
+        assert image is not None
+        try:
+            return restore_block_image(record.data, image, record.end_lsn)
+        except RecordError as error:
+            raise WalError(f"record {lsn_text(chain.start)} {error}") from error

@@ -65,6 +65,10 @@ class Layout:
         """Where a record begins that follows one which ended there: behind the header of a page."""
         return lsn if lsn % PAGE_BYTES else lsn + self.header_bytes(lsn)
 
+    def payload_offset(self, lsn: int) -> int:
+        """How many bytes of records are before that LSN on its page."""
+        return self.position(lsn) - self.position(lsn - lsn % PAGE_BYTES)
+
     def segment_end(self, lsn: int) -> int:
         """The first start of a segment that is not before that LSN."""
         return -(-lsn // self.segment_bytes) * self.segment_bytes

@@ -7,9 +7,8 @@ address, timeline. The first page that breaks one ends the WAL.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from bench.wal.lsn import LONG_HEADER_BYTES, PAGE_BYTES, SHORT_HEADER_BYTES, WalError, lsn_text
 from bench.wal.segments import Segment, Wal
@@ -19,14 +18,16 @@ _HEADER: Final = Struct("<HHIQI")
 
 FIRST_IS_CONTRECORD: Final = 1
 LONG_HEADER: Final = 2
+BKP_REMOVABLE: Final = 4
+"""Says nothing about records."""
 FIRST_IS_OVERWRITE_CONTRECORD: Final = 8
 _ALL_FLAGS: Final = 15
 
-_READ_BYTES: Final = 128 * PAGE_BYTES
+_READ_BYTES: Final = 8 * PAGE_BYTES
+"""Larger blocks do not stay in the CPU's cache, and the allocator returns them to the kernel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """How a page begins: its flags, and how many bytes a continued record still has there."""
 
     info: int
@@ -151,6 +152,6 @@ class Pages:
             self.reason = f"{page} is of timeline {timeline}"
         else:
             self._timeline = timeline
-            self.starts[address] = Start(info, rem_len)
+            self.starts[address] = Start(info & ~BKP_REMOVABLE, rem_len)
             return LONG_HEADER_BYTES if is_first else SHORT_HEADER_BYTES
         return 0

@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-import math
+import heapq
 import random
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
 
 
 class Reservoir(Generic[_T]):
-    """Keeps ``size`` of the things it is offered, each set of that size as likely as any other.
+    """Keeps ``size`` of the things it is offered, each set of that size as likely as any other:
+    each thing gets a random number, and those with the smallest are kept.
 
-    Li 1994, algorithm L: between two that are taken it needs no random number. ``offered``: how
-    many there were.
+    ``offered``: how many there were.
     """
 
     def __init__(self, size: int, seed: int) -> None:
-        self.kept: list[_T] = []
         self.offered = 0
         self._size = size
-        self._random = random.Random(seed)
-        self._weight = 1.0
-        self._next = size
+        self._random = random.Random(seed).random
+        # The largest number first: a heap has the smallest one there. No two are compared by thing.
+        self._heap: list[tuple[float, int, _T]] = []
+
+    @property
+    def kept(self) -> Sequence[_T]:
+        return [thing for _, _, thing in self._heap]
 
     def offer(self, thing: _T) -> tuple[bool, _T | None]:
         """Whether it is kept, and the one that it replaces."""
-        at = self.offered
+        key = -self._random()
         self.offered += 1
-        if at < self._size:
-            self.kept.append(thing)
-            if at + 1 == self._size:
-                self._skip()
+        if len(self._heap) < self._size:
+            heapq.heappush(self._heap, (key, self.offered, thing))
             return True, None
-        if at != self._next:
+        if key <= self._heap[0][0]:
             return False, None
-        index = self._random.randrange(self._size)
-        replaced, self.kept[index] = self.kept[index], thing
-        self._skip()
-        return True, replaced
+        return True, heapq.heapreplace(self._heap, (key, self.offered, thing))[2]
 
-    def _skip(self) -> None:
-        self._weight *= math.exp(math.log(self._uniform()) / self._size)
-        step = math.log(self._uniform()) / math.log1p(-self._weight)
-        self._next = max(self._next, self.offered) + math.floor(step)
-
-    def _uniform(self) -> float:
-        """Above 0, at most 1."""
-        return 1.0 - self._random.random()
+    def shrink(self) -> Sequence[_T]:
+        """Keeps half of the things from now on. Returns those that it drops, at least one."""
+        self._size = len(self._heap) // 2
+        return [heapq.heappop(self._heap)[2] for _ in range(len(self._heap) - self._size)]

@@ -33,7 +33,7 @@ def make_requests() -> tuple[RedoRequest, ...]:
         cluster.run("pgbench", "-n", "-c", str(clients), "-t", each, "--random-seed=1")
         found = capture(Choice(cluster.wal, start=start, most=REQUESTS))
         assert found.unknown == 0
-        return found.requests
+        return tuple(request for request, _ in found.requests)
 
 
 def main() -> int:

@@ -230,9 +230,10 @@ class WalWriter:
     def _page(self, lsn: int, info: int = 0, rem_len: int = 0) -> None:
         first = lsn % self.segment_bytes == 0
         magic = MAGICS[self.version]
-        head = struct.pack(
-            "<HHIQI4x", magic, info | (2 if first else 0), self.timeline, lsn, rem_len
-        )
+        info |= 2 if first else 0
+        # BKP_REMOVABLE: on most pages, and of no meaning here.
+        info |= 4 if lsn // PAGE % 3 else 0
+        head = struct.pack("<HHIQI4x", magic, info, self.timeline, lsn, rem_len)
         if first:
             head += struct.pack("<QII", SYSTEM, self.segment_bytes, PAGE)
         self._pages[lsn] = bytearray(head)

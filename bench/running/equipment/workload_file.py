@@ -103,8 +103,9 @@ def read_workload(path: Path) -> WorkloadFile:
 def write_workload(requests: Iterable[RedoRequest], encoding: str) -> Iterator[bytes]:
     """The lines of a file with these requests. ``encoding``: of `ENCODINGS`."""
 
-    def encode(data: bytes) -> str:
-        return data.hex() if encoding == "hex" else base64.b64encode(data).decode("ascii")
+    def encode(data: bytes) -> str | bytes:
+        # Bytes become base64 in msgspec.
+        return data.hex() if encoding == "hex" else data
 
     yield _line({"format": FORMAT, "version": VERSION, "encoding": encoding})
     for request in requests:

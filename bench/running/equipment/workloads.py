@@ -118,12 +118,17 @@ def requests_of(choice: str, seed: int) -> tuple[RedoRequest, ...]:
     return make_requests(choice, seed)
 
 
-def sizes(requests: Iterable[RedoRequest], *percents: int) -> Mapping[str, Sequence[int]]:
-    """Records, and bytes on the wire, per request: these percentiles by nearest rank; none if there
-    is no request."""
-    counts = [(len(request.records), len(request.serialise())) for request in requests]
+def size_of(request: RedoRequest) -> tuple[int, int]:
+    """Records, and bytes on the wire."""
+    return len(request.records), len(request.serialise())
+
+
+def percentiles(
+    sizes: Iterable[tuple[int, int]], percents: Sequence[int]
+) -> Mapping[str, Sequence[int]]:
+    """Of records, and of bytes on the wire, by nearest rank; none if there is no size."""
     found = {}
-    for name, values in zip(("records", "bytes"), zip(*counts, strict=True), strict=False):
+    for name, values in zip(("records", "bytes"), zip(*sizes, strict=True), strict=False):
         ranked = sorted(values)
         found[name] = [ranked[math.ceil(len(ranked) * p / 100) - 1] for p in percents]
     return found
@@ -132,7 +137,7 @@ def sizes(requests: Iterable[RedoRequest], *percents: int) -> Mapping[str, Seque
 def _metadata(requests: Iterable[RedoRequest]) -> Mapping[str, int]:
     return {
         f"redo_request_{name}_p{percent}": value
-        for name, values in sizes(requests, *_PERCENTS).items()
+        for name, values in percentiles(map(size_of, requests), _PERCENTS).items()
         for percent, value in zip(_PERCENTS, values, strict=True)
     }
 

@@ -488,4 +488,4 @@ def write_page(place: Path, readings: Sequence[Reading], *, other_conditions: bo
     ResultFileError."""
     text = page(readings, other_conditions=other_conditions)
     # The name of a file may have bytes that are no text, and that no page can hold.
-    write_atomically(place, text.encode("utf-8", errors="replace"))
+    write_atomically(place, [text.encode("utf-8", errors="replace")])

@@ -103,7 +103,7 @@ def write(path: Path, make: MakeFigure) -> None:
 
     The same figure gives the same SVG, byte for byte. Raises ResultFileError.
     """
-    write_atomically(path, _render(make, path.suffix.removeprefix(".")))
+    write_atomically(path, [_render(make, path.suffix.removeprefix("."))])
 
 
 def own_style(rc: Mapping[Any, Any] = style.RC) -> AbstractContextManager[None]:

@@ -244,14 +244,20 @@ def test_a_missing_library_is_named_with_the_extra(
     assert "needs the package google-crc32c: install the extra wal" in line
 
 
-@pytest.mark.parametrize("options", ["", "--reads any:3"])
+@pytest.mark.parametrize(("options", "drawn"), [("", "page, "), ("--reads any:3", "page read, ")])
 def test_a_file_that_would_be_too_large(
-    options: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    options: str, drawn: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Fewer requests are taken, and it says so; one that is too large by itself is refused."""
     written(Path("w"))
     monkeypatch.setattr("bench.cli.from_wal._MAX_BYTES", 500)
-    line = bench.refuses(f"workload from-wal w -o o.jsonl {options}")
-    assert "requests have more than 0 MiB: take fewer (--most N)" in line
+    status, out, _ = bench(f"workload from-wal w -o o.jsonl {options}")
+    assert status == 0
+    assert f"1 request, each a {drawn}drawn from " in out
+    assert " (more do not fit into 0 MiB); " in out
+    monkeypatch.setattr("bench.cli.from_wal._MAX_BYTES", 10)
+    line = bench.refuses(f"workload from-wal w -o o2.jsonl {options}")
+    assert "w: a request has more than 0 MiB: end before (--to)" in line
 
 
 def test_a_file_that_cannot_be_written_leaves_what_was_there(

@@ -272,7 +272,7 @@ def test_an_interrupt_while_writing_leaves_the_older_file(
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, b"new")
+        write_atomically(path, [b"new"])
     assert path.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
@@ -280,7 +280,7 @@ def test_an_interrupt_while_writing_leaves_the_older_file(
 def test_a_link_stays_a_link_and_permissions_are_the_users(tmp_path: Path) -> None:
     link, real = tmp_path / "latest.json", tmp_path / "real.json"
     link.symlink_to(real)
-    write_atomically(link, b"new")
+    write_atomically(link, [b"new"])
     assert link.is_symlink()
     assert real.read_bytes() == b"new"
     plain = tmp_path / "plain"

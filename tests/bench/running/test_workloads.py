@@ -15,7 +15,8 @@ from bench.running.equipment.workloads import (
     WORKLOADS,
     expected_page,
     make_requests,
-    sizes,
+    percentiles,
+    size_of,
     write_traffic,
 )
 from fake_redo_child.child.python_child import redo_page
@@ -134,7 +135,7 @@ def test_pgbench_is_a_mix_of_real_requests(tmp_path: Path) -> None:
     assert requests == make_requests("pgbench", 2)
     assert len(set(wire(requests))) == len(requests) == 256
     assert len({expected_page(request) for request in requests}) == 256
-    found = sizes(requests, 50, 99, 100)
+    found = percentiles(map(size_of, requests), (50, 99, 100))
     assert found["records"][0] < 10 < found["records"][1]
     assert 8000 < found["bytes"][0] < found["bytes"][1]
     for request in requests:
@@ -159,4 +160,5 @@ def test_a_run_says_how_large_the_requests_are(tmp_path: Path) -> None:
     }
     assert traffic["ping"].per_request == {}
     requests = [RedoRequest(make_requests("short", 1)[0].tag, ())] * 3
-    assert sizes(requests, 50, 100) == {"records": [0, 0], "bytes": [44, 44]}
+    sizes = map(size_of, requests)
+    assert percentiles(sizes, (50, 100)) == {"records": [0, 0], "bytes": [44, 44]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,32 @@ def tag(block: int) -> BufferTag:
     return BufferTag(0, *RELATION, block)
 
 
-def captured(writer: WalWriter, folder: Path, **options: object) -> Capture:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A capture whose requests are in memory."""
+
+    found: Capture
+    requests: tuple[RedoRequest, ...]
+    image_only: int
+
+    @property
+    def by_block(self) -> dict[int, RedoRequest]:
+        return {request.tag.block: request for request in self.requests}
+
+
+def captured(writer: WalWriter, folder: Path, **options: object) -> Taken:
     writer.files(folder)
-    return capture(Choice(folder, **options))  # type: ignore[arg-type]
+    return taken(capture(Choice(folder, **options)))  # type: ignore[arg-type]
 
 
-def requests(found: Capture) -> dict[int, RedoRequest]:
-    return {request.tag.block: request for request in found.requests}
+def taken(found: Capture) -> Taken:
+    requests = tuple(found.requests)
+    assert len(requests) == found.count
+    return Taken(
+        found,
+        tuple(one.request for one in requests),
+        sum(one.is_image_only for one in requests),
+    )
 
 
 def test_a_chain_begins_with_an_image_or_with_a_new_page(tmp_path: Path) -> None:
@@ -40,13 +60,13 @@ def test_a_chain_begins_with_an_image_or_with_a_new_page(tmp_path: Path) -> None
     def records(*all_: object) -> tuple[WalRecord, ...]:
         return tuple(WalRecord(one.end, one.data) for one in all_)  # type: ignore[attr-defined]
 
-    assert requests(found) == {
+    assert found.by_block == {
         1: RedoRequest(tag(1), records(again)),
         2: RedoRequest(tag(2), records(made, both, again)),
         3: RedoRequest(tag(3), records(only)),
     }
-    assert (found.unknown, found.image_only, found.records) == (1, 2, 6)
-    assert image.end < found.end == writer.at
+    assert (found.found.unknown, found.image_only, found.found.records) == (1, 2, 6)
+    assert image.end < found.found.end == writer.at
 
 
 def test_the_image_as_the_base(tmp_path: Path) -> None:
@@ -56,11 +76,11 @@ def test_the_image_as_the_base(tmp_path: Path) -> None:
     writer.record(Ref(2, image=plain_image(page_of(2))))
     writer.record(Ref(3, init=True))
     found = captured(writer, tmp_path, images="base")
-    first = requests(found)[1]
+    first = found.by_block[1]
     assert first.records == (WalRecord(then.end, then.data),)
     assert first.base_image == page_of(1, lsn=image.end)
-    assert requests(found)[2].records == ()
-    assert requests(found)[3].base_image is None
+    assert found.by_block[2].records == ()
+    assert found.by_block[3].base_image is None
     assert found.image_only == 1
 
 
@@ -69,7 +89,7 @@ def test_an_image_to_compare_with_is_no_base(tmp_path: Path) -> None:
     writer.record(Ref(1, image=plain_image(page_of(1), apply=False)))
     made = writer.record(Ref(2, init=True, image=plain_image(page_of(1), apply=False)))
     found = captured(writer, tmp_path, images="base")
-    assert found.unknown == 1
+    assert found.found.unknown == 1
     assert [one.tag.block for one in found.requests] == [2]
     assert found.requests[0].records == (WalRecord(made.end, made.data),)
     assert found.image_only == 0
@@ -83,10 +103,10 @@ def test_other_forks_do_not_count(tmp_path: Path) -> None:
     visible = writer.record(Ref(0, fork=2, image=map_image), Ref(5), rmid=9, info=0x40)
     writer.record(Ref(0, fork=1, init=True), Ref(0, fork=3, init=True))
     found = captured(writer, tmp_path)
-    assert requests(found) == {
+    assert found.by_block == {
         5: RedoRequest(tag(5), tuple(WalRecord(one.end, one.data) for one in (made, visible)))
     }
-    assert found.unknown == 0
+    assert found.found.unknown == 0
 
 
 def test_it_begins_at_the_first_redo_lsn(tmp_path: Path) -> None:
@@ -100,9 +120,29 @@ def test_it_begins_at_the_first_redo_lsn(tmp_path: Path) -> None:
     checkpoint = writer.checkpoint(redo)
     writer.record(Ref(4, init=True))
     found = captured(writer, tmp_path)
-    assert (found.start, found.unknown) == (redo, 0)
-    assert found.start_note == f"the redo LSN of the checkpoint at {lsn_text(checkpoint.lsn)}"
-    assert requests(found).keys() == {3, 4}
+    assert (found.found.start, found.found.unknown) == (redo, 0)
+    assert found.found.start_note == f"the redo LSN of the checkpoint at {lsn_text(checkpoint.lsn)}"
+    assert found.by_block.keys() == {3, 4}
+
+
+def test_what_is_before_the_redo_lsn_is_not_checked(tmp_path: Path) -> None:
+    """Of records before the checkpoint only headers are read, to find it."""
+    writer = WalWriter()
+    broken = writer.record(Ref(1), main=bytes(100))
+    redo = writer.next_lsn()
+    made = writer.record(Ref(3, init=True), main=bytes(3 * PAGE))
+    writer.checkpoint(redo)
+    path = writer.files(tmp_path)[0]
+    whole = path.read_bytes()
+    for record, requests in ((broken, 1), (made, 0)):
+        content = bytearray(whole)
+        content[record.lsn - 3 * MIB + 60] ^= 1
+        path.write_bytes(content)
+        if requests:
+            assert taken(capture(Choice(tmp_path))).by_block.keys() == {3}
+        else:
+            with pytest.raises(WalError, match=r"no request in 0 records .* wrong checksum"):
+                capture(Choice(tmp_path))
 
 
 def test_without_a_checkpoint_it_begins_at_the_first_record(tmp_path: Path) -> None:
@@ -110,8 +150,8 @@ def test_without_a_checkpoint_it_begins_at_the_first_record(tmp_path: Path) -> N
     writer.record(Ref(1))
     writer.record(Ref(3, init=True))
     found = captured(writer, tmp_path)
-    assert found.start == 3 * MIB + 40
-    assert "there is no checkpoint" in found.start_note
+    assert found.found.start == 3 * MIB + 40
+    assert "there is no checkpoint" in found.found.start_note
 
 
 def test_from_and_to(tmp_path: Path) -> None:
@@ -121,13 +161,16 @@ def test_from_and_to(tmp_path: Path) -> None:
     one = writer.written
     exact = captured(writer, tmp_path, start=one[2].lsn, stop=one[4].end)
     assert [request.tag.block for request in exact.requests] == [2, 3, 4]
-    assert (exact.start_note, exact.reason) == ("--from", f"--to {lsn_text(one[4].end)}")
+    assert (exact.found.start_note, exact.found.reason) == (
+        "--from",
+        f"--to {lsn_text(one[4].end)}",
+    )
     inside = captured(writer, tmp_path, start=one[2].lsn + 1, stop=one[4].end - 1)
     assert [request.tag.block for request in inside.requests] == [3]
-    assert inside.start == one[3].lsn
-    assert "is inside a record: this is the next one" in inside.start_note
+    assert inside.found.start == one[3].lsn
+    assert "is inside a record: this is the next one" in inside.found.start_note
     segment = captured(writer, tmp_path, start=3 * MIB)
-    assert (segment.start, segment.start_note) == (3 * MIB + 40, "--from")
+    assert (segment.found.start, segment.found.start_note) == (3 * MIB + 40, "--from")
     with pytest.raises(WalError, match=f"--from .*: the WAL ends at {lsn_text(writer.at)}"):
         captured(writer, tmp_path, start=writer.at + 8)
     with pytest.raises(WalError, match="no record from 0/380000 on: page 0/380000 has magic 0000"):
@@ -147,7 +190,7 @@ def test_an_insert_lsn_beyond_the_disk(tmp_path: Path) -> None:
     writer.fill_page()
     assert writer.at == 3 * MIB + PAGE
     found = captured(writer, tmp_path, stop=writer.next_lsn())
-    assert found.end == writer.at
+    assert found.found.end == writer.at
     with pytest.raises(WalError, match=r"--to 0/302020: the WAL ends at 0/302000: .* magic 0000"):
         captured(writer, tmp_path, stop=writer.next_lsn() + 8)
 
@@ -160,9 +203,9 @@ def test_a_broken_record_before_to_is_an_error_and_else_the_end(tmp_path: Path) 
     content = bytearray(path.read_bytes())
     content[broken.lsn - 3 * MIB + 30] ^= 1
     path.write_bytes(content)
-    found = capture(Choice(tmp_path))
+    found = taken(capture(Choice(tmp_path)))
     assert len(found.requests) == 1
-    assert found.reason == f"record {lsn_text(broken.lsn)} has a wrong checksum"
+    assert found.found.reason == f"record {lsn_text(broken.lsn)} has a wrong checksum"
     with pytest.raises(WalError, match=r"--to .*: the WAL ends at .*: record .* wrong checksum"):
         capture(Choice(tmp_path, stop=broken.end))
 
@@ -180,7 +223,7 @@ def test_more_pages_than_asked_for_are_sampled(tmp_path: Path) -> None:
     writer = busy(50, 200)
     whole = captured(writer, tmp_path)
     some = captured(writer, tmp_path, most=10)
-    assert (len(whole.requests), len(some.requests), some.offered) == (50, 10, 50)
+    assert (len(whole.requests), len(some.requests), some.found.offered) == (50, 10, 50)
     assert set(some.requests) < set(whole.requests)
     assert captured(writer, tmp_path, most=10).requests == some.requests
     assert captured(writer, tmp_path, most=10, seed=2).requests != some.requests
@@ -189,15 +232,82 @@ def test_more_pages_than_asked_for_are_sampled(tmp_path: Path) -> None:
 def test_points_are_reads_after_any_change(tmp_path: Path) -> None:
     writer = busy(5, 20)
     every = captured(writer, tmp_path, points=100)
-    assert (len(every.requests), every.offered) == (25, 25)
+    assert (len(every.requests), every.found.offered) == (25, 25)
     assert len(set(every.requests)) == 25
     assert Counter(len(request.records) for request in every.requests) == dict.fromkeys(
         range(1, 6), 5
     )
     some = captured(writer, tmp_path, points=7)
     assert set(some.requests) < set(every.requests)
-    assert (len(some.requests), some.offered) == (7, 25)
+    assert (len(some.requests), some.found.offered) == (7, 25)
     assert len(captured(writer, tmp_path, points=7, most=3).requests) == 3
+
+
+def test_what_is_too_large_is_sampled(tmp_path: Path) -> None:
+    """By halves, until it fits; what was dropped does not count any more."""
+    writer = busy(64, 640)
+    whole = captured(writer, tmp_path)
+    size = sum(len(request.serialise()) - 44 for request in whole.requests)
+    assert not whole.found.is_cut
+    assert not captured(writer, tmp_path, most_bytes=size).found.is_cut
+    some = captured(writer, tmp_path, most_bytes=size - 1)
+    assert (some.found.is_cut, some.found.offered, len(some.requests)) == (True, 64, 32)
+    assert set(some.requests) < set(whole.requests)
+    one = whole.requests[0]
+    least = captured(writer, tmp_path, most_bytes=len(one.serialise()) - 44)
+    assert len(least.requests) == 1
+    with pytest.raises(WalError, match=r"a request has more than 0 MiB: end before \(--to\)"):
+        captured(writer, tmp_path, most_bytes=500)
+
+
+def test_page_reads_that_are_too_large_are_sampled(tmp_path: Path) -> None:
+    writer = busy(5, 20)
+    every = captured(writer, tmp_path, points=100)
+    some = captured(writer, tmp_path, points=100, most_bytes=1000)
+    assert (some.found.is_cut, some.found.offered) == (True, 25)
+    assert set(some.requests) < set(every.requests)
+    assert sum(len(request.serialise()) - 44 for request in some.requests) <= 1000
+    with pytest.raises(WalError, match="a request has more than 0 MiB"):
+        captured(writer, tmp_path, points=100, most_bytes=10)
+
+
+def test_a_base_image_counts_as_it_is_sent(tmp_path: Path) -> None:
+    writer = WalWriter()
+    for block in range(4):
+        writer.record(Ref(block, image=plain_image(page_of(1))))
+    sizes = {"images": "base", "most_bytes": 4 * PAGE}
+    assert len(captured(writer, tmp_path, **sizes).requests) == 2
+    assert len(captured(writer, tmp_path, most_bytes=4 * PAGE).requests) == 4
+
+
+def test_points_of_a_page_that_begins_anew(tmp_path: Path) -> None:
+    """A request has what came since the last image, also where points of older ones are drawn."""
+    writer = WalWriter()
+    for _ in range(3):
+        writer.record(Ref(1, image=plain_image(page_of(1))), Ref(2, init=True))
+        writer.record(Ref(1), Ref(2, same=True))
+        writer.record(Ref(1))
+    found = captured(writer, tmp_path, points=100)
+    assert [(one.tag.block, len(one.records)) for one in found.requests] == [
+        *((1, 1), (2, 1), (1, 2), (2, 2), (1, 3)) * 3
+    ]
+    assert found.image_only == 3
+
+
+def test_half_of_a_sample_is_one() -> None:
+    counts = Counter[int]()
+    for seed in range(4000):
+        sample = Reservoir[int](6, seed)
+        for thing in range(12):
+            sample.offer(thing)
+        kept = set(sample.kept)
+        assert kept == set(sample.shrink()) | set(sample.kept)
+        for thing in range(12, 24):
+            sample.offer(thing)
+        assert (len(sample.kept), sample.offered) == (3, 24)
+        counts.update(sample.kept)
+    # Each 500 times, with a standard deviation of 21.
+    assert all(390 < counts[thing] < 610 for thing in range(24)), counts
 
 
 def test_a_sample_has_every_thing_equally_often() -> None:

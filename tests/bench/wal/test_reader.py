@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.wal.blocks import RecordError, blocks_of, main_data, methods_of
-from bench.wal.capture import first_record
 from bench.wal.lsn import Layout, WalError, lsn_text, parse_lsn
 from bench.wal.records import Records
 from bench.wal.segments import find_wal
+from bench.wal.start import first_record
 from tests.support.wal_writer import (
     MAGICS,
     MIB,
@@ -443,4 +443,14 @@ def test_any_wal(version: int, steps: list[Any], tmp_path_factory: pytest.TempPa
     writer.files(folder)
     found, records = read(folder)
     assert found == writer.written
-    assert records.end == writer.written[-1].end
+    assert (records.count, records.end) == (len(found), writer.written[-1].end)
+    # What looks for checkpoints.
+    walked = Records(find_wal(folder), found[0].lsn, only=0)
+    assert [one.data for one in walked] == [one.data for one in found if one.data[17] == 0]
+    assert (walked.end, walked.reason) == (records.end, records.reason)
+    # Up to any end, and no further.
+    for one in found[:: max(1, len(found) // 4)]:
+        for stop in (one.end, one.end + 7):
+            limited = Records(find_wal(folder), found[0].lsn, stop=stop)
+            assert max(record.end_lsn for record in limited) == one.end
+            assert limited.was_stopped == (one.end != found[-1].end)
