@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.cli.options import add_flag, add_output_path, count, say
 from bench.cli.progress import StatusLine
 from bench.errors import BenchError
-from bench.results.suite_file import check_no_result, write_atomically
+from bench.results.suite_file import check_no_result, check_place, write_atomically
 from bench.running.equipment.workload_file import MAX_FILE_BYTES, MAX_REQUESTS, write_workload
 from bench.running.equipment.workloads import percentiles, size_of
 from bench.wal.capture import Capture, Captured, Choice, capture
@@ -77,7 +77,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> None:
         args.images,
         _points(args.reads),
         args.seed,
-        _number("--most", args.most),
+        _number("--most ", args.most),
         _MAX_BYTES,
     )
     check_free(args.output, is_forced=args.force)
@@ -109,6 +109,7 @@ def check_free(path: Path, *, is_forced: bool) -> None:
     check_no_result(path)
     if path.exists() and not is_forced:
         raise BenchError(f"{path}: is there already: overwrite it (--force)")
+    check_place(path)
 
 
 def _lsn(option: str, text: str | None) -> int | None:
@@ -128,8 +129,9 @@ def _points(reads: str) -> int | None:
 
 
 def _number(option: str, number: int) -> int:
+    """``option``: with what is before the number."""
     if not 1 <= number <= MAX_REQUESTS:
-        raise BenchError(f"{option} {number}: expected 1 to {MAX_REQUESTS} requests")
+        raise BenchError(f"{option}{number}: expected 1 to {MAX_REQUESTS} requests")
     return number
 
 

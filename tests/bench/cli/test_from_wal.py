@@ -198,7 +198,7 @@ NAME = "000000010000000000000003"
         (_unknown, "", "w: no request in 1 records from 0/300028 on (record 0/300058 has length"),
         (_unknown, "", "begin at a checkpoint's redo LSN"),
         (written, "--reads some", "--reads some: expected last, or any:N with N page reads"),
-        (written, "--reads any:0", "--reads any: 0: expected 1 to 16384 requests"),
+        (written, "--reads any:0", "--reads any:0: expected 1 to 16384 requests"),
         (written, "--most 16385", "--most 16385: expected 1 to 16384 requests"),
         (written, "--images no", "--images: invalid choice: 'no'"),
     ],
