@@ -140,8 +140,13 @@ class _Reading:
             raise WalError(f"--to {lsn_text(self._stop)}: {ended}")
 
     def again(self) -> Iterator[Record]:
-        """The same records once more: a server may have written further ones meanwhile."""
-        return iter(Records(self.wal, self._start, self._on_read, stop=self.end))
+        """The same records once more, though a server may have written further ones meanwhile.
+        Raises WalError if they are not there any more."""
+        records = Records(self.wal, self._start, self._on_read, stop=self.end)
+        yield from records
+        if records.count != self.count:
+            changed = f"has changed while it was read ({records.reason}): read a copy of it"
+            raise WalError(f"{self.wal.folder}: {changed}")
 
 
 class _Chosen(NamedTuple):

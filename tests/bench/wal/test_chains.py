@@ -280,6 +280,20 @@ def test_a_base_image_counts_as_it_is_sent(tmp_path: Path) -> None:
     assert len(captured(writer, tmp_path, most_bytes=4 * PAGE).requests) == 4
 
 
+def test_wal_that_changes_between_its_two_passes(tmp_path: Path) -> None:
+    """A server writes on, or uses the segment again."""
+    writer = busy(3, 20)
+    path = writer.files(tmp_path)[0]
+    found = capture(Choice(tmp_path, points=100))
+    writer.record(Ref(1))
+    writer.files(tmp_path)
+    assert len(list(found.requests)) == found.count == 23
+    found = capture(Choice(tmp_path, points=100))
+    path.write_bytes(path.read_bytes()[:200].ljust(MIB, b"\0"))
+    with pytest.raises(WalError, match=r"has changed while it was read \(.*\): read a copy of it"):
+        list(found.requests)
+
+
 def test_points_of_a_page_that_begins_anew(tmp_path: Path) -> None:
     """A request has what came since the last image, also where points of older ones are drawn."""
     writer = WalWriter()
