@@ -70,7 +70,7 @@ class Records:
     """The records from ``start`` on, which must be where one begins, to ``stop``. Iterate once, in
     one thread.
 
-    ``only``: a resource manager; records of others are passed over by their length, unchecked.
+    ``only_xlog``: records of other resource managers are passed over by their length, unchecked.
 
     Once the iteration is over, ``count``: of records; ``end``: the end LSN of the last one;
     ``next``: where the next would begin; ``reason``: why none follows. ``was_stopped``: whether
@@ -84,13 +84,13 @@ class Records:
         on_read: Callable[[int], object] | None = None,
         *,
         stop: int | None = None,
-        only: int | None = None,
+        only_xlog: bool = False,
     ) -> None:
         self._layout = wal.layout
         self._pages = Pages(wal, start, on_read)
         self._checksum = library("google_crc32c").value
         self._stop = _MAX_LSN if stop is None else stop
-        self._only = only
+        self._only_xlog = only_xlog
         self._data = b""
         self._at = 0
         self._before: int | None = None
@@ -105,7 +105,7 @@ class Records:
             self._data = self._pages.more()
             self._at = self._layout.payload_offset(self.next)
             while (record := self._next()) is not None:
-                if self._only is None or record.rmid == self._only:
+                if not self._only_xlog or record.rmid == RM_XLOG:
                     self.count += 1
                     yield record
                 if self.next % PAGE_BYTES > LONG_HEADER_BYTES:
@@ -121,7 +121,7 @@ class Records:
         resource manager XLOG.
         """
         data, at, lsn, before, count = self._data, self._at, self.next, self._before, 0
-        header_of, checksum, only = HEADER.unpack_from, self._checksum, self._only
+        header_of, checksum, only_xlog = HEADER.unpack_from, self._checksum, self._only_xlog
         starts = self._pages.starts
         next_page = lsn - lsn % PAGE_BYTES + PAGE_BYTES
         # What a place in the data is less than its LSN.
@@ -143,7 +143,7 @@ class Records:
             end = end_at + to_lsn
             if end > self._stop:
                 break
-            if only is None:
+            if not only_xlog:
                 record = data[at : at + length]
                 if checksum(record[HEADER.size :] + record[:_CRC_AT]) != crc:
                     break
@@ -180,7 +180,7 @@ class Records:
                 needed = length
                 continue
             record = self._data[self._at : self._at + length]
-            is_checked = self._only is None or rmid == self._only
+            is_checked = not self._only_xlog or rmid == RM_XLOG
             if is_checked and self._checksum(record[HEADER.size :] + record[:_CRC_AT]) != crc:
                 self.reason = f"record {lsn_text(lsn)} has a wrong checksum"
                 break

@@ -9,7 +9,7 @@ from typing import Final
 from bench.wal.blocks import RecordError, main_data, methods_of
 from bench.wal.lsn import PAGE_BYTES, WalError, aligned, lsn_text
 from bench.wal.pages import Pages
-from bench.wal.records import CHECKPOINT_ONLINE, CHECKPOINT_SHUTDOWN, RM_XLOG, Records
+from bench.wal.records import CHECKPOINT_ONLINE, CHECKPOINT_SHUTDOWN, Records
 from bench.wal.segments import Wal
 
 _REDO: Final = Struct("<Q")
@@ -39,7 +39,7 @@ def first_redo(wal: Wal, on_read: Callable[[int], object]) -> tuple[int, str]:
     """
     first = first_record(wal, wal.start)
     methods = methods_of(wal.version)
-    for record in Records(wal, first, on_read, only=RM_XLOG):
+    for record in Records(wal, first, on_read, only_xlog=True):
         if record.is_of_xlog(CHECKPOINT_SHUTDOWN, CHECKPOINT_ONLINE):
             try:
                 redo = int(_REDO.unpack_from(main_data(record.data, methods))[0])

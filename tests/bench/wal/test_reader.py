@@ -445,7 +445,7 @@ def test_any_wal(version: int, steps: list[Any], tmp_path_factory: pytest.TempPa
     assert found == writer.written
     assert (records.count, records.end) == (len(found), writer.written[-1].end)
     # What looks for checkpoints.
-    walked = Records(find_wal(folder), found[0].lsn, only=0)
+    walked = Records(find_wal(folder), found[0].lsn, only_xlog=True)
     assert [one.data for one in walked] == [one.data for one in found if one.data[17] == 0]
     assert (walked.end, walked.reason) == (records.end, records.reason)
     # Up to any end, and no further.
