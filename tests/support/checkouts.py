@@ -18,7 +18,7 @@ def make_checkout(folder: Path, *further: str) -> Path:
     """A checkout at ``folder``, a new one, of the packages and ``further`` files of the project."""
     for package in _PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
-    for name in ("pyproject.toml", *further):
+    for name in ("pyproject.toml", ".gitignore", *further):
         shutil.copy(ROOT / name, folder)
     git(folder, "init", "--quiet")
     commit_all(folder)
