@@ -339,11 +339,16 @@ class SharedMemoryTransport:
 
     def _on_bell(self) -> None:
         self._answer_bell()
-        if not self._awake:
-            self._stay_awake()
-            # At once: the turn that has just been scheduled may only look for more.
-            if self._ring.has_pages() or self._end is not None:
-                self._receive_pages()
+        if self._awake:
+            return
+        if self._ring.has_pages() or self._end is not None:
+            self._receive_pages()
+            self._sends = 0
+            # If no more pages are due, a turn of the loop would only find out that.
+            parks = not self._pages_due and not self._spinning.ns
+            if self._on_pages is None or (parks and self._fall_asleep(self._until())):
+                return
+        self._stay_awake()
 
     def _on_turn(self) -> None:
         self._turns_alone = 0 if self._sends > 1 else self._turns_alone + 1
@@ -358,10 +363,13 @@ class SharedMemoryTransport:
         elif not (self._spins and self._pages_due and monotonic_ns() < self._spin_till_ns):
             if self._spins and (self._found or self._pages_due):
                 self._spinning.ended(found=self._found)
-            if self._fall_asleep(UNTIL_PAGES if self._on_room is None else UNTIL_PAGES_OR_ROOM):
+            if self._fall_asleep(self._until()):
                 self._awake = False
                 return
         self._loop.call_soon(self._on_turn)
+
+    def _until(self) -> int:
+        return UNTIL_PAGES if self._on_room is None else UNTIL_PAGES_OR_ROOM
 
     def _receive_pages(self) -> None:
         assert self._on_pages is not None
