@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import takewhile
-from mmap import mmap
+from mmap import MAP_PRIVATE, mmap
 from operator import attrgetter
 from typing import Generic, TypeVar, cast
 
@@ -107,7 +107,8 @@ class Pipeline(Generic[Owner]):
         self._send_limit = receive_bytes
         # It begins a page of memory. A few bytes behind one, where malloc puts large blocks, a read
         # takes three times as long on some processors (docs/performance.md).
-        self._buffer = memoryview(b"" if whole_pages else mmap(-1, receive_bytes + PAGE_SIZE))
+        size = receive_bytes + PAGE_SIZE
+        self._buffer = memoryview(b"" if whole_pages else mmap(-1, size, MAP_PRIVATE))
         self._space = self._buffer
         self._calls_per_send = 0 if whole_pages else 1
         self._filled = 0

@@ -341,14 +341,16 @@ class SharedMemoryTransport:
         self._answer_bell()
         if self._awake:
             return
+        if self._spinning.ns:
+            self._stay_awake()
         if self._ring.has_pages() or self._end is not None:
             self._receive_pages()
-            self._sends = 0
-            # If no more pages are due, a turn of the loop would only find out that.
-            parks = not self._pages_due and not self._spinning.ns
-            if self._on_pages is None or (parks and self._fall_asleep(self._until())):
-                return
-        self._stay_awake()
+        if self._awake or self._on_pages is None:
+            return
+        self._sends = 0
+        # If no more pages are due, a turn of the loop would only find out that.
+        if self._pages_due or not self._fall_asleep(self._until()):
+            self._stay_awake()
 
     def _on_turn(self) -> None:
         self._turns_alone = 0 if self._sends > 1 else self._turns_alone + 1
