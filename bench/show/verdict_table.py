@@ -52,26 +52,36 @@ def marks_read(amounts: Iterable[Amount | None]) -> str:
 
 
 def verdict_tables(verdict: Verdict) -> list[Table]:
-    """One table with a line per row, or where that is too wide one for each of the conditions. What
-    all rows of a table have in common stands in no column of its own."""
-    together = _table(verdict)
-    conditions = dict.fromkeys(row.conditions for row in verdict.rows)
-    if len(conditions) == 1 or (together.width or 0) <= WIDTH:
-        return [together]
-    return [
-        _table(
-            replace(verdict, rows=tuple(row for row in verdict.rows if row.conditions == each)),
-            each,
-        )
-        for each in conditions
-    ]
+    """One table with a line per row, or where that is too wide one for each of the conditions, and
+    then for each N of the amounts. What all rows of a table have in common stands in no column of
+    its own."""
+    return list(_tables(verdict))
 
 
-def _table(verdict: Verdict, conditions: str = "") -> Table:
+def _tables(verdict: Verdict, conditions: str = "") -> Iterator[Table]:
     """``conditions``: what all rows are measured under, for the title."""
     rows = verdict.rows
+    together = _table(verdict, conditions, rows)
+    is_wide = (together.width or 0) > WIDTH
+    by_conditions = list(dict.fromkeys(row.conditions for row in rows))
+    by_clients = list(dict.fromkeys(row.clients for row in rows))
+    if is_wide and len(by_conditions) > 1:
+        for each in by_conditions:
+            of_each = tuple(row for row in rows if row.conditions == each)
+            yield from _tables(replace(verdict, rows=of_each), each)
+    elif is_wide and len(by_clients) > 1:
+        for clients in by_clients:
+            of_clients = tuple(row for row in rows if row.clients == clients)
+            yield _table(replace(verdict, rows=of_clients), conditions, rows)
+    else:
+        yield together
+
+
+def _table(verdict: Verdict, conditions: str, named: Sequence[Row]) -> Table:
+    """``named``: all rows, of other tables too: what varies among them has a column."""
+    rows = verdict.rows
     _, *amounts = verdict.headings
-    shown = [*naming_fields(rows), manager_field(), *reach_fields(verdict)]
+    shown = [*naming_fields(named), manager_field(), *reach_fields(verdict)]
     shown += [
         amount_field(heading, partial(row_amount, at=at)) for at, heading in enumerate(amounts)
     ]
