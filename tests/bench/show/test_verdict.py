@@ -352,6 +352,24 @@ def test_the_table_names_the_child_only_where_it_varies(tmp_path: Path) -> None:
     assert any(line.startswith("child  workload  manager") for line in headings)
 
 
+def test_a_table_too_wide_for_the_n_of_its_amounts_is_one_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heavy = two_workloads(tmp_path, cost="pg14")
+    shorter = [each for each in heavy if (each.case.workload, each.case.clients) != ("medium", 4)]
+    found = load_summary(save(tmp_path / "r.json", [*two_workloads(tmp_path), *shorter]))
+    assert any(" at N " in line for line in printed(found) if "manager" in line)
+    monkeypatch.setattr("bench.show.verdict_table.WIDTH", 80)
+    lines = printed(found)
+    titles = [at for at, line in enumerate(lines) if line.startswith("Ratio to")]
+    assert [lines[at] for at in titles] == [
+        "Ratio to sync at N = 4 (95 % CI)",
+        "Ratio to sync at N = 1 (95 % CI)",
+    ]
+    # Its child is named, though it is the same in all of its rows.
+    assert lines[titles[1] + 2].split()[:3] == ["pg14", "medium", "async"]
+
+
 def test_what_is_better_and_worse_has_a_colour(tmp_path: Path) -> None:
     found = summary(tmp_path, {"sync": steady(50, 100), "async": steady(100, 50)})
     console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system="standard")
