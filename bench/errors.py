@@ -55,3 +55,8 @@ def explained(reason: str) -> str:
     if reason.endswith((os.strerror(errno.EAGAIN), "can't start new thread")):
         return f"{reason}: see ulimit -u and pids.max, the limits of processes and threads"
     return reason
+
+
+def reason_of(error: OSError) -> str:
+    """The reason that the system gives, explained."""
+    return explained(error.strerror or str(error))

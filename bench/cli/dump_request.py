@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.cases.names import WORKLOADS
 from bench.cases.own import workload_label
+from bench.cli.options import add_seed
 from bench.errors import BenchError
 from bench.running.equipment.workloads import DISTINCT_REQUESTS, requests_of
 from walredo.wire import PING
@@ -23,7 +24,7 @@ EXAMPLES: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workload", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)}, file:PATH")
-    parser.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
+    add_seed(parser)
     parser.add_argument(
         "--index",
         type=int,

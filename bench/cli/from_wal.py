@@ -9,10 +9,10 @@ from typing import Final
 
 from rich.console import Console
 
-from bench.cli.options import add_flag, add_output_path, count, say
+from bench.cli.options import add_flag, add_output_path, add_seed, count, say
 from bench.cli.progress import StatusLine
 from bench.errors import BenchError
-from bench.results.suite_file import check_no_result, check_place, write_atomically
+from bench.results.suite_file import check_writable, write_atomically
 from bench.running.equipment.workload_file import MAX_FILE_BYTES, MAX_REQUESTS, write_workload
 from bench.running.equipment.workloads import percentiles, size_of
 from bench.wal.capture import Capture, Captured, Choice, capture
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_LAST,
         help="read each changed page once, or after N changes drawn at random (default: last)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
+    add_seed(parser)
     parser.add_argument(
         "--most",
         type=int,
@@ -80,7 +80,7 @@ def execute(args: argparse.Namespace, out: Console, err: Console) -> None:
         _number("--most ", args.most),
         _MAX_BYTES,
     )
-    check_free(args.output, is_forced=args.force)
+    check_writable(args.output, is_forced=args.force)
     tally = _Tally()
     with StatusLine(err) as line:
         found = capture(choice, _drawing(line))
@@ -102,14 +102,6 @@ class _Tally:
             self.sizes.append(size_of(request))
             self.image_only += is_image_only
             yield request
-
-
-def check_free(path: Path, *, is_forced: bool) -> None:
-    """Raises BenchError if the file may not be written."""
-    check_no_result(path)
-    if path.exists() and not is_forced:
-        raise BenchError(f"{path}: is there already: overwrite it (--force)")
-    check_place(path)
 
 
 def _lsn(option: str, text: str | None) -> int | None:

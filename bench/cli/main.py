@@ -24,7 +24,7 @@ from bench import interrupts
 from bench.cases.names import unknown
 from bench.cli.console import OutputConsole, PlainConsole, accept_any_text
 from bench.cli.options import check_output, say
-from bench.errors import BenchError, explained
+from bench.errors import BenchError, reason_of
 from bench.places import ROOT
 
 COMMANDS: Final = {
@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_PIPE
         # Outputs block: what would is a process too many.
         no_file = "no process can be started" if isinstance(error, BlockingIOError) else "output"
-        _complain(err, f"{error.filename or no_file}: {explained(error.strerror or str(error))}")
+        _complain(err, f"{error.filename or no_file}: {reason_of(error)}")
         return EXIT_FAILED
     return status
 

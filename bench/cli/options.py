@@ -26,6 +26,10 @@ def add_flag(parser: argparse._ActionsContainer, name: str, help_text: str) -> N
     parser.add_argument(name, action="store_true", help=help_text)
 
 
+def add_seed(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
+
+
 def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 

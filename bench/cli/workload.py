@@ -11,10 +11,9 @@ from rich.console import Console
 
 from bench.cases.names import WORKLOADS, unknown
 from bench.cli import from_wal
-from bench.cli.from_wal import check_free
-from bench.cli.options import add_flag, add_output_path, say
+from bench.cli.options import add_flag, add_output_path, add_seed, say
 from bench.errors import BenchError
-from bench.results.suite_file import write_atomically
+from bench.results.suite_file import check_writable, write_atomically
 from bench.running.equipment.workload_file import ENCODINGS, read_workload, write_workload
 from bench.running.equipment.workloads import make_requests
 
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     write.add_argument("name", metavar="WORKLOAD", help=", ".join(WORKLOADS[1:]))
     add_output_path(write, "FILE", "default: stdout", ".jsonl")
     add_flag(write, "--force", "overwrite what is there")
-    write.add_argument("--seed", type=int, default=1, metavar="K", help="default: %(default)s")
+    add_seed(write)
     write.add_argument(
         "--encoding",
         choices=ENCODINGS,
@@ -74,5 +73,5 @@ def _write(args: argparse.Namespace) -> None:
     if args.output is None:
         sys.stdout.buffer.writelines(lines)
         return
-    check_free(args.output, is_forced=args.force)
+    check_writable(args.output, is_forced=args.force)
     write_atomically(args.output, lines)

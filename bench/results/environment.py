@@ -152,8 +152,7 @@ def _diff_sha256(root: Path) -> str | None:
     git's version, on settings of the user, and on what is staged.
     """
     options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
-    # Unstripped: a status may begin with a space.
-    status = git_output(root, "status", *options, "--", *MEASURED, strip=False)
+    status = git_output(root, "status", *options, "--", *MEASURED)
     if not status:
         return None
     found = hashlib.sha256()

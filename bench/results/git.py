@@ -25,8 +25,8 @@ class GitError(BenchError):
     """git is absent or failed. The text is its own reason, in one line."""
 
 
-def run_git(root: Path, *arguments: str, strip: bool = True) -> str:
-    """The output of a git command in that folder. Raises GitError."""
+def run_git(root: Path, *arguments: str) -> str:
+    """The output of a git command in that folder, without its last newline. Raises GitError."""
     command = ["git", "-C", str(root), *arguments]
     try:
         done = subprocess.run(
@@ -46,14 +46,13 @@ def run_git(root: Path, *arguments: str, strip: bool = True) -> str:
     if done.returncode != 0:
         said = " ".join(os.fsdecode(done.stderr).split()).removeprefix("fatal: ")
         raise GitError(said or f"git {arguments[0]} ended with status {done.returncode}")
-    output = os.fsdecode(done.stdout)
-    return output.removesuffix("\n") if strip else output
+    return os.fsdecode(done.stdout).removesuffix("\n")
 
 
-def git_output(root: Path, *arguments: str, strip: bool = True) -> str | None:
+def git_output(root: Path, *arguments: str) -> str | None:
     """As `run_git`, but None if there is no git or it fails."""
     try:
-        return run_git(root, *arguments, strip=strip)
+        return run_git(root, *arguments)
     except GitError:
         return None
 

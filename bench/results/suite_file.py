@@ -273,3 +273,12 @@ def check_no_result(path: Path) -> None:
     except ResultFileError:
         return
     raise ResultFileError(path, "is a result, which nothing but run overwrites: name another file")
+
+
+def check_writable(path: Path, *, is_forced: bool) -> None:
+    """Raises ResultFileError if the file may not be written, or cannot be: it is a result, or,
+    unless ``is_forced``, any file."""
+    check_no_result(path)
+    if path.exists() and not is_forced:
+        raise ResultFileError(path, "is there already: overwrite it (--force)")
+    check_place(path)

@@ -26,7 +26,7 @@ from bench.cases.config import Config
 from bench.cases.managers.yours import PEER_PREFIX, is_peer
 from bench.cases.own import workload_label
 from bench.cases.placement import ANY
-from bench.errors import BenchError, SampleError, explained
+from bench.errors import BenchError, SampleError, reason_of
 from bench.results.measures import redos as measures
 from bench.results.record import RunRecord
 from bench.results.samples import REDOS_PER_CLIENT, SliceSummary
@@ -159,8 +159,7 @@ class _Call:
                     raise failed(problem, stderr) from error
         except OSError as error:
             # A file that may be executed need not be a program.
-            reason = explained(error.strerror or str(error))
-            raise RunFailedError(f"the peer cannot be started ({reason})") from error
+            raise RunFailedError(f"the peer cannot be started ({reason_of(error)})") from error
 
     def _output_of(self, command: tuple[str, ...], stderr: IO[bytes]) -> bytes:
         """What the command prints. Raises RunFailedError unless it ends well and in time."""

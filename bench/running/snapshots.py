@@ -114,7 +114,7 @@ def of_working_tree(checkout: Path, folder: Path, also: Collection[Path] = ()) -
 def _copy_rest(checkout: Path, folder: Path) -> None:
     """Copies what git does not ignore and is not there yet."""
     options = ("-z", "--cached", "--others", "--exclude-standard")
-    listed = git_output(checkout, "ls-files", *options, strip=False) or ""
+    listed = git_output(checkout, "ls-files", *options) or ""
     for name in filter(None, listed.split("\0")):
         file, copy = checkout / name, folder / name
         # A file may have been removed since, and a folder is a checkout inside this one.

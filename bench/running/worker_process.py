@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from bench.errors import explained
+from bench.errors import reason_of
 from bench.places import ROOT
 from bench.running import processes
 from bench.running.processes import READ_BYTES, RunFailedError
@@ -80,8 +80,7 @@ class WorkerProcess:
                 raise
         except OSError as error:
             # No memory for a process or no room on the disk: that may pass before the next run.
-            reason = explained(error.strerror or str(error))
-            raise RunFailedError(f"the worker cannot be started ({reason})") from error
+            raise RunFailedError(f"the worker cannot be started ({reason_of(error)})") from error
         try:
             self.opened = self._ask(spec.to_message(), "opened")
         except BaseException:

@@ -10,9 +10,7 @@ from bench.wal import pglz
 from bench.wal.blocks import Image, RecordError
 from bench.wal.libraries import library
 from bench.wal.lsn import PAGE_BYTES
-
-_LSN: Final = Struct("<II")
-"""PageXLogRecPtr: the high half, then the low half."""
+from walredo.wire import PAGE_HEAD_BYTES, page_head
 
 _UPPER: Final = Struct("<H")
 _UPPER_AT: Final = 14
@@ -30,7 +28,7 @@ def restore_block_image(record: bytes, image: Image, end_lsn: int) -> bytes:
     page = data[: image.hole_offset] + bytes(image.hole_length) + data[image.hole_offset :]
     if _UPPER.unpack_from(page, _UPPER_AT)[0] == 0:
         return page
-    return _LSN.pack(end_lsn >> 32, end_lsn & 0xFFFFFFFF) + page[_LSN.size :]
+    return page_head(end_lsn) + page[PAGE_HEAD_BYTES:]
 
 
 def _decompressed(data: bytes, method: str, size: int) -> bytes:

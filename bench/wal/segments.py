@@ -76,10 +76,6 @@ class Wal:
         """The end of the last segment: the WAL may end before."""
         return max(self.segments) + self.segment_bytes
 
-    @property
-    def bytes(self) -> int:
-        return sum(segment.bytes for segment in self.segments.values())
-
     def missing(self, start: int) -> str:
         """Why there is no segment with that start: its file is missing, or holds other WAL."""
         per_log = _LOG_BYTES // self.segment_bytes

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,15 @@ class Suite:
     def kill(self) -> None:
         kill_session(self.process.pid)
         self.process.communicate()
+
+
+def ends_of(suites: Sequence[Suite]) -> list[Ended]:
+    """Their outcomes. If one does not end, none is left running."""
+    try:
+        return [suite.end() for suite in suites]
+    finally:
+        for suite in suites:
+            suite.kill()
 
 
 def session_of(leader: int) -> set[int]:

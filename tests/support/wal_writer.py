@@ -150,7 +150,7 @@ class WalWriter:
             assert gap >= 32 and gap % 8 == 0
             size = gap if gap <= 256 else 128
             self.sized(size if gap - size == 0 or gap - size >= 32 else size - 32)
-            room -= self.written[-1].data.__len__()
+            room -= len(self.written[-1].data)
 
     def switch(self) -> Written:
         """XLOG_SWITCH: the rest of the segment stays empty."""

@@ -35,7 +35,7 @@ from bench.show.pictures.choice import draw
 from tests.support.made_up_runs import RUN, Bench
 from tests.support.managers import eventually
 from tests.support.suite_server import SuiteServer
-from tests.support.suites import LIMIT_S, Suite, session_of
+from tests.support.suites import LIMIT_S, Suite, ends_of, session_of
 
 REAL = (
     *("run", "--profile", "quick", "--manager", "sync", "--workload", "short", "--child", "python"),
@@ -400,11 +400,7 @@ def test_two_real_suites_with_the_default_name(tmp_path: Path) -> None:
         folder.mkdir()
     command = (*REAL, "--clients", "1", "--rounds", "4")
     suites = [Suite(folder, *command, program=program) for folder in folders]
-    try:
-        ended = [suite.end() for suite in suites]
-    finally:
-        for suite in suites:
-            suite.kill()
+    ended = ends_of(suites)
     assert [one.status for one in ended] == [0, 0], ended
     files = sorted((tmp_path / "results").iterdir())
     assert len(files) == 2

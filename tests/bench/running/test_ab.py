@@ -29,7 +29,7 @@ from bench.statistics.comparison import DECISIVE, CaseComparison, Compared
 from bench.statistics.effects import Effect, Verdict
 from tests.support.checkouts import commit_all, git, make_checkout
 from tests.support.made_up_runs import Bench
-from tests.support.suites import Suite
+from tests.support.suites import Suite, ends_of
 from tests.support.synthetic import steady_record
 
 A, B = Case("sync", "short", 1), Case("async", "short", 1)
@@ -289,11 +289,7 @@ def test_two_real_ones_that_begin_in_the_same_second(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         words = (str(results), *command.split(), "--seconds", "0.01", "--warmup-s", "0")
         suites.append(Suite(tmp_path / name, *words, program=(str(program),)))
-    try:
-        ended = [suite.end() for suite in suites]
-    finally:
-        for suite in suites:
-            suite.kill()
+    ended = ends_of(suites)
     assert [one.status for one in ended] == [0, 0], ended
     paths = [path for path in results.iterdir() if load_summary(path).rows]
     usual = "20261123T120542-ab"
